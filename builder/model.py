@@ -1,0 +1,50 @@
+"""The nouns: architectures, formats, releases, packages, locks. No I/O here."""
+
+from enum import StrEnum
+
+
+class Arch(StrEnum):
+    """A processor architecture and its spellings; the value is Debian's."""
+
+    AMD64 = "amd64"
+    ARM64 = "arm64"
+
+    @property
+    def machine(self) -> str:
+        """The kernel's name, which rpm, wheels and standalone builds use."""
+        return {Arch.AMD64: "x86_64", Arch.ARM64: "aarch64"}[self]
+
+    @property
+    def elf_machine(self) -> str:
+        """The name in an ELF header, as pyelftools spells it."""
+        return {Arch.AMD64: "EM_X86_64", Arch.ARM64: "EM_AARCH64"}[self]
+
+    @property
+    def triplet(self) -> str:
+        """The GNU triplet of shared-library folders."""
+        return f"{self.machine}-linux-gnu"
+
+    @classmethod
+    def from_machine(cls, machine: str) -> "Arch":
+        """The architecture the kernel calls ``machine``; ValueError if unknown."""
+        for arch in cls:
+            if machine in (arch.machine, arch.value):
+                return arch
+        raise ValueError(f"no architecture is called {machine!r}")
+
+
+class PackageFormat(StrEnum):
+    """A package format; the value is also nfpm's name of it."""
+
+    DEB = "deb"
+    RPM = "rpm"
+
+
+class RuntimeChoice(StrEnum):
+    """Where the bundled CPython comes from; AUTO tries the cache, PBS, SOURCE."""
+
+    AUTO = "auto"
+    PBS = "pbs"
+    SOURCE = "source"
+    ARCHIVE = "archive"
+    DISTRO = "distro"

@@ -1,0 +1,106 @@
+"""The one door to other programs: argument lists, small environments, one error.
+
+Quiet on success, everything on failure, live with ``-v``.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder import log
+from builder.errors import ToolError
+
+# What a child may need of ours: where things are, whom to trust, which proxy.
+_PASSED = re.compile(
+    r"(PATH|HOME|USER|LOGNAME|TMPDIR|LANG|TZ|SSL_CERT_(FILE|DIR)|(HTTPS?|NO|ALL)_PROXY"
+    r"|(https?|no|all)_proxy|UV_.*|NETRC)"
+)
+_SECRET = re.compile(r"(://[^/:@\s]+:)[^@\s]+@")
+_TAIL_LINES = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a finished program left: its output as text and its exit status."""
+
+    stdout: str
+    stderr: str
+    status: int
+
+
+def base_environment(source: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The small environment every child gets."""
+    passed = {key: value for key, value in source.items() if _PASSED.fullmatch(key)}
+    return {"LC_ALL": "C.UTF-8", **passed}
+
+
+def redact(text: str) -> str:
+    """Mask the password of any URL in ``text``."""
+    return _SECRET.sub(r"\1***@", text)
+
+
+def find_tool(name: str, *, variable: str | None = None, hint: str) -> Path:
+    """Find a program: the environment variable, beside this Python, then PATH.
+
+    Raises ToolError, with ``hint`` as the way out, where there is none.
+    """
+    named = os.environ.get(variable, "") if variable else ""
+    if named:
+        if os.access(named, os.X_OK):
+            return Path(named)
+        raise ToolError(f"{variable} names {named!r}, which is not an executable file", hint=hint)
+    beside = Path(sys.executable).absolute().parent / name
+    if os.access(beside, os.X_OK):
+        return beside
+    found = shutil.which(name)
+    if found is None:
+        raise ToolError(f"{name} not found on PATH", hint=hint)
+    return Path(found)
+
+
+def run(
+    command: Sequence[str | os.PathLike[str]],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    check: bool = True,
+    stdin: str | None = None,
+) -> Result:
+    """Run ``command`` to its end, with ``env`` added to the base environment.
+
+    Raises ToolError, with the end of its output, where it fails and ``check`` is set.
+    """
+    words = [os.fspath(word) for word in command]
+    log.detail(f"+ {redact(shlex.join(words))}")
+    try:
+        done = subprocess.run(  # noqa: TID251
+            words,
+            cwd=cwd,
+            env={**base_environment(), **(env or {})},
+            input=stdin if stdin is not None else "",
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        raise ToolError(f"cannot run {words[0]}: {error.strerror}") from error
+    if log.is_verbose():
+        log.detail(redact(done.stdout + done.stderr).rstrip())
+    if check and done.returncode != 0:
+        raise ToolError(failure_text(words, done.returncode, [done.stdout, done.stderr]))
+    return Result(stdout=done.stdout, stderr=done.stderr, status=done.returncode)
+
+
+def failure_text(words: Sequence[str], status: int, outputs: Iterable[str]) -> str:
+    """The message for a failed command: what ran, how it ended, its last lines."""
+    lines = redact("\n".join(text.rstrip() for text in outputs if text.strip())).splitlines()
+    ending = f"was killed by signal {-status}" if status < 0 else f"exited with {status}"
+    head = f"{Path(words[0]).name} {ending}: {redact(shlex.join(words))}"
+    return "\n".join([head, *(f"  {line}" for line in lines[-_TAIL_LINES:])])
