@@ -178,6 +178,6 @@ def open_cache(root: Path) -> Cache:
     """A cache at ``root``; raises StorageError where it cannot be written."""
     with storage_guard(root):
         root.mkdir(parents=True, exist_ok=True)
-        probe = tempfile.TemporaryFile(dir=root)
-        probe.close()
+        with tempfile.TemporaryFile(dir=root):
+            pass
     return Cache(root=root)

@@ -1,0 +1,6 @@
+"""``pkgspec/`` as data: its schema, its loader, its published JSON Schema."""
+
+from builder.spec.load import Spec, load_spec
+from builder.spec.schema import PackageSpec, ReleaseSpec
+
+__all__ = ["PackageSpec", "ReleaseSpec", "Spec", "load_spec"]

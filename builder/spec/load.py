@@ -1,0 +1,122 @@
+"""Loads the whole of ``pkgspec/`` and reports every problem at once."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.errors import SpecError, UsageError
+from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec, Strict
+from builder.spec.validate import Model, read_toml, validate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """All of ``pkgspec/`` but the locks."""
+
+    root: Path
+    project: ProjectSpec
+    packages: Mapping[str, PackageSpec]
+    releases: Mapping[str, ReleaseSpec]
+
+    def release(self, wanted: str | None) -> ReleaseSpec:
+        """The release line called so (name or version), or the default one."""
+        if wanted is None:
+            return next(release for release in self.releases.values() if release.default)
+        for release in self.releases.values():
+            if wanted in (release.name, release.version):
+                return release
+        raise UsageError(
+            f"unknown release '{wanted}'{_guess(wanted, self.releases)}",
+            hint="a release line is a file in pkgspec/releases/",
+        )
+
+    def select(self, release: ReleaseSpec, wanted: Iterable[str]) -> list[PackageSpec]:
+        """The packages called so, or all of the release; a short name will do.
+
+        Raises UsageError for a name that the release does not have.
+        """
+        names = list(dict.fromkeys(self._full_name(release, name) for name in wanted))
+        return [self.packages[name] for name in names or release.packages]
+
+    def _full_name(self, release: ReleaseSpec, name: str) -> str:
+        for candidate in (name, f"backendai-{name}"):
+            if candidate in release.packages:
+                return candidate
+        raise UsageError(
+            f"release {release.name} has no package '{name}'{_guess(name, release.packages)}",
+            hint=f"it has: {', '.join(release.packages)}",
+        )
+
+
+def _guess(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def load_spec(root: Path) -> Spec:
+    """Load ``root`` (a ``pkgspec/`` folder); raises SpecError with every problem."""
+    problems: list[str] = []
+    project = _load_file(ProjectSpec, root / "project.toml", root, problems)
+    packages = _load_folder(PackageSpec, root / "packages", root, problems)
+    releases = _load_folder(ReleaseSpec, root / "releases", root, problems)
+    problems += _name_problems({"packages": packages, "releases": releases})
+    problems += _release_problems(releases, packages, project)
+    if problems or project is None:
+        raise SpecError(sorted(set(problems)), hint="the schema is in pkgspec/schema/")
+    return Spec(root=root, project=project, packages=packages, releases=releases)
+
+
+def _load_file(model: type[Model], path: Path, root: Path, problems: list[str]) -> Model | None:
+    label = f"{root.name}/{path.relative_to(root).with_suffix('')}"
+    table, unreadable = read_toml(path, label)
+    if unreadable:
+        problems += unreadable
+        return None
+    loaded, invalid = validate(model, table, label)
+    problems += invalid
+    return loaded
+
+
+def _load_folder(
+    model: type[Model], folder: Path, root: Path, problems: list[str]
+) -> dict[str, Model]:
+    found: dict[str, Model] = {}
+    if not folder.is_dir():
+        problems.append(f"{root.name}/{folder.name}: no such folder")
+    for path in sorted(folder.glob("*.toml")):
+        loaded = _load_file(model, path, root, problems)
+        if loaded is not None:
+            found[path.stem] = loaded
+    return found
+
+
+def _name_problems(folders: Mapping[str, Mapping[str, Strict]]) -> list[str]:
+    """A file is named after what it describes; anything else misleads."""
+    return [
+        f"pkgspec/{folder}/{stem}: is named '{stem}' but says name = '{name}'"
+        for folder, files in folders.items()
+        for stem, model in files.items()
+        if (name := getattr(model, "name", stem)) != stem
+    ]
+
+
+def _release_problems(
+    releases: Mapping[str, ReleaseSpec],
+    packages: Mapping[str, PackageSpec],
+    project: ProjectSpec | None,
+) -> list[str]:
+    problems = [
+        f"pkgspec/releases/{release.name}: 'packages' names '{name}', "
+        f"which pkgspec/packages/ does not have{_guess(name, packages)}"
+        for release in releases.values()
+        for name in release.packages
+        if name not in packages
+    ]
+    defaults = [release.name for release in releases.values() if release.default]
+    if releases and len(defaults) != 1:
+        listed = ", ".join(defaults) or "none"
+        problems.append(f"pkgspec/releases: one release is the default; these say so: {listed}")
+    if project and packages and project.common not in packages:
+        problems.append(f"pkgspec/project: 'common' names '{project.common}', an unknown package")
+    return problems

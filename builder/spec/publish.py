@@ -1,0 +1,43 @@
+"""The JSON Schema of ``pkgspec/``, for editors and for people."""
+
+import json
+from pathlib import Path
+
+from builder.spec.schema import MODELS
+
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema_files() -> dict[str, str]:
+    """File name to text of every published schema."""
+    return {
+        f"{kind}.schema.json": json.dumps(
+            {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                **model.model_json_schema(),
+            },
+            indent=2,
+        )
+        + "\n"
+        for kind, model in MODELS.items()
+    }
+
+
+def stale_schemas(folder: Path) -> list[str]:
+    """Names of published schemas that are not what the code says."""
+    return [
+        name
+        for name, text in schema_files().items()
+        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
+    ]
+
+
+def publish(folder: Path) -> list[Path]:
+    """Write every schema into ``folder``; returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, text in schema_files().items():
+        (folder / name).write_text(text, encoding="utf-8")
+        written.append(folder / name)
+    return written

@@ -1,0 +1,307 @@
+"""The schema of ``pkgspec/``: what a packager may write, as frozen models.
+
+Keys are written with hyphens in TOML. Unknown keys are refused. The JSON Schema
+in ``pkgspec/schema/`` is made from these models.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.functional_validators import model_validator
+
+from builder.model import PackageFormat
+
+# Debian policy 5.6.1; rpm accepts all of these.
+_PACKAGE_NAME = r"^[a-z0-9][a-z0-9+.-]+$"
+_SERVICE_NAME = r"^[a-z][a-z0-9-]*$"
+
+
+def _hyphens(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _no_dollar(text: str) -> str:
+    # nfpm expands $NAME in metadata and has no escape for it (nfpm.go, expandEnvVars).
+    if "$" in text:
+        raise ValueError("'$' is not possible here: nfpm would expand what follows it")
+    return text
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/") or "//" in path or ".." in path.split("/"):
+        raise ValueError("must be an absolute path without '..' or '//'")
+    return path
+
+
+def _relative(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/"):
+        raise ValueError("must be a path below the project's root, without '..'")
+    return path
+
+
+def _requirement(text: str) -> str:
+    try:
+        parsed = Requirement(text)
+    except InvalidRequirement as error:
+        raise ValueError(f"not a requirement: {error}") from error
+    if parsed.url:
+        raise ValueError("a URL is not possible here: wheels come from the index, by hash")
+    return text
+
+
+def _version(text: str) -> str:
+    try:
+        Version(text)
+    except InvalidVersion as error:
+        raise ValueError("not a version by PEP 440") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_no_dollar), StringConstraints(min_length=1)]
+TargetPath = Annotated[str, AfterValidator(_absolute), AfterValidator(_no_dollar)]
+SourcePath = Annotated[str, AfterValidator(_relative)]
+RequirementText = Annotated[str, AfterValidator(_requirement)]
+VersionText = Annotated[str, AfterValidator(_version)]
+PackageName = Annotated[str, StringConstraints(pattern=_PACKAGE_NAME)]
+Mode = Annotated[str, StringConstraints(pattern=r"^0[0-7]{3,4}$")]
+Glibc = Annotated[str, StringConstraints(pattern=r"^2\.\d+$")]
+
+
+class Strict(BaseModel):
+    """A table of ``pkgspec/``: frozen, and closed to keys it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=_hyphens, populate_by_name=False
+    )
+
+
+class PayloadKind(StrEnum):
+    """What an entry of the payload is, to dpkg and rpm."""
+
+    FILE = "file"
+    CONFFILE = "conffile"
+    DIR = "dir"
+    SYMLINK = "symlink"
+
+
+class PayloadSpec(Strict):
+    """One file, folder or link that the package puts on the target."""
+
+    target: TargetPath
+    source: SourcePath | None = Field(None, description="below the project's root; *.j2 renders")
+    link: Text | None = Field(None, description="what a symlink points to")
+    kind: PayloadKind = PayloadKind.FILE
+    mode: Mode | None = Field(None, description="default 0644, folders 0755")
+    owner: Text = "root"
+    group: Text = "root"
+    formats: tuple[PackageFormat, ...] = (PackageFormat.DEB, PackageFormat.RPM)
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> "PayloadSpec":
+        needs_source = self.kind in (PayloadKind.FILE, PayloadKind.CONFFILE)
+        if needs_source != (self.source is not None):
+            raise ValueError(f"a {self.kind} {'needs' if needs_source else 'has no'} 'source'")
+        if (self.kind is PayloadKind.SYMLINK) != (self.link is not None):
+            raise ValueError("'link' belongs to kind = \"symlink\", and to nothing else")
+        return self
+
+    @property
+    def bits(self) -> int:
+        """The mode as a number."""
+        default = "0755" if self.kind is PayloadKind.DIR else "0644"
+        return int(self.mode or default, 8)
+
+
+class SampleSpec(Strict):
+    """A file taken, at build time, from a wheel of the release that is not installed."""
+
+    distribution: RequirementText
+    member: Text = Field(description="path in the wheel; a trailing /* takes the folder's files")
+    target: TargetPath
+
+
+class PythonSpec(Strict):
+    """The private CPython of a package: what is installed into it."""
+
+    requirement: RequirementText = Field(description="pinned to the release's version")
+    extra_requirements: tuple[RequirementText, ...] = ()
+    foreign_binaries: tuple[Text, ...] = Field(
+        (), description="globs of files that run elsewhere (containers), not checked for libraries"
+    )
+
+
+class ServiceSpec(Strict):
+    """The service that a package runs."""
+
+    name: Annotated[str, StringConstraints(pattern=_SERVICE_NAME)]
+    module: Text
+    arguments: tuple[Text, ...] = ()
+    command: Text | None = Field(None, description="`backend.ai COMMAND` reaches this service")
+    user: Text = "backendai"
+    units: tuple[Text, ...] = ()
+    config: tuple[Text, ...] = Field((), description="files under /etc/backend.ai made on the host")
+    port: int | None = Field(None, ge=1, le=65535)
+
+
+class DebScripts(Strict):
+    """Maintainer scripts."""
+
+    preinst: SourcePath | None = None
+    postinst: SourcePath | None = None
+    prerm: SourcePath | None = None
+    postrm: SourcePath | None = None
+
+
+class RpmScripts(Strict):
+    """Scriptlets."""
+
+    pretrans: SourcePath | None = None
+    pre: SourcePath | None = None
+    post: SourcePath | None = None
+    preun: SourcePath | None = None
+    postun: SourcePath | None = None
+    posttrans: SourcePath | None = None
+
+
+class DebSpec(Strict):
+    """What only a deb has."""
+
+    depends: tuple[Text, ...] = ()
+    recommends: tuple[Text, ...] = ()
+    suggests: tuple[Text, ...] = ()
+    conflicts: tuple[Text, ...] = ()
+    triggers_interest: tuple[Text, ...] = ()
+    scripts: DebScripts = DebScripts()
+
+
+class RpmSpec(Strict):
+    """What only an rpm has."""
+
+    depends: tuple[Text, ...] = ()
+    recommends: tuple[Text, ...] = ()
+    suggests: tuple[Text, ...] = ()
+    conflicts: tuple[Text, ...] = ()
+    scripts: RpmScripts = RpmScripts()
+
+
+class PackageSpec(Strict):
+    """One package: ``pkgspec/packages/NAME.toml``."""
+
+    name: PackageName
+    summary: Annotated[Text, StringConstraints(max_length=80, pattern=r"^[^\n]*[^\n.]$")]
+    description: Text
+    section: Text = "net"
+    group: Text = "Applications/System"
+    depends_common: bool = False
+    python: PythonSpec | None = None
+    service: ServiceSpec | None = None
+    payload: tuple[PayloadSpec, ...] = ()
+    sample: tuple[SampleSpec, ...] = ()
+    deb: DebSpec = DebSpec()
+    rpm: RpmSpec = RpmSpec()
+
+    @model_validator(mode="after")
+    def _python_serves(self) -> "PackageSpec":
+        if self.python and not self.service:
+            raise ValueError("[python] needs [service]: its name is the folder under /opt")
+        return self
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the payload depends on the architecture."""
+        return self.python is not None
+
+
+class SdistSpec(Strict):
+    """A distribution that has no wheel and may be built into one."""
+
+    build_requires: tuple[RequirementText, ...] = ("setuptools",)
+
+
+class ChangelogSpec(Strict):
+    """One entry of the packages' changelog."""
+
+    version: VersionText
+    revision: int = Field(1, ge=1)
+    day: date
+    changes: tuple[Text, ...]
+
+
+class ReleaseSpec(Strict):
+    """One release line: ``pkgspec/releases/NAME.toml``."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[0-9][0-9a-z.]*$")]
+    version: VersionText
+    revision: int = Field(1, ge=1, description="of the packaging; goes up with each rebuild")
+    default: bool = False
+    glibc: Glibc = Field("2.28", description="the oldest glibc its wheels may need")
+    index_until: datetime = Field(description="the resolver sees no file uploaded later")
+    packages: tuple[PackageName, ...]
+    sdist: dict[str, SdistSpec] = {}
+    constraints: tuple[RequirementText, ...] = ()
+    changelog: Annotated[tuple[ChangelogSpec, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _changelog_is_of_version(self) -> "ReleaseSpec":
+        newest = self.changelog[0]
+        if (newest.version, newest.revision) != (self.version, self.revision):
+            raise ValueError(
+                f"the first [[changelog]] is of {newest.version}-{newest.revision}, "
+                f"the release of {self.version}-{self.revision}"
+            )
+        return self
+
+    @property
+    def epoch(self) -> int:
+        """SOURCE_DATE_EPOCH where the environment has none: the newest entry's day."""
+        day = self.changelog[0].day
+        return int(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp())
+
+    @property
+    def package_version(self) -> str:
+        """The version as dpkg and rpm order it: a pre-release sorts before its release."""
+        parsed = Version(self.version)
+        base = parsed.base_version
+        if parsed.is_prerelease:
+            return base + "~" + self.version[len(base) :].lstrip(".")
+        return base + ("+" + str(parsed.local) if parsed.local else "") + _post(parsed)
+
+    def builds_sdist(self, distribution: str) -> SdistSpec | None:
+        """How to build this distribution, if the release allows it."""
+        wanted = canonicalize_name(distribution)
+        return next((s for n, s in self.sdist.items() if canonicalize_name(n) == wanted), None)
+
+
+def _post(version: Version) -> str:
+    return "" if version.post is None else f"+post{version.post}"
+
+
+class LibrarySpec(Strict):
+    """A shared library that the distribution brings, and what to depend on for it."""
+
+    deb: Text
+    rpm: Text | None = Field(None, description="default: the soname, as rpm itself records it")
+
+
+class ProjectSpec(Strict):
+    """What all packages have in common: ``pkgspec/project.toml``."""
+
+    maintainer: Annotated[Text, StringConstraints(pattern=r"^.+ <[^<>@\s]+@[^<>@\s]+>$")]
+    vendor: Text
+    homepage: Text
+    licence: Text
+    common: PackageName
+    libraries: dict[str, LibrarySpec] = {}
+
+
+Kind = Literal["project", "package", "release"]
+MODELS: dict[Kind, type[Strict]] = {
+    "project": ProjectSpec,
+    "package": PackageSpec,
+    "release": ReleaseSpec,
+}

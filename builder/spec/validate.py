@@ -1,0 +1,82 @@
+"""Reads TOML into a model and words every problem the way people read it."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_toml(path: Path, label: str) -> tuple[dict[str, Any], list[str]]:
+    """The table in ``path`` and the problems met in reading it."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")), []
+    except FileNotFoundError:
+        return {}, [f"{label}: no such file"]
+    except OSError as error:
+        return {}, [f"{label}: {error.strerror}"]
+    except UnicodeDecodeError as error:
+        return {}, [f"{label}: not UTF-8: {error.reason} at byte {error.start}"]
+    except tomllib.TOMLDecodeError as error:
+        return {}, [f"{label}: not TOML: {error}"]
+
+
+def validate(
+    model: type[Model], table: dict[str, Any], label: str
+) -> tuple[Model | None, list[str]]:
+    """``table`` as a ``model``, or None and every problem it has."""
+    try:
+        return model.model_validate(table), []
+    except ValidationError as error:
+        return None, [_describe(problem, model, label) for problem in error.errors()]
+
+
+def _describe(problem: ErrorDetails, model: type[BaseModel], label: str) -> str:
+    location = [str(part) for part in problem["loc"]]
+    where = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        known = _keys_at(model, problem["loc"][:-1])
+        close = difflib.get_close_matches(location[-1], known, n=1)
+        guess = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(sorted(known))}"
+        inside = f" in '{'.'.join(location[:-1])}'" if location[:-1] else ""
+        return f"{label}: unknown key '{location[-1]}'{inside} ({guess})"
+    if problem["type"] == "missing":
+        return f"{label}: '{where}' is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    value = problem["input"]
+    shown = f" (value: {value!r})" if not isinstance(value, dict | list) else ""
+    prefix = f"'{where}': " if where else ""
+    return f"{label}: {prefix}{message}{shown}"
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the table at ``location`` may have."""
+    current: type[BaseModel] = model
+    for part in location:
+        if isinstance(part, str):
+            found = _field_model(current, part)
+            if found is not None:
+                current = found
+    return [field.alias or name for name, field in current.model_fields.items()]
+
+
+def _field_model(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    for name, field in model.model_fields.items():
+        if key in (name, field.alias):
+            return _model_in(field.annotation)
+    return None
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The model inside ``tuple[Model, ...]``, ``Model | None`` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in getattr(annotation, "__args__", ()):
+        found = _model_in(part)
+        if found is not None:
+            return found
+    return None
