@@ -1,0 +1,201 @@
+"""The pinned CPythons of ``pkgspec/runtimes.toml``, and which of them a release gets."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Self, TypeVar
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from builder.errors import RuntimeUnavailableError, SpecError
+from builder.model import Arch
+from builder.paths import PROJECT, RUNTIMES_FILE
+from builder.runtime.base import RuntimeRequest
+
+_SHOWN_CHARS = 80
+
+FullVersion = Annotated[str, Field(pattern=r"^3\.\d+\.\d+$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+
+
+class _Pin(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: FullVersion
+    sha256: Sha256
+
+    @property
+    def minor(self) -> str:
+        """The minor version, e.g. "3.13"."""
+        return self.version.rpartition(".")[0]
+
+
+PinT = TypeVar("PinT", bound=_Pin)
+
+
+class StandalonePin(_Pin):
+    """One asset of the standalone builds' release ``tag``."""
+
+    tag: Annotated[str, Field(pattern=r"^\d{8}$")]
+    arch: Arch
+    flavour: Annotated[str, Field(pattern=r"^[a-z0-9_+]+$")]
+    asset: FileName
+
+    @model_validator(mode="after")
+    def _asset_agrees(self) -> Self:
+        stem = asset_stem(self.version, self.tag, self.arch, self.flavour)
+        if not re.fullmatch(re.escape(stem) + r"\.tar\.(gz|zst)", self.asset):
+            raise ValueError(f"asset {self.asset!r} should be {stem + '.tar.gz'!r}")
+        return self
+
+
+class SourcePin(_Pin):
+    """One upstream tarball, and where Debian's mirrors keep the same bytes."""
+
+    file: FileName
+    debian_file: FileName
+    debian_pool: Annotated[str, Field(pattern=r"^pool/([a-z0-9.+-]+/)+$")]
+    debian_suite: str = ""
+
+
+class Pins(BaseModel):
+    """Every pin, as the file has them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    standalone: tuple[StandalonePin, ...] = ()
+    source: tuple[SourcePin, ...] = ()
+
+    @model_validator(mode="after")
+    def _no_twins(self) -> Self:
+        seen: set[tuple[str, ...]] = set()
+        builds = [(p.version, p.tag, p.arch.value, p.flavour) for p in self.standalone]
+        for identity in [*builds, *((p.version,) for p in self.source)]:
+            if identity in seen:
+                raise ValueError(f"{' '.join(identity)} is pinned twice")
+            seen.add(identity)
+        return self
+
+
+def asset_stem(version: str, tag: str, arch: Arch, flavour: str) -> str:
+    """The name of a standalone asset without its ``.tar.gz``."""
+    return f"cpython-{version}+{tag}-{arch.machine}-unknown-linux-gnu-{flavour}"
+
+
+def load_pins(path: Path = RUNTIMES_FILE) -> Pins:
+    """Read the pins; raises SpecError with every problem the file has."""
+    name = str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else str(path)
+    try:
+        return parse_pins(path.read_text(encoding="utf-8"), name)
+    except FileNotFoundError as error:
+        raise SpecError(
+            [f"{name} does not exist"], hint="restore it from the repository"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError([f"{name}: cannot be read: {error}"]) from error
+
+
+def parse_pins(text: str, name: str) -> Pins:
+    """Parse the pins; ``name`` stands for the file in messages."""
+    try:
+        return Pins.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError([f"{name}: not valid TOML: {error}"]) from error
+    except ValidationError as error:
+        raise SpecError([f"{name}: {_problem(found)}" for found in error.errors()]) from error
+
+
+def _problem(found: ErrorDetails) -> str:
+    """One line for one of pydantic's findings, with the place and the value."""
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found["loc"])
+    place = place.lstrip(".")
+    if found["type"] == "extra_forbidden":
+        return _unknown_key(found["loc"])
+    if found["type"] == "missing":
+        return f"{place} is missing"
+    if found["type"] == "value_error":
+        message = found["msg"].removeprefix("Value error, ")
+        return f"{place}: {message}" if place else message
+    return f"{place} = {_shown(found['input'])}: {found['msg']}"
+
+
+def _unknown_key(location: tuple[int | str, ...]) -> str:
+    table, key = location[:-1], str(location[-1])
+    models: dict[str, type[BaseModel]] = {"standalone": StandalonePin, "source": SourcePin}
+    known = list((models[str(table[0])] if table else Pins).model_fields)
+    near = difflib.get_close_matches(key, known, n=1)
+    where = f"{table[0]}[{table[1]}]: " if len(table) > 1 else ""
+    guess = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return f"{where}unknown key {key!r} ({guess})"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "..."
+
+
+def choose_standalone(
+    pins: Pins, request: RuntimeRequest, arch: Arch | None = None
+) -> StandalonePin:
+    """The newest standalone build of the minor that the release allows.
+
+    ``arch`` replaces the request's: a foreign build needs this host's asset too.
+    """
+    arch = arch or request.arch
+    built = [pin for pin in pins.standalone if pin.arch is arch]
+    fitting = _fitting(built, request, f"standalone build for {arch}")
+    # A rebuild of one version under a later tag carries newer OpenSSL and the like.
+    return max(fitting, key=lambda pin: (Version(pin.version), pin.tag))
+
+
+def choose_sources(pins: Pins, request: RuntimeRequest) -> list[SourcePin]:
+    """Every source tarball of the minor that the release allows, newest first."""
+    fitting = _fitting(pins.source, request, "source tarball")
+    return sorted(fitting, key=lambda pin: Version(pin.version), reverse=True)
+
+
+def check_version(version: str, request: RuntimeRequest, origin: str) -> None:
+    """Raise where the Python found at ``origin`` is not one the release accepts."""
+    if not _allowed(request).contains(version, prereleases=True):
+        raise RuntimeUnavailableError(
+            f"{origin} is Python {version}, but release {request.release} requires"
+            f" {request.requires_python}",
+            hint=f"give a CPython {request.minor} instead, or let --runtime auto choose",
+        )
+    if version.rpartition(".")[0] != request.minor:
+        raise RuntimeUnavailableError(
+            f"{origin} is Python {version}, but the wheels of release {request.release} are"
+            f" locked for {request.minor}",
+            hint=f"give a CPython {request.minor} instead, or lock the release again",
+        )
+
+
+def _allowed(request: RuntimeRequest) -> SpecifierSet:
+    try:
+        return SpecifierSet(request.requires_python)
+    except InvalidSpecifier as error:
+        raise SpecError(
+            [f"release {request.release}: Requires-Python {request.requires_python!r} is not valid"]
+        ) from error
+
+
+def _fitting(pins: Sequence[PinT], request: RuntimeRequest, what: str) -> list[PinT]:
+    allowed = _allowed(request)
+    of_minor = [pin for pin in pins if pin.minor == request.minor]
+    fitting = [pin for pin in of_minor if allowed.contains(pin.version)]
+    if fitting:
+        return fitting
+    there = ", ".join(sorted({pin.version for pin in pins}, key=Version)) or "none"
+    wanted = f"Python {request.minor} ({request.requires_python})"
+    raise RuntimeUnavailableError(
+        f"release {request.release} wants {wanted}, but no such {what} is pinned in"
+        f" {PurePosixPath(RUNTIMES_FILE.parent.name, RUNTIMES_FILE.name)}; there are: {there}",
+        hint=f"add one with 'builder runtime list --latest --refresh --minor {request.minor}',"
+        " or use --runtime archive with a Python of your own",
+    )
