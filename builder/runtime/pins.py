@@ -1,6 +1,5 @@
 """The pinned CPythons of ``pkgspec/runtimes.toml``, and which of them a release gets."""
 
-import difflib
 import re
 import tomllib
 from collections.abc import Sequence
@@ -9,15 +8,13 @@ from typing import Annotated, Any, Self, TypeVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from builder.errors import RuntimeUnavailableError, SpecError
 from builder.model import Arch
 from builder.paths import PROJECT, RUNTIMES_FILE
 from builder.runtime.base import RuntimeRequest
-
-_SHOWN_CHARS = 80
+from builder.spec.validate import read_toml, validate
 
 FullVersion = Annotated[str, Field(pattern=r"^3\.\d+\.\d+$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -90,54 +87,22 @@ def asset_stem(version: str, tag: str, arch: Arch, flavour: str) -> str:
 
 def load_pins(path: Path = RUNTIMES_FILE) -> Pins:
     """Read the pins; raises SpecError with every problem the file has."""
-    name = str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else str(path)
-    try:
-        return parse_pins(path.read_text(encoding="utf-8"), name)
-    except FileNotFoundError as error:
-        raise SpecError(
-            [f"{name} does not exist"], hint="restore it from the repository"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError([f"{name}: cannot be read: {error}"]) from error
+    label = str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else str(path)
+    table, problems = read_toml(path, label)
+    return _pins_of(table, label, problems)
 
 
-def parse_pins(text: str, name: str) -> Pins:
-    """Parse the pins; ``name`` stands for the file in messages."""
-    try:
-        return Pins.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError([f"{name}: not valid TOML: {error}"]) from error
-    except ValidationError as error:
-        raise SpecError([f"{name}: {_problem(found)}" for found in error.errors()]) from error
+def parse_pins(text: str, label: str) -> Pins:
+    """The pins in ``text``; ``label`` stands for the file in messages."""
+    return _pins_of(tomllib.loads(text), label, [])
 
 
-def _problem(found: ErrorDetails) -> str:
-    """One line for one of pydantic's findings, with the place and the value."""
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found["loc"])
-    place = place.lstrip(".")
-    if found["type"] == "extra_forbidden":
-        return _unknown_key(found["loc"])
-    if found["type"] == "missing":
-        return f"{place} is missing"
-    if found["type"] == "value_error":
-        message = found["msg"].removeprefix("Value error, ")
-        return f"{place}: {message}" if place else message
-    return f"{place} = {_shown(found['input'])}: {found['msg']}"
-
-
-def _unknown_key(location: tuple[int | str, ...]) -> str:
-    table, key = location[:-1], str(location[-1])
-    models: dict[str, type[BaseModel]] = {"standalone": StandalonePin, "source": SourcePin}
-    known = list((models[str(table[0])] if table else Pins).model_fields)
-    near = difflib.get_close_matches(key, known, n=1)
-    where = f"{table[0]}[{table[1]}]: " if len(table) > 1 else ""
-    guess = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-    return f"{where}unknown key {key!r} ({guess})"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "..."
+def _pins_of(table: dict[str, Any], label: str, problems: list[str]) -> Pins:
+    if not problems:
+        pins, problems = validate(Pins, table, label)
+        if pins is not None:
+            return pins
+    raise SpecError(problems)
 
 
 def choose_standalone(
