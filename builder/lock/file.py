@@ -1,0 +1,128 @@
+"""The lock file: its model, reading and writing.
+
+One file per release and package, both architectures in it: the versions are the
+same on both, the files are named per architecture where they differ. It names
+files and hashes, no index and no URL.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import tomlkit
+from pydantic import Field, StringConstraints
+
+from builder.errors import LockError
+from builder.model import Arch
+from builder.spec.schema import Strict
+from builder.spec.validate import read_toml, validate
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_RELOCK = "run 'builder lock'"
+
+
+class LockedFile(Strict):
+    """One file of the index, by its hash."""
+
+    file: str
+    sha256: Sha256
+    size: int = Field(ge=0, description="bytes; 0 where the index does not say")
+    arch: Arch | None = None  # None: for every architecture
+
+    @property
+    def is_wheel(self) -> bool:
+        """Whether it can be installed as it is; otherwise it is an sdist."""
+        return self.file.endswith(".whl")
+
+
+class LockedDistribution(Strict):
+    """A distribution at one version, with its file for each architecture."""
+
+    name: str
+    version: str
+    files: tuple[LockedFile, ...]
+
+    @property
+    def pin(self) -> str:
+        """The requirement that means exactly this."""
+        return f"{self.name}=={self.version}"
+
+    def file_for(self, arch: Arch) -> LockedFile | None:
+        """The file that ``arch`` installs; None where it does not install any."""
+        return next((one for one in self.files if one.arch in (None, arch)), None)
+
+
+class Lock(Strict):
+    """All that one package of one release is made from."""
+
+    release: str
+    version: str
+    package: str
+    python: Annotated[str, StringConstraints(pattern=r"^3\.\d+$")]
+    requires_python: str
+    glibc: str
+    inputs: Sha256 = Field(description="of the part of pkgspec/ that the lock was made from")
+    wheel: tuple[LockedDistribution, ...] = Field(description="installed")
+    build: tuple[LockedDistribution, ...] = Field((), description="to build sdists with")
+    sample: tuple[LockedDistribution, ...] = Field((), description="files are taken from these")
+
+
+def lock_path(root: Path, release: str, package: str) -> Path:
+    """Where the lock of this package lies under ``root`` (``pkgspec/``)."""
+    return root / "locks" / release / f"{package}.toml"
+
+
+def load_lock(root: Path, release: str, package: str) -> Lock:
+    """Load a lock; raises LockError where it is absent or not a lock."""
+    path = lock_path(root, release, package)
+    label = f"{root.name}/{path.relative_to(root).with_suffix('')}"
+    if not path.is_file():
+        raise LockError(f"{label}: no lock for this package", hint=_RELOCK)
+    table, problems = read_toml(path, label)
+    lock = None
+    if not problems:
+        lock, problems = validate(Lock, table, label)
+    if lock is None:
+        raise LockError("\n".join(problems), hint=_RELOCK)
+    return lock
+
+
+def save_lock(root: Path, lock: Lock) -> Path:
+    """Write a lock, by rename; returns where it lies."""
+    path = lock_path(root, lock.release, lock.package)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(render_lock(lock), encoding="utf-8")
+    part.replace(path)
+    return path
+
+
+def render_lock(lock: Lock) -> str:
+    """The lock as TOML, in an order that does not change between runs."""
+    document = tomlkit.document()
+    document.add(tomlkit.comment("Made by 'builder lock'; not edited by hand."))
+    for key, value in lock.model_dump(mode="json", by_alias=True).items():
+        if isinstance(value, str):
+            document.add(key, tomlkit.item(value))
+    for key in ("wheel", "build", "sample"):
+        entries: tuple[LockedDistribution, ...] = getattr(lock, key)
+        if entries:
+            tables = tomlkit.aot()
+            for entry in sorted(entries, key=lambda one: one.name):
+                tables.append(_table(entry))
+            document.add(key, tables)
+    return tomlkit.dumps(document)
+
+
+def _table(entry: LockedDistribution) -> tomlkit.items.Table:
+    table = tomlkit.table()
+    table.add("name", entry.name)
+    table.add("version", entry.version)
+    files = tomlkit.array()
+    for file in sorted(entry.files, key=lambda one: (one.arch or "", one.file)):
+        inline = tomlkit.inline_table()
+        if file.arch:
+            inline.add("arch", file.arch.value)
+        inline.update({"file": file.file, "sha256": file.sha256, "size": file.size})
+        files.append(inline)
+    table.add("files", files.multiline(multiline=True))
+    return table

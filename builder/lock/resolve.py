@@ -1,0 +1,209 @@
+"""Makes the locks of a release: picks the Python, resolves all services together.
+
+All requirements of a release are resolved at once, for each architecture, and the
+versions found there bind each package's own resolution. So the same wheel has the
+same version everywhere.
+"""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
+
+from builder import log
+from builder.cache import Cache
+from builder.download import fetch_blob
+from builder.errors import LockError
+from builder.index import IndexFile, Limits, Resolved, Target, resolve
+from builder.lock.file import Lock, LockedDistribution, LockedFile, load_lock
+from builder.lock.inputs import inputs_digest, needs_lock, requirements, sample_pins
+from builder.model import Arch
+from builder.spec import PackageSpec, ReleaseSpec, Spec
+from builder.tags import is_pure
+
+Versions = dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Session:
+    """What all resolutions of one release have in common."""
+
+    release: ReleaseSpec
+    family: Sequence[PackageSpec]
+    requires_python: str
+    targets: Sequence[Target]
+    cache: Cache
+
+
+def make_locks(
+    spec: Spec, release: ReleaseSpec, pythons: Sequence[str], cache: Cache, *, upgrade: bool
+) -> list[Lock]:
+    """Resolve every package of ``release``; ``pythons`` are the versions that can be bundled.
+
+    Versions in the present locks are kept where they still fit, unless ``upgrade``.
+    Raises LockError where there is no solution or no Python fits.
+    """
+    family = [spec.packages[name] for name in release.packages]
+    locked = [package for package in family if needs_lock(package)]
+    minor, requires_python = choose_python(locked, release, pythons, cache)
+    log.step(f"{release.name}: Python {minor} (Requires-Python {requires_python})")
+    session = _Session(
+        release=release,
+        family=family,
+        requires_python=requires_python,
+        targets=[Target(minor=minor, arch=arch, glibc=release.glibc) for arch in Arch],
+        cache=cache,
+    )
+    shared = _resolve_family(session, {} if upgrade else _present_versions(spec, release))
+    build = _resolve_build_requires(session)
+    return [_lock_package(package, session, shared, build) for package in locked]
+
+
+def choose_python(
+    family: Sequence[PackageSpec], release: ReleaseSpec, pythons: Sequence[str], cache: Cache
+) -> tuple[str, str]:
+    """The minor version that every distribution of the release takes, and their bounds.
+
+    uv resolves past an upper bound of Requires-Python, so ``packaging`` decides here.
+    """
+    newest_first = sorted(pythons, key=lambda one: [int(n) for n in one.split(".")], reverse=True)
+    target = Target(minor=_minor(newest_first[0]), arch=Arch.AMD64, glibc=release.glibc)
+    roots = sorted({requirements(one, release)[0] for one in family if one.python})
+    bounds = SpecifierSet()
+    for found in resolve(roots, target, _limits(release, {}), cache, deps=False):
+        if found.wheel is None:
+            raise LockError(f"{found.name} {found.version} has no wheel on the index")
+        bounds &= SpecifierSet(_requires_python(found.wheel, cache))
+    for version in newest_first:
+        if version in bounds:
+            return _minor(version), str(bounds)
+    raise LockError(
+        f"release {release.version} requires Python {bounds}, "
+        f"but pkgspec/runtimes has only {', '.join(newest_first)}",
+        hint="add a runtime that fits: 'builder runtime list --latest' shows what there is",
+    )
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def _requires_python(wheel: IndexFile, cache: Cache) -> str:
+    path = fetch_blob(wheel.url, sha256=wheel.sha256, cache=cache, label=wheel.name)
+    return read_metadata(path).get("Requires-Python", "")
+
+
+def read_metadata(wheel: Path) -> Mapping[str, str]:
+    """The METADATA of a wheel (the first value of each header)."""
+    with zipfile.ZipFile(wheel) as archive:
+        member = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        return dict(HeaderParser().parsestr(archive.read(member).decode("utf-8")).items())
+
+
+def _limits(release: ReleaseSpec, preferred: Versions, constraints: Sequence[str] = ()) -> Limits:
+    return Limits(
+        until=release.index_until,
+        sdists=tuple(release.sdist),
+        constraints=(*release.constraints, *constraints),
+        preferred=preferred,
+    )
+
+
+def _present_versions(spec: Spec, release: ReleaseSpec) -> Versions:
+    found: Versions = {}
+    for name in release.packages:
+        try:
+            lock = load_lock(spec.root, release.name, name)
+        except LockError:
+            continue
+        found.update({one.name: one.version for one in lock.wheel})
+    return found
+
+
+def _resolve_family(session: _Session, preferred: Versions) -> Versions:
+    """One version for each distribution of the release, on every architecture."""
+    wanted = sorted({word for one in session.family for word in requirements(one, session.release)})
+    versions: Versions = {}
+    for target in session.targets:
+        log.step(f"resolving {len(wanted)} requirements together for {target.platform}")
+        # A version found for one architecture binds the next one.
+        limits = _limits(session.release, preferred, _constraints(versions))
+        versions |= {
+            one.name: one.version for one in resolve(wanted, target, limits, session.cache)
+        }
+    return versions
+
+
+def _constraints(versions: Versions) -> list[str]:
+    return [f"{name}=={version}" for name, version in sorted(versions.items())]
+
+
+def _resolve_build_requires(session: _Session) -> tuple[LockedDistribution, ...]:
+    release, target = session.release, session.targets[0]
+    wanted = sorted({word for one in release.sdist.values() for word in one.build_requires})
+    if not wanted:
+        return ()
+    found = resolve(wanted, target, Limits(until=release.index_until), session.cache)
+    return tuple(_lock_distribution([(target.arch, one)]) for one in found)
+
+
+def _lock_package(
+    package: PackageSpec,
+    session: _Session,
+    shared: Versions,
+    build: tuple[LockedDistribution, ...],
+) -> Lock:
+    release = session.release
+    wheels = _resolve_targets(requirements(package, release), session, _constraints(shared))
+    samples = _resolve_targets(sample_pins(package, release), session, deps=False)
+    has_sdist = any(not file.is_wheel for one in wheels for file in one.files)
+    log.step(f"{package.name}: {len(wheels)} distributions")
+    return Lock.model_validate(
+        {
+            "release": release.name,
+            "version": release.version,
+            "package": package.name,
+            "python": session.targets[0].minor,
+            "requires-python": session.requires_python,
+            "glibc": release.glibc,
+            "inputs": inputs_digest(package, release, session.family),
+            "wheel": wheels,
+            "build": build if has_sdist else (),
+            "sample": samples,
+        }
+    )
+
+
+def _resolve_targets(
+    wanted: Sequence[str],
+    session: _Session,
+    constraints: Sequence[str] = (),
+    *,
+    deps: bool = True,
+) -> tuple[LockedDistribution, ...]:
+    """Resolve for every target and put the same distribution's files together."""
+    if not wanted:
+        return ()
+    limits = _limits(session.release, {}, constraints)
+    found: dict[str, list[tuple[Arch, Resolved]]] = {}
+    for target in session.targets:
+        for one in resolve(wanted, target, limits, session.cache, deps=deps):
+            found.setdefault(one.name, []).append((target.arch, one))
+    return tuple(_lock_distribution(found[name]) for name in sorted(found))
+
+
+def _lock_distribution(per_arch: Sequence[tuple[Arch, Resolved]]) -> LockedDistribution:
+    first = per_arch[0][1]
+    files: dict[str, LockedFile] = {}
+    for arch, one in per_arch:
+        file = one.wheel or one.sdist
+        if file is None:
+            raise LockError(f"{one.name} {one.version} has no file that {arch} can use")
+        universal = not file.name.endswith(".whl") or is_pure(file.name)
+        files[file.name] = LockedFile(
+            file=file.name, sha256=file.sha256, size=file.size, arch=None if universal else arch
+        )
+    return LockedDistribution(name=first.name, version=first.version, files=tuple(files.values()))
