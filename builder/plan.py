@@ -1,0 +1,350 @@
+"""Plans a package: every payload entry, rendered script and piece of metadata. Pure.
+
+Same spec, lock and target, same plan: no I/O, no clock, no environment. What only
+the wheels can tell (their files, the libraries they need) is added by the stage.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from builder.errors import SpecError
+from builder.lock import Lock, LockedDistribution
+from builder.model import Arch, PackageFormat
+from builder.paths import TARGET_DOC, TARGET_ROOT
+from builder.render import TEMPLATE_SUFFIX, Renderer, Sources
+from builder.spec import PackageSpec, ReleaseSpec
+from builder.spec.schema import PayloadKind, PayloadSpec, ProjectSpec
+
+ROOT = "root"
+BUILD_INFO = "build-info.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One file, folder or link of the payload that is not part of the Python tree."""
+
+    target: PurePosixPath
+    kind: PayloadKind
+    mode: int
+    owner: str = ROOT
+    group: str = ROOT
+    formats: tuple[PackageFormat, ...] = tuple(PackageFormat)
+    content: bytes | None = None  # of a file
+    link: str | None = None  # of a symlink
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleEntry:
+    """A file, or a folder's files, to be taken out of a wheel of the lock."""
+
+    distribution: LockedDistribution
+    member: str
+    target: PurePosixPath
+
+
+@dataclass(frozen=True, kw_only=True)
+class PythonPlan:
+    """The private CPython: where it goes and which distributions are in it."""
+
+    prefix: PurePosixPath
+    minor: str
+    requires_python: str
+    glibc: str
+    wheels: tuple[LockedDistribution, ...]
+    build: tuple[LockedDistribution, ...]
+    foreign_binaries: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormatPlan:
+    """What one format has of its own."""
+
+    depends: tuple[str, ...]
+    recommends: tuple[str, ...]
+    suggests: tuple[str, ...]
+    conflicts: tuple[str, ...]
+    scripts: Mapping[str, str]  # script name to text
+    triggers_interest: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What both formats say of the package."""
+
+    name: str
+    version: str  # without the packaging's revision
+    revision: int
+    summary: str
+    description: str
+    section: str
+    group: str
+    maintainer: str
+    vendor: str
+    homepage: str
+    licence: str
+    changelog: tuple[tuple[str, int, str, tuple[str, ...]], ...]  # version, revision, day, changes
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagePlan:
+    """All that is decided before anything is fetched or built."""
+
+    release: str
+    arch: Arch | None  # None: for every architecture
+    metadata: Metadata
+    python: PythonPlan | None
+    entries: tuple[Entry, ...]
+    samples: tuple[SampleEntry, ...]
+    formats: Mapping[PackageFormat, FormatPlan]
+
+    @property
+    def name(self) -> str:
+        """The package's name."""
+        return self.metadata.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanInput:
+    """What plans are made from."""
+
+    project: ProjectSpec
+    release: ReleaseSpec
+    sources: Sources
+    maintainer: str | None = None  # in place of the project's
+
+
+def plan_package(
+    package: PackageSpec, lock: Lock | None, arch: Arch, given: PlanInput
+) -> PackagePlan:
+    """Plan one package for one architecture.
+
+    Raises SpecError where a source is missing, a template is wrong, or two entries
+    have the same target.
+    """
+    renderer = Renderer(given.sources)
+    python = _plan_python(package, lock) if package.python else None
+    entries = _plan_entries(package, python, renderer, given)
+    _refuse_collisions(package.name, entries)
+    return PackagePlan(
+        release=given.release.name,
+        arch=arch if package.is_native else None,
+        metadata=_plan_metadata(package, given),
+        python=python,
+        entries=tuple(sorted(entries, key=lambda one: one.target)),
+        samples=_plan_samples(package, lock),
+        formats={one: _plan_format(package, one, renderer, python, given) for one in PackageFormat},
+    )
+
+
+def _plan_python(package: PackageSpec, lock: Lock | None) -> PythonPlan:
+    if lock is None or package.python is None or package.service is None:
+        raise SpecError([f"{package.name}: has a Python and no lock"], hint="run 'builder lock'")
+    return PythonPlan(
+        prefix=TARGET_ROOT / package.service.name,
+        minor=lock.python,
+        requires_python=lock.requires_python,
+        glibc=lock.glibc,
+        wheels=lock.wheel,
+        build=lock.build,
+        foreign_binaries=package.python.foreign_binaries,
+    )
+
+
+def _context(
+    package: PackageSpec, python: PythonPlan | None, given: PlanInput, fmt: PackageFormat | None
+) -> dict[str, object]:
+    """The names that a template may use."""
+    context: dict[str, object] = {
+        "package": package,
+        "project": given.project,
+        "release": given.release,
+        "version": f"{given.release.package_version}-{given.release.revision}",
+        "prefix": str(python.prefix) if python else None,
+        "python": python.minor if python else None,
+    }
+    return context if fmt is None else {**context, "format": fmt.value}
+
+
+def _plan_entries(
+    package: PackageSpec, python: PythonPlan | None, renderer: Renderer, given: PlanInput
+) -> list[Entry]:
+    context = _context(package, python, given, None)
+    expanded = [one for spec in package.payload for one in _expand(spec, given.sources)]
+    return [
+        Entry(
+            target=PurePosixPath(spec.target),
+            kind=spec.kind,
+            mode=spec.bits,
+            owner=spec.owner,
+            group=spec.group,
+            formats=spec.formats,
+            content=renderer.render(spec.source, context) if spec.source else None,
+            link=spec.link,
+        )
+        for spec in expanded
+    ]
+
+
+def _expand(spec: PayloadSpec, sources: Sources) -> Iterable[PayloadSpec]:
+    """An entry whose source ends in ``/*`` stands for every file below that folder."""
+    if spec.source is None or not spec.source.endswith("/*"):
+        return [spec]
+    folder = spec.source.removesuffix("*")
+    names = [name for name in sources if name.startswith(folder)]
+    if not names:
+        raise SpecError([f"{spec.source}: no such folder, but a payload entry names it"])
+    base = spec.target.rstrip("/")
+    return [
+        spec.model_copy(
+            update={
+                "source": name,
+                "target": f"{base}/{name.removeprefix(folder).removesuffix(TEMPLATE_SUFFIX)}",
+            }
+        )
+        for name in names
+    ]
+
+
+def _refuse_collisions(name: str, entries: Iterable[Entry]) -> None:
+    seen: set[tuple[PurePosixPath, PackageFormat]] = set()
+    problems = []
+    for entry in entries:
+        for fmt in entry.formats:
+            if (entry.target, fmt) in seen:
+                problems.append(f"pkgspec/packages/{name}: two payload entries at {entry.target}")
+            seen.add((entry.target, fmt))
+    if problems:
+        raise SpecError(sorted(set(problems)))
+
+
+def _plan_samples(package: PackageSpec, lock: Lock | None) -> tuple[SampleEntry, ...]:
+    if not package.sample:
+        return ()
+    known = {_plain(one.name): one for one in lock.sample} if lock else {}
+    return tuple(
+        SampleEntry(
+            distribution=known[_plain(sample.distribution)],
+            member=sample.member,
+            target=PurePosixPath(sample.target),
+        )
+        for sample in package.sample
+    )
+
+
+def _plain(name: str) -> str:
+    """A distribution's name as the lock spells it."""
+    return name.lower().replace(".", "-").replace("_", "-").partition("=")[0]
+
+
+def _plan_metadata(package: PackageSpec, given: PlanInput) -> Metadata:
+    release = given.release
+    return Metadata(
+        name=package.name,
+        version=release.package_version,
+        revision=release.revision,
+        summary=package.summary,
+        description=package.description.strip(),
+        section=package.section,
+        group=package.group,
+        maintainer=given.maintainer or given.project.maintainer,
+        vendor=given.project.vendor,
+        homepage=given.project.homepage,
+        licence=given.project.licence,
+        changelog=tuple(
+            (one.version, one.revision, one.day.isoformat(), one.changes)
+            for one in release.changelog
+        ),
+    )
+
+
+def _plan_format(
+    package: PackageSpec,
+    fmt: PackageFormat,
+    renderer: Renderer,
+    python: PythonPlan | None,
+    given: PlanInput,
+) -> FormatPlan:
+    own = package.deb if fmt is PackageFormat.DEB else package.rpm
+    context = _context(package, python, given, fmt)
+    named: dict[str, str | None] = own.scripts.model_dump()
+    return FormatPlan(
+        depends=(*_common_dependency(package, fmt, given), *own.depends),
+        recommends=own.recommends,
+        suggests=own.suggests,
+        conflicts=own.conflicts,
+        scripts={
+            script: renderer.render(source, context).decode()
+            for script, source in named.items()
+            if source is not None
+        },
+        triggers_interest=package.deb.triggers_interest if fmt is PackageFormat.DEB else (),
+    )
+
+
+def _common_dependency(package: PackageSpec, fmt: PackageFormat, given: PlanInput) -> list[str]:
+    """Exactly the same version: the shared files are read by code of that version."""
+    if not package.depends_common:
+        return []
+    full = f"{given.release.package_version}-{given.release.revision}"
+    name = given.project.common
+    return [f"{name} (= {full})" if fmt is PackageFormat.DEB else f"{name} = {full}"]
+
+
+def doc_folder(plan: PackagePlan) -> PurePosixPath:
+    """The package's folder under /usr/share/doc."""
+    return TARGET_DOC / plan.name
+
+
+def plan_summary(plan: PackagePlan) -> dict[str, object]:
+    """The plan for people and machines: names and sizes in place of contents."""
+    return {
+        "name": plan.name,
+        "version": f"{plan.metadata.version}-{plan.metadata.revision}",
+        "architecture": plan.arch.value if plan.arch else "all",
+        "prefix": str(plan.python.prefix) if plan.python else None,
+        "python": plan.python.minor if plan.python else None,
+        "wheels": [one.pin for one in plan.python.wheels] if plan.python else [],
+        "payload": [
+            {
+                "target": str(entry.target),
+                "kind": entry.kind.value,
+                "mode": f"{entry.mode:04o}",
+                "owner": f"{entry.owner}:{entry.group}",
+                "formats": [one.value for one in entry.formats],
+                **({"link": entry.link} if entry.link else {}),
+                **({"size": len(entry.content)} if entry.content is not None else {}),
+            }
+            for entry in plan.entries
+        ],
+        "samples": [
+            {"from": f"{one.distribution.pin}:{one.member}", "target": str(one.target)}
+            for one in plan.samples
+        ],
+        "formats": {
+            fmt.value: {
+                "depends": list(own.depends),
+                "recommends": list(own.recommends),
+                "suggests": list(own.suggests),
+                "conflicts": list(own.conflicts),
+                "scripts": sorted(own.scripts),
+            }
+            for fmt, own in plan.formats.items()
+        },
+    }
+
+
+def plan_fingerprint(plan: PackagePlan) -> str:
+    """All of the plan as text, contents included: what a stage's key is made from."""
+    return json.dumps(plan, default=_plain_value, sort_keys=True)
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    return str(value)
