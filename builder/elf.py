@@ -1,0 +1,172 @@
+"""Reading ELF files: what a program or library needs, and of which version.
+
+Pure reading, no other program. All of it comes from the dynamic segment, which is
+what the loader reads too; section headers may be stripped.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from elftools.common.exceptions import ELFError
+from elftools.common.utils import parse_cstring_from_stream, struct_parse
+from elftools.construct import ConstructError
+from elftools.elf.dynamic import DynamicSegment
+from elftools.elf.elffile import ELFFile
+
+_MAGIC = b"\x7fELF"
+_LOADABLE = ("ET_EXEC", "ET_DYN")
+_GLIBC_VERSION = re.compile(r"GLIBC_(\d+)\.(\d+)(?:\.(\d+))?")
+
+# A damaged file makes pyelftools fail in any of these ways.
+_DAMAGED = (ELFError, ConstructError, ValueError, KeyError, IndexError, StopIteration, TypeError)
+
+GlibcVersion = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElfInfo:
+    """What the loader will ask for on behalf of one program or shared library."""
+
+    machine: str  # as pyelftools spells it: EM_X86_64
+    bits: int  # 32 or 64
+    soname: str | None
+    needed: tuple[str, ...]  # sonames, in the loader's order
+    runpath: tuple[str, ...]  # RUNPATH, or RPATH where there is none
+    interpreter: str | None  # set for programs
+    dynamic: bool  # False for a static program
+    versions: dict[str, tuple[str, ...]]  # soname to the symbol versions needed of it
+
+    @property
+    def glibc(self) -> GlibcVersion | None:
+        """The highest GLIBC_x.y needed, or None where glibc is not needed.
+
+        GLIBC_PRIVATE and GLIBC_ABI_… are no version and do not count.
+        """
+        return max(
+            (
+                tuple(int(part) for part in match.groups() if part)
+                for names in self.versions.values()
+                for name in names
+                if (match := _GLIBC_VERSION.fullmatch(name))
+            ),
+            default=None,
+        )
+
+
+def highest_glibc(files: Iterator[ElfInfo]) -> str:
+    """The highest glibc that ``files`` need, as text; "" where none needs any."""
+    highest = max((info.glibc for info in files if info.glibc), default=())
+    return ".".join(str(part) for part in highest)
+
+
+def read_elf(path: Path) -> ElfInfo | None:
+    """Read a program or shared library.
+
+    None for whatever no loader would take: another kind of file, an object file, a
+    core, a damaged ELF file (wheels carry such as test data).
+    """
+    with path.open("rb") as stream:
+        if stream.read(4) != _MAGIC:
+            return None
+        try:
+            elf = ELFFile(stream)
+            return _read(elf, stream) if elf.header.e_type in _LOADABLE else None
+        except _DAMAGED:
+            return None
+
+
+def scan_tree(root: Path) -> list[tuple[PurePosixPath, ElfInfo]]:
+    """Every program and shared library below ``root``, sorted by relative path.
+
+    Symbolic links are not followed.
+    """
+    found = []
+    for folder, _, names in os.walk(root):
+        for name in names:
+            # Plain strings: a tree has 20,000 files and a few hundred are ours.
+            text = os.path.join(folder, name)  # noqa: PTH118
+            if not _has_magic(text):
+                continue
+            path = Path(text)
+            info = read_elf(path)
+            if info is not None:
+                found.append((PurePosixPath(path.relative_to(root)), info))
+    return sorted(found, key=lambda entry: entry[0])
+
+
+def _has_magic(path: str) -> bool:
+    """Whether this is a regular file, not a link, that begins as ELF files do."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket or a pipe
+            return False
+        raise
+    try:
+        return os.read(descriptor, len(_MAGIC)) == _MAGIC
+    finally:
+        os.close(descriptor)
+
+
+def _read(elf: Any, stream: BinaryIO) -> ElfInfo:
+    dynamic = None
+    interpreter = None
+    for segment in elf.iter_segments():
+        if isinstance(segment, DynamicSegment):
+            dynamic = segment
+        elif segment.header.p_type == "PT_INTERP":
+            interpreter = segment.get_interp_name()
+    tags: dict[str, list[Any]] = {}
+    for tag in dynamic.iter_tags() if dynamic is not None else ():
+        tags.setdefault(tag.entry.d_tag, []).append(tag)
+    search = tags.get("DT_RUNPATH") or tags.get("DT_RPATH") or []
+    text = {"DT_RUNPATH": "runpath", "DT_RPATH": "rpath"}
+    return ElfInfo(
+        machine=elf.header.e_machine,
+        bits=elf.elfclass,
+        soname=next((tag.soname for tag in tags.get("DT_SONAME", [])), None),
+        needed=tuple(tag.needed for tag in tags.get("DT_NEEDED", [])),
+        runpath=tuple(
+            folder
+            for tag in search
+            for folder in getattr(tag, text[tag.entry.d_tag]).split(":")
+            if folder
+        ),
+        interpreter=interpreter,
+        dynamic=dynamic is not None,
+        versions=_read_versions(elf, stream, dynamic, tags),
+    )
+
+
+def _read_versions(
+    elf: Any, stream: BinaryIO, dynamic: Any, tags: dict[str, list[Any]]
+) -> dict[str, tuple[str, ...]]:
+    """The version needs; the two structures are chained lists with relative links."""
+    if "DT_VERNEED" not in tags:
+        return {}
+    _, strings = dynamic.get_table_offset("DT_STRTAB")
+    (offset,) = elf.address_offsets(tags["DT_VERNEED"][0].entry.d_ptr)
+    versions: dict[str, tuple[str, ...]] = {}
+    for _ in range(tags["DT_VERNEEDNUM"][0].entry.d_val):
+        need = struct_parse(elf.structs.Elf_Verneed, stream, stream_pos=offset)
+        names = []
+        auxiliary = offset + need.vn_aux
+        for _ in range(need.vn_cnt):
+            entry = struct_parse(elf.structs.Elf_Vernaux, stream, stream_pos=auxiliary)
+            names.append(_string(stream, strings + entry.vna_name))
+            auxiliary += entry.vna_next
+        versions[_string(stream, strings + need.vn_file)] = tuple(sorted(names))
+        offset += need.vn_next
+    return versions
+
+
+def _string(stream: BinaryIO, offset: int) -> str:
+    value = parse_cstring_from_stream(stream, offset)
+    if value is None:
+        raise ValueError("a string reaches past the end of the file")
+    return str(value.decode("utf-8", "replace"))
