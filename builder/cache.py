@@ -139,9 +139,13 @@ class Cache:
         finally:
             os.close(descriptor)
 
+    def derived(self, kind: str, key: str) -> Path:
+        """Where the derived folder of this kind and key lies, or would lie."""
+        return self.root / "derived" / kind / key
+
     def find_derived(self, kind: str, key: str) -> Path | None:
         """The derived folder of this kind and key if it was made to its end."""
-        path = self.root / "derived" / kind / key
+        path = self.derived(kind, key)
         return path if (path / _COMPLETE).is_file() else None
 
     def derive(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
@@ -165,7 +169,7 @@ class Cache:
 
     def adopt(self, kind: str, key: str, folder: Path) -> Path:
         """Rename a finished ``folder`` of this file system into place."""
-        path = self.root / "derived" / kind / key
+        path = self.derived(kind, key)
         (folder / _COMPLETE).touch()
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():  # left by a crash between rename and marker: never complete

@@ -1,0 +1,248 @@
+"""Installs wheels by uv, compiles them, and keeps each by itself in the cache.
+
+All wheels that are not there yet are installed together into a scratch
+environment and byte-compiled in one go; then each one's files, as its RECORD lists
+them, become a tree of their own. Stages are assembled from these trees by hard
+links, so another package, format or release that has the same wheel pays nothing.
+"""
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from builder import log
+from builder.bytecode import compile_tree
+from builder.cache import Cache, key_of
+from builder.elf import ElfInfo, scan_tree
+from builder.errors import PayloadError, ToolError
+from builder.index import Target, uv_environment, uv_path
+from builder.run import run
+from builder.wheels import WheelFile
+
+_FORMAT = 3  # of what is kept; goes up when this module makes something else
+_TREE = "tree"
+_REPORT = "report.json"
+# What uv writes of how it was called; none of it is true on the target.
+_UNTRUE = frozenset({"REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"})
+PREFIX_MARK = "@PREFIX@"
+# A path too long for the kernel's shebang makes uv write a shell trampoline.
+_TRAMPOLINE = re.compile(rb"^#!/bin/sh\n'''exec' '?[^\n]*?' \"\$0\" \"\$@\"\n' '''\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstalledWheel:
+    """One wheel, installed: ``tree`` is laid out as under the prefix."""
+
+    wheel: WheelFile
+    tree: Path
+    record: str  # path of RECORD below the tree
+    scripts: tuple[str, ...]  # files whose first line names the prefix by PREFIX_MARK
+    elf: tuple[tuple[PurePosixPath, ElfInfo], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallRequest:
+    """What wheels are installed for."""
+
+    target: Target
+    python: Path  # of the target's minor version, runs on this host
+    epoch: int  # mtime of every file made
+    jobs: int
+
+
+def install_wheels(
+    wheels: Sequence[WheelFile], request: InstallRequest, cache: Cache
+) -> list[InstalledWheel]:
+    """Every wheel as a tree of its own, those absent from the cache installed now."""
+    keys = {wheel.file: _key(wheel, request.target) for wheel in wheels}
+    if any(cache.find_derived("wheel", key) is None for key in keys.values()):
+        # One at a time: a second build that wants the same wheels finds them done.
+        with cache.locked("install"):
+            missing = [one for one in wheels if cache.find_derived("wheel", keys[one.file]) is None]
+            if missing:
+                _install_missing(missing, keys, request, cache)
+    return [_load(wheel, cache.derived("wheel", keys[wheel.file])) for wheel in wheels]
+
+
+def _key(wheel: WheelFile, target: Target) -> str:
+    return key_of(_FORMAT, wheel.file, wheel.sha256, target.minor)
+
+
+def _install_missing(
+    missing: Sequence[WheelFile], keys: dict[str, str], request: InstallRequest, cache: Cache
+) -> None:
+    log.step(f"installing {len(missing)} wheels for {request.target.arch}")
+    with cache.workspace() as work:
+        scratch = _install_scratch(missing, request, cache, work)
+        compile_tree(request.python, scratch / "lib", jobs=request.jobs)
+        splitter = _Splitter(scratch=scratch, minor=request.target.minor)
+        for wheel in missing:
+            folder = work / "out" / keys[wheel.file]
+            _keep(splitter.split(wheel, folder / _TREE), folder, request.epoch)
+            cache.adopt("wheel", keys[wheel.file], folder)
+
+
+def _install_scratch(
+    wheels: Sequence[WheelFile], request: InstallRequest, cache: Cache, work: Path
+) -> Path:
+    """A throw-away environment with all of ``wheels``."""
+    links, scratch = work / "links", work / "env"
+    links.mkdir()
+    for wheel in wheels:
+        (links / wheel.file).hardlink_to(wheel.path)
+    environment = uv_environment(cache)
+    quiet = ["--quiet", "--no-config"]
+    run([uv_path(), "venv", *quiet, "--python", request.python, scratch], env=environment)
+    command: list[str | Path] = [
+        *[uv_path(), "pip", "install", *quiet, "--python", scratch / "bin" / "python"],
+        # From a folder and by version: installing a path would leave a direct_url.json.
+        *["--no-index", "--find-links", links, "--no-deps", "--only-binary", ":all:"],
+        *["--python-platform", request.target.platform, "--link-mode", "copy"],
+        *(wheel.pin for wheel in wheels),
+    ]
+    try:
+        run(command, env=environment)
+    except ToolError as error:
+        raise PayloadError(f"the locked wheels do not install:\n{error.message}") from error
+    return scratch
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Split:
+    wheel: WheelFile
+    tree: Path
+    record: str
+    scripts: list[str]
+
+
+class _Splitter:
+    """Moves each wheel's files out of a scratch environment, by RECORD."""
+
+    def __init__(self, *, scratch: Path, minor: str) -> None:
+        self._scratch = scratch
+        self._site = Path("lib") / f"python{minor}" / "site-packages"
+        self._tag = f"cpython-{minor.replace('.', '')}"
+        self._moved: dict[str, tuple[str, Path]] = {}  # path to its hash and new place
+        self._records = {
+            _plain(path.name.split("-")[0]): path
+            for path in (scratch / self._site).glob("*.dist-info")
+        }
+
+    def split(self, wheel: WheelFile, tree: Path) -> _Split:
+        info = self._records.get(_plain(wheel.name))
+        if info is None:
+            raise PayloadError(f"{wheel.file}: installed without a dist-info folder")
+        rows = list(csv.reader(io.StringIO((info / "RECORD").read_text(encoding="utf-8"))))
+        kept = [row for row in rows if not _is_untrue(row[0], info.name)]
+        scripts = []
+        for name, digest, _ in kept:
+            path = self._below_prefix(name, wheel)
+            moved = self._move(path, digest, tree, wheel)
+            if path.startswith("bin/") and self._mark_prefix(moved):
+                scripts.append(path)
+        record = (self._site / info.name / "RECORD").as_posix()
+        (tree / record).write_text(_csv(kept), encoding="utf-8")
+        return _Split(wheel=wheel, tree=tree, record=record, scripts=scripts)
+
+    def _below_prefix(self, name: str, wheel: WheelFile) -> str:
+        path = os.path.normpath(self._site / name)
+        if path.startswith(("..", "/")):
+            raise PayloadError(f"{wheel.file}: installs {name}, which is outside of the prefix")
+        return path
+
+    def _move(self, path: str, digest: str, tree: Path, wheel: WheelFile) -> Path:
+        target = tree / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        earlier = self._moved.get(path)
+        if earlier is None:
+            (self._scratch / path).replace(target)
+            self._moved[path] = (digest, target)
+            self._move_bytecode(Path(path), tree)
+        elif earlier[0] == digest:
+            target.write_bytes(earlier[1].read_bytes())
+        else:
+            raise PayloadError(
+                f"{wheel.file}: installs {path}, which another wheel has with other bytes",
+                hint="two distributions of the lock cannot live together",
+            )
+        return target
+
+    def _move_bytecode(self, path: Path, tree: Path) -> None:
+        if path.suffix != ".py":
+            return
+        compiled = path.parent / "__pycache__" / f"{path.stem}.{self._tag}.pyc"
+        if (self._scratch / compiled).is_file():
+            (tree / compiled).parent.mkdir(exist_ok=True)
+            (self._scratch / compiled).replace(tree / compiled)
+
+    def _mark_prefix(self, script: Path) -> bool:
+        """Replace the scratch prefix in a script's shebang by the mark."""
+        data = script.read_bytes()
+        marked = _TRAMPOLINE.sub(f"#!{PREFIX_MARK}/bin/python3\n".encode(), data)
+        shebang = rf"^#!{re.escape(os.fspath(self._scratch))}/bin/python[0-9.]*".encode()
+        marked = re.sub(shebang, f"#!{PREFIX_MARK}/bin/python3".encode(), marked)
+        if marked == data:
+            return False
+        script.write_bytes(marked)
+        return True
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _is_untrue(name: str, info: str) -> bool:
+    path = PurePosixPath(name)
+    return path.parent.name == info and path.name in _UNTRUE
+
+
+def _csv(rows: Sequence[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(sorted(rows))
+    return text.getvalue()
+
+
+def _keep(split: _Split, folder: Path, epoch: int) -> None:
+    """Settle modes and times, and write down what the stage needs to know."""
+    for path in _walk(split.tree):
+        executable = not path.is_dir() and path.stat().st_mode & 0o111
+        path.chmod(0o755 if executable or path.is_dir() else 0o644)
+        os.utime(path, (epoch, epoch))
+    report = {
+        "record": split.record,
+        "scripts": split.scripts,
+        "elf": [[str(path), asdict(info)] for path, info in scan_tree(split.tree)],
+    }
+    (folder / _REPORT).write_text(json.dumps(report), encoding="utf-8")
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(root):
+        yield Path(folder)
+        for name in names:
+            yield Path(folder, name)
+
+
+def _load(wheel: WheelFile, folder: Path) -> InstalledWheel:
+    report = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
+    return InstalledWheel(
+        wheel=wheel,
+        tree=folder / _TREE,
+        record=report["record"],
+        scripts=tuple(report["scripts"]),
+        elf=tuple((PurePosixPath(path), elf_from_json(info)) for path, info in report["elf"]),
+    )
+
+
+def elf_from_json(table: dict[str, object]) -> ElfInfo:
+    """The ElfInfo that ``asdict`` and JSON made ``table`` of."""
+    listed = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+    versions = table["versions"]
+    assert isinstance(versions, dict)
+    listed["versions"] = {soname: tuple(names) for soname, names in versions.items()}
+    return ElfInfo(**listed)  # type: ignore[arg-type]

@@ -1,0 +1,75 @@
+"""Assembles trees out of the cache's own: by hard link where the file is as it must be."""
+
+import filecmp
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+Clash = Callable[[Path], None]
+
+
+def link_tree(source: Path, target: Path, *, epoch: int, on_clash: Clash | None = None) -> None:
+    """Put every file below ``source`` below ``target``, with ``epoch`` as its mtime.
+
+    A cached file is shared by many stages, so its times and mode are never changed:
+    one with another mtime is copied. ``on_clash`` is told of a path that is there
+    already with other bytes; without it that is an error.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    with os.scandir(source) as entries:
+        for entry in entries:
+            place = target / entry.name
+            if entry.is_dir(follow_symlinks=False):
+                link_tree(Path(entry.path), place, epoch=epoch, on_clash=on_clash)
+            elif entry.is_symlink():
+                place.symlink_to(Path(entry.path).readlink())
+            else:
+                _place_file(entry, place, epoch, on_clash)
+
+
+def _place_file(entry: "os.DirEntry[str]", place: Path, epoch: int, on_clash: Clash | None) -> None:
+    try:
+        if entry.stat(follow_symlinks=False).st_mtime_ns == epoch * 10**9:
+            os.link(entry.path, place)
+        elif place.exists():
+            raise FileExistsError
+        else:
+            shutil.copy(entry.path, place)
+            os.utime(place, (epoch, epoch))
+    except FileExistsError:
+        if filecmp.cmp(entry.path, place, shallow=False):
+            return
+        if on_clash is None:
+            raise
+        on_clash(place)
+
+
+def write_file(path: Path, content: bytes, mode: int) -> None:
+    """Write a file that is this tree's own, in place of whatever is linked there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def settle(root: Path, *, epoch: int) -> None:
+    """Give folders one mode and everything one mtime; files that have it are left alone."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(folder, name)  # noqa: PTH118  # 20,000 of them
+            if os.lstat(path).st_mtime_ns != epoch * 10**9:
+                os.utime(path, (epoch, epoch), follow_symlinks=False)
+    for folder, _, _ in os.walk(root, topdown=False):
+        Path(folder).chmod(0o755)
+        os.utime(folder, (epoch, epoch))
+
+
+def measure(root: Path) -> tuple[int, int]:
+    """Files and bytes below ``root``, links not followed."""
+    count = size = 0
+    for folder, _, names in os.walk(root):
+        for name in names:
+            count += 1
+            size += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118
+    return count, size
