@@ -97,11 +97,12 @@ def _install_scratch(
         (links / wheel.file).hardlink_to(wheel.path)
     environment = uv_environment(cache)
     quiet = ["--quiet", "--no-config"]
-    run([uv_path(), "venv", *quiet, "--python", request.python, scratch], env=environment)
-    command: list[str | Path] = [
-        *[uv_path(), "pip", "install", *quiet, "--python", scratch / "bin" / "python"],
+    uv = str(uv_path())
+    run([uv, "venv", *quiet, "--python", str(request.python), str(scratch)], env=environment)
+    command = [
+        *[uv, "pip", "install", *quiet, "--python", str(scratch / "bin" / "python")],
         # From a folder and by version: installing a path would leave a direct_url.json.
-        *["--no-index", "--find-links", links, "--no-deps", "--only-binary", ":all:"],
+        *["--no-index", "--find-links", str(links), "--no-deps", "--only-binary", ":all:"],
         *["--python-platform", request.target.platform, "--link-mode", "copy"],
         *(wheel.pin for wheel in wheels),
     ]

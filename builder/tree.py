@@ -29,20 +29,17 @@ def link_tree(source: Path, target: Path, *, epoch: int, on_clash: Clash | None 
 
 
 def _place_file(entry: "os.DirEntry[str]", place: Path, epoch: int, on_clash: Clash | None) -> None:
-    try:
-        if entry.stat(follow_symlinks=False).st_mtime_ns == epoch * 10**9:
-            os.link(entry.path, place)
-        elif place.exists():
-            raise FileExistsError
-        else:
-            shutil.copy(entry.path, place)
-            os.utime(place, (epoch, epoch))
-    except FileExistsError:
+    if place.exists():
         if filecmp.cmp(entry.path, place, shallow=False):
             return
         if on_clash is None:
-            raise
+            raise FileExistsError(place)
         on_clash(place)
+    elif entry.stat(follow_symlinks=False).st_mtime_ns == epoch * 10**9:
+        os.link(entry.path, place)
+    else:
+        shutil.copy(entry.path, place)
+        os.utime(place, (epoch, epoch))
 
 
 def write_file(path: Path, content: bytes, mode: int) -> None:

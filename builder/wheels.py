@@ -192,11 +192,11 @@ class _Workshop:
                 "".join(f"{tool.pin} --hash=sha256:{f.sha256}\n" for tool, f in self._tools),
                 encoding="utf-8",
             )
-            command: list[str | Path] = [
-                *[uv_path(), "build", "--quiet", "--no-config", "--wheel", work / sdist.file],
-                *["--out-dir", folder, "--python", self.python],
-                *["--no-index", "--find-links", links],
-                *["--build-constraints", constraints, "--require-hashes"],
+            command = [
+                *[str(uv_path()), "build", "--quiet", "--no-config"],
+                *["--wheel", str(work / sdist.file), "--out-dir", str(folder)],
+                *["--python", str(self.python), "--no-index", "--find-links", str(links)],
+                *["--build-constraints", str(constraints), "--require-hashes"],
             ]
             environment = uv_environment(self.cache) | {"SOURCE_DATE_EPOCH": str(self.epoch)}
             try:
