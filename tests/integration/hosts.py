@@ -20,6 +20,7 @@ from typing import Self
 import docker
 import docker.errors
 import requests
+from docker.types import Mount
 
 from builder import log
 from builder.errors import BuilderError
@@ -98,7 +99,6 @@ class Host:
         self.evidence = root / RUN_ID / setup.name
         self._transcript: list[str] = []
         self._client = client
-        binds = [f"{source}:{target}:ro" for source, target in setup.mounts.items()]
         self._options = {
             "image": setup.image,
             "name": self.name,
@@ -110,8 +110,8 @@ class Host:
             "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
             # The engine's default for a tmpfs is noexec, which no real host has.
             "tmpfs": {"/run": "exec,mode=755", "/tmp": "exec,mode=1777"},
-            "volumes": [*setup.volumes, *binds, f"{cgroup_tree()}:/sys/fs/cgroup:rw"],
-            # The tree above is the machine's: paths in it must be the machine's, too.
+            "mounts": _mounts(setup),
+            # The cgroup tree is the machine's: paths in it must be the machine's, too.
             "cgroupns": "host",
             "stop_signal": "SIGRTMIN+3",
         }
@@ -296,3 +296,14 @@ class Host:
             f"  status {result.status}, {elapsed:.1f} s",
             *(f"  {line}" for line in (result.stdout + result.stderr).splitlines()[-_TAIL_LINES:]),
         ]
+
+
+def _mounts(setup: HostSetup) -> list[Mount]:
+    return [
+        Mount("/sys/fs/cgroup", str(cgroup_tree()), type="bind"),
+        *(Mount(target, None, type="volume") for target in setup.volumes),
+        *(
+            Mount(target, str(source), type="bind", read_only=True)
+            for source, target in setup.mounts.items()
+        ),
+    ]
