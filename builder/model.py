@@ -1,5 +1,6 @@
 """The nouns: architectures, formats, releases, packages, locks. No I/O here."""
 
+import os
 from enum import StrEnum
 
 
@@ -31,6 +32,11 @@ class Arch(StrEnum):
             if machine in (arch.machine, arch.value):
                 return arch
         raise ValueError(f"no architecture is called {machine!r}")
+
+
+def host_arch() -> Arch:
+    """The architecture of this host; ValueError where it is none of ours."""
+    return Arch.from_machine(os.uname().machine)
 
 
 class PackageFormat(StrEnum):

@@ -17,7 +17,7 @@ from builder.errors import FetchError, LockError, OfflineError, PayloadError, To
 from builder.http import open_client
 from builder.index import Target, locate, uv_environment, uv_path
 from builder.lock import LockedDistribution, LockedFile
-from builder.model import Arch
+from builder.model import Arch, host_arch
 from builder.run import run
 from builder.tags import is_pure
 
@@ -165,7 +165,7 @@ class _Workshop:
         key = key_of("sdist", sdist.sha256, minor, self.epoch, tools)
         folder = self.cache.derive("sdist", key, lambda folder: self._make(one, sdist, folder))
         wheel = next(folder.glob("*.whl"))
-        host = Arch.from_machine(os.uname().machine)
+        host = host_arch()
         if not is_pure(wheel.name) and self.needed.target.arch is not host:
             raise PayloadError(
                 f"{one.pin} has no wheel for {self.needed.target.arch} on the index, "

@@ -64,3 +64,20 @@ class RuntimeProvider(Protocol):
     def provide(self, request: RuntimeRequest, cache: Cache) -> Runtime:
         """The runtime asked for; raises BuilderError where this way is closed."""
         ...
+
+
+def runtime_info(runtime: Runtime | None) -> dict[str, object] | None:
+    """What a package records of its runtime: provider, version, origin, hash.
+
+    Not why it was chosen: that depends on the day, and the package should not.
+    """
+    if runtime is None:
+        return None
+    return {
+        "provider": runtime.provider.value,
+        "version": runtime.version,
+        "origin": runtime.origin,
+        "sha256": runtime.sha256,
+        "glibc": runtime.glibc,
+        "options": dict(runtime.options),
+    }
