@@ -1,10 +1,9 @@
 """The pinned CPythons of ``pkgspec/runtimes.toml``, and which of them a release gets."""
 
-import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
@@ -41,13 +40,14 @@ class StandalonePin(_Pin):
 
     tag: Annotated[str, Field(pattern=r"^\d{8}$")]
     arch: Arch
-    flavour: Annotated[str, Field(pattern=r"^[a-z0-9_+]+$")]
+    # The other flavours hold build artefacts in another layout.
+    flavour: Literal["install_only", "install_only_stripped"]
     asset: FileName
 
     @model_validator(mode="after")
     def _asset_agrees(self) -> Self:
         stem = asset_stem(self.version, self.tag, self.arch, self.flavour)
-        if not re.fullmatch(re.escape(stem) + r"\.tar\.(gz|zst)", self.asset):
+        if self.asset != f"{stem}.tar.gz":
             raise ValueError(f"asset {self.asset!r} should be {stem + '.tar.gz'!r}")
         return self
 

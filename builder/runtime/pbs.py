@@ -1,0 +1,157 @@
+"""The ``pbs`` provider: standalone builds from their release tree or a mirror of it."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from builder import log
+from builder.cache import Cache
+from builder.download import fetch_blob
+from builder.errors import PayloadError, UsageError
+from builder.extract import extract_tar
+from builder.http import redact_url
+from builder.model import RuntimeChoice
+from builder.runtime.base import Runtime, RuntimeRequest
+from builder.runtime.pins import Pins, StandalonePin, choose_standalone, load_pins
+from builder.runtime.prepare import prepare_tree
+from builder.runtime.shelf import (
+    Shelved,
+    ask_version,
+    find_runtime,
+    host_arch,
+    keep_runtime,
+    runtime_key,
+)
+
+RELEASE_TREE = "https://github.com/astral-sh/python-build-standalone/releases/download"
+MIRROR_VARIABLE = "BUILDER_PYTHON_MIRROR"
+# Every path in an asset sits below it.
+_TOP = "python"
+
+
+class PbsProvider:
+    """Takes the pinned asset, checks it, and makes it a runtime."""
+
+    choice = RuntimeChoice.PBS
+
+    def __init__(self, pins: Pins | None = None) -> None:
+        self._pins = pins
+
+    @property
+    def pins(self) -> Pins:
+        """The pins to choose from; read from the repository unless given."""
+        if self._pins is None:
+            self._pins = load_pins()
+        return self._pins
+
+    def provide(self, request: RuntimeRequest, cache: Cache) -> Runtime:
+        """Fetch and prepare the newest standalone build that the release allows.
+
+        For a foreign architecture the host's build comes along, to compile bytecode.
+        """
+        pin = choose_standalone(self.pins, request)
+        python = self._host_python(request, cache)
+        key = _key(pin)
+        shelved = find_runtime(cache, key)
+        if shelved is None:
+            asset = self.fetch(request, cache, pin)
+            log.step(f"runtime: preparing CPython {pin.version} for {pin.arch}")
+
+            def make(tree: Path) -> str:
+                return _prepare(asset, tree, pin, python=python, jobs=request.jobs)
+
+            shelved = keep_runtime(cache, key, make)
+        return _runtime(pin, shelved, python)
+
+    def find_prepared(self, request: RuntimeRequest, cache: Cache) -> Runtime | None:
+        """What :meth:`provide` would give, if it can without fetching or preparing."""
+        pin = choose_standalone(self.pins, request)
+        shelved = find_runtime(cache, _key(pin))
+        if shelved is None or pin.arch is host_arch():
+            return _runtime(pin, shelved, None) if shelved is not None else None
+        host = self.find_prepared(replace(request, arch=host_arch()), cache)
+        return _runtime(pin, shelved, host.python) if host is not None else None
+
+    def fetch(self, request: RuntimeRequest, cache: Cache, pin: StandalonePin) -> Path:
+        """Bring the asset of ``pin`` into the cache."""
+        return fetch_blob(
+            asset_url(release_tree(request.mirror), pin),
+            sha256=pin.sha256,
+            cache=cache,
+            offline=request.offline,
+            label=f"CPython {pin.version} for {pin.arch}",
+        )
+
+    def _host_python(self, request: RuntimeRequest, cache: Cache) -> Path | None:
+        """The host's interpreter for a foreign tree; None where the tree has its own."""
+        if request.arch is host_arch():
+            return None
+        return self.provide(replace(request, arch=host_arch()), cache).python
+
+
+def release_tree(mirror: str | None) -> str:
+    """The URL above the tags: ``mirror``, BUILDER_PYTHON_MIRROR, or the publisher's own.
+
+    Raises UsageError where a mirror is named that cannot be one.
+    """
+    named = mirror or os.environ.get(MIRROR_VARIABLE)
+    if not named:
+        return RELEASE_TREE
+    origin = "--mirror" if mirror else MIRROR_VARIABLE
+    url = named if "://" in named else Path(named).absolute().as_uri()
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https", "file"):
+        raise UsageError(
+            f"{origin} names {redact_url(named)!r}, which is no mirror",
+            hint="give an http://, https:// or file:// URL, or a folder",
+        )
+    if parts.scheme == "file" and not Path(unquote(parts.path)).is_dir():
+        raise UsageError(
+            f"{origin} names the folder {unquote(parts.path)!r}, which does not exist",
+            hint="a mirror is a folder with one folder a tag, each with its assets",
+        )
+    return url.rstrip("/")
+
+
+def asset_url(tree: str, pin: StandalonePin) -> str:
+    """Where the asset of ``pin`` lies in a release tree."""
+    return f"{tree}/{pin.tag}/{quote(pin.asset)}"
+
+
+def _key(pin: StandalonePin) -> str:
+    return runtime_key("standalone", pin.sha256)
+
+
+def _prepare(asset: Path, tree: Path, pin: StandalonePin, *, python: Path | None, jobs: int) -> str:
+    try:
+        extract_tar(asset, tree, strip=_TOP)
+    except PayloadError as error:  # the blob's name is a hash: say which file it is
+        text = error.message.replace(str(asset), pin.asset)
+        raise PayloadError(text, hint=error.hint) from error
+    if python is None:
+        python = tree / "bin" / f"python{pin.minor}"
+        version = ask_version(python, pin.asset) if python.exists() else pin.version
+        if version != pin.version:
+            raise PayloadError(
+                f"{pin.asset} holds Python {version}, but is pinned as {pin.version}",
+                hint="mend the pin in pkgspec/runtimes.toml",
+            )
+    prepare_tree(tree, version=pin.version, arch=pin.arch, python=python, jobs=jobs)
+    return pin.version
+
+
+def _runtime(pin: StandalonePin, shelved: Shelved, python: Path | None) -> Runtime:
+    return Runtime(
+        provider=RuntimeChoice.PBS,
+        version=pin.version,
+        arch=pin.arch,
+        # Not the mirror: the package should be the same wherever it was built.
+        origin=asset_url(RELEASE_TREE, pin),
+        sha256=pin.sha256,
+        key=shelved.key,
+        tree=shelved.tree,
+        python=python or shelved.python,
+        glibc=shelved.glibc,
+        options={"tag": pin.tag, "flavour": pin.flavour},
+    )
