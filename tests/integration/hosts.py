@@ -289,7 +289,7 @@ class Host:
                 self._container.remove(v=True, force=True)
 
     def _note(self, words: Sequence[str], user: str, result: Result, elapsed: float) -> None:
-        text = shlex.join(words)
+        text = shlex.join(_first_line(word) for word in words)
         log.detail(f"{self.name}: {elapsed:.1f} s: {text}")
         self._transcript += [
             f"[{user}] {text}",
@@ -307,3 +307,9 @@ def _mounts(setup: HostSetup) -> list[Mount]:
             for source, target in setup.mounts.items()
         ),
     ]
+
+
+def _first_line(text: str) -> str:
+    """A script that an argument holds is told by its beginning."""
+    lines = text.strip().splitlines() or [""]
+    return lines[0] if len(lines) == 1 else f"{lines[0]} ..."
