@@ -1,0 +1,6 @@
+"""The configuration tool that runs on the target, by a service's private CPython.
+
+It needs the standard library of Python 3.10 and tomlkit, which every service of
+Backend.AI brings. It makes site.toml, the secrets and each service's
+configuration, and tells whether a service can start and answers.
+"""

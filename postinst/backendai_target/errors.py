@@ -1,0 +1,51 @@
+"""What can go wrong on the target, and the exit status each kind of failure has."""
+
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """Exit statuses; maintainer scripts treat all but OK as "warn and go on"."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    SITE = 3
+    HOST = 4
+    NOT_READY = 5
+
+
+class TargetError(Exception):
+    """A failure that the admin can understand and mend."""
+
+    status = Status.INTERNAL
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class SiteError(TargetError):
+    """site.toml, or a BACKENDAI_ variable that feeds it, is wrong; one line a problem."""
+
+    status = Status.SITE
+
+    def __init__(self, problems: list[str], *, hint: str | None = None) -> None:
+        super().__init__("\n".join(problems), hint=hint)
+        self.problems = problems
+
+
+class RecipeError(TargetError):
+    """A recipe or sample that the package brought is wrong: the package is broken."""
+
+
+class HostError(TargetError):
+    """The host lacks something: an account, a folder, space, permission."""
+
+    status = Status.HOST
+
+
+class NotReadyError(TargetError):
+    """A service or one of its stores does not answer, or a port is taken."""
+
+    status = Status.NOT_READY

@@ -1,0 +1,47 @@
+"""Where things lie on the target, below a root that is / except in images and tests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVICES = "/opt/backendai"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The folders of the target; a path in a message is the one the admin sees."""
+
+    root: Path = Path("/")
+
+    @property
+    def etc(self) -> Path:
+        """What the admin edits."""
+        return self.root / "etc/backend.ai"
+
+    @property
+    def site(self) -> Path:
+        """The one file of answers."""
+        return self.etc / "site.toml"
+
+    @property
+    def state(self) -> Path:
+        """What the packages keep between runs."""
+        return self.root / "var/lib/backendai"
+
+    @property
+    def secrets(self) -> Path:
+        """Secrets and key pairs made on this host, or carried from the first node."""
+        return self.state / "secrets"
+
+    @property
+    def generated(self) -> Path:
+        """One record per file that this tool made: the hash of what it last offered."""
+        return self.state / "generated"
+
+    @property
+    def recipes(self) -> Path:
+        """How each installed service's configuration is made; shipped by its package."""
+        return self.root / "usr/lib/backendai/recipes"
+
+    def samples(self, service: str) -> Path:
+        """The sample configurations of the installed release of ``service``."""
+        return self.root / SERVICES.lstrip("/") / service / "share/backendai/samples"

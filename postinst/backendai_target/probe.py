@@ -1,0 +1,175 @@
+"""Tells whether a port is free, a service answers, and its stores are ready."""
+
+import asyncio
+import importlib
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from backendai_target.errors import HostError, NotReadyError, RecipeError
+from backendai_target.layout import Layout
+from backendai_target.recipe import Recipe
+from backendai_target.schema import Address
+
+_CONNECT_SECONDS = 3.0
+_PAUSE_SECONDS = 0.5
+# A wildcard is where to listen, not where to connect.
+_REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1", "": "127.0.0.1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceConfig:
+    """The configuration that the service itself reads, the admin's changes included."""
+
+    label: str
+    table: Mapping[str, object]
+
+    @classmethod
+    def load(cls, layout: Layout, recipe: Recipe) -> "ServiceConfig":
+        """Read the file that ``recipe`` says holds the address to listen on."""
+        if recipe.listens is None:
+            raise RecipeError(f"the recipe of {recipe.service} does not say where it listens")
+        path = layout.etc / recipe.listens.file
+        try:
+            table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+        except OSError as error:
+            raise HostError(
+                f"cannot read {path}: {error.strerror}",
+                hint=f"`sudo backendai-ctl configure {recipe.service}` makes it",
+            ) from error
+        except (UnicodeDecodeError, TOMLKitError) as error:
+            raise HostError(f"{path}: is not TOML: {error}") from error
+        return cls(label=str(path), table=table)
+
+    def get(self, dotted: str) -> object:
+        """The value at a dotted key; HostError where it is missing."""
+        value: object = self.table
+        for name in dotted.split("."):
+            if not isinstance(value, dict) or name not in value:
+                raise HostError(f"{self.label}: has no {dotted}")
+            value = value[name]
+        return value
+
+    def addresses(self, dotted: str) -> list[Address]:
+        """The addresses at a dotted key: one or a list, tables or HOST:PORT."""
+        value = self.get(dotted)
+        return [
+            self._address(item, dotted) for item in (value if isinstance(value, list) else [value])
+        ]
+
+    def _address(self, item: object, dotted: str) -> Address:
+        match item:
+            case {"host": str(host), "port": int(port)}:
+                return Address(host=host, port=port)
+            case str(text):
+                try:
+                    return Address.parse(text)
+                except ValueError as error:
+                    raise HostError(f"{self.label}: {dotted} = {text!r} is {error}") from error
+        raise HostError(f"{self.label}: {dotted} = {item!r} is not an address")
+
+
+def check_port(layout: Layout, recipe: Recipe) -> None:
+    """Raise NotReadyError where something else holds the port of the service."""
+    config = ServiceConfig.load(layout, recipe)
+    key = recipe.listens.key if recipe.listens else ""
+    for address in config.addresses(key):
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((address.host, address.port))
+            except OSError as error:
+                raise NotReadyError(
+                    f"{config.label}: {key} = {address}: cannot listen there: {error.strerror}",
+                    hint=f"`ss -ltnp 'sport = {address.port}'` shows who does",
+                ) from error
+
+
+def wait_until_answering(
+    layout: Layout,
+    recipe: Recipe,
+    *,
+    seconds: float,
+    main_pid: int | None,
+) -> Address:
+    """Wait until the service's port takes a connection; returns the address.
+
+    Raises NotReadyError after ``seconds``, or at once when ``main_pid`` is gone.
+    """
+    key = recipe.listens.key if recipe.listens else ""
+    address = ServiceConfig.load(layout, recipe).addresses(key)[0]
+    until = time.monotonic() + seconds
+    while not _answers(address):
+        if main_pid is not None and not _is_running(main_pid):
+            raise NotReadyError(f"{recipe.service} ended before it answered on {address}")
+        if time.monotonic() >= until:
+            raise NotReadyError(
+                f"{recipe.service} does not answer on {address} after {seconds:g} s",
+                hint=f"`journalctl -u backendai-{recipe.service}` shows what it waits for",
+            )
+        time.sleep(_PAUSE_SECONDS)
+    return address
+
+
+def check_needs(layout: Layout, recipe: Recipe) -> None:
+    """Raise NotReadyError unless a first start makes sense: stores there, schema in."""
+    if not recipe.needs.tcp and recipe.needs.database is None:
+        return
+    config = ServiceConfig.load(layout, recipe)
+    for dotted in recipe.needs.tcp:
+        addresses = config.addresses(dotted)
+        if not any(_answers(address) for address in addresses):
+            listed = ", ".join(map(str, addresses))
+            raise NotReadyError(f"nothing answers on {listed} ({config.label}: {dotted})")
+    if recipe.needs.database is not None:
+        asyncio.run(_check_schema(config, recipe.needs.database, recipe.needs.table))
+
+
+async def _check_schema(config: ServiceConfig, section: str, table: str) -> None:
+    # Only the service's own CPython has it.
+    asyncpg = importlib.import_module("asyncpg")
+    address = config.addresses(f"{section}.addr")[0]
+    name = config.get(f"{section}.name")
+    try:
+        connection = await asyncpg.connect(
+            host=address.host,
+            port=address.port,
+            user=config.get(f"{section}.user"),
+            password=config.get(f"{section}.password"),
+            database=name,
+            timeout=_CONNECT_SECONDS,
+        )
+    # Every kind of failure (network, TLS, password, no such database) means the same here.
+    except Exception as error:
+        raise NotReadyError(f"database '{name}' on {address}: {error}") from error
+    try:
+        found = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table)
+    finally:
+        await connection.close()
+    if not found:
+        raise NotReadyError(f"database '{name}' on {address} has no schema yet")
+
+
+def _answers(address: Address) -> bool:
+    host = _REACHABLE.get(address.host, address.host)
+    try:
+        with socket.create_connection((host, address.port), timeout=_CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,200 @@
+"""Recipes: how a service's configuration is made from its samples, as shipped data."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from backendai_target.errors import RecipeError, TargetError
+from backendai_target.layout import Layout
+from backendai_target.schema import QUESTIONS, Address, Value
+from backendai_target.secretstore import SecretStore
+from backendai_target.site import Site
+
+_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9.-]*)(?:!([a-z]+))?\}")
+_SECRET_OF = {question.name: question.secret for question in QUESTIONS}
+
+
+def _sql_text(text: str) -> str:
+    # E'' so that a backslash means the same whatever standard_conforming_strings says.
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _sql_name(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+_QUOTES: Mapping[str, Callable[[str], str]] = {
+    "url": lambda text: quote(text, safe=""),
+    "name": _sql_name,
+    "text": _sql_text,
+    "plain": str,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listens:
+    """Where the service's own configuration says which address it listens on."""
+
+    file: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What must answer before a first start makes sense; keys of the listening file."""
+
+    tcp: tuple[str, ...] = ()
+    database: str | None = None
+    table: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigRecipe:
+    """One configuration file: what is set in, and removed from, its sample."""
+
+    file: str
+    settings: Mapping[str, object]
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that the tool knows of one service."""
+
+    service: str
+    configs: tuple[ConfigRecipe, ...]
+    listens: Listens | None
+    needs: Needs
+    sql: str
+    steps: str
+
+
+def load_recipe(layout: Layout, service: str) -> Recipe:
+    """The recipe that the package of ``service`` shipped."""
+    path = layout.recipes / f"{service}.toml"
+    try:
+        table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+    except FileNotFoundError as error:
+        known = ", ".join(installed_services(layout)) or "none"
+        raise TargetError(
+            f"no service '{service}' is installed here", hint=f"installed: {known}"
+        ) from error
+    except (OSError, UnicodeDecodeError, TOMLKitError) as error:
+        raise RecipeError(f"{path}: {error}") from error
+    try:
+        return _recipe(table)
+    except (KeyError, TypeError) as error:
+        raise RecipeError(f"{path}: {error!r}") from error
+
+
+def installed_services(layout: Layout) -> list[str]:
+    """Names of the services whose packages brought a recipe."""
+    return sorted(path.stem for path in layout.recipes.glob("*.toml"))
+
+
+def _recipe(table: Mapping[str, object]) -> Recipe:
+    unknown = set(table) - {"service", "listens", "needs", "config", "sql", "steps"}
+    if unknown:
+        raise TypeError(f"unknown keys: {', '.join(sorted(unknown))}")
+    needs = _table(table.get("needs", {}))
+    listens = table.get("listens")
+    return Recipe(
+        service=str(table["service"]),
+        configs=tuple(_config(_table(item)) for item in _list(table["config"])),
+        listens=Listens(**_table(listens)) if listens else None,  # type: ignore[arg-type]
+        needs=Needs(
+            tcp=tuple(str(key) for key in _list(needs.get("tcp", []))),
+            database=str(needs["database"]) if "database" in needs else None,
+            table=str(needs.get("table", "")),
+        ),
+        sql=str(table.get("sql", "")),
+        steps=str(table.get("steps", "")),
+    )
+
+
+def _config(table: Mapping[str, object]) -> ConfigRecipe:
+    return ConfigRecipe(
+        file=str(table["file"]),
+        settings=_table(table["set"]),
+        remove=tuple(str(key) for key in _list(table.get("remove", []))),
+    )
+
+
+def _table(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError(f"a table is due where there is {value!r}")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError(f"a list is due where there is {value!r}")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What the values of a recipe are resolved from."""
+
+    site: Site
+    secrets: SecretStore
+
+    def value(self, name: str) -> Value:
+        """The answer called SECTION.KEY; where it may be empty and is, its secret."""
+        try:
+            answer = self.site[name]
+        except KeyError as error:
+            raise RecipeError(f"a recipe asks for '{name}', which site.toml has not") from error
+        secret = _SECRET_OF[name]
+        return self.secrets.secret(secret) if secret and answer == "" else answer
+
+    def fill(self, template: str, quoting: str = "plain") -> str:
+        """``template`` with each {SECTION.KEY} or {SECTION.KEY!QUOTING} filled in."""
+
+        def one(match: re.Match[str]) -> str:
+            answer = self.value(match[1])
+            text = ",".join(answer) if isinstance(answer, list) else str(answer)
+            # An address needs its colon, and its parts were checked to be harmless.
+            is_address = match[1].endswith("address")
+            return text if is_address else _QUOTES[match[2] or quoting](text)
+
+        return _PLACEHOLDER.sub(one, template)
+
+    def resolve(self, wanted: object) -> object:
+        """The value that a [config.set] entry asks for."""
+        if not isinstance(wanted, dict):
+            return wanted
+        match wanted:
+            case {"site": str(name), "as": "table"}:
+                return _address_tables(self.value(name))
+            case {"site": str(name), **rest} if not rest:
+                return self.value(name)
+            case {"secret": str(name), **rest} if not rest:
+                return self.secrets.secret(name)
+            case {"pair": str(name), **rest} if not rest:
+                return str(self.secrets.ensure_pair(name))
+            case {"url": str(template), **rest} if not rest:
+                return self.fill(template, "url")
+        raise RecipeError(f"a recipe has a value of no known kind: {wanted!r}")
+
+
+def _address_tables(value: Value) -> object:
+    parsed = [Address.parse(text) for text in (value if isinstance(value, list) else [str(value)])]
+    tables = [{"host": address.host, "port": address.port} for address in parsed]
+    return tables[0] if len(tables) == 1 else tables
+
+
+def read_sample(layout: Layout, service: str, name: str) -> str:
+    """The sample of the configuration file ``name`` from the installed release."""
+    path: Path = layout.samples(service) / name
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(
+            f"cannot read the sample {path}: {error}", hint=f"reinstall backendai-{service}"
+        ) from error

@@ -1,0 +1,147 @@
+"""site.toml: reading and checking the answers, and making the file where it is absent."""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import tomlkit
+from tomlkit.exceptions import ParseError
+
+from backendai_target.errors import HostError, SiteError
+from backendai_target.files import Writer
+from backendai_target.layout import Layout
+from backendai_target.schema import QUESTIONS, SECTIONS, Question, Value
+
+_BY_NAME = {question.name: question for question in QUESTIONS}
+_BY_VARIABLE = {question.variable: question for question in QUESTIONS}
+_HEAD = """\
+# The answers that this host's Backend.AI services are configured from.
+# Services read the files beside this one, which are made from it once. After a
+# change here run `backendai-ctl configure SERVICE`: it leaves an existing file
+# alone and writes what it would make into FILE.new.
+# A key that is absent has the value shown here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Every question's answer; what site.toml leaves out has its default."""
+
+    answers: Mapping[str, Value]
+
+    def __getitem__(self, name: str) -> Value:
+        return self.answers[name]
+
+
+def load_site(layout: Layout) -> Site:
+    """Read and check site.toml; raises SiteError with every problem at once."""
+    label = str(layout.site)
+    try:
+        table = tomlkit.parse(layout.site.read_bytes().decode("utf-8")).unwrap()
+    except FileNotFoundError:
+        table = {}
+    except UnicodeDecodeError as error:
+        raise SiteError([f"{label}: is not UTF-8 at byte {error.start}"]) from error
+    except ParseError as error:
+        raise SiteError([f"{label}: is not TOML: {error}"]) from error
+    except OSError as error:
+        raise HostError(f"cannot read {label}: {error.strerror}") from error
+    return _checked(dict(_flatten(table, label)), label)
+
+
+def make_site(layout: Layout, writer: Writer, environment: Mapping[str, str]) -> bool:
+    """Write site.toml from BACKENDAI_ variables and defaults unless it is there.
+
+    Says whether it wrote. Raises SiteError for a variable that is wrong.
+    """
+    if layout.site.exists():
+        return False
+    given, problems = _from_environment(environment)
+    site, wrong = _check_all(given, lambda question: question.variable)
+    if problems or wrong:
+        raise SiteError(problems + wrong, hint="mend the environment and run this again")
+    return writer.create(layout.site, render_site(site))
+
+
+def render_site(site: Site) -> str:
+    """site.toml with these answers and an explanation of each."""
+    document = tomlkit.document()
+    for line in _HEAD.splitlines():
+        document.add(tomlkit.comment(line.removeprefix("# ")))
+    for section, about in SECTIONS.items():
+        document.add(tomlkit.nl())
+        table = tomlkit.table()
+        for line in about.splitlines():
+            table.add(tomlkit.comment(line))
+        for question in QUESTIONS:
+            if question.section == section:
+                for line in question.about.splitlines():
+                    table.add(tomlkit.comment(line))
+                table.add(question.key, site[question.name])
+        document.add(section, table)
+    return tomlkit.dumps(document)
+
+
+def _flatten(table: Mapping[str, object], label: str) -> Iterable[tuple[str, object]]:
+    problems: list[str] = []
+    found: list[tuple[str, object]] = []
+    for section, content in table.items():
+        if section not in SECTIONS:
+            problems.append(f"{label}: unknown section [{section}]{_guess(section, SECTIONS)}")
+        elif not isinstance(content, dict):
+            problems.append(f"{label}: '{section}' is a section: write [{section}]")
+        else:
+            found += [(f"{section}.{key}", value) for key, value in content.items()]
+    for name, _ in found:
+        if name not in _BY_NAME:
+            section, _, key = name.partition(".")
+            keys = [q.key for q in QUESTIONS if q.section == section]
+            problems.append(f"{label}: [{section}] has no key '{key}'{_guess(key, keys)}")
+    if problems:
+        raise SiteError(problems, hint=f"known sections: {', '.join(SECTIONS)}")
+    return found
+
+
+def _checked(given: Mapping[str, object], label: str) -> Site:
+    site, problems = _check_all(given, lambda question: f"{label}: {question.name}")
+    if problems:
+        raise SiteError(problems, hint="mend the file, then run `backendai-ctl configure SERVICE`")
+    return site
+
+
+def _check_all(
+    given: Mapping[str, object], label: Callable[[Question], str]
+) -> tuple[Site, list[str]]:
+    answers: dict[str, Value] = {}
+    problems: list[str] = []
+    for question in QUESTIONS:
+        value = given.get(question.name, question.default)
+        try:
+            answers[question.name] = question.check(value)
+        except ValueError:
+            shown = "(not shown)" if question.key == "password" else _toml(value)
+            problems.append(f"{label(question)} = {shown}: must be {question.allowed}")
+    return Site(answers=answers), problems
+
+
+def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, object], list[str]]:
+    given: dict[str, object] = {}
+    problems: list[str] = []
+    prefixes = tuple(f"BACKENDAI_{section}_".upper() for section in SECTIONS)
+    for variable in sorted(environment):
+        question = _BY_VARIABLE.get(variable)
+        if question:
+            given[question.name] = question.from_text(environment[variable])
+        elif variable.startswith(prefixes):
+            problems.append(f"unknown variable {variable}{_guess(variable, _BY_VARIABLE)}")
+    return given, problems
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, (str, int, float, list, dict)):
+        return tomlkit.item(value).as_string().strip()
+    return str(value)
+
+
+def _guess(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else ""

@@ -1,0 +1,23 @@
+# What backendai-common does once its files are in place.
+
+# Makes group and account where they are absent, with the numbers that are wanted:
+# the shipped sysusers.d file says 1100, and site.toml may say otherwise.
+make_account() {
+    read_account || return 1
+    if getent passwd backendai >/dev/null; then
+        found="$(getent passwd backendai | cut -d: -f3,4)"
+        if [ "$found" != "$account_uid:$account_gid" ]; then
+            warn "the account 'backendai' exists with uid:gid $found and is kept; site.toml wants $account_uid:$account_gid"
+        fi
+        return 0
+    fi
+    found="$(getent group backendai | cut -d: -f3)"
+    systemd-sysusers --replace=/usr/lib/sysusers.d/backendai.conf - <<END
+g backendai ${found:-$account_gid}
+u backendai $account_uid:${found:-$account_gid} "Backend.AI services" /var/lib/backendai
+END
+}
+
+make_folders() {
+    systemd-tmpfiles --create backendai.conf || warn "could not make all folders in /etc, /var and /run"
+}

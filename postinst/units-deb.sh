@@ -1,0 +1,19 @@
+# Units by Debian's helpers, which remember an admin's `systemctl disable` and
+# `mask`, and ask policy-rc.d before they start or stop anything.
+# shellcheck disable=SC2329
+
+enable_unit() {
+    deb-systemd-helper unmask "$1" >/dev/null || true # fails where it was never masked
+    if deb-systemd-helper --quiet was-enabled "$1"; then
+        deb-systemd-helper enable "$1" >/dev/null || warn "could not enable $1"
+    else
+        deb-systemd-helper update-state "$1" >/dev/null || true # disabled by the admin
+    fi
+}
+
+# invoke ACTION UNIT: a service that does not come up is not the package's failure.
+invoke() {
+    if has_systemd; then
+        deb-systemd-invoke "$1" "$2" >/dev/null || warn "could not $1 $2; see: systemctl status $2"
+    fi
+}

@@ -1,0 +1,59 @@
+"""Renders what pkgspec ships and runs on the target, as the build does."""
+
+from collections.abc import Iterator
+from functools import cache
+from types import SimpleNamespace
+
+from builder.model import PackageFormat
+from builder.paths import PKGSPEC, PROJECT, TARGET_ROOT
+from builder.render import Renderer, read_sources
+from builder.spec import PackageSpec, Spec, load_spec
+
+RELEASE = SimpleNamespace(version="26.9.6", name="26.9")
+
+
+@cache
+def spec() -> Spec:
+    """All of pkgspec/."""
+    return load_spec(PKGSPEC)
+
+
+@cache
+def renderer() -> Renderer:
+    """The renderer of the shipped text."""
+    return Renderer(read_sources(PROJECT))
+
+
+def context(package: PackageSpec, fmt: PackageFormat | None = None) -> dict[str, object]:
+    """What a template may use."""
+    return {
+        "package": package,
+        "release": RELEASE,
+        "version": "26.9.6-1",
+        "prefix": str(TARGET_ROOT / package.service.name) if package.service else None,
+        "python": "3.13" if package.python else None,
+        "format": fmt.value if fmt else None,
+    }
+
+
+def render(source: str, package: PackageSpec, fmt: PackageFormat | None = None) -> str:
+    """One source, rendered for ``package``."""
+    return renderer().render(source, context(package, fmt)).decode()
+
+
+def scripts() -> Iterator[tuple[str, PackageFormat, str, str]]:
+    """(package, format, script, text) of every maintainer script and scriptlet."""
+    for package in spec().packages.values():
+        for fmt, own in ((PackageFormat.DEB, package.deb), (PackageFormat.RPM, package.rpm)):
+            for name, source in own.scripts.model_dump().items():
+                if source is not None:
+                    yield package.name, fmt, name, render(source, package, fmt)
+
+
+def payload_text(target: str) -> str:
+    """The text of the payload file at ``target``."""
+    for package in spec().packages.values():
+        for entry in package.payload:
+            if entry.target == target and entry.source:
+                return render(entry.source, package)
+    raise AssertionError(f"no payload entry at {target}")
