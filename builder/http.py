@@ -37,6 +37,10 @@ T = TypeVar("T")
 class UnreachableError(FetchError):
     """The server could not be asked, or never gave a whole answer."""
 
+    def __init__(self, url: str, *, reason: str, detail: str = "", hint: str = WAY_OUT) -> None:
+        super().__init__(f"cannot fetch {redact_url(url)}: {reason}{detail}", hint=hint)
+        self.reason = reason
+
 
 class Interrupted(Exception):  # noqa: N818 - no error to the user: it is tried again
     """This try failed in a way that another may not."""
@@ -106,10 +110,8 @@ def retry(url: str, patience: Patience, attempt: Callable[[], T], done: Callable
                 failures = 0
             failures += 1
             if failures >= patience.tries:
-                raise UnreachableError(
-                    f"cannot fetch {redact_url(url)}: {error} (tried {failures} times)",
-                    hint=WAY_OUT,
-                ) from error
+                tried = f" (tried {failures} times)"
+                raise UnreachableError(url, reason=str(error), detail=tried) from error
             wait = patience.backoff_s * 2 ** (failures - 1)
             log.step(f"{file_name(url)}: {error}; trying again in {wait:.0f} s")
             time.sleep(wait)
@@ -137,14 +139,13 @@ def _raise_for(error: httpx.TransportError, url: str) -> NoReturn:
     reason = _USERINFO.sub("://***@", str(error)) or type(error).__name__
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         # Hosts without a route to the name say so at once, and would again.
-        host = urlsplit(url).hostname
-        raise UnreachableError(
-            f"cannot fetch {redact_url(url)}: no such host: {host} does not resolve ({reason})",
-            hint=WAY_OUT,
-        ) from error
+        detail = f": {urlsplit(url).hostname} does not resolve ({reason})"
+        raise UnreachableError(url, reason="no such host", detail=detail) from error
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         raise UnreachableError(
-            f"cannot fetch {redact_url(url)}: its certificate is not trusted: {reason}",
+            url,
+            reason="its certificate is not trusted",
+            detail=f": {reason}",
             hint="point SSL_CERT_FILE at your CA bundle; " + WAY_OUT,
         ) from error
     if isinstance(error, httpx.TimeoutException):
