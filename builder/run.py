@@ -7,14 +7,16 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder import log
-from builder.errors import ToolError
+from builder.errors import SPACE_HINT, StorageError, ToolError
 
 # What a child may need of ours: where things are, whom to trust, which proxy.
 _PASSED = re.compile(
@@ -23,6 +25,8 @@ _PASSED = re.compile(
 )
 _SECRET = re.compile(r"(://[^/:@\s]+:)[^@\s]+@")
 _TAIL_LINES = 40
+
+OnLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +98,10 @@ def run(
     if log.is_verbose():
         log.detail(redact(done.stdout + done.stderr).rstrip())
     if check and done.returncode != 0:
-        raise ToolError(failure_text(words, done.returncode, [done.stdout, done.stderr]))
+        message = failure_text(words, done.returncode, [done.stdout, done.stderr])
+        if "no space left on device" in message.lower():
+            raise StorageError(message, hint=SPACE_HINT)
+        raise ToolError(message)
     return Result(stdout=done.stdout, stderr=done.stderr, status=done.returncode)
 
 
@@ -104,3 +111,49 @@ def failure_text(words: Sequence[str], status: int, outputs: Iterable[str]) -> s
     ending = f"was killed by signal {-status}" if status < 0 else f"exited with {status}"
     head = f"{Path(words[0]).name} {ending}: {redact(shlex.join(words))}"
     return "\n".join([head, *(f"  {line}" for line in lines[-_TAIL_LINES:])])
+
+
+def follow(
+    command: Sequence[str | os.PathLike[str]],
+    *,
+    log_file: Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    on_line: OnLine = lambda _line: None,
+) -> None:
+    """Run a long ``command``, appending its output to ``log_file`` as it comes.
+
+    ``on_line`` sees each line; ``-v`` shows it. Raises ToolError, with the end of the
+    output and the log's name, where the command fails.
+    """
+    words = [os.fspath(word) for word in command]
+    log.detail(f"+ {redact(shlex.join(words))}")
+    tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    try:
+        child = subprocess.Popen(  # noqa: TID251
+            words,
+            cwd=cwd,
+            env={**base_environment(), **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolError(f"cannot run {words[0]}: {error.strerror}") from error
+    with child, log_file.open("a", encoding="utf-8") as file:
+        try:
+            for line in child.stdout or ():
+                file.write(line)
+                tail.append(line)
+                log.detail(redact(line.rstrip()))
+                on_line(line)
+        except BaseException:
+            # Its own session, so that a compiler started by make ends with it.
+            os.killpg(child.pid, signal.SIGTERM)
+            raise
+    if child.returncode != 0:
+        text = failure_text(words, child.returncode, ["".join(tail)])
+        raise ToolError(text, hint=f"the whole log is {log_file}")

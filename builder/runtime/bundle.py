@@ -42,7 +42,8 @@ def bundle_libraries(tree: Path, arch: Arch) -> tuple[str, ...]:
     Raises RuntimeUnavailableError where one is not to be found on this host.
     """
     strip_debug(tree)
-    bundled = _copy_needed(tree, arch)
+    bundled = find_needed(tree, arch)
+    _copy(tree, bundled)
     _set_runpaths(tree, {library.soname for library in bundled})
     _keep_licences(tree, bundled)
     check_resolved(tree)
@@ -95,45 +96,57 @@ def _resolve_origin(entry: str, binary: PurePosixPath) -> PurePosixPath | None:
     return PurePosixPath(*parts)
 
 
-def _copy_needed(tree: Path, arch: Arch) -> list[HostLibrary]:
-    """Copy what is needed, and what that needs, into ``lib/``; sorted by soname."""
-    host = _HostLibraries(arch)
-    bundled: dict[str, HostLibrary] = {}
-    wanted = [(f"{path}", name) for path, info in elf.scan_tree(tree) for name in info.needed]
+def find_needed(tree: Path, arch: Arch) -> list[HostLibrary]:
+    """What of this host the files in ``tree`` need, directly or not; sorted by soname.
+
+    Raises RuntimeUnavailableError where the loader would not find one.
+    """
+    host = HostLibraries(arch)
+    needed: dict[str, HostLibrary] = {}
+    wanted = [(str(path), name) for path, info in elf.scan_tree(tree) for name in info.needed]
     while wanted:
         user, name = wanted.pop()
-        if name in bundled or _SYSTEM.fullmatch(name) or (tree / "lib" / name).exists():
+        if name in needed or _SYSTEM.fullmatch(name) or (tree / "lib" / name).exists():
             continue
-        library, info = host.find(name, user)
-        target = tree / "lib" / name
-        shutil.copyfile(library.path, target)
-        target.chmod(0o644)
-        bundled[name] = library
-        wanted += [(name, further) for further in info.needed]
-    return [bundled[name] for name in sorted(bundled)]
+        path = host.find(name)
+        if path is None:
+            raise RuntimeUnavailableError(
+                f"{user} needs {name}, which the loader of this host does not find",
+                hint="if it lies in a folder of its own, name that in /etc/ld.so.conf and run"
+                " ldconfig",
+            )
+        needed[name] = HostLibrary(soname=name, path=path)
+        info = elf.read_elf(path)
+        wanted += [(name, further) for further in (info.needed if info else ())]
+    return [needed[name] for name in sorted(needed)]
 
 
-class _HostLibraries:
-    """The loader's own idea of where this host's libraries are."""
+class HostLibraries:
+    """Where this host's loader finds the libraries of one architecture."""
 
     def __init__(self, arch: Arch) -> None:
-        self.arch = arch
+        self._arch = arch
         # /sbin is not on everyone's PATH.
         program = shutil.which("ldconfig", path=f"{os.environ.get('PATH', '')}:/sbin:/usr/sbin")
         listing = run.run([program or "ldconfig", "-p"]).stdout
-        self.paths: dict[str, list[Path]] = {}
+        self._paths: dict[str, list[Path]] = {}
         for name, path in re.findall(r"^\s+(\S+) \(.*\) => (\S+)$", listing, re.MULTILINE):
-            self.paths.setdefault(name, []).append(Path(path))
+            self._paths.setdefault(name, []).append(Path(path))
 
-    def find(self, name: str, user: str) -> tuple[HostLibrary, elf.ElfInfo]:
-        for path in self.paths.get(name, []):
+    def find(self, name: str) -> Path | None:
+        """The file with this soname, links resolved."""
+        for path in self._paths.get(name, []):
             info = elf.read_elf(path)
-            if info is not None and info.machine == self.arch.elf_machine:
-                return HostLibrary(soname=name, path=path.resolve()), info
-        raise RuntimeUnavailableError(
-            f"{user} needs {name}, which the loader of this host does not find",
-            hint="if it is in a folder of its own, add that to /etc/ld.so.conf and run ldconfig",
-        )
+            if info is not None and info.machine == self._arch.elf_machine:
+                return path.resolve()
+        return None
+
+
+def _copy(tree: Path, libraries: list[HostLibrary]) -> None:
+    for library in libraries:
+        target = tree / "lib" / library.soname
+        shutil.copyfile(library.path, target)
+        target.chmod(0o644)
 
 
 def _set_runpaths(tree: Path, bundled: set[str]) -> None:

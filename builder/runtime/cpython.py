@@ -1,0 +1,142 @@
+"""Compiling CPython from its tarball, and checking what came of it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder import log, run
+from builder.cache import Cache
+from builder.errors import RuntimeUnavailableError
+from builder.extract import extract_tar
+
+_CHECK = Path(__file__).with_name("_check_runtime.py")
+# A folder that no host has: nothing is found by it, so nothing may need it.
+_PREFIX = "/install"
+_DISABLED = "*disabled*\n_dbm _gdbm _tkinter nis\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What is compiled, and how."""
+
+    version: str
+    pgo: bool = False
+    lto: bool = False
+
+    @property
+    def name(self) -> str:
+        """The version and what is special: "3.13.15-pgo-lto"."""
+        return self.version + "-pgo" * self.pgo + "-lto" * self.lto
+
+    @property
+    def configure(self) -> tuple[str, ...]:
+        """The options of ``configure``."""
+        options = [
+            f"--prefix={_PREFIX}",
+            "--with-ensurepip=install",
+            # libedit, because readline's licence is the GPL.
+            "--with-readline=editline",
+            "--with-dbmliborder=",
+            "--without-static-libpython",
+        ]
+        if self.pgo:
+            options.append("--enable-optimizations")  # it trains on the test modules
+        else:
+            options.append("--disable-test-modules")
+        if self.lto:
+            options.append("--with-lto")
+        return tuple(options)
+
+
+def compile_cpython(
+    tarball: Path, target: Path, recipe: Recipe, *, cache: Cache, jobs: int
+) -> None:
+    """Compile ``tarball`` and install it as ``target``, a raw tree with bin/ and lib/.
+
+    The tree's licence is in it; its shared libraries are still the host's. The log
+    stays in the cache.
+    """
+    log_file = cache.root / "logs" / f"cpython-{recipe.name}.log"
+    log.step(f"runtime: compiling CPython {recipe.name}, log in {log_file}")
+    with cache.workspace() as work:
+        source = work / "source"
+        extract_tar(tarball, source, strip=f"Python-{recipe.version}")
+        (source / "Modules" / "Setup.local").write_text(_DISABLED, "utf-8")
+        _configure_and_make(source, work / "root", recipe, jobs=jobs, log_file=log_file)
+        installed = work / "root" / _PREFIX.lstrip("/")
+        licence = installed / "share" / "licenses" / "cpython" / "LICENSE"
+        licence.parent.mkdir(parents=True)
+        shutil.copyfile(source / "LICENSE", licence)
+        installed.replace(target)
+
+
+def _configure_and_make(
+    source: Path, root: Path, recipe: Recipe, *, jobs: int, log_file: Path
+) -> None:
+    environment = {
+        "LC_ALL": "C",
+        # The date that `python -VV` shows is the release's.
+        "SOURCE_DATE_EPOCH": str(int((source / "configure").stat().st_mtime)),
+        "CFLAGS": f"-g0 -ffile-prefix-map={source}=.",
+        "LDFLAGS": "-Wl,--as-needed",
+    }
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    log_file.write_text("", "utf-8")
+
+    def follow(*command: str) -> None:
+        run.follow(command, cwd=source, env=environment, log_file=log_file, on_line=tell)
+
+    name = f"CPython {recipe.version}"
+    with _progress(f"{name}: configuring", "checks", "checking ") as tell:
+        follow("./configure", *recipe.configure)
+    with _progress(f"{name}: compiling", "files", " -c ") as tell:
+        follow("make", f"-j{jobs}")
+    with _progress(f"{name}: installing", "files", "install ") as tell:
+        follow("make", "install", f"DESTDIR={root}")
+
+
+@contextmanager
+def _progress(label: str, unit: str, mark: str) -> Iterator[run.OnLine]:
+    """Count the output's lines that carry ``mark``."""
+    with log.progress(label, None, unit=unit) as advance:
+        yield lambda line: advance(1) if mark in line else None
+
+
+def check_runtime(tree: Path, minor: str, *, traces: tuple[str, ...]) -> None:
+    """Raise RuntimeUnavailableError unless ``tree`` works wherever it is put.
+
+    It is run from another folder and with nothing in its environment; no file may
+    hold one of ``traces``, the paths of the build.
+    """
+    moved = tree.with_name(f"{tree.name}.moved")
+    tree.rename(moved)
+    try:
+        python = moved / "bin" / f"python{minor}"
+        problems = run.run(["env", "-i", python, "-B", "-X", "utf8", _CHECK, moved], check=False)
+        found = problems.stdout.splitlines() + problems.stderr.splitlines()
+        if problems.status != 0:
+            found.append(f"it exited with {problems.status}")
+        found += _find_traces(moved, traces)
+    finally:
+        moved.rename(tree)
+    if found:
+        raise RuntimeUnavailableError(
+            f"the CPython {minor} built here does not work: {'; '.join(found)}",
+            hint="report this with the build log; --runtime pbs and archive are other ways",
+        )
+
+
+def _find_traces(tree: Path, traces: tuple[str, ...]) -> list[str]:
+    wanted = [trace.encode() for trace in traces]
+    return [
+        f"{path.relative_to(tree)} names the build's {trace.decode()}"
+        for folder, _, names in os.walk(tree)
+        for path in (Path(folder, name) for name in names)
+        if not path.is_symlink()
+        for content in [path.read_bytes()]
+        for trace in wanted
+        if trace in content
+    ]

@@ -1,0 +1,65 @@
+"""The ``distro`` provider: nothing is bundled, the distribution's Python is used.
+
+For release lines whose minor version the target distribution has.
+"""
+
+from builder.cache import Cache, key_of
+from builder.errors import RuntimeUnavailableError
+from builder.model import PackageFormat, RuntimeChoice
+from builder.runtime.base import Runtime, RuntimeRequest
+from builder.runtime.pins import check_version
+from builder.runtime.shelf import ask_version, find_host_python
+
+
+class DistroProvider:
+    """Finds the interpreter that stands in, on this host, for the target's."""
+
+    choice = RuntimeChoice.DISTRO
+
+    def provide(self, request: RuntimeRequest, cache: Cache) -> Runtime:  # noqa: ARG002
+        """This host's interpreter of the minor, to compile bytecode with; no tree.
+
+        Its architecture does not matter, and it need not be the distribution's own.
+        """
+        python = find_host_python(request.minor)
+        if python is None:
+            raise RuntimeUnavailableError(
+                f"this host has no Python {request.minor}, which compiles the bytecode of"
+                f" release {request.release}",
+                hint=f"build on a distribution that has python{request.minor}, install it, or"
+                " bundle a Python with --runtime auto",
+            )
+        version = ask_version(python, str(python))
+        check_version(version, request, str(python))
+        return Runtime(
+            provider=self.choice,
+            version=version,
+            arch=request.arch,
+            origin="the target's distribution",
+            sha256="",
+            key=key_of("distro", request.minor),
+            tree=None,
+            python=python,
+            glibc="",
+        )
+
+
+def distro_depends(minor: str) -> dict[PackageFormat, tuple[str, ...]]:
+    """What a package without its own Python depends on, by format.
+
+    Debian has one Python 3 at a time, so the bounds on ``python3`` tell apt before an
+    upgrade of the distribution that this package must change as well; ``python3.X``
+    is the program that is run. Red Hat and SUSE have several side by side and
+    ``python3`` is only the default one: there ``python(abi)`` names the minor, as all
+    their Python packages do, and the file the program.
+    """
+    major, number = minor.split(".")
+    following = f"{major}.{int(number) + 1}"
+    return {
+        PackageFormat.DEB: (
+            f"python3 (>= {minor})",
+            f"python3 (<< {following})",
+            f"python{minor}",
+        ),
+        PackageFormat.RPM: (f"python(abi) = {minor}", f"/usr/bin/python{minor}"),
+    }

@@ -1,0 +1,234 @@
+"""The ``source`` provider: compiles CPython here, for hosts that no build reaches.
+
+Two things are kept: what ``make install`` gave, by tarball, options and host; and the
+runtime made of it, by the libraries of this host that it carries as well. So a
+security update of the host's OpenSSL is bundled anew without compiling again.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder import log, run
+from builder.cache import Cache, hash_file, key_of
+from builder.download import HashMismatchError, fetch_blob
+from builder.errors import FetchError, OfflineError, RuntimeUnavailableError
+from builder.model import RuntimeChoice
+from builder.runtime import bundle, cpython
+from builder.runtime.base import Runtime, RuntimeRequest
+from builder.runtime.buildhost import ensure_build_host, host_identity
+from builder.runtime.pins import Pins, SourcePin, choose_sources, load_pins
+from builder.runtime.prepare import prepare_tree
+from builder.runtime.shelf import Shelved, find_runtime, host_arch, keep_runtime, runtime_key
+
+_UPSTREAM = "https://www.python.org/ftp/python"
+_RAW_KIND = "cpython"
+_LIBRARIES_FILE = "libraries.json"
+_OTHER_WAYS = (
+    "give the tarball itself with --source, a mirror of the standalone builds with --mirror,"
+    " or a CPython of your own with --runtime archive"
+)
+
+
+class SourceProvider:
+    """Compiles the newest pinned CPython that the release allows and that is to be had."""
+
+    choice = RuntimeChoice.SOURCE
+
+    def __init__(self, pins: Pins | None = None) -> None:
+        self._pins = pins
+
+    @property
+    def pins(self) -> Pins:
+        """The pins to choose from; read from the repository unless given."""
+        if self._pins is None:
+            self._pins = load_pins()
+        return self._pins
+
+    def provide(self, request: RuntimeRequest, cache: Cache) -> Runtime:
+        """Compile CPython, bundle its libraries, and prepare and check the tree.
+
+        A pin whose tarball nobody has any more gives way to the next older one.
+        """
+        _refuse_foreign(request)
+        failures: list[str] = []
+        for build in self._builds(request):
+            raw = cache.find_derived(_RAW_KIND, build.key)
+            if raw is None:
+                ensure_build_host(install=request.install_build_deps)
+                try:
+                    tarball = _fetch_tarball(build.pin, request, cache)
+                except HashMismatchError:
+                    raise
+                except (FetchError, OfflineError) as error:
+                    failures.append(error.message)
+                    log.step(f"runtime: no tarball of CPython {build.pin.version} to be had")
+                    continue
+                raw = build.compile(tarball, cache, jobs=request.jobs)
+            return build.runtime(build.prepare(raw, cache, jobs=request.jobs))
+        raise _unavailable(request, failures)
+
+    def find_prepared(self, request: RuntimeRequest, cache: Cache) -> Runtime | None:
+        """The newest pin's runtime if it was made before and is still what it would be."""
+        if request.arch is not host_arch():
+            return None
+        build = next(iter(self._builds(request)))
+        raw = cache.find_derived(_RAW_KIND, build.key)
+        shelved = find_runtime(cache, build.runtime_key(raw)) if raw is not None else None
+        return build.runtime(shelved) if shelved is not None else None
+
+    def _builds(self, request: RuntimeRequest) -> list["_Build"]:
+        pins = choose_sources(self.pins, request)
+        if request.source is not None:
+            pins = [_pin_of(request.source, pins)]
+        return [_Build(pin=pin, request=request) for pin in pins]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Build:
+    """One tarball compiled as requested, on this host."""
+
+    pin: SourcePin
+    request: RuntimeRequest
+
+    @property
+    def recipe(self) -> cpython.Recipe:
+        return cpython.Recipe(version=self.pin.version, pgo=self.request.pgo, lto=self.request.lto)
+
+    @property
+    def key(self) -> str:
+        """Identifies what ``make install`` gives."""
+        inputs = (self.pin.sha256, self.request.arch, self.recipe.configure, host_identity())
+        return key_of(_RAW_KIND, *inputs)
+
+    def compile(self, tarball: Path, cache: Cache, *, jobs: int) -> Path:
+        """The folder with the raw tree (``install/``) and the names of its libraries."""
+
+        def make(folder: Path) -> None:
+            tree = folder / "install"
+            cpython.compile_cpython(tarball, tree, self.recipe, cache=cache, jobs=jobs)
+            names = [one.soname for one in bundle.find_needed(tree, self.request.arch)]
+            (folder / _LIBRARIES_FILE).write_text(json.dumps(names), "utf-8")
+
+        return cache.derive(_RAW_KIND, self.key, make)
+
+    def runtime_key(self, raw: Path) -> str:
+        """Identifies the runtime that the raw tree and this host's libraries make."""
+        names = json.loads((raw / _LIBRARIES_FILE).read_text("utf-8"))
+        host = bundle.HostLibraries(self.request.arch)
+        libraries = {
+            name: hash_file(path) if (path := host.find(name)) is not None else "" for name in names
+        }
+        return runtime_key("source", self.key, libraries, hash_file(Path(bundle.__file__)))
+
+    def prepare(self, raw: Path, cache: Cache, *, jobs: int) -> Shelved:
+        """The runtime made of the raw tree."""
+        pin = self.pin
+
+        def make(tree: Path) -> str:
+            log.step(f"runtime: preparing CPython {pin.version} for {self.request.arch}")
+            shutil.copytree(raw / "install", tree, symlinks=True)
+            bundle.bundle_libraries(tree, self.request.arch)
+            python = tree / "bin" / f"python{pin.minor}"
+            prepare_tree(
+                tree, version=pin.version, arch=self.request.arch, python=python, jobs=jobs
+            )
+            bundle.check_resolved(tree)
+            cpython.check_runtime(tree, pin.minor, traces=(str(cache.root / "tmp"),))
+            return pin.version
+
+        return keep_runtime(cache, self.runtime_key(raw), make)
+
+    def runtime(self, shelved: Shelved) -> Runtime:
+        """The answer to the request."""
+        options = {"pgo": self.request.pgo, "lto": self.request.lto}
+        return Runtime(
+            provider=RuntimeChoice.SOURCE,
+            version=self.pin.version,
+            arch=self.request.arch,
+            # Not the mirror it came from: the bytes are upstream's wherever they lay.
+            origin=_upstream_url(self.pin),
+            sha256=self.pin.sha256,
+            key=shelved.key,
+            tree=shelved.tree,
+            python=shelved.python,
+            glibc=shelved.glibc,
+            options={
+                **{name: "yes" if on else "no" for name, on in options.items()},
+                "built-on": host_identity(),
+            },
+        )
+
+
+def _refuse_foreign(request: RuntimeRequest) -> None:
+    if request.arch is not host_arch():
+        raise RuntimeUnavailableError(
+            f"CPython for {request.arch} cannot be compiled on this {host_arch()} host",
+            hint="use --runtime pbs or --runtime archive, which bring one compiled already,"
+            f" or build on a host of {request.arch}",
+        )
+
+
+def _pin_of(tarball: Path, pins: list[SourcePin]) -> SourcePin:
+    """The pin of a tarball that the user has."""
+    try:
+        found = hash_file(tarball)
+    except OSError as error:
+        raise FetchError(f"cannot read {tarball}: {error.strerror}") from error
+    for pin in pins:
+        if pin.sha256 == found:
+            return pin
+    known = ", ".join(f"{pin.file} ({pin.sha256[:12]}…)" for pin in pins)
+    raise FetchError(
+        f"{tarball} is none of the pinned tarballs: its sha256 is {found}",
+        hint=f"give one of {known}, or pin yours in pkgspec/runtimes.toml",
+    )
+
+
+def _fetch_tarball(pin: SourcePin, request: RuntimeRequest, cache: Cache) -> Path:
+    """The tarball of ``pin``, from the first place that has it; raises the last error."""
+    if request.source is not None:
+        return cache.add_blob(request.source, pin.sha256)
+    url = _upstream_url(pin)
+    places = _places(pin)
+    while True:
+        try:
+            return fetch_blob(
+                url,
+                sha256=pin.sha256,
+                cache=cache,
+                offline=request.offline,
+                label=f"source of CPython {pin.version}",
+            )
+        except HashMismatchError:
+            raise
+        except FetchError as error:
+            following = next(places, None)
+            if following is None:
+                raise
+            log.step(f"runtime: {error.message}; trying {following}")
+            url = following
+
+
+def _upstream_url(pin: SourcePin) -> str:
+    return f"{_UPSTREAM}/{pin.version}/{pin.file}"
+
+
+def _places(pin: SourcePin) -> Iterator[str]:
+    """Where else the tarball may be: the Debian mirrors that this host uses already."""
+    apt = shutil.which("apt-get")
+    if apt is None:
+        return
+    listed = run.run([apt, "indextargets", "--format", "$(REPO_URI)"], check=False).stdout.split()
+    addresses = [uri for uri in dict.fromkeys(listed) if uri.startswith(("http", "file"))]
+    # The main archive first, then security's, then whatever else is configured.
+    for uri in sorted(addresses, key=lambda uri: ("debian" not in uri, "security" in uri)):
+        yield f"{uri.rstrip('/')}/{pin.debian_pool}{pin.debian_file}"
+
+
+def _unavailable(request: RuntimeRequest, failures: list[str]) -> FetchError | OfflineError:
+    text = "\n".join([f"no source of CPython {request.minor} is to be had:", *failures])
+    kind = OfflineError if request.offline else FetchError
+    return kind(text, hint=_OTHER_WAYS)
