@@ -26,6 +26,9 @@ from builder.runtime.shelf import (
 
 RELEASE_TREE = "https://github.com/astral-sh/python-build-standalone/releases/download"
 MIRROR_VARIABLE = "BUILDER_PYTHON_MIRROR"
+# The mirror of every input that 'builder fetch --mirror' writes.
+SITE_VARIABLE = "BUILDER_MIRROR"
+SITE_FOLDER = "/standalone"
 # Every path in an asset sits below it.
 _TOP = "python"
 
@@ -91,14 +94,21 @@ class PbsProvider:
 
 
 def release_tree(mirror: str | None) -> str:
-    """The URL above the tags: ``mirror``, BUILDER_PYTHON_MIRROR, or the publisher's own.
+    """The URL above the tags: ``mirror``, the environment's mirror, or the publisher's own.
 
     Raises UsageError where a mirror is named that cannot be one.
     """
-    named = mirror or os.environ.get(MIRROR_VARIABLE)
-    if not named:
-        return RELEASE_TREE
-    origin = "--mirror" if mirror else MIRROR_VARIABLE
+    if mirror:
+        return mirror_url(mirror, "--mirror")
+    if own := os.environ.get(MIRROR_VARIABLE):
+        return mirror_url(own, MIRROR_VARIABLE)
+    if site := os.environ.get(SITE_VARIABLE):
+        return mirror_url(site, SITE_VARIABLE) + SITE_FOLDER
+    return RELEASE_TREE
+
+
+def mirror_url(named: str, origin: str) -> str:
+    """The URL of a mirror given as URL or folder; ``origin`` says where it was named."""
     url = named if "://" in named else Path(named).absolute().as_uri()
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https", "file"):
@@ -109,7 +119,7 @@ def release_tree(mirror: str | None) -> str:
     if parts.scheme == "file" and not Path(unquote(parts.path)).is_dir():
         raise UsageError(
             f"{origin} names the folder {unquote(parts.path)!r}, which does not exist",
-            hint="a mirror is a folder with one folder a tag, each with its assets",
+            hint="a mirror of standalone builds has one folder a tag, each with its assets",
         )
     return url.rstrip("/")
 

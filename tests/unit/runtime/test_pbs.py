@@ -33,7 +33,14 @@ from tests.unit.servers import ReleaseServer, release_server
 
 @pytest.fixture(autouse=True)
 def _no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("BUILDER_PYTHON_MIRROR", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+    for name in (
+        "BUILDER_PYTHON_MIRROR",
+        "BUILDER_MIRROR",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -118,6 +125,16 @@ def test_the_option_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("BUILDER_PYTHON_MIRROR", "https://two.invalid")
     assert release_tree("https://one.invalid/tree/") == "https://one.invalid/tree"
     assert release_tree(None) == "https://two.invalid"
+
+
+def test_the_mirror_of_all_inputs_has_them_in_a_folder_of_its_own(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = make_release(tmp_path / "site" / "standalone")
+    monkeypatch.setenv("BUILDER_MIRROR", str(tmp_path / "site"))
+    assert PbsProvider(release.pins).provide(make_request(), cache).version == VERSION
+    monkeypatch.setenv("BUILDER_PYTHON_MIRROR", "https://own.invalid")
+    assert release_tree(None) == "https://own.invalid"
 
 
 def test_a_mirror_folder_that_does_not_exist_is_named(
