@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from builder.errors import FetchError, StorageError
+from builder.errors import SPACE_HINT, FetchError, StorageError
 
 _COMPLETE = ".complete"
 
@@ -47,8 +47,7 @@ def storage_error(error: OSError, path: Path) -> StorageError:
     """Turn an OSError on ``path`` into an error that says what to do."""
     where = error.filename or path
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "free some space there, or point BUILDER_CACHE and --out somewhere roomier"
-        return StorageError(f"no space left on the disk of {where}", hint=hint)
+        return StorageError(f"no space left on the disk of {where}", hint=SPACE_HINT)
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         hint = "choose another folder with --out or BUILDER_CACHE, or mend its permissions"
         return StorageError(f"cannot write {where}: {error.strerror}", hint=hint)

@@ -7,6 +7,9 @@ where, and with which value; ``hint`` says what to do next.
 from enum import IntEnum
 
 
+SPACE_HINT = "free some space there, or point BUILDER_CACHE and --out somewhere roomier"
+
+
 class ExitCode(IntEnum):
     """Exit codes of ``builder``; documented in docs/release-engineer.md."""
 

@@ -154,12 +154,11 @@ def _refuse_in_tree(name: str, entry: Entry) -> None:
     """Inside the tree everything is root's, for both formats, and no conffile."""
     plain = entry.owner == "root" and entry.group == "root"
     if not plain or entry.kind is PayloadKind.CONFFILE or entry.formats != tuple(PackageFormat):
-        raise SpecError(
-            [
-                f"pkgspec/packages/{name}: {entry.target} lies in the Python tree, where an entry "
-                "is a plain file of root's, in both formats"
-            ]
+        problem = (
+            f"pkgspec/packages/{name}: {entry.target} lies in the Python tree, where an entry "
+            "is a plain file of root's, in both formats"
         )
+        raise SpecError([problem])
 
 
 def _content(entry: Entry, given: PackInput) -> dict[str, object]:

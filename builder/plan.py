@@ -97,6 +97,7 @@ class PackagePlan:
     python: PythonPlan | None
     entries: tuple[Entry, ...]
     samples: tuple[SampleEntry, ...]
+    resolved_for: tuple[str, str] | None  # Python's minor and the glibc of the lock
     formats: Mapping[PackageFormat, FormatPlan]
 
     @property
@@ -134,6 +135,7 @@ def plan_package(
         python=python,
         entries=tuple(sorted(entries, key=lambda one: one.target)),
         samples=_plan_samples(package, lock),
+        resolved_for=(lock.python, lock.glibc) if lock else None,
         formats={one: _plan_format(package, one, renderer, python, given) for one in PackageFormat},
     )
 

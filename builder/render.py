@@ -12,7 +12,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined, TemplateError
 from builder.errors import SpecError
 
 Sources = Mapping[str, bytes]
-SOURCE_FOLDERS = ("debian", "rpm", "systemd", "postinst")
+SOURCE_FOLDERS = ("debian", "rpm", "systemd", "postinst", "docs")
 TEMPLATE_SUFFIX = ".j2"
 
 

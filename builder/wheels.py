@@ -55,16 +55,21 @@ class Needed:
         pairs = ((one, one.file_for(wanted)) for one in self.distributions)
         return [(one, file) for one, file in pairs if file is not None]
 
+    def all_files(self) -> list[tuple[LockedDistribution, LockedFile]]:
+        """:meth:`files`, and what the sdists among them are built with."""
+        found = self.files()
+        if any(not file.is_wheel for _, file in found):
+            # Build requirements are locked for one architecture; they are pure.
+            found += [(one, file) for one in self.build for file in one.files]
+        return found
+
 
 def fetch_files(needed: Needed, cache: Cache, *, offline: bool) -> dict[str, Path]:
     """Bring every file that ``needed`` names into the cache: sha256 to path.
 
     Raises OfflineError or FetchError naming what is missing.
     """
-    files = needed.files()
-    if any(not file.is_wheel for _, file in files):
-        # Build requirements are locked for the first architecture; they are pure.
-        files += [(one, file) for one in needed.build for file in one.files]
+    files = needed.all_files()
     paths = {file.sha256: cache.find_blob(file.sha256) for _, file in files}
     missing = [(one, file) for one, file in files if paths[file.sha256] is None]
     if missing:

@@ -1,0 +1,92 @@
+"""The command line: the only place that prints results and exits."""
+
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+from rich.markup import escape
+
+from builder import __version__, log
+from builder.cache import storage_error
+from builder.cli.build import build_command, plan_command
+from builder.cli.doctor import doctor_command
+from builder.cli.fetch import fetch_command
+from builder.cli.inspect import inspect_command
+from builder.cli.lock import lock_command
+from builder.cli.matrix import matrix_command
+from builder.cli.runtime import runtime_group
+from builder.cli.schema import schema_command
+from builder.errors import BuilderError, ExitCode
+
+
+class _Group(click.Group):
+    """Words failures: one message, the hint, the exit code; a traceback with --debug."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BaseException as error:
+            if ctx.params.get("debug"):
+                raise
+            _fail(error)
+
+
+def _fail(error: BaseException) -> NoReturn:
+    match error:
+        case BuilderError():
+            _print_error(error.message, error.hint)
+            sys.exit(error.exit_code)
+        case KeyboardInterrupt():
+            _print_error("interrupted", "nothing half-written is left; run it again to go on")
+            sys.exit(ExitCode.INTERRUPTED)
+        case OSError() if error.filename is not None:
+            wrapped = storage_error(error, error.filename)
+            _print_error(wrapped.message, wrapped.hint)
+            sys.exit(wrapped.exit_code)
+        case Exception():
+            _print_error(
+                f"{type(error).__name__}: {error}",
+                "this is a fault of builder: run it with --debug and report the traceback",
+            )
+            sys.exit(ExitCode.INTERNAL)
+        case _:
+            raise error
+
+
+def _print_error(message: str, hint: str | None) -> None:
+    for line in message.splitlines() or [message]:
+        prefix = "" if line.startswith("  ") else "[red]error:[/] "
+        log.console.print(f"{prefix}{escape(line)}")
+    if hint:
+        log.console.print(f"[cyan]hint:[/] {escape(hint)}")
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    # As for Ctrl-C: scratch folders are removed on the way out.
+    raise KeyboardInterrupt
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--verbose", is_flag=True, help="Show every command and its output.")
+@click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors alone.")
+@click.option("--debug", is_flag=True, help="Show a traceback where something fails.")
+@click.version_option(__version__, prog_name="builder")
+def main(verbose: bool, quiet: bool, debug: bool) -> None:
+    """Build Backend.AI as deb and rpm packages, each with its own CPython."""
+    log.configure(1 if verbose or debug else -1 if quiet else 0)
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+main.add_command(build_command)
+main.add_command(plan_command)
+main.add_command(lock_command)
+main.add_command(fetch_command)
+main.add_command(runtime_group)
+main.add_command(inspect_command)
+main.add_command(matrix_command)
+main.add_command(doctor_command)
+main.add_command(schema_command)

@@ -1,0 +1,151 @@
+"""``builder build`` and ``builder plan``."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.tree import Tree
+
+from builder import log
+from builder.build import BuildRequest, Built, build, default_jobs, plan_packages, report_reuse
+from builder.cli.options import (
+    arch_option,
+    format_option,
+    json_option,
+    project_cache,
+    project_spec,
+    release_option,
+    runtime_options,
+    runtime_request,
+    source_date_epoch,
+)
+from builder.manifest import manifest_entry
+from builder.model import RuntimeChoice
+from builder.nfpm import Compression
+from builder.paths import PROJECT
+from builder.plan import PackagePlan, plan_summary
+from builder.spec import Spec
+
+MAINTAINER_VARIABLE = "BUILDER_MAINTAINER"
+
+
+def _request(spec: Spec, packages: Sequence[str], options: dict[str, Any]) -> BuildRequest:
+    release = spec.release(options["release"])
+    offline, jobs = options.get("offline", False), options.get("jobs") or default_jobs()
+    return BuildRequest(
+        release=release,
+        packages=spec.select(release, packages),
+        formats=options["formats"],
+        archs=options["archs"],
+        out=options.get("out", Path("dist")),
+        jobs=jobs,
+        offline=offline,
+        compression=Compression(options.get("compression", Compression.ZSTD)),
+        runtime=RuntimeChoice(options.get("runtime", RuntimeChoice.AUTO)),
+        runtime_request=runtime_request(options, offline=offline, jobs=jobs),
+        maintainer=os.environ.get(MAINTAINER_VARIABLE) or None,
+        epoch=source_date_epoch(),
+    )
+
+
+@click.command("build")
+@click.argument("packages", nargs=-1, metavar="[PACKAGE]...")
+@release_option
+@format_option
+@arch_option
+@click.option("--out", type=click.Path(path_type=Path), default="dist", show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), help="Default: the number of processors.")
+@click.option(
+    "--compression",
+    type=click.Choice([one.value for one in Compression]),
+    default=Compression.ZSTD.value,
+    show_default=True,
+    help="xz or gzip for dpkg of Debian 11 and older.",
+)
+@runtime_options
+@click.option("--offline", is_flag=True, help="Use the cache alone.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and do nothing.")
+@json_option
+def build_command(packages: tuple[str, ...], dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Build packages: all of the release, or those named."""
+    spec = project_spec()
+    request = _request(spec, packages, options)
+    if dry_run:
+        _print_plans(plan_packages(request, spec, PROJECT), as_json=as_json)
+        return
+    begun = time.monotonic()
+    built = build(request, spec, PROJECT, project_cache())
+    report_reuse(built)
+    if as_json:
+        click.echo(json.dumps([manifest_entry(one.artifact) for one in built], indent=2))
+    else:
+        _print_table(built, time.monotonic() - begun)
+
+
+@click.command("plan")
+@click.argument("packages", nargs=-1, metavar="[PACKAGE]...")
+@release_option
+@format_option
+@arch_option
+@json_option
+def plan_command(packages: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Print what a build would do."""
+    spec = project_spec()
+    _print_plans(plan_packages(_request(spec, packages, options), spec, PROJECT), as_json=as_json)
+
+
+def _print_table(built: Sequence[Built], seconds: float) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("package", "version", "arch", "format"):
+        table.add_column(name, no_wrap=True)
+    for name in ("size MB", "files", "time s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in built:
+        artifact = one.artifact
+        table.add_row(
+            artifact.name,
+            artifact.version,
+            artifact.arch,
+            artifact.fmt.value,
+            f"{artifact.size / 1e6:.1f}",
+            str(one.files),
+            f"{one.seconds:.1f}",
+        )
+    log.console.print(table)
+    log.step(f"{len(built)} packages in {built[0].path.parent}/ after {seconds:.1f} s")
+
+
+def _print_plans(plans: Sequence[PackagePlan], *, as_json: bool) -> None:
+    summaries = [plan_summary(plan) for plan in plans]
+    if as_json:
+        click.echo(json.dumps(summaries, indent=2))
+        return
+    for plan in plans:
+        log.console.print(_tree(plan))
+
+
+def _tree(plan: PackagePlan) -> Tree:
+    version = f"{plan.metadata.version}-{plan.metadata.revision}"
+    arch = plan.arch.value if plan.arch else "all"
+    tree = Tree(f"[bold]{plan.name}[/] {version} {arch}")
+    if plan.python:
+        tree.add(
+            f"{plan.python.prefix}  CPython {plan.python.minor}, {len(plan.python.wheels)} wheels"
+        )
+    payload = tree.add("payload")
+    for entry in plan.entries:
+        formats = "" if len(entry.formats) > 1 else f"  ({entry.formats[0].value} only)"
+        owner = f"{entry.owner}:{entry.group}"
+        payload.add(f"{entry.mode:04o} {owner} {entry.kind.value:8} {entry.target}{formats}")
+    for sample in plan.samples:
+        payload.add(f"0644 root:root sample   {sample.target}  from {sample.distribution.pin}")
+    for fmt, own in plan.formats.items():
+        branch = tree.add(fmt.value)
+        branch.add(f"depends: {', '.join(own.depends) or 'nothing'}, and what the binaries need")
+        branch.add(f"scripts: {', '.join(sorted(own.scripts)) or 'none'}")
+    return tree

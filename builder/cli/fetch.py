@@ -1,0 +1,52 @@
+"""``builder fetch``."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from builder import log
+from builder.build import default_jobs
+from builder.cli.options import (
+    arch_option,
+    json_option,
+    project_cache,
+    project_spec,
+    release_option,
+    runtime_options,
+    runtime_request,
+)
+from builder.fetch import FetchRequest, fetch_inputs
+from builder.model import RuntimeChoice
+
+
+@click.command("fetch")
+@release_option
+@arch_option
+@functools.partial(runtime_options, mirror="--python-mirror")
+@click.option(
+    "--mirror",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Also write every input into this folder, for BUILDER_MIRROR at a site without network.",
+)
+@json_option
+def fetch_command(release: str | None, folder: Path | None, as_json: bool, **options: Any) -> None:
+    """Bring every input of a build into the cache, or into a mirror."""
+    spec = project_spec()
+    wanted = spec.release(release)
+    request = FetchRequest(
+        release=wanted,
+        packages=spec.select(wanted, ()),
+        archs=options["archs"],
+        runtime=RuntimeChoice(options["runtime"]),
+        runtime_request=runtime_request(options, offline=False, jobs=default_jobs()),
+        mirror=folder,
+    )
+    fetched = fetch_inputs(request, spec, project_cache())
+    if as_json:
+        click.echo(json.dumps([one.as_dict() for one in fetched], indent=2))
+    total = sum(one.size for one in fetched) / 1e6
+    log.step(f"{len(fetched)} inputs ({total:.0f} MB) in {folder or 'the cache'}")

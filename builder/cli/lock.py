@@ -1,0 +1,37 @@
+"""``builder lock``."""
+
+import json
+
+import click
+
+from builder import log
+from builder.cli.options import json_option, project_cache, project_spec, release_option
+from builder.errors import LockError
+from builder.lock import save_lock, stale_locks
+from builder.lock.resolve import make_locks
+from builder.runtime.pins import load_pins
+
+
+@click.command("lock")
+@release_option
+@click.option("--upgrade", is_flag=True, help="Take the newest versions, not the present ones.")
+@click.option("--check", is_flag=True, help="Only say whether the locks fit the spec; no network.")
+@json_option
+def lock_command(release: str | None, upgrade: bool, check: bool, as_json: bool) -> None:
+    """Resolve a release into hash-pinned locks, one for each package."""
+    spec = project_spec()
+    wanted = spec.release(release)
+    if check:
+        problems = stale_locks(spec, wanted)
+        if problems:
+            raise LockError("\n".join(problems), hint="run 'builder lock'")
+        log.step(f"the locks of {wanted.name} fit pkgspec/")
+        return
+    pins = load_pins()
+    versions = {pin.version for pin in (*pins.standalone, *pins.source)}
+    locks = make_locks(spec, wanted, sorted(versions), project_cache(), upgrade=upgrade)
+    paths = [save_lock(spec.root, lock) for lock in locks]
+    if as_json:
+        click.echo(json.dumps({lock.package: len(lock.wheel) for lock in locks}, indent=2))
+    for path in paths:
+        log.step(f"wrote {path.relative_to(spec.root.parent)}")

@@ -1,0 +1,162 @@
+"""Options that several commands share, and how they become values."""
+
+import os
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from builder.cache import Cache, open_cache
+from builder.errors import UsageError
+from builder.model import Arch, PackageFormat, RuntimeChoice, host_arch
+from builder.paths import PKGSPEC, cache_root
+from builder.runtime.base import RuntimeRequest
+from builder.spec import Spec, load_spec
+
+Choice = TypeVar("Choice", bound=StrEnum)
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class CommaList(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Words out of a closed set, with commas between them."""
+
+    name = "list"
+
+    def __init__(self, known: type[StrEnum]) -> None:
+        self._known = known
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[StrEnum, ...]:
+        """The words as members, each once, in the order given."""
+        if isinstance(value, tuple):
+            return value
+        found = []
+        for word in str(value).split(","):
+            try:
+                found.append(self._known(word.strip()))
+            except ValueError:
+                listed = ", ".join(member.value for member in self._known)
+                self.fail(f"'{word.strip()}' is none of: {listed}", param, ctx)
+        return tuple(dict.fromkeys(found))
+
+
+def release_option(command: Command) -> Command:
+    """``--release``."""
+    return click.option("--release", "release", metavar="R", help="Release line, or its version.")(
+        command
+    )
+
+
+def json_option(command: Command) -> Command:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(command)
+
+
+def arch_option(command: Command) -> Command:
+    """``--arch``; the host's by default."""
+    return click.option(
+        "--arch",
+        "archs",
+        type=CommaList(Arch),
+        default=lambda: host_arch().value,
+        show_default="this host's",
+        help="amd64, arm64, or both with a comma.",
+    )(command)
+
+
+def format_option(command: Command) -> Command:
+    """``--format``; both by default."""
+    return click.option(
+        "--format",
+        "formats",
+        type=CommaList(PackageFormat),
+        default="deb,rpm",
+        show_default=True,
+        help="deb, rpm, or both with a comma.",
+    )(command)
+
+
+def runtime_options(command: Command, mirror: str = "--mirror") -> Command:
+    """The options that decide which CPython is bundled; ``mirror`` is one's spelling."""
+    options = [
+        click.option(
+            "--runtime",
+            "runtime",
+            type=click.Choice([one.value for one in RuntimeChoice]),
+            default=RuntimeChoice.AUTO.value,
+            show_default=True,
+            help="Where the bundled CPython comes from.",
+        ),
+        click.option(
+            mirror,
+            "python_mirror",
+            help="Mirror of the standalone builds: http(s):// or file://.",
+        ),
+        click.option(
+            "--archive",
+            type=click.Path(path_type=Path),
+            help="A CPython tarball or folder, for --runtime archive.",
+        ),
+        click.option(
+            "--python-source",
+            type=click.Path(path_type=Path),
+            help="A source tarball that is here already, for --runtime source.",
+        ),
+        click.option("--pgo", is_flag=True, help="Profile-guided build of CPython (slow)."),
+        click.option("--lto", is_flag=True, help="Link-time optimised build of CPython (slow)."),
+        click.option(
+            "--install-build-deps",
+            is_flag=True,
+            help="As root, install what building CPython needs.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def runtime_request(options: dict[str, Any], *, offline: bool, jobs: int) -> RuntimeRequest:
+    """What the runtime options ask for; which Python and architecture is added later."""
+    return RuntimeRequest(
+        minor="",
+        requires_python="",
+        release="",
+        arch=host_arch(),
+        offline=offline,
+        jobs=jobs,
+        mirror=options.get("python_mirror"),
+        archive=options.get("archive"),
+        source=options.get("python_source"),
+        pgo=options.get("pgo", False),
+        lto=options.get("lto", False),
+        install_build_deps=options.get("install_build_deps", False),
+    )
+
+
+def project_spec() -> Spec:
+    """The spec of this checkout."""
+    return load_spec(PKGSPEC)
+
+
+def project_cache() -> Cache:
+    """The user's cache."""
+    return open_cache(cache_root())
+
+
+def source_date_epoch() -> int | None:
+    """SOURCE_DATE_EPOCH of the environment; UsageError where it is no time."""
+    text = os.environ.get("SOURCE_DATE_EPOCH")
+    if not text:
+        return None
+    try:
+        epoch = int(text)
+    except ValueError:
+        epoch = -1
+    if epoch < 0:
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH is {text!r}", hint="it is a number of seconds since 1970, or unset"
+        )
+    return epoch

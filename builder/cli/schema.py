@@ -1,0 +1,26 @@
+"""``builder schema``."""
+
+import click
+
+from builder import log
+from builder.errors import SpecError
+from builder.paths import PKGSPEC
+from builder.spec.publish import publish, stale_schemas
+
+_FOLDER = PKGSPEC / "schema"
+
+
+@click.command("schema")
+@click.option("--check", is_flag=True, help="Only say whether the published schemas are current.")
+def schema_command(check: bool) -> None:
+    """Publish the JSON Schema of pkgspec/ into pkgspec/schema/."""
+    if check:
+        stale = stale_schemas(_FOLDER)
+        if stale:
+            raise SpecError(
+                [f"pkgspec/schema/{name}: not what the code says" for name in stale],
+                hint="run 'builder schema'",
+            )
+        return
+    for path in publish(_FOLDER):
+        log.step(f"wrote {path.relative_to(PKGSPEC.parent)}")
