@@ -6,14 +6,13 @@ about it while it was made.
 
 import functools
 import json
-import platform
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import bytecode, elf, run
+from builder import bytecode, elf, model, run
 from builder.cache import Cache, hash_file, key_of
 from builder.errors import RuntimeUnavailableError, ToolError
 from builder.model import Arch
@@ -77,10 +76,10 @@ def minor_of(version: str) -> str:
 def host_arch() -> Arch:
     """The architecture of this host; raises RuntimeUnavailableError where it is none of ours."""
     try:
-        return Arch.from_machine(platform.machine())
+        return model.host_arch()
     except ValueError as error:
         raise RuntimeUnavailableError(
-            f"this host is {platform.machine()}: packages are built on x86_64 or aarch64",
+            f"{error}: packages are built on x86_64 or aarch64",
             hint="build on a Linux host of one of these",
         ) from error
 

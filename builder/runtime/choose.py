@@ -1,0 +1,154 @@
+"""Which way to a CPython: the one asked for, or the first that is open."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from builder import log
+from builder.cache import Cache
+from builder.download import HashMismatchError
+from builder.errors import (
+    BuilderError,
+    FetchError,
+    OfflineError,
+    RuntimeUnavailableError,
+)
+from builder.http import UnreachableError
+from builder.model import RuntimeChoice
+from builder.runtime.archive import ArchiveProvider
+from builder.runtime.base import Runtime, RuntimeProvider, RuntimeRequest
+from builder.runtime.distro import DistroProvider
+from builder.runtime.pbs import PbsProvider
+from builder.runtime.source import SourceProvider
+
+
+class PreparingProvider(RuntimeProvider, Protocol):
+    """A provider whose runtimes the cache keeps."""
+
+    def find_prepared(self, request: RuntimeRequest, cache: Cache) -> Runtime | None:
+        """The runtime if it needs neither fetching nor preparing."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Providers:
+    """The four ways."""
+
+    pbs: PreparingProvider
+    source: PreparingProvider
+    archive: RuntimeProvider
+    distro: RuntimeProvider
+
+    def of(self, choice: RuntimeChoice) -> RuntimeProvider:
+        """The provider that was chosen by name."""
+        return {
+            RuntimeChoice.PBS: self.pbs,
+            RuntimeChoice.SOURCE: self.source,
+            RuntimeChoice.ARCHIVE: self.archive,
+            RuntimeChoice.DISTRO: self.distro,
+        }[choice]
+
+
+def default_providers() -> Providers:
+    """The real providers, with the pins of this repository."""
+    return Providers(
+        pbs=PbsProvider(),
+        source=SourceProvider(),
+        archive=ArchiveProvider(),
+        distro=DistroProvider(),
+    )
+
+
+def provide_runtime(
+    request: RuntimeRequest,
+    cache: Cache,
+    choice: RuntimeChoice,
+    *,
+    providers: Providers | None = None,
+) -> Runtime:
+    """The CPython of ``request``; says which one it is and why.
+
+    An explicit choice never becomes another. ``auto`` moves from a closed way to the
+    next, but wrong bytes are an error everywhere.
+    """
+    providers = providers or default_providers()
+    named = _named(request, choice)
+    if named is None:
+        runtime = _provide_auto(request, cache, providers)
+    else:
+        how, reason = named
+        runtime = replace(providers.of(how).provide(request, cache), reason=reason)
+    log.step(f"runtime: {describe(runtime)}")
+    return runtime
+
+
+def describe(runtime: Runtime) -> str:
+    """One line for people: what it is, where from, why."""
+    origins = {
+        RuntimeChoice.PBS: "standalone build",
+        RuntimeChoice.SOURCE: "built from source",
+        RuntimeChoice.ARCHIVE: f"from {runtime.origin}",
+        RuntimeChoice.DISTRO: "the distribution's own",
+    }
+    what = f"CPython {runtime.version} for {runtime.arch}, {origins[runtime.provider]}"
+    return f"{what} ({runtime.reason})"
+
+
+def _named(request: RuntimeRequest, choice: RuntimeChoice) -> tuple[RuntimeChoice, str] | None:
+    """The provider the user decided on, and how; None where ``auto`` is to decide."""
+    if choice is not RuntimeChoice.AUTO:
+        return choice, f"chosen with --runtime {choice}"
+    if request.archive is not None:
+        return RuntimeChoice.ARCHIVE, "given with --archive"
+    if request.source is not None:
+        return RuntimeChoice.SOURCE, "its tarball was given with --source"
+    return None
+
+
+def _provide_auto(request: RuntimeRequest, cache: Cache, providers: Providers) -> Runtime:
+    for provider in (providers.pbs, providers.source):
+        try:
+            prepared = provider.find_prepared(request, cache)
+        except RuntimeUnavailableError:  # nothing pinned, or nothing for this architecture
+            continue
+        if prepared is not None:
+            return replace(prepared, reason="prepared before, taken from the cache")
+    try:
+        return replace(
+            providers.pbs.provide(request, cache), reason="the first choice, and it could be had"
+        )
+    except HashMismatchError:
+        raise
+    except (FetchError, OfflineError, RuntimeUnavailableError) as error:
+        why = _briefly(error)
+        log.step(f"runtime: {why}; building CPython {request.minor} from source")
+        log.detail(error.message)
+        return _from_source(request, cache, providers, closed=error, why=why)
+
+
+def _from_source(
+    request: RuntimeRequest, cache: Cache, providers: Providers, *, closed: BuilderError, why: str
+) -> Runtime:
+    try:
+        return replace(providers.source.provide(request, cache), reason=why)
+    except HashMismatchError:
+        raise
+    except (FetchError, OfflineError, RuntimeUnavailableError) as error:
+        both_offline = isinstance(closed, OfflineError) and isinstance(error, OfflineError)
+        kind = OfflineError if both_offline else RuntimeUnavailableError
+        raise kind(
+            f"no CPython {request.minor} for {request.arch} can be had for release"
+            f" {request.release}\n  standalone build: {closed.message}\n"
+            f"  from source: {error.message}",
+            hint=error.hint,
+        ) from error
+
+
+def _briefly(error: BuilderError) -> str:
+    """Why the standalone builds were passed over, in a few words."""
+    if isinstance(error, UnreachableError):
+        return f"standalone builds unreachable ({error.reason})"
+    if isinstance(error, OfflineError):
+        return "standalone build not in the cache, and this is offline"
+    if isinstance(error, FetchError):
+        return f"standalone build not to be had ({error.message})"
+    return f"no standalone build fits ({error.message})"
