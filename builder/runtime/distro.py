@@ -44,8 +44,8 @@ class DistroProvider:
         )
 
 
-def distro_depends(minor: str) -> dict[PackageFormat, tuple[str, ...]]:
-    """What a package without its own Python depends on, by format.
+def distro_depends(minor: str, fmt: PackageFormat) -> tuple[str, ...]:
+    """What a package without its own Python depends on.
 
     Debian has one Python 3 at a time, so the bounds on ``python3`` tell apt before an
     upgrade of the distribution that this package must change as well; ``python3.X``
@@ -53,13 +53,8 @@ def distro_depends(minor: str) -> dict[PackageFormat, tuple[str, ...]]:
     ``python3`` is only the default one: there ``python(abi)`` names the minor, as all
     their Python packages do, and the file the program.
     """
+    if fmt is PackageFormat.RPM:
+        return (f"python(abi) = {minor}", f"/usr/bin/python{minor}")
     major, number = minor.split(".")
     following = f"{major}.{int(number) + 1}"
-    return {
-        PackageFormat.DEB: (
-            f"python3 (>= {minor})",
-            f"python3 (<< {following})",
-            f"python{minor}",
-        ),
-        PackageFormat.RPM: (f"python(abi) = {minor}", f"/usr/bin/python{minor}"),
-    }
+    return (f"python3 (>= {minor})", f"python3 (<< {following})", f"python{minor}")
