@@ -6,7 +6,6 @@ where, and with which value; ``hint`` says what to do next.
 
 from enum import IntEnum
 
-
 SPACE_HINT = "free some space there, or point BUILDER_CACHE and --out somewhere roomier"
 
 

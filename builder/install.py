@@ -22,6 +22,7 @@ from builder.elf import ElfInfo, scan_tree
 from builder.errors import PayloadError, ToolError
 from builder.index import Target, uv_environment, uv_path
 from builder.run import run
+from builder.timing import phase
 from builder.wheels import WheelFile
 
 _FORMAT = 3  # of what is kept; goes up when this module makes something else
@@ -78,13 +79,16 @@ def _install_missing(
 ) -> None:
     log.step(f"installing {len(missing)} wheels for {request.target.arch}")
     with cache.workspace() as work:
-        scratch = _install_scratch(missing, request, cache, work)
-        compile_tree(request.python, scratch / "lib", jobs=request.jobs)
-        splitter = _Splitter(scratch=scratch, minor=request.target.minor)
-        for wheel in missing:
-            folder = work / "out" / keys[wheel.file]
-            _keep(splitter.split(wheel, folder / _TREE), folder, request.epoch)
-            cache.adopt("wheel", keys[wheel.file], folder)
+        with phase("install"):
+            scratch = _install_scratch(missing, request, cache, work)
+        with phase("bytecode"):
+            compile_tree(request.python, scratch / "lib", jobs=request.jobs)
+        with phase("split"):
+            splitter = _Splitter(scratch=scratch, minor=request.target.minor)
+            for wheel in missing:
+                folder = work / "out" / keys[wheel.file]
+                _keep(splitter.split(wheel, folder / _TREE), folder, request.epoch)
+                cache.adopt("wheel", keys[wheel.file], folder)
 
 
 def _install_scratch(

@@ -15,6 +15,7 @@ from builder.nfpm import Compression, PackInput, artifact_name, changelog_entrie
 from builder.plan import PackagePlan
 from builder.run import find_tool, run
 from builder.stage import Stage
+from builder.timing import phase
 
 _FORMAT = 2  # of an artifact's key; goes up when this module packs something else
 _HINT = "run 'make setup', or point BUILDER_NFPM at the nfpm binary"
@@ -121,7 +122,8 @@ def _pack(
             *["--packager", request.fmt.value, "--target", str(part)],
         ]
         try:
-            run(command, env={"SOURCE_DATE_EPOCH": str(request.epoch)})
+            with phase(request.fmt.value, plan.name):
+                run(command, env={"SOURCE_DATE_EPOCH": str(request.epoch)})
         except ToolError as error:
             raise PackError(f"{target.name}: {error.message}") from error
         part.replace(target)

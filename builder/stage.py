@@ -30,6 +30,7 @@ from builder.plan import BUILD_INFO, PackagePlan, PythonPlan, doc_folder, plan_f
 from builder.run import run
 from builder.runtime.base import Runtime, runtime_info
 from builder.spec.schema import LibrarySpec
+from builder.timing import phase
 from builder.tree import link_tree, measure, settle, write_file
 from builder.wheels import WheelFile
 
@@ -140,7 +141,6 @@ class _Maker:
         if runtime is None:
             raise PayloadError(f"{self.plan.name}: has a Python and no runtime was made")
         prefix = below(root, python.prefix)
-        place_runtime(runtime, prefix, given.epoch)
         request = InstallRequest(
             target=target_of(python, given.arch),
             python=runtime.python,
@@ -148,11 +148,13 @@ class _Maker:
             jobs=given.jobs,
         )
         installed = install_wheels(given.wheels, request, self.cache)
-        for one in installed:
-            link_tree(one.tree, prefix, epoch=given.epoch, on_clash=clash_with(one, prefix))
-        for one in installed:
-            finish_scripts(one, prefix, python.prefix)
-        self._check_metadata(prefix, runtime)
+        with phase("stage", self.plan.name):
+            place_runtime(runtime, prefix, given.epoch)
+            for one in installed:
+                link_tree(one.tree, prefix, epoch=given.epoch, on_clash=clash_with(one, prefix))
+            for one in installed:
+                finish_scripts(one, prefix, python.prefix)
+            self._check_metadata(prefix, runtime)
         rules = Rules(
             arch=given.arch,
             baseline=python.glibc,

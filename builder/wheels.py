@@ -20,6 +20,7 @@ from builder.lock import LockedDistribution, LockedFile
 from builder.model import Arch, host_arch
 from builder.run import run
 from builder.tags import is_pure
+from builder.timing import phase
 
 _CONNECTIONS = 8
 MIRROR_VARIABLE = "BUILDER_MIRROR"
@@ -102,6 +103,7 @@ def _download(
     total = sum(file.size for _, file in missing)
     log.step(f"fetching {len(missing)} wheels ({total / 1e6:.0f} MB)")
     with (
+        phase("fetch"),
         log.progress("wheels", total) as advance,
         open_client() as client,
         ThreadPoolExecutor(max_workers=_CONNECTIONS) as pool,

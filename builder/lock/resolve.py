@@ -23,6 +23,7 @@ from builder.lock.inputs import inputs_digest, needs_lock, requirements, sample_
 from builder.model import Arch
 from builder.spec import PackageSpec, ReleaseSpec, Spec
 from builder.tags import is_pure
+from builder.timing import phase
 
 Versions = dict[str, str]
 
@@ -57,9 +58,10 @@ def make_locks(
         targets=[Target(minor=minor, arch=arch, glibc=release.glibc) for arch in Arch],
         cache=cache,
     )
-    shared = _resolve_family(session, {} if upgrade else _present_versions(spec, release))
-    build = _resolve_build_requires(session)
-    return [_lock_package(package, session, shared, build) for package in locked]
+    with phase("resolve", release.name):
+        shared = _resolve_family(session, {} if upgrade else _present_versions(spec, release))
+        build = _resolve_build_requires(session)
+        return [_lock_package(package, session, shared, build) for package in locked]
 
 
 def choose_python(
