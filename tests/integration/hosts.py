@@ -9,6 +9,7 @@ import io
 import os
 import secrets
 import shlex
+import socket
 import tarfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -49,14 +50,16 @@ class HostError(BuilderError):
 def connect() -> docker.DockerClient:
     """A client of the engine that answers; EngineUnavailableError where there is none."""
     address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    hint = "run: .ci/engine start"
     try:
-        client = docker.from_env(timeout=120)
-    except (docker.errors.DockerException, requests.RequestException) as error:
+        if address.startswith("unix://"):
+            # Asked first, because the client leaves its socket open where nobody answers.
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(address.removeprefix("unix://"))
+        return docker.from_env(timeout=120)
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
         raise EngineUnavailableError(
-            f"docker engine not reachable at {address}: {error}", hint=hint
+            f"docker engine not reachable at {address}: {error}", hint="run: .ci/engine start"
         ) from error
-    return client
 
 
 def cgroup_tree() -> Path:

@@ -1,0 +1,49 @@
+"""What the integration tests share: the engine, the images, the packages, progress."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from builder.paths import PROJECT
+from tests.integration.dist import Dist, NoPackagesError, find_dist
+from tests.integration.hosts import EngineUnavailableError, connect
+from tests.integration.images import Images
+from tests.integration.steps import Steps
+
+
+@pytest.fixture
+def steps(request: pytest.FixtureRequest) -> Steps:
+    """Progress of this test."""
+    return Steps(request.config, request.node.name)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The Docker engine; without one the test is skipped, saying how to get it."""
+    if os.geteuid() != 0:
+        pytest.skip("the images of clean hosts are made as root: run as root")
+    try:
+        client = connect()
+    except EngineUnavailableError as error:
+        pytest.skip(f"{error.message}; {error.hint}")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def images(engine: docker.DockerClient) -> Images:
+    """The maker of images."""
+    return Images(engine)
+
+
+@pytest.fixture(scope="session")
+def dist() -> Dist:
+    """The packages to test: those of BUILDER_DIST, or of the project's dist/."""
+    folder = Path(os.environ.get("BUILDER_DIST") or PROJECT / "dist")
+    try:
+        return find_dist(folder, release=os.environ.get("BUILDER_TEST_RELEASE"))
+    except NoPackagesError as error:
+        pytest.skip(f"{error.message}; {error.hint}")

@@ -1,0 +1,49 @@
+"""Runs in a package's private CPython: prints what is wrong with what is installed there.
+
+Every distribution is there once, has a name and a version, came from no URL, and each
+file of its RECORD exists with the hash it states.
+"""
+
+import base64
+import collections
+import hashlib
+import importlib.metadata
+import re
+import sys
+from pathlib import Path
+
+
+def problems_of(distribution: importlib.metadata.Distribution) -> list[str]:
+    """What is wrong with one distribution."""
+    name = distribution.metadata["Name"]
+    if not name or not distribution.version:
+        return [f"{distribution}: no name or no version"]
+    if distribution.read_text("direct_url.json"):
+        return [f"{name}: has a direct_url.json"]
+    if not distribution.files:
+        return [f"{name}: has no RECORD"]
+    found = []
+    for file in distribution.files:
+        path = Path(str(file.locate()))
+        if not path.exists():
+            found.append(f"{name}: {file} is missing")
+        elif file.hash is not None:
+            digest = hashlib.new(file.hash.mode, path.read_bytes()).digest()
+            if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != file.hash.value:
+                found.append(f"{name}: {file} is not what RECORD says")
+    return found
+
+
+def main() -> None:
+    """Check them all."""
+    installed = list(importlib.metadata.distributions())
+    names = collections.Counter(
+        re.sub(r"[-_.]+", "-", item.metadata["Name"] or "?").lower() for item in installed
+    )
+    lines = [f"{name}: installed {count} times" for name, count in names.items() if count > 1]
+    for distribution in installed:
+        lines += problems_of(distribution)
+    sys.stdout.write("\n".join([*lines, f"checked {len(installed)}", ""]))
+
+
+main()

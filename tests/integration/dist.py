@@ -1,0 +1,69 @@
+"""The folder of packages that is under test."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.version import Version
+
+from builder.errors import BuilderError
+from builder.model import PackageFormat
+
+_NAMES = {
+    PackageFormat.DEB: re.compile(r"(?P<name>[a-z0-9-]+)_(?P<version>[^_]+)-[^_-]+_\w+\.deb"),
+    PackageFormat.RPM: re.compile(
+        r"(?P<name>[a-z0-9-]+)-(?P<version>[^-]+)-[^-]+\.\w+\.rpm",
+    ),
+}
+
+
+class NoPackagesError(BuilderError):
+    """There are no packages to test."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dist:
+    """A folder of packages and the version among them that is tested."""
+
+    folder: Path
+    version: str
+
+    def names(self, kind: PackageFormat, *packages: str) -> list[str]:
+        """The file names of these packages; NoPackagesError where one is not there."""
+        found = []
+        for package in packages:
+            name = _index(self.folder, kind, package).get(self.version)
+            if name is None:
+                raise NoPackagesError(
+                    f"no {kind} of {package} {self.version} in {self.folder}",
+                    hint=f"run: builder build {package} --format {kind}",
+                )
+            found.append(name)
+        return found
+
+
+def find_dist(folder: Path, *, release: str | None = None) -> Dist:
+    """The packages of ``release``, by default the newest version of the manager there."""
+    versions = {
+        version for kind in PackageFormat for version in _index(folder, kind, "backendai-manager")
+    }
+    if not versions:
+        raise NoPackagesError(
+            f"no packages of backendai-manager in {folder}",
+            hint="run: make packages, or set BUILDER_DIST",
+        )
+    return Dist(folder=folder, version=release or max(versions, key=_order))
+
+
+def _index(folder: Path, kind: PackageFormat, package: str) -> dict[str, str]:
+    """The file of each version of a package."""
+    found = {}
+    for path in sorted(folder.glob(f"{package}*.{kind}")):
+        match = _NAMES[kind].fullmatch(path.name)
+        if match and match["name"] == package:
+            found[match["version"]] = path.name
+    return found
+
+
+def _order(version: str) -> Version:
+    return Version(version.replace("~", ""))

@@ -1,0 +1,140 @@
+"""The part of a package's life on a host that deb and rpm share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.integration import checks, guide
+from tests.integration.hosts import Host
+from tests.integration.images import Suite
+from tests.integration.listing import Listing, differences, read_names, take_listing
+from tests.integration.steps import Steps
+from tests.integration.stores import run_sql, start_stores
+
+PACKAGES = ("backendai-common", "backendai-manager")
+SETTINGS = ("site.toml", "manager.toml", "alembic.ini")
+ADMIN_NOTE = "/etc/backend.ai/notes-of-the-admin.txt"
+_ADMIN_LINE = "\n# edited by the admin\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manager:
+    """How one kind of package manager does its part; each call is checked."""
+
+    install: Callable[[], None]
+    reinstall: Callable[[], None]
+    erase: Callable[[], None]
+
+
+@dataclass(kw_only=True)
+class Life:
+    """One host's story; call the methods in the order they stand here."""
+
+    host: Host
+    suite: Suite
+    manager: Manager
+    version: str
+    steps: Steps
+
+    def prepare(self) -> None:
+        """Start the stores and remember what the host is like without the packages."""
+        with self.steps("stores"):
+            self.stores = start_stores(self.host, self.suite)
+        self.before = take_listing(self.host)
+        self.names_before = read_names(self.host)
+
+    def install(self) -> Listing:
+        """Install, and check all that must hold before the service has run."""
+        with self.steps("install"):
+            self.manager.install()
+        host = self.host
+        with self.steps("check what was installed"):
+            installed = take_listing(host)
+            problems = checks.check_code(host)
+            problems += checks.check_world_writable(self.before, installed)
+            problems += checks.check_settings(host, SETTINGS)
+            problems += checks.check_python(host, "manager")
+            problems += [f"{unit}: failed" for unit in host.failed_units()]
+            enabled = host.run(["systemctl", "is-enabled", guide.UNIT], check=False).stdout
+            if enabled.strip() != "enabled":
+                problems.append(f"{guide.UNIT}: {enabled.strip() or 'unknown'}, not enabled")
+            # Its database is empty: to start would be to fail.
+            if self.is_active():
+                problems.append(f"{guide.UNIT}: started before there was a database")
+            assert not problems, "\n".join(problems)
+        return installed
+
+    def edit(self) -> str:
+        """Change the configuration as an admin would, and return what it then is."""
+        path = f"{checks.SETTINGS}/manager.toml"
+        self.host.run(["sh", "-c", f'printf "%s" "$0" >>{path}', _ADMIN_LINE])
+        self.host.write(ADMIN_NOTE, "ask Kim before changing anything\n")
+        return self.host.read(path)
+
+    def follow_guide_and_start(self, installed: Listing) -> None:
+        """Fill the stores by hand, start, and check the answer and what running left."""
+        host = self.host
+        with self.steps("the guide's steps by hand"):
+            guide.follow_guide(host, self.stores)
+        with self.steps("start to first answer"):
+            guide.start_manager(host)
+        answer = guide.get(host)
+        assert f'"manager": "{self.version}"' in answer, answer
+        with self.steps("check what running left"):
+            now = take_listing(host)
+            problems = checks.check_untouched(installed, now)
+            problems += checks.check_world_writable(self.before, now)
+            problems += checks.check_settings(host, SETTINGS)
+            problems += checks.check_secrets(host)
+            problems += self._check_process()
+            assert not problems, "\n".join(problems)
+
+    def reinstall(self, edited: str) -> None:
+        """Install the same version again: the edited configuration and the service stay."""
+        host = self.host
+        with self.steps("reinstall"):
+            self.manager.reinstall()
+        assert host.read(f"{checks.SETTINGS}/manager.toml") == edited
+        with self.steps("answer after reinstallation"):
+            host.wait_until(
+                "the manager answers again",
+                lambda: guide.get(host).startswith("200 "),
+                timeout=60,
+            )
+        assert not host.failed_units()
+
+    def erase(self, kept: tuple[str, ...], *, may_stay: tuple[str, ...] = ()) -> None:
+        """Remove all: exactly ``kept`` is new on the host then, and the database is there.
+
+        Below the folders of ``may_stay`` more may be left.
+        """
+        host = self.host
+        with self.steps("remove"):
+            self.manager.erase()
+        left = differences(self.before, take_listing(host))
+        folders = tuple(f"+ {folder}/" for folder in may_stay)
+        unexpected = [
+            line for line in left if line not in kept and not f"{line}/".startswith(folders)
+        ]
+        assert not unexpected, "\n".join(unexpected)
+        assert set(kept) <= set(left), left
+        names = read_names(host)
+        for kind, was in self.names_before.items():
+            assert set(names[kind]) - set(was) == {checks.ACCOUNT}, kind
+        assert not host.failed_units()
+        databases = run_sql(host, "SELECT datname FROM pg_database")
+        assert "backend" in databases.split()
+
+    def is_active(self) -> bool:
+        """Whether the service runs."""
+        command = ["systemctl", "is-active", "--quiet", guide.UNIT]
+        return self.host.run(command, check=False).status == 0
+
+    def _check_process(self) -> list[str]:
+        """The service runs as the account, and by the private CPython."""
+        main = self.host.run(["systemctl", "show", "-P", "MainPID", guide.UNIT]).stdout.strip()
+        owner = self.host.run(["stat", "-c", "%U", f"/proc/{main}"]).stdout.strip()
+        program = self.host.run(["readlink", f"/proc/{main}/exe"]).stdout.strip()
+        problems = [] if owner == checks.ACCOUNT else [f"the service runs as {owner}"]
+        if not program.startswith(f"{guide.PREFIX}/bin/"):
+            problems.append(f"the service runs by {program}")
+        return problems

@@ -1,0 +1,84 @@
+"""The parts of the harness that need no engine: what is tested, and what has changed."""
+
+from pathlib import Path
+
+import pytest
+
+from builder.model import PackageFormat
+from tests.integration.dist import NoPackagesError, find_dist
+from tests.integration.hosts import EngineUnavailableError, connect
+from tests.integration.listing import Entry, Listing, differences
+from tests.integration.stub import stub_provides
+
+
+def listing(**modes: str) -> Listing:
+    entries = {
+        f"/{path.replace('__', '/')}": Entry(
+            kind="f", mode=mode, owner="root:root", changed="1", link=""
+        )
+        for path, mode in modes.items()
+    }
+    return Listing(entries=entries, settings={})
+
+
+def test_newest_release_is_tested(tmp_path: Path) -> None:
+    names = [
+        "backendai-manager_26.9.6-1_amd64.deb",
+        "backendai-manager_26.10.0~rc1-1_amd64.deb",
+        "backendai-manager-26.9.6-1.x86_64.rpm",
+        "backendai-manager-dbg_99.0.0-1_amd64.deb",
+        "backendai-common_26.9.6-1_all.deb",
+    ]
+    for name in names:
+        (tmp_path / name).touch()
+    assert find_dist(tmp_path).version == "26.10.0~rc1"
+    dist = find_dist(tmp_path, release="26.9.6")
+    found = dist.names(PackageFormat.DEB, "backendai-common", "backendai-manager")
+    assert found == [names[4], names[0]]
+    assert dist.names(PackageFormat.RPM, "backendai-manager") == [names[2]]
+
+
+def test_missing_packages_say_how_to_make_them(tmp_path: Path) -> None:
+    with pytest.raises(NoPackagesError, match="no packages of backendai-manager in") as caught:
+        find_dist(tmp_path)
+    assert caught.value.hint == "run: make packages, or set BUILDER_DIST"
+    (tmp_path / "backendai-manager_26.9.6-1_amd64.deb").touch()
+    with pytest.raises(NoPackagesError, match=r"no rpm of backendai-manager 26\.9\.6") as caught:
+        find_dist(tmp_path).names(PackageFormat.RPM, "backendai-manager")
+    assert caught.value.hint == "run: builder build backendai-manager --format rpm"
+
+
+def test_no_engine_says_where_it_was_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    with pytest.raises(EngineUnavailableError, match="at unix:///nonexistent/docker") as caught:
+        connect()
+    assert caught.value.hint == "run: .ci/engine start"
+
+
+def test_differences_name_gain_loss_and_change() -> None:
+    before = listing(opt__a="755", opt__b="644", etc__passwd="644", var__log__syslog="640")
+    after = listing(
+        opt__b="666", opt__c="644", etc__passwd="600", var__log__backendai="755", root__x="777"
+    )
+    assert differences(before, after) == [
+        "- /opt/a",
+        "~ /opt/b: ('f', '644', 'root:root', '') became ('f', '666', 'root:root', '')",
+        "+ /opt/c",
+        "+ /var/log/backendai",
+    ]
+
+
+def test_changed_settings_are_found() -> None:
+    entries = listing(etc__hosts="644").entries
+    before = Listing(entries=entries, settings={"/etc/hosts": "aa"})
+    after = Listing(entries=entries, settings={"/etc/hosts": "bb"})
+    assert differences(before, after) == ["~ /etc/hosts: other content"]
+
+
+def test_stub_provides_what_an_el9_would() -> None:
+    provides = stub_provides()
+    assert len(provides) == len(set(provides))
+    for name in ("/bin/sh", "libc.so.6(GLIBC_2.34)(64bit)", "libc.so.6()(64bit)", "systemd = 252"):
+        assert name in provides
+    # el9 has glibc 2.34: a package that asks for more must not install.
+    assert not [name for name in provides if "GLIBC_2.35" in name or "GLIBC_2.38" in name]

@@ -1,0 +1,86 @@
+"""Installs the rpm packages by dnf from a repository, uses them, and erases them.
+
+The host is Debian's dnf, rpm and systemd with a stub in place of an el9 distribution;
+data/el9.toml says what this proves and what it does not.
+"""
+
+import docker
+import pytest
+
+from builder.model import PackageFormat
+from tests.integration import checks
+from tests.integration.dist import Dist
+from tests.integration.hosts import Host, HostSetup
+from tests.integration.images import Images, Suite
+from tests.integration.life import ADMIN_NOTE, PACKAGES, Life, Manager
+from tests.integration.steps import Steps
+
+pytestmark = pytest.mark.docker
+
+_MOUNT = "/dist"
+_REPOSITORY = "/srv/repository"
+_DNF_TIMEOUT_S = 240
+_REPO_FILE = f"""\
+[packages-under-test]
+name=Packages under test
+baseurl=file://{_REPOSITORY}
+enabled=1
+gpgcheck=0
+"""
+# rpm knows no purge: configuration, secrets and state stay, as the operator guide says.
+_STAYS = (checks.SETTINGS, "/var/lib/backendai", "/var/log/backendai")
+
+
+def make_repository(host: Host, files: list[str]) -> None:
+    """Make a dnf repository of the packages, and the file that tells dnf of it."""
+    host.run(["mkdir", "-p", _REPOSITORY, "/etc/yum.repos.d"])
+    host.run(["ln", "-s", *(f"{_MOUNT}/{name}" for name in files), _REPOSITORY])
+    host.run(["createrepo_c", "--quiet", _REPOSITORY], timeout=120)
+    host.write("/etc/yum.repos.d/packages-under-test.repo", _REPO_FILE)
+
+
+def dnf(host: Host, *arguments: str) -> None:
+    """Call dnf as on an el9, without questions."""
+    host.run(["dnf", "--releasever=9", "--assumeyes", *arguments], timeout=_DNF_TIMEOUT_S)
+
+
+def installed_packages(host: Host) -> set[str]:
+    """The packages of ours that rpm has on record."""
+    listed = host.run(["rpm", "--query", "--all", "--queryformat", "%{NAME}\\n"]).stdout
+    return set(listed.split()) & set(PACKAGES)
+
+
+def test_life_on_a_clean_host(
+    engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
+) -> None:
+    files = dist.names(PackageFormat.RPM, *PACKAGES)
+    with steps("image"):
+        image = images.rpm()
+    setup = HostSetup(image=image, name="rpm", mounts={dist.folder: _MOUNT})
+    with Host(engine, setup) as host:
+        make_repository(host, files)
+
+        def erase() -> None:
+            dnf(host, "remove", *PACKAGES)
+            assert not installed_packages(host)
+
+        manager = Manager(
+            # backendai-common comes by the dependency
+            install=lambda: dnf(host, "install", "backendai-manager"),
+            reinstall=lambda: dnf(host, "reinstall", *PACKAGES),
+            erase=erase,
+        )
+        life = Life(
+            host=host, suite=Suite.TRIXIE, manager=manager, version=dist.version, steps=steps
+        )
+        life.prepare()
+        installed = life.install()
+        assert installed_packages(host) == set(PACKAGES)
+        # Modes, owners, sizes and hashes are those of the package.
+        host.run(["rpm", "--verify", "--nodeps", *PACKAGES], timeout=120)
+        edited = life.edit()
+        life.follow_guide_and_start(installed)
+        life.reinstall(edited)
+        kept = (f"+ {ADMIN_NOTE}", f"+ {checks.SETTINGS}/manager.toml")
+        life.erase(kept, may_stay=_STAYS)
+        assert host.read(f"{checks.SETTINGS}/manager.toml") == edited
