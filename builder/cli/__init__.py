@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -10,19 +11,39 @@ from rich.markup import escape
 
 from builder import __version__, log
 from builder.cache import storage_error
-from builder.cli.build import build_command, plan_command
-from builder.cli.doctor import doctor_command
-from builder.cli.fetch import fetch_command
-from builder.cli.inspect import inspect_command
-from builder.cli.lock import lock_command
-from builder.cli.matrix import matrix_command
-from builder.cli.runtime import runtime_group
-from builder.cli.schema import schema_command
 from builder.errors import BuilderError, ExitCode
+
+# Imported when asked for: 'builder --help' need not load httpx, nor a rebuild docker.
+_COMMANDS = {
+    "build": "builder.cli.build:build_command",
+    "plan": "builder.cli.build:plan_command",
+    "lock": "builder.cli.lock:lock_command",
+    "fetch": "builder.cli.fetch:fetch_command",
+    "runtime": "builder.cli.runtime:runtime_group",
+    "inspect": "builder.cli.inspect:inspect_command",
+    "matrix": "builder.cli.matrix:matrix_command",
+    "doctor": "builder.cli.doctor:doctor_command",
+    "schema": "builder.cli.schema:schema_command",
+}
 
 
 class _Group(click.Group):
-    """Words failures: one message, the hint, the exit code; a traceback with --debug."""
+    """Loads commands late, and words failures.
+
+    A failure is one message, its hint and its exit code; a traceback with --debug.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """In the order of a release engineer's day."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command, imported now."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -79,14 +100,3 @@ def main(verbose: bool, quiet: bool, debug: bool) -> None:
     """Build Backend.AI as deb and rpm packages, each with its own CPython."""
     log.configure(1 if verbose or debug else -1 if quiet else 0)
     signal.signal(signal.SIGTERM, _terminate)
-
-
-main.add_command(build_command)
-main.add_command(plan_command)
-main.add_command(lock_command)
-main.add_command(fetch_command)
-main.add_command(runtime_group)
-main.add_command(inspect_command)
-main.add_command(matrix_command)
-main.add_command(doctor_command)
-main.add_command(schema_command)

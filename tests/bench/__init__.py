@@ -1,0 +1,1 @@
+"""``make bench``: seconds and memory of a build's phases, as ratios to a floor."""
