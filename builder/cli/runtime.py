@@ -138,7 +138,7 @@ def _request(minor: str | None, release: str | None, basis: RuntimeRequest) -> R
     """The request for ``--python``, or else for what the release's locks say."""
     if minor is not None:
         _check_minor(minor)
-        wanted = replace(basis, minor=minor, requires_python=f"=={minor}.*", release="any")
+        wanted = replace(basis, minor=minor, requires_python=f"=={minor}.*", release="")
     else:
         spec = project_spec()
         line = spec.release(release)
@@ -224,7 +224,7 @@ def _state(
     cache: Cache,
 ) -> str:
     request = RuntimeRequest(
-        minor=pin.minor, requires_python=f"=={pin.version}", release="any", arch=arch
+        minor=pin.minor, requires_python=f"=={pin.version}", release="", arch=arch
     )
     try:
         prepared = provider.find_prepared(request, cache)

@@ -1,6 +1,7 @@
 """Which way to a CPython: the one asked for, or the first that is open."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from builder import log
@@ -11,6 +12,7 @@ from builder.errors import (
     FetchError,
     OfflineError,
     RuntimeUnavailableError,
+    UsageError,
 )
 from builder.http import UnreachableError
 from builder.model import RuntimeChoice
@@ -20,9 +22,16 @@ from builder.runtime.distro import DistroProvider
 from builder.runtime.pbs import PbsProvider
 from builder.runtime.source import SourceProvider
 
+# Another way may be open where one failed so; a HashMismatchError is never taken for it.
+_CLOSED = (FetchError, OfflineError, RuntimeUnavailableError)
+
 
 class PreparingProvider(RuntimeProvider, Protocol):
-    """A provider whose runtimes the cache keeps."""
+    """A provider that downloads, and whose runtimes the cache keeps."""
+
+    def fetch(self, request: RuntimeRequest, cache: Cache) -> dict[str, Path]:
+        """Bring all that ``provide`` downloads into the cache; files by their name."""
+        ...
 
     def find_prepared(self, request: RuntimeRequest, cache: Cache) -> Runtime | None:
         """The runtime if it needs neither fetching nor preparing."""
@@ -81,6 +90,32 @@ def provide_runtime(
     return runtime
 
 
+def fetch_runtime(
+    request: RuntimeRequest,
+    cache: Cache,
+    choice: RuntimeChoice,
+    *,
+    providers: Providers | None = None,
+) -> dict[str, Path]:
+    """Bring what a runtime is made from into the cache, and make nothing of it."""
+    providers = providers or default_providers()
+    if choice is RuntimeChoice.SOURCE:
+        return providers.source.fetch(request, cache)
+    if choice not in (RuntimeChoice.AUTO, RuntimeChoice.PBS):
+        raise UsageError(
+            f"the {choice} runtime has nothing to fetch", hint="--runtime pbs and source have"
+        )
+    try:
+        return providers.pbs.fetch(request, cache)
+    except HashMismatchError:
+        raise
+    except _CLOSED as error:
+        if choice is RuntimeChoice.PBS:
+            raise
+        log.step(f"runtime: {_briefly(error)}; fetching the source of CPython {request.minor}")
+        return providers.source.fetch(request, cache)
+
+
 def describe(runtime: Runtime) -> str:
     """One line for people: what it is, where from, why."""
     origins = {
@@ -118,7 +153,7 @@ def _provide_auto(request: RuntimeRequest, cache: Cache, providers: Providers) -
         )
     except HashMismatchError:
         raise
-    except (FetchError, OfflineError, RuntimeUnavailableError) as error:
+    except _CLOSED as error:
         why = _briefly(error)
         log.step(f"runtime: {why}; building CPython {request.minor} from source")
         log.detail(error.message)
@@ -132,12 +167,12 @@ def _from_source(
         return replace(providers.source.provide(request, cache), reason=why)
     except HashMismatchError:
         raise
-    except (FetchError, OfflineError, RuntimeUnavailableError) as error:
+    except _CLOSED as error:
         both_offline = isinstance(closed, OfflineError) and isinstance(error, OfflineError)
         kind = OfflineError if both_offline else RuntimeUnavailableError
         raise kind(
-            f"no CPython {request.minor} for {request.arch} can be had for release"
-            f" {request.release}\n  standalone build: {closed.message}\n"
+            f"no CPython {request.minor} for {request.arch} is to be had\n"
+            f"  standalone build: {closed.message}\n"
             f"  from source: {error.message}",
             hint=error.hint,
         ) from error

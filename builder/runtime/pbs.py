@@ -58,7 +58,7 @@ class PbsProvider:
         key = _key(pin)
         shelved = find_runtime(cache, key)
         if shelved is None:
-            asset = self.fetch(request, cache, pin)
+            asset = _fetch_asset(request, cache, pin)
             log.step(f"runtime: preparing CPython {pin.version} for {pin.arch}")
 
             def make(tree: Path) -> str:
@@ -76,21 +76,29 @@ class PbsProvider:
         host = self.find_prepared(replace(request, arch=host_arch()), cache)
         return _runtime(pin, shelved, host.python) if host is not None else None
 
-    def fetch(self, request: RuntimeRequest, cache: Cache, pin: StandalonePin) -> Path:
-        """Bring the asset of ``pin`` into the cache."""
-        return fetch_blob(
-            asset_url(release_tree(request.mirror), pin),
-            sha256=pin.sha256,
-            cache=cache,
-            offline=request.offline,
-            label=f"CPython {pin.version} for {pin.arch}",
-        )
+    def fetch(self, request: RuntimeRequest, cache: Cache) -> dict[str, Path]:
+        """Bring what :meth:`provide` needs into the cache; assets by name."""
+        pins = {
+            arch: choose_standalone(self.pins, request, arch)
+            for arch in (host_arch(), request.arch)
+        }
+        return {pin.asset: _fetch_asset(request, cache, pin) for pin in pins.values()}
 
     def _host_python(self, request: RuntimeRequest, cache: Cache) -> Path | None:
         """The host's interpreter for a foreign tree; None where the tree has its own."""
         if request.arch is host_arch():
             return None
         return self.provide(replace(request, arch=host_arch()), cache).python
+
+
+def _fetch_asset(request: RuntimeRequest, cache: Cache, pin: StandalonePin) -> Path:
+    return fetch_blob(
+        asset_url(release_tree(request.mirror), pin),
+        sha256=pin.sha256,
+        cache=cache,
+        offline=request.offline,
+        label=f"CPython {pin.version} for {pin.arch}",
+    )
 
 
 def release_tree(mirror: str | None) -> str:

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -129,16 +129,19 @@ def check_version(version: str, request: RuntimeRequest, origin: str) -> None:
     """Raise where the Python found at ``origin`` is not one the release accepts."""
     if not _allowed(request).contains(version, prereleases=True):
         raise RuntimeUnavailableError(
-            f"{origin} is Python {version}, but release {request.release} requires"
-            f" {request.requires_python}",
+            f"{origin} is Python {version}, but {_who(request)} {request.requires_python}",
             hint=f"give a CPython {request.minor} instead, or let --runtime auto choose",
         )
     if version.rpartition(".")[0] != request.minor:
         raise RuntimeUnavailableError(
-            f"{origin} is Python {version}, but the wheels of release {request.release} are"
-            f" locked for {request.minor}",
+            f"{origin} is Python {version}, but {_who(request)} {request.minor}: its wheels are"
+            " locked for that",
             hint=f"give a CPython {request.minor} instead, or lock the release again",
         )
+
+
+def _who(request: RuntimeRequest) -> str:
+    return f"release {request.release} wants" if request.release else "this wants"
 
 
 def _allowed(request: RuntimeRequest) -> SpecifierSet:
@@ -157,10 +160,9 @@ def _fitting(pins: Sequence[PinT], request: RuntimeRequest, what: str) -> list[P
     if fitting:
         return fitting
     there = ", ".join(sorted({pin.version for pin in pins}, key=Version)) or "none"
-    wanted = f"Python {request.minor} ({request.requires_python})"
     raise RuntimeUnavailableError(
-        f"release {request.release} wants {wanted}, but no such {what} is pinned in"
-        f" {PurePosixPath(RUNTIMES_FILE.parent.name, RUNTIMES_FILE.name)}; there are: {there}",
+        f"{_who(request)} Python {request.minor} ({request.requires_python}), but no such {what}"
+        f" is pinned in {RUNTIMES_FILE.relative_to(PROJECT)}; there are: {there}",
         hint=f"add one with 'builder runtime list --latest --refresh --minor {request.minor}',"
         " or use --runtime archive with a Python of your own",
     )

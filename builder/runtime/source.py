@@ -70,6 +70,18 @@ class SourceProvider:
             return build.runtime(build.prepare(raw, cache, jobs=request.jobs))
         raise _unavailable(request, failures)
 
+    def fetch(self, request: RuntimeRequest, cache: Cache) -> dict[str, Path]:
+        """Bring the tarball that :meth:`provide` would compile into the cache, by its name."""
+        failures: list[str] = []
+        for build in self._builds(request):
+            try:
+                return {build.pin.file: _fetch_tarball(build.pin, request, cache)}
+            except HashMismatchError:
+                raise
+            except (FetchError, OfflineError) as error:
+                failures.append(error.message)
+        raise _unavailable(request, failures)
+
     def find_prepared(self, request: RuntimeRequest, cache: Cache) -> Runtime | None:
         """The newest pin's runtime if it was made before and is still what it would be."""
         if request.arch is not host_arch():
@@ -100,7 +112,7 @@ class _Build:
     @property
     def key(self) -> str:
         """Identifies what ``make install`` gives."""
-        inputs = (self.pin.sha256, self.request.arch, self.recipe.configure, host_identity())
+        inputs = (self.pin.sha256, self.request.arch, self.recipe.inputs, host_identity())
         return key_of(_RAW_KIND, *inputs)
 
     def compile(self, tarball: Path, cache: Cache, *, jobs: int) -> Path:

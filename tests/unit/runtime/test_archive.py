@@ -62,7 +62,7 @@ def test_a_folder_is_taken_and_left_alone(tmp_path: Path, cache: Cache) -> None:
 
 def test_a_version_the_release_refuses_names_both(tmp_path: Path, cache: Cache) -> None:
     request = make_request(archive=tarball(tmp_path, files_of()), requires_python=">=3.99,<3.100")
-    expected = rf"mine\.tar\.gz is Python {VERSION}, but release 26\.9\.6 requires >=3\.99,<3\.100"
+    expected = rf"mine\.tar\.gz is Python {VERSION}, but release 26\.9\.6 wants >=3\.99,<3\.100"
     with pytest.raises(RuntimeUnavailableError, match=expected):
         ArchiveProvider().provide(request, cache)
     assert not list((cache.root / "derived").rglob("tree"))

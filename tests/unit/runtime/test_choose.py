@@ -22,7 +22,7 @@ from builder.errors import (
 from builder.http import UnreachableError
 from builder.model import RuntimeChoice
 from builder.runtime.base import Runtime, RuntimeRequest
-from builder.runtime.choose import Providers, provide_runtime
+from builder.runtime.choose import Providers, fetch_runtime, provide_runtime
 from builder.runtime.pbs import PbsProvider
 from builder.runtime.pins import Pins
 from tests.unit.runtime.trees import HOST, MINOR, VERSION, make_release, make_request
@@ -43,6 +43,16 @@ class FakeProvider:
         if self.error is not None:
             raise self.error
         return self._runtime(request)
+
+    def fetch(
+        self,
+        request: RuntimeRequest,  # noqa: ARG002
+        cache: Cache,  # noqa: ARG002
+    ) -> dict[str, Path]:
+        self.asked.append("fetch")
+        if self.error is not None:
+            raise self.error
+        return {f"{self.choice}.tar": Path("/blob")}
 
     def find_prepared(
         self,
@@ -201,7 +211,7 @@ def test_when_every_way_is_closed_all_are_named(cache: Cache) -> None:
     ways.source.error = RuntimeUnavailableError("no compiler", hint="apt-get install gcc")
     with pytest.raises(RuntimeUnavailableError) as caught:
         choose(ways, cache)
-    assert f"no CPython {MINOR} for {HOST} can be had for release 26.9.6" in str(caught.value)
+    assert f"no CPython {MINOR} for {HOST} is to be had" in str(caught.value)
     assert "standalone build: cannot fetch https://builds.invalid/x" in str(caught.value)
     assert "from source: no compiler" in str(caught.value)
     assert caught.value.hint == "apt-get install gcc"
@@ -233,6 +243,25 @@ def test_a_path_that_was_given_decides(cache: Cache) -> None:
     assert (archive.provider, archive.reason) == (RuntimeChoice.ARCHIVE, "given with --archive")
     source = choose(Ways(), cache, source=Path("/Python.tar.xz"))
     assert source.provider is RuntimeChoice.SOURCE
+
+
+def test_fetching_follows_the_same_order(cache: Cache) -> None:
+    ways = Ways()
+
+    def fetch(choice: RuntimeChoice) -> list[str]:
+        return list(fetch_runtime(make_request(), cache, choice, providers=ways.providers))
+
+    assert fetch(RuntimeChoice.AUTO) == ["pbs.tar"]
+    assert fetch(RuntimeChoice.SOURCE) == ["source.tar"]
+    ways.pbs.error = unreachable()
+    assert fetch(RuntimeChoice.AUTO) == ["source.tar"]
+    with pytest.raises(UnreachableError):
+        fetch(RuntimeChoice.PBS)
+    ways.pbs.error = HashMismatchError("sha256 is a, but b is pinned")
+    with pytest.raises(HashMismatchError):
+        fetch(RuntimeChoice.AUTO)
+    with pytest.raises(UsageError, match="the distro runtime has nothing to fetch"):
+        fetch(RuntimeChoice.DISTRO)
 
 
 def test_auto_with_the_real_pbs_provider(tmp_path: Path, cache: Cache) -> None:
