@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder import log, run
-from builder.cache import Cache
+from builder.cache import Cache, hash_file
 from builder.errors import RuntimeUnavailableError
 from builder.extract import extract_tar
 
+_OLDER_GLIBC = Path(__file__).with_name("older_glibc.h")
 _CHECK = Path(__file__).with_name("_check_runtime.py")
 # A folder that no host has: nothing is found by it, so nothing may need it.
 _PREFIX = "/install"
-_DISABLED = "*disabled*\n_dbm _gdbm _tkinter nis\n"
+# Not the makefile's CFLAGS: sysconfig would hand those on to every extension.
+_FLAGS = ("-g0", "-include", _OLDER_GLIBC.name)
+# Databases and windows that no service uses; libcrypt is no part of every target.
+_DISABLED = "*disabled*\n_crypt _dbm _gdbm _tkinter nis\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,11 @@ class Recipe:
             options.append("--with-lto")
         return tuple(options)
 
+    @property
+    def inputs(self) -> tuple[object, ...]:
+        """All that decides about the result, the tarball and the host aside."""
+        return (self.configure, _FLAGS, hash_file(_OLDER_GLIBC), _DISABLED)
+
 
 def compile_cpython(
     tarball: Path, target: Path, recipe: Recipe, *, cache: Cache, jobs: int
@@ -65,6 +74,7 @@ def compile_cpython(
         source = work / "source"
         extract_tar(tarball, source, strip=f"Python-{recipe.version}")
         (source / "Modules" / "Setup.local").write_text(_DISABLED, "utf-8")
+        shutil.copy(_OLDER_GLIBC, source)
         _configure_and_make(source, work / "root", recipe, jobs=jobs, log_file=log_file)
         installed = work / "root" / _PREFIX.lstrip("/")
         licence = installed / "share" / "licenses" / "cpython" / "LICENSE"
@@ -80,7 +90,7 @@ def _configure_and_make(
         "LC_ALL": "C",
         # The date that `python -VV` shows is the release's.
         "SOURCE_DATE_EPOCH": str(int((source / "configure").stat().st_mtime)),
-        "CFLAGS": f"-g0 -ffile-prefix-map={source}=.",
+        "CFLAGS_NODIST": " ".join([*_FLAGS, f"-ffile-prefix-map={source}=."]),
         "LDFLAGS": "-Wl,--as-needed",
     }
     log_file.parent.mkdir(parents=True, exist_ok=True)
