@@ -10,7 +10,7 @@ from backendai_target.files import Writer, exclusive
 from backendai_target.layout import Layout
 from backendai_target.recipe import Answers, ConfigRecipe, load_recipe, read_sample
 from backendai_target.secretstore import SecretStore
-from backendai_target.site import load_site, make_site
+from backendai_target.site import load_site, new_site
 
 Say = Callable[[str], None]
 
@@ -56,10 +56,10 @@ def configure(
     for folder in (layout.etc, layout.secrets, layout.generated):
         writer.ensure_folder(folder)
     with exclusive(layout.generated):
-        if make_site(layout, writer, environment):
-            say(f"made {layout.site}")
-            text = layout.site.read_text(encoding="utf-8")
-            writer.replace(layout.generated / layout.site.name, str(_record(text, made=True)))
+        for folder in (layout.etc, layout.secrets, layout.generated):
+            writer.sweep(folder)
+        if not layout.site.exists():
+            _offer(layout.site, new_site(environment), layout, writer, say)
         answers = Answers(site=load_site(layout), secrets=secrets)
         # All are made before the first is written: an error leaves nothing half done.
         texts = [
@@ -67,7 +67,7 @@ def configure(
             for config in recipe.configs
         ]
         for path, text in texts:
-            _offer(path, text, layout.generated / path.name, writer, say)
+            _offer(path, text, layout, writer, say)
 
 
 def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: Answers) -> str:
@@ -83,8 +83,9 @@ def _record(text: str, *, made: bool) -> Record:
     return Record(made=made, digest=hashlib.sha256(text.encode()).hexdigest())
 
 
-def _offer(path: Path, text: str, record_path: Path, writer: Writer, say: Say) -> None:
+def _offer(path: Path, text: str, layout: Layout, writer: Writer, say: Say) -> None:
     """Create ``path``, or leave it and offer ``text`` beside it where that is news."""
+    record_path = layout.generated / path.name
     known = Record.load(record_path)
     if not path.exists():
         # Recorded first: killed in between, a purge finds a record without a file,

@@ -4,14 +4,16 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """Exit statuses; maintainer scripts treat all but OK as "warn and go on"."""
+    """Exit statuses, by sysexits.h, whose names `systemctl status` shows.
+
+    Maintainer scripts treat all but OK as "warn and go on".
+    """
 
     OK = 0
     INTERNAL = 1
-    USAGE = 2
-    SITE = 3
-    HOST = 4
-    NOT_READY = 5
+    NOT_READY = 69
+    HOST = 71
+    SITE = 78
 
 
 class TargetError(Exception):

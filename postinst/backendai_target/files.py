@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import grp
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from backendai_target.errors import HostError
 
 ACCOUNT = "backendai"
+_SUFFIX = ".backendai-tmp"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +46,19 @@ class Writer:
         if path.is_dir():
             return
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        path.mkdir(mode=0o700)
-        os.chown(path, self.owner.uid, self.owner.gid)
-        path.chmod(mode)
+        temporary = _temporary(path)
+        temporary.mkdir(mode=0o700, exist_ok=True)
+        os.chown(temporary, self.owner.uid, self.owner.gid)
+        temporary.chmod(mode)
+        temporary.rename(path)
+
+    def sweep(self, folder: Path) -> None:
+        """Remove what killed runs left in ``folder``; nobody else may be at work there."""
+        for left in folder.glob(f".*{_SUFFIX}"):
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
     def create(self, path: Path, text: str) -> bool:
         """Put ``text`` at ``path`` unless something is there; says whether it did."""
@@ -72,8 +84,7 @@ class Writer:
 
     @contextlib.contextmanager
     def _beside(self, path: Path, text: str) -> Iterator[Path]:
-        # A fixed name: one that a killed run left is replaced, never piled up.
-        temporary = path.with_name(f".{path.name}.backendai-tmp")
+        temporary = _temporary(path)
         temporary.unlink(missing_ok=True)
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -88,6 +99,11 @@ class Writer:
             raise HostError(f"cannot write {path}: {error.strerror}") from error
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    """A fixed name, so that what a killed run left is replaced and never piles up."""
+    return path.with_name(f".{path.name}{_SUFFIX}")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ import tomlkit
 from tomlkit.exceptions import ParseError
 
 from backendai_target.errors import HostError, SiteError
-from backendai_target.files import Writer
 from backendai_target.layout import Layout
 from backendai_target.schema import QUESTIONS, SECTIONS, Question, Value
 
@@ -48,18 +47,16 @@ def load_site(layout: Layout) -> Site:
     return _checked(dict(_flatten(table, label)), label)
 
 
-def make_site(layout: Layout, writer: Writer, environment: Mapping[str, str]) -> bool:
-    """Write site.toml from BACKENDAI_ variables and defaults unless it is there.
+def new_site(environment: Mapping[str, str]) -> str:
+    """The text of a first site.toml, from BACKENDAI_ variables and defaults.
 
-    Says whether it wrote. Raises SiteError for a variable that is wrong.
+    Raises SiteError for a variable that is wrong.
     """
-    if layout.site.exists():
-        return False
     given, problems = _from_environment(environment)
     site, wrong = _check_all(given, lambda question: question.variable)
     if problems or wrong:
         raise SiteError(problems + wrong, hint="mend the environment and run this again")
-    return writer.create(layout.site, render_site(site))
+    return render_site(site)
 
 
 def render_site(site: Site) -> str:

@@ -1,0 +1,94 @@
+"""Makes the configuration tool importable, as it lies in postinst/."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builder.paths import PROJECT
+
+sys.path.insert(0, str(PROJECT / "postinst"))
+
+from backendai_target.files import Owner, Writer
+from backendai_target.layout import Layout
+from backendai_target.secretstore import SecretStore
+
+MANAGER_SAMPLE = """\
+[etcd]
+namespace = "local"
+addr = { host = "127.0.0.1", port = 8120 }
+user = ""
+password = ""
+
+[db]
+type = "postgresql"
+addr = { host = "localhost", port = 8100 }
+name = "backend"
+user = "postgres"
+password = "develove"   # change me
+pool-recycle = 50
+
+[manager]
+num-proc = 4
+service-addr = { host = "0.0.0.0", port = 8081 }
+internal-addr = { host = "0.0.0.0", port = 18080 }
+#user = "nobody"
+pid-file = "./manager.pid"             # env: BACKEND_PID_FILE
+
+[logging.console]
+colored = true
+
+[logging.file]
+path = "./logs"
+"""
+ALEMBIC_SAMPLE = """\
+[alembic]
+# file_template = %%(rev)s_%%(slug)s
+script_location = ai.backend.manager.models:alembic
+sqlalchemy.url = postgresql+asyncpg://postgres:develove@localhost:8100/backend
+
+[loggers]
+keys = root
+"""
+
+
+def fake_pair(folder: Path, name: str) -> None:
+    """Stands for ZeroMQ's, which only a service's CPython has."""
+    (folder / f"{name}.key").write_text("PUBLIC-HALF\n")
+    (folder / f"{name}.key_secret").write_text("SECRET-HALF\n")
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """A target with the manager's package installed and nothing configured."""
+    layout = Layout(root=tmp_path)
+    samples = layout.samples("manager")
+    for folder in (samples, layout.recipes, layout.etc, layout.state):
+        folder.mkdir(parents=True)
+    (samples / "manager.toml").write_text(MANAGER_SAMPLE)
+    (samples / "alembic.ini").write_text(ALEMBIC_SAMPLE)
+    recipe = PROJECT / "postinst/recipes/manager.toml"
+    (layout.recipes / "manager.toml").write_text(recipe.read_text())
+    return layout
+
+
+@pytest.fixture
+def store(layout: Layout) -> SecretStore:
+    """The secrets of that target, owned by whoever runs the tests."""
+    writer = Writer(owner=Owner(uid=os.geteuid(), gid=os.getegid()))
+    return SecretStore(folder=layout.secrets, writer=writer, make_pair=fake_pair)
+
+
+@pytest.fixture
+def configured(layout: Layout, store: SecretStore) -> Callable[..., list[str]]:
+    """Configures the manager of that target; returns what was said."""
+    from backendai_target.configure import configure  # noqa: PLC0415
+
+    def run(**environment: str) -> list[str]:
+        said: list[str] = []
+        configure("manager", layout=layout, secrets=store, environment=environment, say=said.append)
+        return said
+
+    return run
