@@ -1,0 +1,172 @@
+"""One package as people and machines want it: fields, runtime, wheels, what is large."""
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from builder.errors import PayloadError, UsageError
+from builder.inspect import deb, header
+from builder.inspect.deb import parse_fields, read_deb
+from builder.inspect.model import Contents, FileEntry, Metadata
+from builder.inspect.rpm import read_rpm
+from builder.inspect.streams import DamagedError
+from builder.model import PackageFormat
+from builder.paths import TARGET_DOC
+from builder.plan import BUILD_INFO
+
+_RECORD = re.compile(r"(.*/site-packages)/([^/]+)-([^/-]+)\.dist-info/RECORD")
+_UNITS = re.compile(r"(/usr)?/lib/systemd/system/[^/]+|/etc/systemd/system/[^/]+")
+_SITE = re.compile(r"(.*/site-packages/[^/]+)/.*")
+_LIBRARY = re.compile(r"(.*/lib/python3\.\d+)/.*")
+_TOP_PARTS = 5  # of a path, the root counted: /usr/share/doc/NAME
+_WHOLE_HINT = "fetch or build the file again: what is here is not what was written"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """A part of the payload that belongs together, and how large it is."""
+
+    name: str  # of the distribution, or the folder's path
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A package file: what was read out of it and what that means."""
+
+    path: Path
+    size: int  # of the package file
+    contents: Contents
+    licence: str
+    build_info: Mapping[str, Any] | None  # build-info.json of the payload
+    units: tuple[str, ...]
+    folders: tuple[Folder, ...]  # largest first
+
+    @property
+    def metadata(self) -> Metadata:
+        """The package's fields."""
+        return self.contents.metadata
+
+    @property
+    def payload_size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.contents.files if not file.is_dir)
+
+    @property
+    def file_count(self) -> int:
+        """Files and links, without folders."""
+        return sum(not file.is_dir for file in self.contents.files)
+
+
+def inspect_package(path: Path) -> Package:
+    """Read the package at ``path``.
+
+    Raises UsageError where it is no package, PayloadError where it is damaged.
+    """
+    fmt = _format_of(path)
+    read = {PackageFormat.DEB: read_deb, PackageFormat.RPM: read_rpm}[fmt]
+    try:
+        contents = read(path, _wanted)
+        return _package(path, contents)
+    except DamagedError as error:
+        raise PayloadError(f"{path}: {error}", hint=_WHOLE_HINT) from error
+
+
+def _format_of(path: Path) -> PackageFormat:
+    hint = "give a .deb or .rpm file"
+    try:
+        with path.open("rb") as file:
+            begin = file.read(8)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint=hint) from error
+    if begin == deb.MAGIC:
+        return PackageFormat.DEB
+    if begin[:4] == header.LEAD_MAGIC:
+        return PackageFormat.RPM
+    what = f"it begins with {begin!r}" if begin else "it is empty"
+    raise UsageError(f"{path} is no deb or rpm: {what}", hint=hint)
+
+
+def _wanted(path: str) -> bool:
+    return (
+        path.startswith(f"{TARGET_DOC}/") and path.endswith((f"/{BUILD_INFO}", "/copyright"))
+    ) or _RECORD.fullmatch(path) is not None
+
+
+def _package(path: Path, contents: Contents) -> Package:
+    files = contents.files
+    return Package(
+        path=path,
+        size=path.stat().st_size,
+        contents=contents,
+        licence=contents.metadata.licence or _licence(contents),
+        build_info=_build_info(contents),
+        units=tuple(f.path for f in files if not f.is_dir and _UNITS.fullmatch(f.path)),
+        folders=sum_folders(files, _owners(contents.kept)),
+    )
+
+
+def _build_info(contents: Contents) -> dict[str, Any] | None:
+    path = f"{TARGET_DOC}/{contents.metadata.name}/{BUILD_INFO}"
+    content = contents.kept.get(path)
+    if content is None:
+        return None
+    try:
+        table = json.loads(content)
+    except ValueError as error:
+        raise DamagedError(f"{path} in it is no JSON ({error})") from error
+    if not isinstance(table, dict):
+        raise DamagedError(f"{path} in it is no JSON object")
+    return table
+
+
+def _licence(contents: Contents) -> str:
+    """A deb has no field for it: what a machine-readable copyright file says first."""
+    text = contents.kept.get(f"{TARGET_DOC}/{contents.metadata.name}/copyright", b"")
+    for paragraph in text.decode(errors="replace").split("\n\n"):
+        licence = parse_fields(paragraph).get("license", "").partition("\n")[0]
+        if licence:
+            return licence
+    return ""
+
+
+def _owners(kept: Mapping[str, bytes]) -> dict[str, str]:
+    """The distribution of every file that a RECORD lists."""
+    owners = {}
+    for path, content in kept.items():
+        match = _RECORD.fullmatch(path)
+        if match:
+            site = PurePosixPath(match[1])
+            rows = csv.reader(io.StringIO(content.decode(errors="replace")))
+            for row in rows:
+                if row and not row[0].startswith("../"):
+                    owners[f"{site}/{row[0]}"] = f"{match[2]} {match[3]}"
+    return owners
+
+
+def sum_folders(files: Iterable[FileEntry], owners: Mapping[str, str]) -> tuple[Folder, ...]:
+    """Sizes by distribution, and by folder where a file is of none; largest first. Pure."""
+    sizes: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for file in files:
+        if not file.is_dir:
+            name = owners.get(file.path) or _top_folder(file.path)
+            sizes[name] += file.size
+            counts[name] += 1
+    found = [Folder(name=name, files=counts[name], size=sizes[name]) for name in sizes]
+    return tuple(sorted(found, key=lambda one: (-one.size, one.name)))
+
+
+def _top_folder(path: str) -> str:
+    match = _SITE.fullmatch(path) or _LIBRARY.fullmatch(path)
+    if match:
+        return match[1]
+    parents = path.split("/")[:-1]
+    return "/".join(parents[:_TOP_PARTS]) or "/"
