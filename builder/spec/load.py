@@ -1,7 +1,7 @@
 """Loads the whole of ``pkgspec/`` and reports every problem at once."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,8 @@ def load_spec(root: Path) -> Spec:
     packages = _load_folder(PackageSpec, root / "packages", root, problems)
     releases = _load_folder(ReleaseSpec, root / "releases", root, problems)
     problems += _name_problems({"packages": packages, "releases": releases})
-    problems += _release_problems(releases, packages, project)
+    problems += _release_problems(releases, _stems(root / "packages"), project)
+    problems += _default_problems(releases, _stems(root / "releases"))
     if problems or project is None:
         raise SpecError(sorted(set(problems)), hint="the schema is in pkgspec/schema/")
     return Spec(root=root, project=project, packages=packages, releases=releases)
@@ -91,6 +92,11 @@ def _load_folder(
     return found
 
 
+def _stems(folder: Path) -> list[str]:
+    """What the files of a folder are named after; one with problems of its own counts too."""
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
 def _name_problems(folders: Mapping[str, Mapping[str, Strict]]) -> list[str]:
     """A file is named after what it describes; anything else misleads."""
     return [
@@ -102,9 +108,7 @@ def _name_problems(folders: Mapping[str, Mapping[str, Strict]]) -> list[str]:
 
 
 def _release_problems(
-    releases: Mapping[str, ReleaseSpec],
-    packages: Mapping[str, PackageSpec],
-    project: ProjectSpec | None,
+    releases: Mapping[str, ReleaseSpec], packages: Sequence[str], project: ProjectSpec | None
 ) -> list[str]:
     problems = [
         f"pkgspec/releases/{release.name}: 'packages' names '{name}', "
@@ -113,10 +117,18 @@ def _release_problems(
         for name in release.packages
         if name not in packages
     ]
-    defaults = [release.name for release in releases.values() if release.default]
-    if releases and len(defaults) != 1:
-        listed = ", ".join(defaults) or "none"
-        problems.append(f"pkgspec/releases: one release is the default; these say so: {listed}")
-    if project and packages and project.common not in packages:
+    if project and project.common not in packages:
         problems.append(f"pkgspec/project: 'common' names '{project.common}', an unknown package")
     return problems
+
+
+def _default_problems(releases: Mapping[str, ReleaseSpec], files: Sequence[str]) -> list[str]:
+    if not files:
+        return ["pkgspec/releases: there is no release"]
+    if len(releases) != len(files):  # one that did not load may be the default
+        return []
+    defaults = [release.name for release in releases.values() if release.default]
+    if len(defaults) == 1:
+        return []
+    listed = ", ".join(defaults) or "none"
+    return [f"pkgspec/releases: one release is the default; these say so: {listed}"]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from builder.spec.schema import MODELS
 
-
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -14,7 +13,7 @@ def schema_files() -> dict[str, str]:
     return {
         f"{kind}.schema.json": json.dumps(
             {
-                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "$schema": _DIALECT,
                 **model.model_json_schema(),
             },
             indent=2,
