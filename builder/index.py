@@ -1,13 +1,14 @@
 """Asks the Python index through uv: what do these requirements resolve to, and where.
 
-uv knows the index, mirrors and credentials from its own configuration and
-environment (UV_DEFAULT_INDEX and the like), so no host is named here.
+uv knows the index, mirrors and credentials from its environment (UV_DEFAULT_INDEX
+and the like), so no host is named here. Its configuration files are not read: what is
+resolved depends on the spec, not on who asks.
 """
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -172,4 +173,4 @@ def _write_lines(path: Path, lines: Iterable[str]) -> Path:
 
 
 def _zulu(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

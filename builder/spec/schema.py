@@ -11,7 +11,14 @@ from typing import Annotated, Literal
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 from pydantic.functional_validators import model_validator
 
 from builder.model import PackageFormat
@@ -240,7 +247,7 @@ class ReleaseSpec(Strict):
     revision: int = Field(1, ge=1, description="of the packaging; goes up with each rebuild")
     default: bool = False
     glibc: Glibc = Field("2.28", description="the oldest glibc its wheels may need")
-    index_until: datetime = Field(description="the resolver sees no file uploaded later")
+    index_until: AwareDatetime = Field(description="the resolver sees no file uploaded later")
     packages: tuple[PackageName, ...]
     sdist: dict[str, SdistSpec] = {}
     constraints: tuple[RequirementText, ...] = ()
@@ -266,19 +273,22 @@ class ReleaseSpec(Strict):
     def package_version(self) -> str:
         """The version as dpkg and rpm order it: a pre-release sorts before its release."""
         parsed = Version(self.version)
-        base = parsed.base_version
-        if parsed.is_prerelease:
-            return base + "~" + self.version[len(base) :].lstrip(".")
-        return base + ("+" + str(parsed.local) if parsed.local else "") + _post(parsed)
+        parts = [parsed.base_version]
+        if parsed.pre is not None:
+            parts.append("~" + "".join(map(str, parsed.pre)))
+        if parsed.dev is not None:
+            # Two tildes: a development version sorts before any alpha of the same release.
+            parts.append(f"~dev{parsed.dev}" if parsed.pre else f"~~dev{parsed.dev}")
+        if parsed.post is not None:
+            parts.append(f"+post{parsed.post}")
+        if parsed.local:
+            parts.append(f"+{parsed.local}")
+        return "".join(parts)
 
     def builds_sdist(self, distribution: str) -> SdistSpec | None:
         """How to build this distribution, if the release allows it."""
         wanted = canonicalize_name(distribution)
         return next((s for n, s in self.sdist.items() if canonicalize_name(n) == wanted), None)
-
-
-def _post(version: Version) -> str:
-    return "" if version.post is None else f"+post{version.post}"
 
 
 class LibrarySpec(Strict):
