@@ -1,0 +1,56 @@
+"""What all tests share: golden files, a cache of one's own, the real spec."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from builder.cache import Cache
+from builder.paths import PKGSPEC
+from builder.spec import Spec, load_spec
+
+_GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --update-golden."""
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write what is rendered now into tests/golden/, to be reviewed as a diff",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """Compares text with the file of that name in tests/golden/, or writes it there."""
+
+    update: bool
+
+    def check(self, name: str, text: str) -> None:
+        """Fail where ``text`` is not what the golden file says."""
+        path = _GOLDEN / name
+        if self.update:
+            path.write_text(text, encoding="utf-8")
+        assert path.is_file(), f"no tests/golden/{name}: run pytest with --update-golden"
+        assert text == path.read_text(encoding="utf-8"), (
+            f"differs from tests/golden/{name}; if that is right, run pytest with --update-golden"
+        )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """The golden files."""
+    return Golden(update=bool(request.config.getoption("--update-golden")))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    """An empty cache."""
+    return Cache(root=tmp_path / "cache")
+
+
+@pytest.fixture(scope="session")
+def real_spec() -> Spec:
+    """The project's own pkgspec/."""
+    return load_spec(PKGSPEC)
