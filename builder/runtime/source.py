@@ -200,12 +200,13 @@ def _pin_of(tarball: Path, pins: list[SourcePin]) -> SourcePin:
 
 
 def _fetch_tarball(pin: SourcePin, request: RuntimeRequest, cache: Cache) -> Path:
-    """The tarball of ``pin``, from the first place that has it; raises the last error."""
+    """The tarball of ``pin``, from the first place that has it."""
     if request.source is not None:
         return cache.add_blob(request.source, pin.sha256)
-    url = _upstream_url(pin)
-    places = _places(pin)
-    while True:
+    failures: list[str] = []
+    for url in _places(pin):
+        if failures:
+            log.step(f"runtime: {failures[-1]}; trying {url}")
         try:
             return fetch_blob(
                 url,
@@ -217,11 +218,8 @@ def _fetch_tarball(pin: SourcePin, request: RuntimeRequest, cache: Cache) -> Pat
         except HashMismatchError:
             raise
         except FetchError as error:
-            following = next(places, None)
-            if following is None:
-                raise
-            log.step(f"runtime: {error.message}; trying {following}")
-            url = following
+            failures.append(error.message)
+    raise FetchError("\n".join(failures), hint=_OTHER_WAYS)
 
 
 def _upstream_url(pin: SourcePin) -> str:
@@ -229,7 +227,8 @@ def _upstream_url(pin: SourcePin) -> str:
 
 
 def _places(pin: SourcePin) -> Iterator[str]:
-    """Where else the tarball may be: the Debian mirrors that this host uses already."""
+    """Where the tarball may be: upstream, or the Debian mirrors that this host uses."""
+    yield _upstream_url(pin)
     apt = shutil.which("apt-get")
     if apt is None:
         return
