@@ -1,6 +1,6 @@
 """Progress and messages: live on a terminal, plain lines in a CI log.
 
-Everything goes to standard error, so that ``--json`` owns standard output.
+Progress goes to standard error; standard output is for results, plain or JSON.
 """
 
 import logging
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 _PLAIN_INTERVAL_S = 10.0
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
+results = Console(highlight=False)
 _logger = logging.getLogger("builder")
 
 Advance = Callable[[int], None]

@@ -116,7 +116,7 @@ def _print_table(built: Sequence[Built], seconds: float) -> None:
             str(one.files),
             f"{one.seconds:.1f}",
         )
-    log.console.print(table)
+    log.results.print(table)
     log.step(f"{len(built)} packages in {built[0].path.parent}/ after {seconds:.1f} s")
 
 
@@ -126,7 +126,7 @@ def _print_plans(plans: Sequence[PackagePlan], *, as_json: bool) -> None:
         click.echo(json.dumps(summaries, indent=2))
         return
     for plan in plans:
-        log.console.print(_tree(plan))
+        log.results.print(_tree(plan))
 
 
 def _tree(plan: PackagePlan) -> Tree:
