@@ -204,7 +204,7 @@ def _fetch_tarball(pin: SourcePin, request: RuntimeRequest, cache: Cache) -> Pat
     if request.source is not None:
         return cache.add_blob(request.source, pin.sha256)
     failures: list[str] = []
-    for url in _places(pin):
+    for url in tarball_urls(pin):
         if failures:
             log.step(f"runtime: {failures[-1]}; trying {url}")
         try:
@@ -226,7 +226,7 @@ def _upstream_url(pin: SourcePin) -> str:
     return f"{_UPSTREAM}/{pin.version}/{pin.file}"
 
 
-def _places(pin: SourcePin) -> Iterator[str]:
+def tarball_urls(pin: SourcePin) -> Iterator[str]:
     """Where the tarball may be: upstream, or the Debian mirrors that this host uses."""
     yield _upstream_url(pin)
     apt = shutil.which("apt-get")
