@@ -99,10 +99,15 @@ def run(
         log.detail(redact(done.stdout + done.stderr).rstrip())
     if check and done.returncode != 0:
         message = failure_text(words, done.returncode, [done.stdout, done.stderr])
-        if "no space left on device" in message.lower():
-            raise StorageError(message, hint=SPACE_HINT)
-        raise ToolError(message)
+        raise _failure(message)
     return Result(stdout=done.stdout, stderr=done.stderr, status=done.returncode)
+
+
+def _failure(message: str, *, hint: str | None = None) -> BuilderError:
+    """The error for a failed command; a full disk is no fault of the tool."""
+    if "no space left on device" in message.lower():
+        return StorageError(message, hint=SPACE_HINT)
+    return ToolError(message, hint=hint)
 
 
 def failure_text(words: Sequence[str], status: int, outputs: Iterable[str]) -> str:
@@ -156,4 +161,4 @@ def follow(
             raise
     if child.returncode != 0:
         text = failure_text(words, child.returncode, ["".join(tail)])
-        raise ToolError(text, hint=f"the whole log is {log_file}")
+        raise _failure(text, hint=f"the whole log is {log_file}")
