@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder import log
-from builder.errors import SPACE_HINT, StorageError, ToolError
+from builder.errors import SPACE_HINT, BuilderError, StorageError, ToolError
 
 # What a child may need of ours: where things are, whom to trust, which proxy.
 _PASSED = re.compile(
