@@ -7,7 +7,8 @@ Layout under the root::
     tmp/                what is being made; everything above appears by rename
 
 Two builds may share a cache: whoever makes an entry holds a lock on its key, the
-other waits and takes the result. A build that is killed leaves only ``tmp/``.
+other waits and takes the result. A build that is killed leaves only ``tmp/``, which
+a later one empties.
 """
 
 import errno
@@ -17,6 +18,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,11 @@ from typing import NoReturn
 from builder.errors import SPACE_HINT, FetchError, StorageError
 
 _COMPLETE = ".complete"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# The last two: a file lies where a folder is to be.
+_CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
+# Locks alone do not tell on a network file system whether another host is at work.
+_SWEEP_AGE_S = 24 * 3600
 
 
 def hash_file(path: Path) -> str:
@@ -46,9 +53,9 @@ def key_of(*parts: object) -> str:
 def storage_error(error: OSError, path: Path) -> StorageError:
     """Turn an OSError on ``path`` into an error that says what to do."""
     where = error.filename or path
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in _FULL:
         return StorageError(f"no space left on the disk of {where}", hint=SPACE_HINT)
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    if error.errno in _CLOSED:
         hint = "choose another folder with --out or BUILDER_CACHE, or mend its permissions"
         return StorageError(f"cannot write {where}: {error.strerror}", hint=hint)
     return StorageError(f"{where}: {error.strerror}")
@@ -64,7 +71,7 @@ def storage_guard(path: Path) -> Iterator[None]:
 
 
 def _reraise(error: OSError, path: Path) -> NoReturn:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+    if error.errno in _FULL | _CLOSED:
         raise storage_error(error, path) from error
     raise error
 
@@ -115,15 +122,42 @@ class Cache:
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
-        """A scratch folder on the cache's own file system, removed at the end."""
-        base = self.root / "tmp"
-        with storage_guard(base):
-            base.mkdir(parents=True, exist_ok=True)
-            work = Path(tempfile.mkdtemp(dir=base))
+        """A scratch folder on the cache's own file system, removed at the end.
+
+        It is locked as long as this process lives, so that :meth:`sweep` passes it over.
+        """
+        with storage_guard(self._scratch):
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(dir=self._scratch))
+            lock = os.open(work, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield work
         finally:
             shutil.rmtree(work, ignore_errors=True)
+            os.close(lock)
+
+    @property
+    def _scratch(self) -> Path:
+        return self.root / "tmp"
+
+    def sweep(self) -> None:
+        """Remove the scratch folders of builds that were killed, a day after."""
+        oldest = time.time() - _SWEEP_AGE_S
+        for work in self._scratch.glob("*/"):
+            try:
+                if work.stat().st_mtime > oldest:
+                    continue
+                lock = os.open(work, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:  # its owner has just removed it
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(work, ignore_errors=True)
+            except BlockingIOError:  # in use
+                pass
+            finally:
+                os.close(lock)
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
@@ -178,9 +212,11 @@ class Cache:
 
 
 def open_cache(root: Path) -> Cache:
-    """A cache at ``root``; raises StorageError where it cannot be written."""
+    """A cache at ``root``, swept; raises StorageError where it cannot be written."""
     with storage_guard(root):
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):
             pass
-    return Cache(root=root)
+        cache = Cache(root=root)
+        cache.sweep()
+    return cache
