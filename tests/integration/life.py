@@ -133,7 +133,8 @@ class Life:
         """The service runs as the account, and by the private CPython."""
         main = self.host.run(["systemctl", "show", "-P", "MainPID", guide.UNIT]).stdout.strip()
         owner = self.host.run(["stat", "-c", "%U", f"/proc/{main}"]).stdout.strip()
-        program = self.host.run(["readlink", f"/proc/{main}/exe"]).stdout.strip()
+        # Not /proc/PID/exe: root of a container may not follow it.
+        program = self.host.read(f"/proc/{main}/cmdline").split("\0")[0]
         problems = [] if owner == checks.ACCOUNT else [f"the service runs as {owner}"]
         if not program.startswith(f"{guide.PREFIX}/bin/"):
             problems.append(f"the service runs by {program}")

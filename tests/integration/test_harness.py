@@ -8,7 +8,7 @@ from builder.model import PackageFormat
 from tests.integration.dist import NoPackagesError, find_dist
 from tests.integration.hosts import EngineUnavailableError, connect
 from tests.integration.listing import Entry, Listing, differences
-from tests.integration.stub import stub_provides
+from tests.integration.stub import Release, oldest_release, stub_provides
 
 
 def listing(**modes: str) -> Listing:
@@ -75,10 +75,23 @@ def test_changed_settings_are_found() -> None:
     assert differences(before, after) == ["~ /etc/hosts: other content"]
 
 
-def test_stub_provides_what_an_el9_would() -> None:
-    provides = stub_provides()
-    assert len(provides) == len(set(provides))
+def test_stub_provides_what_the_distribution_would() -> None:
+    provides = stub_provides(Release.EL9)
     for name in ("/bin/sh", "libc.so.6(GLIBC_2.34)(64bit)", "libc.so.6()(64bit)", "systemd = 252"):
         assert name in provides
-    # el9 has glibc 2.34: a package that asks for more must not install.
-    assert not [name for name in provides if "GLIBC_2.35" in name or "GLIBC_2.38" in name]
+    # A package that asks for more than its glibc has must not install.
+    assert "libm.so.6(GLIBC_2.35)(64bit)" not in provides
+    assert "libm.so.6(GLIBC_2.35)(64bit)" in stub_provides(Release.EL10)
+
+
+@pytest.mark.parametrize(
+    ("newest", "release"), [("2.17", Release.EL9), ("2.34", Release.EL9), ("2.35", Release.EL10)]
+)
+def test_release_follows_the_glibc_that_is_needed(newest: str, release: Release) -> None:
+    requires = ["/bin/sh", "libc.so.6(GLIBC_2.4)(64bit)", f"libm.so.6(GLIBC_{newest})(64bit)"]
+    assert oldest_release(requires) == release
+
+
+def test_glibc_of_the_future_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"no release has glibc 2\.77"):
+        oldest_release(["libc.so.6(GLIBC_2.77)(64bit)"])

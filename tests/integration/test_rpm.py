@@ -1,8 +1,10 @@
 """Installs the rpm packages by dnf from a repository, uses them, and erases them.
 
-The host is Debian's dnf, rpm and systemd with a stub in place of an el9 distribution;
-data/el9.toml says what this proves and what it does not.
+The host is Debian's dnf, rpm and systemd with a stub in place of an el9 or el10;
+data/el.toml says what this proves and what it does not.
 """
+
+from pathlib import Path
 
 import docker
 import pytest
@@ -14,6 +16,7 @@ from tests.integration.hosts import Host, HostSetup
 from tests.integration.images import Images, Suite
 from tests.integration.life import ADMIN_NOTE, PACKAGES, Life, Manager
 from tests.integration.steps import Steps
+from tests.integration.stub import Release, make_stub_rpm, oldest_release
 
 pytestmark = pytest.mark.docker
 
@@ -40,8 +43,23 @@ def make_repository(host: Host, files: list[str]) -> None:
 
 
 def dnf(host: Host, *arguments: str) -> None:
-    """Call dnf as on an el9, without questions."""
-    host.run(["dnf", "--releasever=9", "--assumeyes", *arguments], timeout=_DNF_TIMEOUT_S)
+    """Call dnf, without questions."""
+    release = host.read("/etc/dnf/vars/releasever").strip()
+    command = ["dnf", f"--releasever={release}", "--assumeyes", *arguments]
+    host.run(command, timeout=_DNF_TIMEOUT_S)
+
+
+def become_distribution(host: Host, files: list[str], folder: Path) -> Release:
+    """Install the stub of the oldest release that can have these packages."""
+    paths = [f"{_MOUNT}/{name}" for name in files]
+    requires = host.run(["rpm", "--query", "--requires", "--package", *paths]).stdout
+    release = oldest_release(requires.splitlines())
+    stub = make_stub_rpm(folder, release)
+    host.copy_in(stub, f"/root/{stub.name}")
+    host.run(["rpm", "--install", f"/root/{stub.name}"])
+    host.run(["mkdir", "-p", "/etc/dnf/vars"])
+    host.write("/etc/dnf/vars/releasever", f"{release.value}\n")
+    return release
 
 
 def installed_packages(host: Host) -> set[str]:
@@ -51,13 +69,15 @@ def installed_packages(host: Host) -> set[str]:
 
 
 def test_life_on_a_clean_host(
-    engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
+    engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps, tmp_path: Path
 ) -> None:
     files = dist.names(PackageFormat.RPM, *PACKAGES)
     with steps("image"):
         image = images.rpm()
     setup = HostSetup(image=image, name="rpm", mounts={dist.folder: _MOUNT})
     with Host(engine, setup) as host:
+        release = become_distribution(host, files, tmp_path)
+        steps.say(f"the packages ask for an el{release.value} at least")
         make_repository(host, files)
 
         def erase() -> None:
