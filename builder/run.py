@@ -10,8 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +23,19 @@ from builder.errors import SPACE_HINT, BuilderError, StorageError, ToolError
 # What a child may need of ours: where things are, whom to trust, which proxy.
 _PASSED = re.compile(
     r"(PATH|HOME|USER|LOGNAME|TMPDIR|LANG|TZ|SSL_CERT_(FILE|DIR)|(HTTPS?|NO|ALL)_PROXY"
-    r"|(https?|no|all)_proxy|UV_.*|NETRC)"
+    r"|(https?|no|all)_proxy|NETRC"
+    # Of uv's settings those that say how to reach an index. Others (UV_TARGET,
+    # UV_CONSTRAINT) would make the result depend on who builds.
+    r"|UV_((DEFAULT_|EXTRA_)?INDEX(_.*)?|INSECURE_HOST|KEYRING_PROVIDER|FIND_LINKS"
+    r"|(SYSTEM_CERTS|NATIVE_TLS)|HTTP_.*|CONCURRENT_.*))"
 )
-_SECRET = re.compile(r"(://[^/:@\s]+:)[^@\s]+@")
+# A password, or a token in place of the user.
+_SECRET = re.compile(r"(://[^/:@\s]+:)[^@\s]+@|(://)[^/:@\s]+@")
 _TAIL_LINES = 40
+
+_gate = threading.RLock()  # a signal handler may come while its own thread holds it
+_stopping = threading.Event()
+_children: set[subprocess.Popen[str]] = set()  # noqa: TID251
 
 OnLine = Callable[[str], None]
 
@@ -45,8 +56,8 @@ def base_environment(source: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def redact(text: str) -> str:
-    """Mask the password of any URL in ``text``."""
-    return _SECRET.sub(r"\1***@", text)
+    """Mask the password of any URL in ``text``, and a token in place of the user."""
+    return _SECRET.sub(lambda match: f"{match[1] or match[2]}***@", text)
 
 
 def find_tool(name: str, *, variable: str | None = None, hint: str) -> Path:
@@ -56,7 +67,7 @@ def find_tool(name: str, *, variable: str | None = None, hint: str) -> Path:
     """
     named = os.environ.get(variable, "") if variable else ""
     if named:
-        if os.access(named, os.X_OK):
+        if Path(named).is_file() and os.access(named, os.X_OK):
             return Path(named)
         raise ToolError(f"{variable} names {named!r}, which is not an executable file", hint=hint)
     beside = Path(sys.executable).absolute().parent / name
@@ -82,25 +93,58 @@ def run(
     """
     words = [os.fspath(word) for word in command]
     log.detail(f"+ {redact(shlex.join(words))}")
-    try:
-        done = subprocess.run(  # noqa: TID251
-            words,
-            cwd=cwd,
-            env={**base_environment(), **(env or {})},
-            input=stdin if stdin is not None else "",
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except OSError as error:
-        raise ToolError(f"cannot run {words[0]}: {error.strerror}") from error
+    with _started(words, cwd, {**base_environment(), **(env or {})}) as child:
+        try:
+            stdout, stderr = child.communicate(stdin or "")
+        except BaseException:
+            child.kill()
+            raise
     if log.is_verbose():
-        log.detail(redact(done.stdout + done.stderr).rstrip())
-    if check and done.returncode != 0:
-        message = failure_text(words, done.returncode, [done.stdout, done.stderr])
-        raise _failure(message)
-    return Result(stdout=done.stdout, stderr=done.stderr, status=done.returncode)
+        log.detail(redact(stdout + stderr).rstrip())
+    if check and child.returncode != 0:
+        raise _failure(failure_text(words, child.returncode, [stdout, stderr]))
+    return Result(stdout=stdout, stderr=stderr, status=child.returncode)
+
+
+@contextmanager
+def _started(
+    words: list[str], cwd: Path | None, env: Mapping[str, str]
+) -> Iterator[subprocess.Popen[str]]:  # noqa: TID251
+    """A child that :func:`stop_children` reaches as long as it runs."""
+    with _gate:
+        if _stopping.is_set():
+            raise ToolError(f"{words[0]} was not started: the build is being interrupted")
+        try:
+            child = subprocess.Popen(  # noqa: TID251
+                words,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+            )
+        except OSError as error:
+            raise ToolError(f"cannot run {words[0]}: {error.strerror}") from error
+        _children.add(child)
+    try:
+        with child:
+            yield child
+    finally:
+        _children.discard(child)
+
+
+def stop_children() -> None:
+    """End every program that :func:`run` waits for, and let it start no other.
+
+    For an interrupt: threads that wait for a program then end with an error of theirs
+    rather than finish what nobody wants any more.
+    """
+    with _gate:
+        _stopping.set()
+        for child in list(_children):
+            child.terminate()
 
 
 def _failure(message: str, *, hint: str | None = None) -> BuilderError:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from builder import __version__, log
 from builder.cache import storage_error
 from builder.errors import BuilderError, ExitCode
+from builder.run import stop_children
 
 # Imported when asked for: 'builder --help' need not load httpx, nor a rebuild docker.
 _COMMANDS = {
@@ -48,8 +49,8 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click has its own words for these
         except BaseException as error:
             if ctx.params.get("debug"):
                 raise
@@ -86,8 +87,9 @@ def _print_error(message: str, hint: str | None) -> None:
         log.console.print(f"[cyan]hint:[/] {escape(hint)}")
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    # As for Ctrl-C: scratch folders are removed on the way out.
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    # Worker threads wait for their programs: without this they would pack to the end.
+    stop_children()
     raise KeyboardInterrupt
 
 
@@ -99,4 +101,5 @@ def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
 def main(verbose: bool, quiet: bool, debug: bool) -> None:
     """Build Backend.AI as deb and rpm packages, each with its own CPython."""
     log.configure(1 if verbose or debug else -1 if quiet else 0)
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
