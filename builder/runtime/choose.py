@@ -19,7 +19,7 @@ from builder.model import RuntimeChoice
 from builder.runtime.archive import ArchiveProvider
 from builder.runtime.base import Runtime, RuntimeProvider, RuntimeRequest
 from builder.runtime.distro import DistroProvider
-from builder.runtime.pbs import PbsProvider
+from builder.runtime.pbs import PbsProvider, release_tree
 from builder.runtime.source import SourceProvider
 
 # Another way may be open where one failed so; a HashMismatchError is never taken for it.
@@ -140,6 +140,8 @@ def _named(request: RuntimeRequest, choice: RuntimeChoice) -> tuple[RuntimeChoic
 
 
 def _provide_auto(request: RuntimeRequest, cache: Cache, providers: Providers) -> Runtime:
+    if request.mirror is not None:
+        release_tree(request.mirror)  # a wrong one is an error even if the cache has it all
     for provider in (providers.pbs, providers.source):
         try:
             prepared = provider.find_prepared(request, cache)

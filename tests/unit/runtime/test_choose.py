@@ -152,6 +152,13 @@ def test_auto_takes_what_the_cache_has_before_it_fetches(cache: Cache) -> None:
     assert choose(ways, cache).provider is RuntimeChoice.PBS
 
 
+def test_a_wrong_mirror_is_an_error_even_if_the_cache_has_it_all(cache: Cache) -> None:
+    ways = Ways()
+    ways.pbs.prepared = True
+    with pytest.raises(UsageError, match="'/no/mirror', which does not exist"):
+        choose(ways, cache, mirror="/no/mirror")
+
+
 def test_auto_prefers_a_standalone_build(cache: Cache, said: list[str]) -> None:
     runtime = choose(Ways(), cache)
     assert runtime.provider is RuntimeChoice.PBS
