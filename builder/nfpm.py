@@ -153,7 +153,7 @@ def _contents(plan: PackagePlan, given: PackInput) -> list[dict[str, object]]:
 def _refuse_in_tree(name: str, entry: Entry) -> None:
     """Inside the tree everything is root's, for both formats, and no conffile."""
     plain = entry.owner == "root" and entry.group == "root"
-    if not plain or entry.kind is PayloadKind.CONFFILE or entry.formats != tuple(PackageFormat):
+    if not plain or entry.kind is PayloadKind.CONFFILE or set(entry.formats) != set(PackageFormat):
         problem = (
             f"pkgspec/packages/{name}: {entry.target} lies in the Python tree, where an entry "
             "is a plain file of root's, in both formats"

@@ -5,11 +5,15 @@ the wheels can tell (their files, the libraries they need) is added by the stage
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from builder.errors import SpecError
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from builder.errors import LockError, SpecError
 from builder.lock import Lock, LockedDistribution
 from builder.model import Arch, PackageFormat
 from builder.paths import TARGET_DOC, TARGET_ROOT
@@ -210,34 +214,36 @@ def _expand(spec: PayloadSpec, sources: Sources) -> Iterable[PayloadSpec]:
 
 
 def _refuse_collisions(name: str, entries: Iterable[Entry]) -> None:
-    seen: set[tuple[PurePosixPath, PackageFormat]] = set()
-    problems = []
-    for entry in entries:
-        for fmt in entry.formats:
-            if (entry.target, fmt) in seen:
-                problems.append(f"pkgspec/packages/{name}: two payload entries at {entry.target}")
-            seen.add((entry.target, fmt))
+    """One place, one entry, in whichever formats: both pack from the same tree."""
+    times = Counter(entry.target for entry in entries)
+    problems = [
+        f"pkgspec/packages/{name}: two payload entries at {target}"
+        for target, count in times.items()
+        if count > 1
+    ]
     if problems:
-        raise SpecError(sorted(set(problems)))
+        raise SpecError(sorted(problems))
 
 
 def _plan_samples(package: PackageSpec, lock: Lock | None) -> tuple[SampleEntry, ...]:
     if not package.sample:
         return ()
-    known = {_plain(one.name): one for one in lock.sample} if lock else {}
+    known = {canonicalize_name(one.name): one for one in lock.sample} if lock else {}
+    wanted = [(canonicalize_name(Requirement(s.distribution).name), s) for s in package.sample]
+    absent = sorted({name for name, _ in wanted if name not in known})
+    if absent:
+        raise LockError(
+            f"the lock of {package.name} lacks {', '.join(absent)}, which a [[sample]] names",
+            hint="run 'builder lock'",
+        )
     return tuple(
         SampleEntry(
-            distribution=known[_plain(sample.distribution)],
+            distribution=known[name],
             member=sample.member,
             target=PurePosixPath(sample.target),
         )
-        for sample in package.sample
+        for name, sample in wanted
     )
-
-
-def _plain(name: str) -> str:
-    """A distribution's name as the lock spells it."""
-    return name.lower().replace(".", "-").replace("_", "-").partition("=")[0]
 
 
 def _plan_metadata(package: PackageSpec, given: PlanInput) -> Metadata:

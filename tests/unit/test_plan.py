@@ -1,0 +1,217 @@
+"""Plans: the real packages' as golden files, purity, collisions, folders."""
+
+import builtins
+import json
+from pathlib import Path
+
+import pytest
+
+from builder.errors import LockError, SpecError
+from builder.lock import load_lock
+from builder.lock.inputs import needs_lock
+from builder.model import Arch, PackageFormat
+from builder.paths import PKGSPEC, PROJECT
+from builder.plan import PackagePlan, PlanInput, plan_fingerprint, plan_package, plan_summary
+from builder.render import Sources, read_sources
+from builder.spec import PackageSpec, Spec, load_spec
+from builder.spec.schema import PayloadKind
+from tests.conftest import Golden
+from tests.unit.specs import (
+    COMMON,
+    SERVICE,
+    SOURCES,
+    load_example,
+    locked,
+    make_lock,
+    plan_example,
+    write_pkgspec,
+)
+
+NAMES = sorted(path.stem for path in (PKGSPEC / "packages").glob("*.toml"))
+
+
+@pytest.fixture(scope="module")
+def real_sources() -> Sources:
+    return read_sources(PROJECT)
+
+
+def plan_real(spec: Spec, name: str, sources: Sources, arch: Arch = Arch.AMD64) -> PackagePlan:
+    release, package = spec.release(None), spec.packages[name]
+    lock = load_lock(spec.root, release.name, name) if needs_lock(package) else None
+    given = PlanInput(project=spec.project, release=release, sources=sources)
+    return plan_package(package, lock, arch, given)
+
+
+def service_of(tmp_path: Path, text: str) -> tuple[Spec, PackageSpec]:
+    packages = {"example-common": COMMON, "example-service": text}
+    spec = load_spec(write_pkgspec(tmp_path, packages=packages))
+    return spec, spec.packages["example-service"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_real_packages_are_planned_as_reviewed(
+    name: str, real_spec: Spec, real_sources: Sources, golden: Golden
+) -> None:
+    if name not in real_spec.release(None).packages:
+        pytest.skip("not in the default release")
+    summary = plan_summary(plan_real(real_spec, name, real_sources))
+    # Texts and locks are reviewed as diffs of their own.
+    del summary["wheels"]
+    payload = summary["payload"]
+    assert isinstance(payload, list)
+    for entry in payload:
+        entry.pop("size", None)
+    golden.check(f"plan-{name}.json", json.dumps(summary, indent=2) + "\n")
+
+
+def test_a_plan_is_made_without_reading_anything(
+    real_spec: Spec, real_sources: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, package = real_spec.release(None), real_spec.packages["backendai-manager"]
+    lock = load_lock(real_spec.root, release.name, package.name)
+    given = PlanInput(project=real_spec.project, release=release, sources=real_sources)
+
+    def refuse(*args: object, **_kwargs: object) -> None:
+        raise AssertionError(f"a plan opened {args[0]}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "open", refuse)
+        patch.setattr("io.open", refuse)
+        patch.setattr("os.open", refuse)
+        patch.setattr("os.environ", {})
+        first = plan_package(package, lock, Arch.AMD64, given)
+        second = plan_package(package, lock, Arch.AMD64, given)
+    assert first == second
+    assert plan_fingerprint(first) == plan_fingerprint(second)
+
+
+def test_a_plan_depends_on_its_architecture_only_where_it_has_a_python(
+    real_spec: Spec, real_sources: Sources
+) -> None:
+    for name, differs in (("backendai-manager", True), ("backendai-common", False)):
+        amd64, arm64 = (plan_real(real_spec, name, real_sources, arch) for arch in Arch)
+        assert (amd64 != arm64) is differs
+        assert (amd64.arch is None) is not differs
+
+
+def test_texts_are_rendered_for_their_format(tmp_path: Path) -> None:
+    plan = plan_example(load_example(tmp_path))
+    deb, rpm = plan.formats[PackageFormat.DEB], plan.formats[PackageFormat.RPM]
+    assert deb.scripts["postinst"] == "#!/bin/sh\necho example-service deb\n"
+    assert rpm.scripts["post"] == "echo 1.0.2-1 rpm\n"
+    assert deb.depends == ("example-common (= 1.0.2-1)", "adduser")
+    assert rpm.depends == ("example-common = 1.0.2-1", "shadow-utils")
+    (unit,) = [one for one in plan.entries if one.target.suffix == ".service"]
+    assert unit.content == b"[Service]\nExecStart=/opt/backendai/service/bin/run-service\n"
+
+
+def test_entries_are_sorted_and_have_their_default_modes(tmp_path: Path) -> None:
+    plan = plan_example(load_example(tmp_path))
+    assert list(plan.entries) == sorted(plan.entries, key=lambda one: one.target)
+    modes = {str(one.target): one.mode for one in plan.entries}
+    assert modes["/usr/lib/systemd/system/example-service.service"] == 0o644
+    assert modes["/opt/backendai/service/bin/run-service"] == 0o755
+    assert modes["/etc/example/service.conf"] == 0o640
+
+
+@pytest.mark.parametrize("formats", ["", 'formats = ["rpm"]'])
+def test_two_entries_at_one_place_are_refused(tmp_path: Path, formats: str) -> None:
+    again = f"""
+[[payload]]
+source = "postinst/tool"
+target = "/etc/example/service.conf"
+{formats}
+
+[deb]"""
+    spec, _ = service_of(tmp_path, SERVICE.replace("[deb]", again))
+    with pytest.raises(SpecError) as caught:
+        plan_example(spec)
+    assert caught.value.problems == [
+        "pkgspec/packages/example-service: two payload entries at /etc/example/service.conf"
+    ]
+
+
+FOLDER = """
+[[payload]]
+source = "share/*"
+target = "/usr/share/example"
+mode = "0600"
+
+[deb]"""
+
+
+def test_a_folder_stands_for_every_file_below_it(tmp_path: Path) -> None:
+    spec, package = service_of(tmp_path, SERVICE.replace("[deb]", FOLDER))
+    more = {"share/a.py": b"a", "share/sub/b.conf.j2": b"{{ version }}", "shared/no": b""}
+    given = PlanInput(project=spec.project, release=spec.release(None), sources={**SOURCES, **more})
+    plan = plan_package(package, make_lock(spec), Arch.AMD64, given)
+    found = {
+        str(one.target): (one.content, one.mode)
+        for one in plan.entries
+        if one.target.is_relative_to("/usr/share/example")
+    }
+    assert found == {
+        "/usr/share/example/a.py": (b"a", 0o600),
+        "/usr/share/example/sub/b.conf": (b"1.0.2-1", 0o600),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (SERVICE.replace("[deb]", FOLDER), "share/*: no such folder"),
+        (SERVICE.replace("postinst/run-service", "postinst/none"), "postinst/none: no such file"),
+        (SERVICE.replace("debian/prerm", "debian/none"), "debian/none: no such file"),
+    ],
+)
+def test_a_source_that_is_not_there_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    spec, _ = service_of(tmp_path, text)
+    with pytest.raises(SpecError, match="but a payload entry names it") as caught:
+        plan_example(spec)
+    assert caught.value.message.startswith(problem)
+
+
+SAMPLE = """
+[[sample]]
+distribution = "Sample_Files[extra]>=1"
+member = "a/b.toml"
+target = "/usr/share/example/b.toml"
+
+[deb]"""
+
+
+def test_a_sample_is_found_in_the_lock_however_it_is_spelled(tmp_path: Path) -> None:
+    spec, package = service_of(tmp_path, SERVICE.replace("[deb]", SAMPLE))
+    given = PlanInput(project=spec.project, release=spec.release(None), sources=SOURCES)
+    distribution = locked("sample-files", "1.5", "sample_files-1.5-py3-none-any.whl")
+    lock = make_lock(spec, sample=(distribution,))
+    (sample,) = plan_package(package, lock, Arch.AMD64, given).samples
+    assert sample.distribution == distribution
+    with pytest.raises(LockError, match="lacks sample-files, which a \\[\\[sample\\]\\] names"):
+        plan_package(package, make_lock(spec), Arch.AMD64, given)
+
+
+def test_a_python_without_a_lock_asks_for_one(tmp_path: Path) -> None:
+    spec = load_example(tmp_path)
+    given = PlanInput(project=spec.project, release=spec.release(None), sources=SOURCES)
+    with pytest.raises(SpecError, match="example-service: has a Python and no lock"):
+        plan_package(spec.packages["example-service"], None, Arch.AMD64, given)
+
+
+def test_the_fingerprint_sees_every_byte_of_a_text(tmp_path: Path) -> None:
+    spec = load_example(tmp_path)
+    package, lock = spec.packages["example-service"], make_lock(spec)
+    prints = set()
+    for name in ("", "postinst/service.conf", "debian/prerm", "rpm/posttrans"):
+        sources = {**SOURCES, **({name: SOURCES[name] + b"#"} if name else {})}
+        given = PlanInput(project=spec.project, release=spec.release(None), sources=sources)
+        prints.add(plan_fingerprint(plan_package(package, lock, Arch.AMD64, given)))
+    assert len(prints) == 4
+
+
+def test_conffiles_lie_outside_of_the_python_tree(real_spec: Spec, real_sources: Sources) -> None:
+    for name in real_spec.release(None).packages:
+        plan = plan_real(real_spec, name, real_sources)
+        for entry in plan.entries:
+            if plan.python and entry.kind is PayloadKind.CONFFILE:
+                assert not entry.target.is_relative_to(plan.python.prefix)
