@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from builder import log
 from builder.errors import SPACE_HINT, FetchError, StorageError
 
 _COMPLETE = ".complete"
@@ -74,6 +75,16 @@ def _reraise(error: OSError, path: Path) -> NoReturn:
     if error.errno in _FULL | _CLOSED:
         raise storage_error(error, path) from error
     raise error
+
+
+def _lock_patiently(descriptor: int, name: str) -> None:
+    """Take the lock, and say so where another build has to be waited for."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        # The second word is a hash: nothing to people.
+        log.step(f"waiting for another build that makes the same {name.partition('-')[0]}")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +178,7 @@ class Cache:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock_patiently(descriptor, name)
             yield
         finally:
             os.close(descriptor)
