@@ -1,0 +1,6 @@
+"""What a build host lacks, and the one command that mends each lack."""
+
+from builder.doctor.check import Check, Status, is_ready
+from builder.doctor.examine import Examination, examine
+
+__all__ = ["Check", "Examination", "Status", "examine", "is_ready"]

@@ -1,0 +1,69 @@
+"""A finding about this host. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    MISSING = "missing"  # without it no build works
+    OPTIONAL = "optional"  # not there, and a build works without
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing a build may need: whether it is here, and what mends it."""
+
+    name: str
+    status: Status
+    detail: str
+    remedy: str | None = None
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether nothing needs mending."""
+        return self.status is Status.OK
+
+
+def found(name: str, detail: str) -> Check:
+    """It is here."""
+    return Check(name=name, status=Status.OK, detail=detail)
+
+
+def lacking(name: str, detail: str, remedy: str | None) -> Check:
+    """It is not here, and a build needs it."""
+    return Check(name=name, status=Status.MISSING, detail=detail, remedy=remedy)
+
+
+def relax(checks: Iterable[Check]) -> list[Check]:
+    """The same findings where a build works without what they miss."""
+    return [one if one.is_ok else replace(one, status=Status.OPTIONAL) for one in checks]
+
+
+def is_ready(checks: Iterable[Check]) -> bool:
+    """Whether a build can work."""
+    return all(one.status is not Status.MISSING for one in checks)
+
+
+def weigh_runtime(
+    *, prepared: Check, standalone: Check, tarball: Check, compiler: Check
+) -> Sequence[Check]:
+    """The ways to a CPython: one that is open makes the others optional."""
+    ways = [prepared, standalone, tarball, compiler]
+    if prepared.is_ok or standalone.is_ok or (tarball.is_ok and compiler.is_ok):
+        return relax(ways)
+    # Nobody mends this one: it comes of a build by one of the others.
+    return [*relax([prepared]), standalone, tarball, compiler]
+
+
+def weigh_wheels(*, cached: Check, source: Check | None) -> Sequence[Check]:
+    """The wheels: in the cache, or to be had from ``source``; None where it may not be asked."""
+    if source is None:
+        return [cached]
+    if cached.is_ok:
+        return [cached, *relax([source])]
+    # What the cache lacks is fetched if it can be, and then it is no lack.
+    return [*relax([replace(cached, remedy=None)]), source]

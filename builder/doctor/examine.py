@@ -1,0 +1,180 @@
+"""All checks together, for one release on this host."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from builder.cache import Cache
+from builder.doctor import host
+from builder.doctor.check import Check, found, lacking, weigh_runtime, weigh_wheels
+from builder.doctor.network import check_index, check_places, gather
+from builder.errors import BuilderError, RuntimeUnavailableError
+from builder.index import Target, uv_path
+from builder.lock import Lock, LockedFile, load_lock, stale_locks
+from builder.lock.inputs import needs_lock
+from builder.model import host_arch
+from builder.pack import nfpm_path
+from builder.paths import cache_root
+from builder.runtime.base import RuntimeRequest
+from builder.runtime.buildhost import find_missing, read_os_release
+from builder.runtime.pbs import PbsProvider, asset_url, release_tree
+from builder.runtime.pins import SourcePin, StandalonePin, choose_sources, choose_standalone
+from builder.runtime.source import SourceProvider, tarball_urls
+from builder.spec import ReleaseSpec, Spec
+from builder.wheels import MIRROR_VARIABLE, Needed
+
+_FETCH = "run 'builder fetch' where there is a network, with the same cache"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What is to be examined: a build of ``release``, with its output in ``out``."""
+
+    spec: Spec
+    release: ReleaseSpec
+    out: Path
+    offline: bool  # whether the cache alone will do
+
+
+def examine(given: Examination) -> list[Check]:
+    """Every check; those of the network at once, and for a few seconds only."""
+    locks_check, locks = _check_locks(given)
+    arch_check = host.check_arch()
+    checks = [
+        host.check_python(),
+        arch_check,
+        host.check_tool("uv", uv_path),
+        host.check_tool("nfpm", nfpm_path),
+        host.check_tool("patchelf", host.find_patchelf),
+        host.check_folder("cache", cache_root(), needed=host.CACHE_SPACE, setting="BUILDER_CACHE"),
+        host.check_folder("out", given.out.absolute(), needed=host.OUT_SPACE, setting="--out"),
+        locks_check,
+    ]
+    if locks and arch_check.is_ok:
+        # Not open_cache(): to look at a cache is not to make one.
+        cache = Cache(root=cache_root())
+        checks += InputChecks(cache=cache, locks=locks, offline=given.offline).check()
+    return [*checks, host.check_docker(os.environ), host.check_shellcheck()]
+
+
+def _check_locks(given: Examination) -> tuple[Check, list[Lock]]:
+    """Whether the release's locks fit the spec, and they themselves where they do."""
+    problems = stale_locks(given.spec, given.release)
+    if problems:
+        return lacking("locks", "; ".join(problems), "builder lock"), []
+    packages = [given.spec.packages[name] for name in given.release.packages]
+    names = [package.name for package in packages if needs_lock(package)]
+    locks = [load_lock(given.spec.root, given.release.name, name) for name in names]
+    return found("locks", f"release {given.release.version}, {len(locks)} packages"), locks
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputChecks:
+    """Checks of a build's inputs: wheels and a CPython, in the cache or to be had."""
+
+    cache: Cache
+    locks: Sequence[Lock]
+    offline: bool
+    pbs: PbsProvider = field(default_factory=PbsProvider)
+    source: SourceProvider = field(default_factory=SourceProvider)
+    compiler: Callable[[], Check] = lambda: host.check_compiler(find_missing(), read_os_release())
+
+    def check(self) -> list[Check]:
+        """What lacks of the inputs; where one way to them is open, the others are optional."""
+        request = self._request()
+        asks: list[tuple[str, Callable[[], Check]]] = [
+            ("standalone", lambda: self._check_standalone(request)),
+            ("tarball", lambda: self._check_tarball(request)),
+        ]
+        if not self.offline:
+            asks.append(("index", _check_index))
+        standalone, tarball, *index = gather(asks)
+        wheels = weigh_wheels(cached=self._check_wheels(), source=index[0] if index else None)
+        runtime = weigh_runtime(
+            prepared=self._check_prepared(request),
+            standalone=standalone,
+            tarball=tarball,
+            compiler=self.compiler(),
+        )
+        return [*wheels, *runtime]
+
+    def _request(self) -> RuntimeRequest:
+        lock = self.locks[0]
+        return RuntimeRequest(
+            minor=lock.python,
+            requires_python=lock.requires_python,
+            release=lock.version,
+            arch=host_arch(),
+            offline=self.offline,
+        )
+
+    def _check_wheels(self) -> Check:
+        hashes = {file.sha256 for lock in self.locks for file in _locked_files(lock)}
+        missing = sum(not self.cache.blob(one).is_file() for one in hashes)
+        if missing:
+            detail = f"{missing} of {len(hashes)} locked files are not in the cache"
+            return lacking("wheels", detail, _FETCH)
+        return found("wheels", f"all {len(hashes)} locked files are in the cache")
+
+    def _check_prepared(self, request: RuntimeRequest) -> Check:
+        for provider in (self.pbs, self.source):
+            try:
+                runtime = provider.find_prepared(request, self.cache)
+            except BuilderError:  # nothing pinned: the provider's own check says so
+                continue
+            if runtime is not None:
+                return found("runtime", f"CPython {runtime.version} ({runtime.provider}) is cached")
+        return lacking("runtime", f"no CPython {request.minor} is prepared in the cache", None)
+
+    def _check_standalone(self, request: RuntimeRequest) -> Check:
+        def urls(pin: StandalonePin) -> Iterator[str]:
+            yield asset_url(release_tree(None), pin)
+
+        remedy = "name a mirror with BUILDER_PYTHON_MIRROR"
+        try:
+            pin = choose_standalone(self.pbs.pins, request)
+            return self._check_file("standalone", pin.sha256, urls(pin), remedy)
+        except BuilderError as error:  # nothing pinned, or a mirror that cannot be one
+            return lacking("standalone", error.message, error.hint)
+
+    def _check_tarball(self, request: RuntimeRequest) -> Check:
+        remedy = "check HTTPS_PROXY, or build with --python-source TARBALL"
+        try:
+            pins: list[SourcePin] = choose_sources(self.source.pins, request)
+        except RuntimeUnavailableError as error:
+            return lacking("tarball", error.message, error.hint)
+        checks = []
+        for pin in pins:
+            check = self._check_file("tarball", pin.sha256, tarball_urls(pin), remedy)
+            if check.is_ok:
+                return check
+            checks.append(check)
+        return checks[0]
+
+    def _check_file(self, name: str, sha256: str, urls: Iterable[str], remedy: str) -> Check:
+        """A pinned download: in the cache, or at one of ``urls``."""
+        if self.cache.blob(sha256).is_file():
+            return found(name, "in the cache")
+        if self.offline:
+            return lacking(name, "not in the cache", _FETCH)
+        return check_places(name, urls, remedy=remedy)
+
+
+def _locked_files(lock: Lock) -> Iterator[LockedFile]:
+    needed = Needed(
+        distributions=(*lock.wheel, *lock.sample),
+        build=lock.build,
+        target=Target(minor=lock.python, arch=host_arch(), glibc=lock.glibc),
+    )
+    return (file for _, file in needed.all_files())
+
+
+def _check_index() -> Check:
+    """Where wheels come from: the site's mirror if there is one, else the index."""
+    mirror = os.environ.get(MIRROR_VARIABLE)
+    if not mirror:
+        return check_index(uv_path)
+    url = mirror if "://" in mirror else Path(mirror).absolute().as_uri()
+    remedy = f"mend {MIRROR_VARIABLE}, or unset it to use the index"
+    return check_places("index", [url], remedy=remedy)
