@@ -133,13 +133,11 @@ def _contents(plan: PackagePlan, given: PackInput) -> list[dict[str, object]]:
     contents: list[dict[str, object]] = []
     if prefix:
         contents.append({"src": f"{given.root}{prefix}", "dst": str(prefix), "type": "tree"})
-    for entry in plan.entries:
-        if given.fmt not in entry.formats:
-            continue
-        if prefix and entry.target.is_relative_to(prefix):
-            _refuse_in_tree(plan.name, entry)
-        else:
-            contents.append(_content(entry, given))
+    contents += [
+        _content(entry, given)
+        for entry in plan.entries
+        if given.fmt in entry.formats and not (prefix and entry.target.is_relative_to(prefix))
+    ]
     contents += [
         _sample_content(target, given)
         for one in plan.samples
@@ -148,17 +146,6 @@ def _contents(plan: PackagePlan, given: PackInput) -> list[dict[str, object]]:
     ]
     contents.append(_sample_content(str(doc_folder(plan) / BUILD_INFO), given))
     return contents
-
-
-def _refuse_in_tree(name: str, entry: Entry) -> None:
-    """Inside the tree everything is root's, for both formats, and no conffile."""
-    plain = entry.owner == "root" and entry.group == "root"
-    if not plain or entry.kind is PayloadKind.CONFFILE or set(entry.formats) != set(PackageFormat):
-        problem = (
-            f"pkgspec/packages/{name}: {entry.target} lies in the Python tree, where an entry "
-            "is a plain file of root's, in both formats"
-        )
-        raise SpecError([problem])
 
 
 def _content(entry: Entry, given: PackInput) -> dict[str, object]:

@@ -23,6 +23,7 @@ from builder.spec.schema import PayloadKind, PayloadSpec, ProjectSpec
 
 ROOT = "root"
 BUILD_INFO = "build-info.json"
+_FOLDER_MODE = 0o755  # what every folder of the Python tree gets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,13 +126,15 @@ def plan_package(
 ) -> PackagePlan:
     """Plan one package for one architecture.
 
-    Raises SpecError where a source is missing, a template is wrong, or two entries
-    have the same target.
+    Raises SpecError where a source is missing, a template is wrong, two entries
+    have the same target, or one in the Python tree is not as all else there.
     """
     renderer = Renderer(given.sources)
     python = _plan_python(package, lock) if package.python else None
     entries = _plan_entries(package, python, renderer, given)
     _refuse_collisions(package.name, entries)
+    if python:
+        _refuse_in_tree(package.name, entries, python.prefix)
     return PackagePlan(
         release=given.release.name,
         arch=arch if package.is_native else None,
@@ -223,6 +226,27 @@ def _refuse_collisions(name: str, entries: Iterable[Entry]) -> None:
     ]
     if problems:
         raise SpecError(sorted(problems))
+
+
+def _refuse_in_tree(name: str, entries: Iterable[Entry], prefix: PurePosixPath) -> None:
+    """Inside the Python tree everything is root's, for both formats, and no conffile.
+
+    The tree is packed as a whole: nothing can be said of one file in it.
+    """
+    problems = [
+        f"pkgspec/packages/{name}: {entry.target} lies in the Python tree, where an entry "
+        "is a plain file of root's, in both formats"
+        for entry in entries
+        if entry.target.is_relative_to(prefix)
+        and (
+            (entry.owner, entry.group) != (ROOT, ROOT)
+            or entry.kind is PayloadKind.CONFFILE
+            or (entry.kind is PayloadKind.DIR and entry.mode != _FOLDER_MODE)
+            or set(entry.formats) != set(PackageFormat)
+        )
+    ]
+    if problems:
+        raise SpecError(problems)
 
 
 def _plan_samples(package: PackageSpec, lock: Lock | None) -> tuple[SampleEntry, ...]:

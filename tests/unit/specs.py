@@ -181,9 +181,12 @@ def make_lock(
     return Lock.model_validate(table)
 
 
-def plan_example(spec: Spec, name: str = "example-service", arch: Arch = Arch.AMD64) -> PackagePlan:
-    """The plan of one of the packages above."""
+def plan_example(
+    spec: Spec, name: str = "example-service", *, sample: str | None = None
+) -> PackagePlan:
+    """The plan of one of the packages above; ``sample`` is a distribution for its samples."""
     release, package = spec.release(None), spec.packages[name]
-    lock = make_lock(spec, name) if package.python else None
+    samples = (locked(sample, "1.0.2", f"{sample}-1.0.2-py3-none-any.whl"),) if sample else ()
+    lock = make_lock(spec, name, sample=samples) if package.python else None
     given = PlanInput(project=spec.project, release=release, sources=SOURCES)
-    return plan_package(package, lock, arch, given)
+    return plan_package(package, lock, Arch.AMD64, given)
