@@ -16,7 +16,6 @@ from builder.errors import PayloadError
 from builder.model import Arch
 from builder.spec.schema import LibrarySpec
 
-_LIBC = "libc.so.6"
 _LIBC_PACKAGE = "libc6"
 _VERSION_NODE = re.compile(r"^(?P<family>[A-Z_]+?)_(?P<number>\d+(?:\.\d+)*)$")
 
@@ -132,8 +131,6 @@ def _needs(used: Mapping[str, set[str]], system: Mapping[str, LibrarySpec]) -> N
     if text and _LIBC_PACKAGE in deb:
         deb = deb - {_LIBC_PACKAGE} | {f"{_LIBC_PACKAGE} (>= {text})"}
     rpm = {word for soname, versions in used.items() for word in _rpm(soname, versions, system)}
-    if text and _LIBC in used:
-        rpm.add(f"{_LIBC}(GLIBC_{text})(64bit)")
     return Needs(glibc=text, deb=tuple(sorted(deb)), rpm=tuple(sorted(rpm)))
 
 
