@@ -128,15 +128,9 @@ def _build_rows(info: Mapping[str, Any] | None) -> Iterator[tuple[str, Sequence[
     if isinstance(runtime, dict):
         options = runtime.get("options") or {}
         settings = ", ".join(f"{name} {value}" for name, value in sorted(options.items()))
-        yield (
-            "runtime",
-            [
-                f"CPython {runtime.get('version')} ({runtime.get('provider')})",
-                f"from {runtime.get('origin')}",
-                f"sha256 {runtime['sha256']}" if runtime.get("sha256") else "",
-                settings,
-            ],
-        )
+        yield "runtime", [f"CPython {runtime.get('version')} ({runtime.get('provider')})", settings]
+        yield "origin", [str(runtime.get("origin") or "")]
+        yield "sha256", [str(runtime.get("sha256") or "")]
     yield "glibc", [f"{info['glibc']} or newer" if info.get("glibc") else ""]
     yield "wheels", [str(len(info["wheels"])) if info.get("wheels") else ""]
 

@@ -24,6 +24,7 @@ _RECORD = re.compile(r"(.*/site-packages)/([^/]+)-([^/-]+)\.dist-info/RECORD")
 _UNITS = re.compile(r"(/usr)?/lib/systemd/system/[^/]+|/etc/systemd/system/[^/]+")
 _SITE = re.compile(r"(.*/site-packages/[^/]+)/.*")
 _LIBRARY = re.compile(r"(.*/lib/python3\.\d+)/.*")
+_BYTECODE = re.compile(r"(.*)/__pycache__/([^/]+)\.cpython-\d+(?:\.opt-\d)?\.pyc")
 _TOP_PARTS = 5  # of a path, the root counted: /usr/share/doc/NAME
 _WHOLE_HINT = "fetch or build the file again: what is here is not what was written"
 
@@ -157,11 +158,17 @@ def sum_folders(files: Iterable[FileEntry], owners: Mapping[str, str]) -> tuple[
     counts: Counter[str] = Counter()
     for file in files:
         if not file.is_dir:
-            name = owners.get(file.path) or _top_folder(file.path)
+            name = owners.get(_source_of(file.path)) or _top_folder(file.path)
             sizes[name] += file.size
             counts[name] += 1
     found = [Folder(name=name, files=counts[name], size=sizes[name]) for name in sizes]
     return tuple(sorted(found, key=lambda one: (-one.size, one.name)))
+
+
+def _source_of(path: str) -> str:
+    """The source of a bytecode file, which no RECORD lists; any other path as it is."""
+    match = _BYTECODE.fullmatch(path)
+    return f"{match[1]}/{match[2]}.py" if match else path
 
 
 def _top_folder(path: str) -> str:
