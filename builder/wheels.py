@@ -4,7 +4,6 @@ What has no wheel is built into one, without network, by build requirements that
 the lock pins too.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,13 +16,13 @@ from builder.errors import FetchError, LockError, OfflineError, PayloadError, To
 from builder.http import open_client
 from builder.index import Target, locate, uv_environment, uv_path
 from builder.lock import LockedDistribution, LockedFile
+from builder.mirror import site_mirror
 from builder.model import Arch, host_arch
 from builder.run import run
 from builder.tags import is_pure
 from builder.timing import phase
 
 _CONNECTIONS = 8
-MIRROR_VARIABLE = "BUILDER_MIRROR"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +73,7 @@ def fetch_files(needed: Needed, cache: Cache, *, offline: bool) -> dict[str, Pat
     paths = {file.sha256: cache.find_blob(file.sha256) for _, file in files}
     missing = [(one, file) for one, file in files if paths[file.sha256] is None]
     if missing:
-        if offline:
+        if offline and not (site_mirror() or "").startswith("file:"):
             raise OfflineError(
                 f"offline, and the cache lacks {len(missing)} of {len(files)} wheels: "
                 f"{_some(file.file for _, file in missing)}",
@@ -120,10 +119,9 @@ def _download(
 def _locate_missing(
     missing: Sequence[tuple[LockedDistribution, LockedFile]], target: Target, cache: Cache
 ) -> dict[str, str]:
-    mirror = os.environ.get(MIRROR_VARIABLE)
+    mirror = site_mirror()
     if mirror:
-        base = mirror if "://" in mirror else Path(mirror).absolute().as_uri()
-        return {file.file: f"{base.rstrip('/')}/wheels/{file.file}" for _, file in missing}
+        return {file.file: f"{mirror}/wheels/{file.file}" for _, file in missing}
     sdists = [one.name for one, file in missing if not file.is_wheel]
     try:
         return locate([one.pin for one, _ in missing], target, sdists, cache)

@@ -135,7 +135,7 @@ def _named(request: RuntimeRequest, choice: RuntimeChoice) -> tuple[RuntimeChoic
     if request.archive is not None:
         return RuntimeChoice.ARCHIVE, "given with --archive"
     if request.source is not None:
-        return RuntimeChoice.SOURCE, "its tarball was given with --source"
+        return RuntimeChoice.SOURCE, "its tarball was given with --python-source"
     return None
 
 

@@ -3,14 +3,14 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from builder import log
 from builder.cache import Cache
 from builder.download import fetch_blob
-from builder.errors import PayloadError, UsageError
+from builder.errors import PayloadError
 from builder.extract import extract_tar
-from builder.http import redact_url
+from builder.mirror import mirror_url, site_mirror
 from builder.model import RuntimeChoice
 from builder.runtime.base import Runtime, RuntimeRequest
 from builder.runtime.pins import Pins, StandalonePin, choose_standalone, load_pins
@@ -27,8 +27,6 @@ from builder.runtime.shelf import (
 RELEASE_TREE = "https://github.com/astral-sh/python-build-standalone/releases/download"
 MIRROR_VARIABLE = "BUILDER_PYTHON_MIRROR"
 # The mirror of every input that 'builder fetch --mirror' writes.
-SITE_VARIABLE = "BUILDER_MIRROR"
-SITE_FOLDER = "/standalone"
 # Every path in an asset sits below it.
 _TOP = "python"
 
@@ -110,26 +108,8 @@ def release_tree(mirror: str | None) -> str:
         return mirror_url(mirror, "--mirror")
     if own := os.environ.get(MIRROR_VARIABLE):
         return mirror_url(own, MIRROR_VARIABLE)
-    if site := os.environ.get(SITE_VARIABLE):
-        return mirror_url(site, SITE_VARIABLE) + SITE_FOLDER
-    return RELEASE_TREE
-
-
-def mirror_url(named: str, origin: str) -> str:
-    """The URL of a mirror given as URL or folder; ``origin`` says where it was named."""
-    url = named if "://" in named else Path(named).absolute().as_uri()
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https", "file"):
-        raise UsageError(
-            f"{origin} names {redact_url(named)!r}, which is no mirror",
-            hint="give an http://, https:// or file:// URL, or a folder",
-        )
-    if parts.scheme == "file" and not Path(unquote(parts.path)).is_dir():
-        raise UsageError(
-            f"{origin} names the folder {unquote(parts.path)!r}, which does not exist",
-            hint="a mirror of standalone builds has one folder a tag, each with its assets",
-        )
-    return url.rstrip("/")
+    site = site_mirror()
+    return f"{site}/standalone" if site else RELEASE_TREE
 
 
 def asset_url(tree: str, pin: StandalonePin) -> str:

@@ -15,6 +15,7 @@ from builder import log, run
 from builder.cache import Cache, hash_file, key_of
 from builder.download import HashMismatchError, fetch_blob
 from builder.errors import FetchError, OfflineError, RuntimeUnavailableError
+from builder.mirror import site_mirror
 from builder.model import RuntimeChoice
 from builder.runtime import bundle, cpython
 from builder.runtime.base import Runtime, RuntimeRequest
@@ -27,7 +28,7 @@ _UPSTREAM = "https://www.python.org/ftp/python"
 _RAW_KIND = "cpython"
 _LIBRARIES_FILE = "libraries.json"
 _OTHER_WAYS = (
-    "give the tarball itself with --source, a mirror of the standalone builds with --mirror,"
+    "give the tarball itself with --python-source, a mirror of the standalone builds with --mirror,"
     " or a CPython of your own with --runtime archive"
 )
 
@@ -227,7 +228,10 @@ def _upstream_url(pin: SourcePin) -> str:
 
 
 def tarball_urls(pin: SourcePin) -> Iterator[str]:
-    """Where the tarball may be: upstream, or the Debian mirrors that this host uses."""
+    """Where the tarball may be: the site's mirror, upstream, the host's Debian mirrors."""
+    site = site_mirror()
+    if site:
+        yield f"{site}/source/{pin.file}"
     yield _upstream_url(pin)
     apt = shutil.which("apt-get")
     if apt is None:
