@@ -172,7 +172,7 @@ def test_nowhere_at_all(provide: Provide, server: ReleaseServer) -> None:
         provide()
     for text in (f"no source of CPython {MINOR}", f"/ftp/{NEW}/", f"{POOL}python{MINOR}_{OLD}"):
         assert text in caught.value.message
-    for way in ("--source", "--mirror", "--runtime archive"):
+    for way in ("--python-source", "--mirror", "--runtime archive"):
         assert way in (caught.value.hint or "")
 
 
