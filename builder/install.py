@@ -11,7 +11,8 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
@@ -85,10 +86,13 @@ def _install_missing(
             compile_tree(request.python, scratch / "lib", jobs=request.jobs)
         with phase("split"):
             splitter = _Splitter(scratch=scratch, minor=request.target.minor)
-            for wheel in missing:
-                folder = work / "out" / keys[wheel.file]
-                _keep(splitter.split(wheel, folder / _TREE), folder, request.epoch)
-                cache.adopt("wheel", keys[wheel.file], folder)
+            folders = {wheel.file: work / "out" / keys[wheel.file] for wheel in missing}
+            # All of them before any is moved away: two wheels may share a file.
+            splits = [splitter.split(one, folders[one.file] / _TREE) for one in missing]
+            for split in splits:
+                file = split.wheel.file
+                _keep(split, folders[file], request.epoch)
+                cache.adopt("wheel", keys[file], folders[file])
 
 
 def _install_scratch(
@@ -165,11 +169,10 @@ class _Splitter:
         target.parent.mkdir(parents=True, exist_ok=True)
         earlier = self._moved.get(path)
         if earlier is None:
-            (self._scratch / path).replace(target)
             self._moved[path] = (digest, target)
-            self._move_bytecode(Path(path), tree)
+            self._place(self._scratch / path, target, os.replace)
         elif earlier[0] == digest:
-            target.write_bytes(earlier[1].read_bytes())
+            self._place(earlier[1], target, shutil.copy)
         else:
             raise PayloadError(
                 f"{wheel.file}: installs {path}, which another wheel has with other bytes",
@@ -177,13 +180,16 @@ class _Splitter:
             )
         return target
 
-    def _move_bytecode(self, path: Path, tree: Path) -> None:
-        if path.suffix != ".py":
-            return
-        compiled = path.parent / "__pycache__" / f"{path.stem}.{self._tag}.pyc"
-        if (self._scratch / compiled).is_file():
-            (tree / compiled).parent.mkdir(exist_ok=True)
-            (self._scratch / compiled).replace(tree / compiled)
+    def _place(self, source: Path, target: Path, how: Callable[[Path, Path], object]) -> None:
+        """Put a file at its place, and its bytecode beside it."""
+        how(source, target)
+        compiled = self._bytecode(source)
+        if source.suffix == ".py" and compiled.is_file():
+            self._bytecode(target).parent.mkdir(exist_ok=True)
+            how(compiled, self._bytecode(target))
+
+    def _bytecode(self, source: Path) -> Path:
+        return source.parent / "__pycache__" / f"{source.stem}.{self._tag}.pyc"
 
     def _mark_prefix(self, script: Path) -> bool:
         """Replace the scratch prefix in a script's shebang by the mark."""
@@ -192,7 +198,8 @@ class _Splitter:
         shebang = rf"^#!{re.escape(os.fspath(self._scratch))}/bin/python[0-9.]*".encode()
         marked = re.sub(shebang, f"#!{PREFIX_MARK}/bin/python3".encode(), marked)
         if marked == data:
-            return False
+            # Another wheel has the same script, and it was marked there.
+            return data.startswith(f"#!{PREFIX_MARK}".encode())
         script.write_bytes(marked)
         return True
 
