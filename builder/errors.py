@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     PACK = 9
     TOOL = 10
     STORAGE = 11
+    REPO = 12
     INTERRUPTED = 130
 
 
@@ -100,3 +101,9 @@ class StorageError(BuilderError):
     """The disk is full, read-only, or not ours to write."""
 
     exit_code = ExitCode.STORAGE
+
+
+class RepoError(BuilderError):
+    """A repository refuses what is asked, or is not what it should be."""
+
+    exit_code = ExitCode.REPO

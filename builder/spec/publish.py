@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from builder.repo.config import SCHEMA_MODELS
 from builder.spec.schema import MODELS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -19,7 +20,7 @@ def schema_files() -> dict[str, str]:
             indent=2,
         )
         + "\n"
-        for kind, model in MODELS.items()
+        for kind, model in (*MODELS.items(), *SCHEMA_MODELS.items())
     }
 
 

@@ -1,0 +1,145 @@
+"""The nouns of a repository, its layout, and what its parts may rely on. No I/O here.
+
+The published tree::
+
+    dists/CHANNEL/…                                   apt's indexes
+    rpm/CHANNEL/COMPONENT/MACHINE/repodata/…          dnf's and zypper's indexes
+    pool/COMPONENT/N/NAME/FILE                        packages of both formats
+    keys/NAME.asc, keys/NAME.gpg                      the public keys
+    index.html, …                                     for people
+
+The repository's own folder holds ``repo.toml``, ``public/`` (the tree above) and
+``.state/`` (what is in it, so that no package is ever read twice).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from builder.model import Arch, PackageFormat
+from builder.repo.config import RepoConfig
+
+PUBLIC = "public"
+STATE = ".state"
+POOL = PurePosixPath("pool")
+KEYS = PurePosixPath("keys")
+LOCAL = "local"  # the target that is the repository's own public/ folder
+
+Index = dict[PurePosixPath, bytes]
+# The listing of the package with this sha256: see Reading.
+Listings = Callable[[str], bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepoPackage:
+    """A package that the repository holds, and all that an index says of it."""
+
+    fmt: PackageFormat
+    name: str
+    version: str  # with epoch and revision
+    arch: str  # by the format's own name: all, amd64; noarch, x86_64
+    component: str
+    file: str  # its name, without folders
+    pool: PurePosixPath  # below the published tree
+    sha256: str
+    size: int
+    added: datetime
+    metadata: str  # of a deb its control paragraph, of an rpm JSON of its XML fragments
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it is for one architecture alone."""
+        return self.arch not in ("all", "noarch")
+
+    def fits(self, arch: Arch) -> bool:
+        """Whether a host of this architecture can install it."""
+        return not self.is_native or self.arch in (arch.value, arch.machine)
+
+    @property
+    def label(self) -> str:
+        """The package as messages name it."""
+        return f"{self.name} {self.version} ({self.fmt}, {self.arch})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What is read, once, out of a package file when it is added.
+
+    ``listing`` is what only some indexes need and what may be large: of a deb its paths,
+    one a line, without the first slash; of an rpm its fragment of filelists.xml. It is
+    kept compressed, and loaded one package at a time.
+    """
+
+    fmt: PackageFormat
+    name: str
+    version: str
+    arch: str
+    metadata: str
+    listing: bytes
+
+
+class Indexer(Protocol):
+    """Makes the indexes of one format; constructed with the Listings that it may need."""
+
+    def index(
+        self, channel: str, packages: Sequence[RepoPackage], config: RepoConfig, now: datetime
+    ) -> Index:
+        """Every metadata file of a channel by its place in the tree, unsigned. Pure.
+
+        ``packages`` are those of the indexer's own format, sorted by name, version and
+        architecture. Same arguments, same bytes.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFacts:
+    """What is known of a published file."""
+
+    sha256: str
+    size: int
+
+
+class Publisher(Protocol):
+    """A place that a tree is published to. Paths are below its root."""
+
+    def list(self) -> Mapping[PurePosixPath, int]:
+        """Every file there with its size."""
+        ...
+
+    def has(self, path: PurePosixPath, facts: FileFacts) -> bool:
+        """Whether this very file is there, as far as the place can tell cheaply."""
+        ...
+
+    def put(self, path: PurePosixPath, source: Path, facts: FileFacts) -> None:
+        """Place a file; a reader sees the old one or the new one, never a part.
+
+        Raises RepoError where what arrived is not what ``facts`` say.
+        """
+        ...
+
+    def get(self, path: PurePosixPath) -> bytes:
+        """The content of a file; raises RepoError where there is none."""
+        ...
+
+    def delete(self, paths: Iterable[PurePosixPath]) -> None:
+        """Remove files; those already gone are no error."""
+        ...
+
+
+def pool_path(component: str, name: str, file: str) -> PurePosixPath:
+    """Where a package lies in the tree; Debian's own scheme."""
+    letter = name[:4] if name.startswith("lib") and len(name) > len("lib") else name[:1]
+    return POOL / component / letter / name / file
+
+
+def dists_folder(channel: str) -> PurePosixPath:
+    """The folder of a channel's apt indexes."""
+    return PurePosixPath("dists") / channel
+
+
+def rpm_folder(channel: str, component: str, arch: Arch) -> PurePosixPath:
+    """The folder that dnf's baseurl names; ``repodata/`` lies in it."""
+    return PurePosixPath("rpm") / channel / component / arch.machine

@@ -1,0 +1,115 @@
+"""The order in which a tree is published, as data. Pure.
+
+A reader begins with one of a few entry points (InRelease, repomd.xml), and all that an
+entry point names must be there before it and for a while after it. So: packages and
+files whose name carries their hash first, then plainly named indexes, then detached
+signatures, then the entry points; what nothing refers to any more goes only in a later
+publication, after a grace. Interrupted anywhere, the old entry points still stand and
+all they name is still there; the next run puts what is missing.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+from pathlib import PurePosixPath
+
+from builder.repo.model import FileFacts
+
+
+class Phase(IntEnum):
+    """When a file is put; every file of a phase is in place before the next begins."""
+
+    CONTENT = 0  # packages, by-hash, checksum-named: never replaced by other bytes
+    INDEX = 1  # plain names that an entry point describes: Packages.gz, Contents
+    SIGNATURE = 2  # Release, Release.gpg, repomd.xml.asc: one half of a pair
+    ENTRY = 3  # InRelease, repomd.xml: from here on readers see the new state
+    PAGE = 4  # for people: no client relies on it
+
+
+_BY_CONTENT = re.compile(
+    r"pool/.*|dists/.*/by-hash/[^/]+/[0-9a-f]+|.*/repodata/[0-9a-f]{32,}-[^/]+"
+)
+_SIGNATURE = re.compile(r"dists/[^/]+/Release(\.gpg)?|.*/repodata/repomd\.xml\.(asc|key)")
+_ENTRY = re.compile(r"dists/[^/]+/InRelease|.*/repodata/repomd\.xml")
+_INDEX = re.compile(r"(dists|rpm|keys)/.*")
+
+
+def phase_of(path: PurePosixPath) -> Phase:
+    """The phase in which the file at this place is put."""
+    text = str(path)
+    for pattern, phase in (
+        (_BY_CONTENT, Phase.CONTENT),
+        (_SIGNATURE, Phase.SIGNATURE),
+        (_ENTRY, Phase.ENTRY),
+        (_INDEX, Phase.INDEX),
+    ):
+        if pattern.fullmatch(text):
+            return phase
+    return Phase.PAGE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A file that was put on a target, and since when nothing refers to it."""
+
+    facts: FileFacts
+    retired: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Put:
+    """A file to be put."""
+
+    path: PurePosixPath
+    facts: FileFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """What one run does to a target, in this order: puts, then retiring, then deletions."""
+
+    puts: tuple[Put, ...]  # sorted by phase, then by path
+    retire: tuple[PurePosixPath, ...]  # referenced until now: their grace begins
+    delete: tuple[PurePosixPath, ...]  # their grace is over
+
+    def in_phase(self, phase: Phase) -> tuple[Put, ...]:
+        """The puts of one phase."""
+        return tuple(put for put in self.puts if phase_of(put.path) is phase)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has to be done."""
+        return not (self.puts or self.retire or self.delete)
+
+
+def plan_publication(
+    wanted: Mapping[PurePosixPath, FileFacts],
+    present: Mapping[PurePosixPath, Published],
+    now: datetime,
+    grace: timedelta,
+) -> Publication:
+    """What makes a target that has ``present`` hold ``wanted``.
+
+    ``present`` are the files that earlier runs put there; a file of somebody else's is
+    neither in it nor ever deleted.
+    """
+    puts = [
+        Put(path=path, facts=facts)
+        for path, facts in wanted.items()
+        # One that was retired and is wanted again is put again, which ends its grace.
+        if present.get(path) != Published(facts=facts)
+    ]
+    gone = [(path, one) for path, one in present.items() if path not in wanted]
+    return Publication(
+        puts=tuple(sorted(puts, key=lambda put: (phase_of(put.path), put.path))),
+        retire=_sorted(path for path, one in gone if one.retired is None),
+        delete=_sorted(
+            path for path, one in gone if one.retired is not None and now - one.retired >= grace
+        ),
+    )
+
+
+def _sorted(paths: Iterable[PurePosixPath]) -> tuple[PurePosixPath, ...]:
+    return tuple(sorted(paths))

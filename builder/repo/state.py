@@ -1,0 +1,264 @@
+"""What a repository holds, in SQLite: so that adding one package never re-reads another.
+
+Every change is one transaction. A package's file is in the pool before its row is; a
+row is gone before its file is. So a crash leaves at most a file that nothing names,
+which ``check`` shows and the next ``prune`` removes.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+import zstandard
+
+from builder import log
+from builder.cache import storage_guard
+from builder.errors import RepoError
+from builder.model import PackageFormat
+from builder.repo.model import STATE, FileFacts, RepoPackage
+from builder.repo.order import Published
+
+_FILE = "repo.sqlite"
+_LOCK = "lock"
+_VERSION = 1
+_BUSY_S = 30.0
+
+_SCHEMA = """
+CREATE TABLE package (
+    sha256 TEXT PRIMARY KEY, fmt TEXT NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL,
+    arch TEXT NOT NULL, component TEXT NOT NULL, file TEXT NOT NULL, pool TEXT NOT NULL UNIQUE,
+    size INTEGER NOT NULL, added TEXT NOT NULL, metadata TEXT NOT NULL,
+    UNIQUE (fmt, name, version, arch)
+) WITHOUT ROWID;
+CREATE TABLE listing (
+    sha256 TEXT PRIMARY KEY REFERENCES package ON DELETE CASCADE, content BLOB NOT NULL
+);
+CREATE TABLE member (
+    channel TEXT NOT NULL, sha256 TEXT NOT NULL REFERENCES package ON DELETE CASCADE,
+    PRIMARY KEY (channel, sha256)
+) WITHOUT ROWID;
+CREATE INDEX member_sha256 ON member (sha256);
+CREATE TABLE published (
+    target TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
+    retired TEXT, PRIMARY KEY (target, path)
+) WITHOUT ROWID;
+"""
+_COLUMNS = "fmt, name, version, arch, component, file, pool, sha256, size, added, metadata"
+
+
+class State:
+    """The state of one repository; use :func:`open_state`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All changes of the block, or none of them."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def add(self, package: RepoPackage, listing: bytes) -> None:
+        """Take in a package whose file is in the pool."""
+        row = (
+            *(package.fmt.value, package.name, package.version, package.arch, package.component),
+            *(package.file, str(package.pool), package.sha256, package.size),
+            *(package.added.isoformat(), package.metadata),
+        )
+        marks = ", ".join("?" * len(row))
+        self._db.execute(f"INSERT INTO package ({_COLUMNS}) VALUES ({marks})", row)
+        content = zstandard.ZstdCompressor().compress(listing)
+        self._db.execute("INSERT INTO listing VALUES (?, ?)", (package.sha256, content))
+
+    def find(
+        self, fmt: PackageFormat, name: str, version: str | None = None, arch: str | None = None
+    ) -> list[RepoPackage]:
+        """Packages of this name, and where given of this version and architecture."""
+        clause = "fmt = ? AND name = ? AND version = ifnull(?, version) AND arch = ifnull(?, arch)"
+        return self._select(clause, (fmt.value, name, version, arch))
+
+    def by_sha256(self, sha256: str) -> RepoPackage | None:
+        """The package whose file has this hash."""
+        return next(iter(self._select("sha256 = ?", (sha256,))), None)
+
+    def at(self, pool: PurePosixPath) -> RepoPackage | None:
+        """The package whose file lies at this place."""
+        return next(iter(self._select("pool = ?", (str(pool),))), None)
+
+    def packages(
+        self, channel: str | None = None, fmt: PackageFormat | None = None
+    ) -> list[RepoPackage]:
+        """Packages of a channel and a format, or of all; sorted by name, version and so on."""
+        return self._select(
+            "fmt = ifnull(?, fmt) AND (? IS NULL OR sha256 IN "
+            "(SELECT sha256 FROM member WHERE channel = ?))",
+            (fmt.value if fmt else None, channel, channel),
+        )
+
+    def _select(self, clause: str, values: Sequence[object]) -> list[RepoPackage]:
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM package WHERE {clause} "
+            "ORDER BY fmt, name, version, arch, sha256",
+            values,
+        )
+        return [_package(row) for row in rows]
+
+    def listing(self, sha256: str) -> bytes:
+        """The listing of a package, as its reader gave it."""
+        row = self._db.execute("SELECT content FROM listing WHERE sha256 = ?", (sha256,)).fetchone()
+        if row is None:
+            raise RepoError(f"the state knows no package with sha256 {sha256}")
+        return zstandard.ZstdDecompressor().decompress(row[0])
+
+    def channels_of(self, sha256: str) -> list[str]:
+        """The channels that refer to a package."""
+        rows = self._db.execute(
+            "SELECT channel FROM member WHERE sha256 = ? ORDER BY channel", (sha256,)
+        )
+        return [channel for (channel,) in rows]
+
+    def channels(self) -> list[str]:
+        """The channels that have packages."""
+        rows = self._db.execute("SELECT DISTINCT channel FROM member ORDER BY channel")
+        return [channel for (channel,) in rows]
+
+    def join(self, channel: str, hashes: Iterable[str]) -> int:
+        """Make packages members of a channel; how many were not yet."""
+        before = self._db.total_changes
+        self._db.executemany(
+            "INSERT OR IGNORE INTO member VALUES (?, ?)", ((channel, one) for one in hashes)
+        )
+        return self._db.total_changes - before
+
+    def leave(self, channel: str, hashes: Iterable[str]) -> None:
+        """End packages' membership of a channel."""
+        self._db.executemany(
+            "DELETE FROM member WHERE channel = ? AND sha256 = ?",
+            ((channel, one) for one in hashes),
+        )
+
+    def orphans(self) -> list[RepoPackage]:
+        """Packages that no channel refers to."""
+        return self._select("sha256 NOT IN (SELECT sha256 FROM member)", ())
+
+    def forget(self, hashes: Iterable[str]) -> None:
+        """Drop packages from the state; their files are the caller's."""
+        self._db.executemany("DELETE FROM package WHERE sha256 = ?", ((one,) for one in hashes))
+
+    def published(self, target: str) -> dict[PurePosixPath, Published]:
+        """What earlier publications put on a target."""
+        rows = self._db.execute(
+            "SELECT path, sha256, size, retired FROM published WHERE target = ?", (target,)
+        )
+        return {
+            PurePosixPath(path): Published(
+                facts=FileFacts(sha256=sha256, size=size),
+                retired=datetime.fromisoformat(retired) if retired else None,
+            )
+            for path, sha256, size, retired in rows
+        }
+
+    def record_put(self, target: str, files: Mapping[PurePosixPath, FileFacts]) -> None:
+        """Note files that are in place on a target."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, NULL)",
+            ((target, str(path), one.sha256, one.size) for path, one in files.items()),
+        )
+
+    def record_retired(self, target: str, paths: Iterable[PurePosixPath], now: datetime) -> None:
+        """Note files that nothing refers to from now on."""
+        self._db.executemany(
+            "UPDATE published SET retired = ? WHERE target = ? AND path = ? AND retired IS NULL",
+            ((now.isoformat(), target, str(path)) for path in paths),
+        )
+
+    def record_deleted(self, target: str, paths: Iterable[PurePosixPath]) -> None:
+        """Note files that are gone from a target."""
+        self._db.executemany(
+            "DELETE FROM published WHERE target = ? AND path = ?",
+            ((target, str(path)) for path in paths),
+        )
+
+
+def _package(row: Sequence[str]) -> RepoPackage:
+    fmt, name, version, arch, component, file, pool, sha256, size, added, metadata = row
+    return RepoPackage(
+        fmt=PackageFormat(fmt),
+        name=name,
+        version=version,
+        arch=arch,
+        component=component,
+        file=file,
+        pool=PurePosixPath(pool),
+        sha256=sha256,
+        size=int(size),
+        added=datetime.fromisoformat(added).astimezone(UTC),
+        metadata=metadata,
+    )
+
+
+@contextmanager
+def open_state(root: Path, *, create: bool = False) -> Iterator[State]:
+    """The state of the repository at ``root``, held by this process alone.
+
+    Raises RepoError where there is none and ``create`` is not set.
+    """
+    folder = root / STATE
+    path = folder / _FILE
+    if not create and not path.is_file():
+        raise RepoError(
+            f"{root} is no repository: it has no {STATE}/{_FILE}",
+            hint="run 'builder repo init' there, or name another folder with --root",
+        )
+    with storage_guard(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            _locked(folder / _LOCK),
+            closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as connection,
+        ):
+            _prepare(connection, path)
+            yield State(connection)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Two publications at once would each delete what the other still needs."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.step("waiting for another command that changes this repository")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;"
+            )
+    except sqlite3.DatabaseError as error:
+        raise RepoError(
+            f"{path}: not the state of a repository: {error}", hint="restore it from a backup"
+        ) from error
+    if version > _VERSION:
+        raise RepoError(
+            f"{path} has format {version}; this builder knows {_VERSION}",
+            hint="use the newer builder that wrote it",
+        )
