@@ -43,6 +43,18 @@ def relax(checks: Iterable[Check]) -> list[Check]:
     return [one if one.is_ok else replace(one, status=Status.OPTIONAL) for one in checks]
 
 
+def first_ok(checks: Iterable[Check]) -> Check:
+    """The first that is here, or else the first of all; ``checks`` is not empty."""
+    failed: Check | None = None
+    for one in checks:
+        if one.is_ok:
+            return one
+        failed = failed or one
+    if failed is None:
+        raise ValueError("nothing was checked")
+    return failed
+
+
 def is_ready(checks: Iterable[Check]) -> bool:
     """Whether a build can work."""
     return all(one.status is not Status.MISSING for one in checks)

@@ -7,22 +7,24 @@ from pathlib import Path
 
 from builder.cache import Cache
 from builder.doctor import host
-from builder.doctor.check import Check, found, lacking, weigh_runtime, weigh_wheels
+from builder.doctor.check import Check, first_ok, found, lacking, weigh_runtime, weigh_wheels
 from builder.doctor.network import check_index, check_places, gather
-from builder.errors import BuilderError, RuntimeUnavailableError
+from builder.errors import BuilderError
+from builder.http import local_path
 from builder.index import Target, uv_path
 from builder.lock import Lock, LockedFile, load_lock, stale_locks
 from builder.lock.inputs import needs_lock
+from builder.mirror import SITE_VARIABLE, site_mirror
 from builder.model import host_arch
 from builder.pack import nfpm_path
 from builder.paths import cache_root
 from builder.runtime.base import RuntimeRequest
 from builder.runtime.buildhost import find_missing, read_os_release
 from builder.runtime.pbs import PbsProvider, asset_url, release_tree
-from builder.runtime.pins import SourcePin, StandalonePin, choose_sources, choose_standalone
+from builder.runtime.pins import StandalonePin, choose_sources, choose_standalone
 from builder.runtime.source import SourceProvider, tarball_urls
 from builder.spec import ReleaseSpec, Spec
-from builder.wheels import MIRROR_VARIABLE, Needed
+from builder.wheels import Needed
 
 _FETCH = "run 'builder fetch' where there is a network, with the same cache"
 
@@ -87,8 +89,9 @@ class InputChecks:
             ("standalone", lambda: self._check_standalone(request)),
             ("tarball", lambda: self._check_tarball(request)),
         ]
-        if not self.offline:
-            asks.append(("index", _check_index))
+        if not self.offline or _has_local_site():
+            file = next(_locked_files(self.locks[0])).file
+            asks.append(("index", lambda: _check_index(file)))
         standalone, tarball, *index = gather(asks)
         wheels = weigh_wheels(cached=self._check_wheels(), source=index[0] if index else None)
         runtime = weigh_runtime(
@@ -141,23 +144,23 @@ class InputChecks:
     def _check_tarball(self, request: RuntimeRequest) -> Check:
         remedy = "check HTTPS_PROXY, or build with --python-source TARBALL"
         try:
-            pins: list[SourcePin] = choose_sources(self.source.pins, request)
-        except RuntimeUnavailableError as error:
+            pins = choose_sources(self.source.pins, request)
+            checks = (
+                self._check_file("tarball", pin.sha256, tarball_urls(pin), remedy) for pin in pins
+            )
+            return first_ok(checks)
+        except BuilderError as error:  # nothing pinned, or a mirror that cannot be one
             return lacking("tarball", error.message, error.hint)
-        checks = []
-        for pin in pins:
-            check = self._check_file("tarball", pin.sha256, tarball_urls(pin), remedy)
-            if check.is_ok:
-                return check
-            checks.append(check)
-        return checks[0]
 
     def _check_file(self, name: str, sha256: str, urls: Iterable[str], remedy: str) -> Check:
         """A pinned download: in the cache, or at one of ``urls``."""
         if self.cache.blob(sha256).is_file():
             return found(name, "in the cache")
         if self.offline:
-            return lacking(name, "not in the cache", _FETCH)
+            urls = [url for url in urls if local_path(url) is not None]
+            remedy = _FETCH
+            if not urls:
+                return lacking(name, "not in the cache", remedy)
         return check_places(name, urls, remedy=remedy)
 
 
@@ -170,11 +173,19 @@ def _locked_files(lock: Lock) -> Iterator[LockedFile]:
     return (file for _, file in needed.all_files())
 
 
-def _check_index() -> Check:
-    """Where wheels come from: the site's mirror if there is one, else the index."""
-    mirror = os.environ.get(MIRROR_VARIABLE)
-    if not mirror:
+def _check_index(file: str) -> Check:
+    """Where wheels come from: the site's mirror, which then has ``file``, or the index."""
+    try:
+        site = site_mirror()
+    except BuilderError as error:
+        return lacking("index", error.message, error.hint)
+    if site is None:
         return check_index(uv_path)
-    url = mirror if "://" in mirror else Path(mirror).absolute().as_uri()
-    remedy = f"mend {MIRROR_VARIABLE}, or unset it to use the index"
-    return check_places("index", [url], remedy=remedy)
+    remedy = f"mend {SITE_VARIABLE} by 'builder fetch --mirror', or unset it to use the index"
+    return check_places("index", [f"{site}/wheels/{file}"], remedy=remedy)
+
+
+def _has_local_site() -> bool:
+    """Whether the site's mirror is a folder, which is read offline too."""
+    named = os.environ.get(SITE_VARIABLE, "")
+    return bool(named) and ("://" not in named or local_path(named) is not None)
