@@ -9,7 +9,7 @@ import pytest
 
 from builder.paths import PROJECT
 from tests.integration.dist import Dist, NoPackagesError, find_dist
-from tests.integration.hosts import EngineUnavailableError, connect
+from tests.integration.engine import EngineUnavailableError, connect
 from tests.integration.images import Images
 from tests.integration.steps import Steps
 

@@ -9,7 +9,6 @@ import io
 import os
 import secrets
 import shlex
-import socket
 import tarfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,13 +19,13 @@ from typing import Self
 
 import docker
 import docker.errors
-import requests
 from docker.types import Mount
 
 from builder import log
 from builder.errors import BuilderError
 from builder.paths import PROJECT
 from builder.run import Result, failure_text
+from tests.integration.engine import attach, cgroup_tree
 
 RUN_ID = os.environ.get("BUILDER_TEST_RUN") or f"{os.getpid()}-{secrets.token_hex(3)}"
 LABEL = "backendai-test.run"
@@ -39,42 +38,8 @@ _HAS_NO_UPLOADS = (PurePosixPath("/tmp"), PurePosixPath("/run"))
 Command = str | Sequence[str]
 
 
-class EngineUnavailableError(BuilderError):
-    """No Docker engine answers."""
-
-
 class HostError(BuilderError):
     """A host did not come up, or a command on it failed or took too long."""
-
-
-def connect() -> docker.DockerClient:
-    """A client of the engine that answers; EngineUnavailableError where there is none."""
-    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    try:
-        if address.startswith("unix://"):
-            # Asked first, because the client leaves its socket open where nobody answers.
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.connect(address.removeprefix("unix://"))
-        return docker.from_env(timeout=120)
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise EngineUnavailableError(
-            f"docker engine not reachable at {address}: {error}", hint="run: .ci/engine start"
-        ) from error
-
-
-def cgroup_tree() -> Path:
-    """Where this machine has the cgroup v2 tree, which systemd in a container needs.
-
-    A machine on v1 often mounts v2 beside it, at ``unified``; systemd 257 knows v2 alone.
-    """
-    for tree in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")):
-        if (tree / "cgroup.controllers").exists():
-            return tree
-    raise EngineUnavailableError(
-        "no cgroup v2 tree at /sys/fs/cgroup or /sys/fs/cgroup/unified",
-        hint="mount one: mkdir -p /sys/fs/cgroup/unified; "
-        "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified",
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,12 +125,12 @@ class Host:
             user=user,
             environment={"LC_ALL": "C.UTF-8", **(env or {})},
         )
-        stdout, stderr = self._client.api.exec_start(job["Id"], demux=True)
+        stdout, stderr = attach(self._client, job["Id"], limit=timeout + 60)
         status = self._client.api.exec_inspect(job["Id"])["ExitCode"]
         elapsed = time.monotonic() - begin
         result = Result(
-            stdout=(stdout or b"").decode(errors="replace"),
-            stderr=(stderr or b"").decode(errors="replace"),
+            stdout=stdout.decode(errors="replace"),
+            stderr=stderr.decode(errors="replace"),
             status=status,
         )
         self._note(words, user, result, elapsed)

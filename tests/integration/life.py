@@ -67,7 +67,7 @@ class Life:
         """Change the configuration as an admin would, and return what it then is."""
         path = f"{checks.SETTINGS}/manager.toml"
         self.host.run(["sh", "-c", f'printf "%s" "$0" >>{path}', _ADMIN_LINE])
-        self.host.write(ADMIN_NOTE, "ask Kim before changing anything\n")
+        self.host.write(ADMIN_NOTE, "ask Kim before changing anything\n", mode=0o640)
         return self.host.read(path)
 
     def follow_guide_and_start(self, installed: Listing) -> None:
@@ -133,8 +133,10 @@ class Life:
         """The service runs as the account, and by the private CPython."""
         main = self.host.run(["systemctl", "show", "-P", "MainPID", guide.UNIT]).stdout.strip()
         owner = self.host.run(["stat", "-c", "%U", f"/proc/{main}"]).stdout.strip()
-        # Not /proc/PID/exe: root of a container may not follow it.
-        program = self.host.read(f"/proc/{main}/cmdline").split("\0")[0]
+        # As the account: root of a container may not follow that link, and the command
+        # line is what the server sets as its title.
+        link = self.host.run(["readlink", f"/proc/{main}/exe"], user=checks.ACCOUNT)
+        program = link.stdout.strip()
         problems = [] if owner == checks.ACCOUNT else [f"the service runs as {owner}"]
         if not program.startswith(f"{guide.PREFIX}/bin/"):
             problems.append(f"the service runs by {program}")

@@ -6,7 +6,7 @@ import pytest
 
 from builder.model import PackageFormat
 from tests.integration.dist import NoPackagesError, find_dist
-from tests.integration.hosts import EngineUnavailableError, connect
+from tests.integration.engine import EngineUnavailableError, connect
 from tests.integration.listing import Entry, Listing, differences
 from tests.integration.stub import Release, oldest_release, stub_provides
 
