@@ -198,7 +198,8 @@ class _Workshop:
                 encoding="utf-8",
             )
             command = [
-                *[str(uv_path()), "build", "--quiet", "--no-config"],
+                # Not quiet: that would hide what the build itself says when it fails.
+                *[str(uv_path()), "build", "--no-config"],
                 *["--wheel", str(work / sdist.file), "--out-dir", str(folder)],
                 *["--python", str(self.python), "--no-index", "--find-links", str(links)],
                 *["--build-constraints", str(constraints), "--require-hashes"],
