@@ -180,7 +180,9 @@ def _plan_entries(
     package: PackageSpec, python: PythonPlan | None, renderer: Renderer, given: PlanInput
 ) -> list[Entry]:
     context = _context(package, python, given, None)
-    expanded = [one for spec in package.payload for one in _expand(spec, given.sources)]
+    shared = [_named(spec, package.name) for spec in given.project.payload]
+    listed = (*shared, *package.payload)
+    expanded = [one for spec in listed for one in _expand(spec, given.sources)]
     return [
         Entry(
             target=PurePosixPath(spec.target),
@@ -194,6 +196,10 @@ def _plan_entries(
         )
         for spec in expanded
     ]
+
+
+def _named(spec: PayloadSpec, package: str) -> PayloadSpec:
+    return spec.model_copy(update={"target": spec.target.replace("{package}", package)})
 
 
 def _expand(spec: PayloadSpec, sources: Sources) -> Iterable[PayloadSpec]:

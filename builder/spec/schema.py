@@ -307,6 +307,9 @@ class ProjectSpec(Strict):
     licence: Text
     common: PackageName
     libraries: dict[str, LibrarySpec] = {}
+    payload: tuple[PayloadSpec, ...] = Field(
+        (), description="what every package has; {package} in a target stands for its name"
+    )
 
 
 Kind = Literal["project", "package", "release"]
