@@ -33,8 +33,9 @@ def load_manifest(out: Path) -> list[dict[str, Any]]:
         table = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    entries: list[dict[str, Any]] = table.get("packages", [])
-    return entries
+    entries = table.get("packages") if isinstance(table, dict) else None
+    listed = entries if isinstance(entries, list) else []
+    return [one for one in listed if isinstance(one, dict) and "file" in one]
 
 
 def merge_entries(
@@ -54,6 +55,9 @@ def write_manifest(out: Path, artifacts: Iterable[Artifact]) -> Path:
     part = out / f".{MANIFEST}.{os.getpid()}.part"
     with storage_guard(path):
         text = json.dumps({"schema": _SCHEMA, "packages": entries}, indent=2, sort_keys=True)
-        part.write_text(text + "\n", encoding="utf-8")
-        part.replace(path)
+        try:
+            part.write_text(text + "\n", encoding="utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     return path

@@ -126,6 +126,8 @@ def _pack(
                 run(command, env={"SOURCE_DATE_EPOCH": str(request.epoch)})
         except ToolError as error:
             raise PackError(f"{target.name}: {error.message}") from error
+        if not part.is_file():
+            raise PackError(f"{target.name}: nfpm made no file and reported no error", hint=_HINT)
         part.replace(target)
     facts = {"sha256": hash_file(target), "size": target.stat().st_size}
     (target.parent / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
