@@ -8,7 +8,7 @@ import docker
 import pytest
 
 from builder.paths import PROJECT
-from tests.integration.dist import Dist, NoPackagesError, find_dist
+from tests.integration.dist import Dist, NoPackagesError, find_dist, freeze
 from tests.integration.engine import EngineUnavailableError, connect
 from tests.integration.images import Images
 from tests.integration.steps import Steps
@@ -40,10 +40,11 @@ def images(engine: docker.DockerClient) -> Images:
 
 
 @pytest.fixture(scope="session")
-def dist() -> Dist:
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Dist:
     """The packages to test: those of BUILDER_DIST, or of the project's dist/."""
     folder = Path(os.environ.get("BUILDER_DIST") or PROJECT / "dist")
     try:
-        return find_dist(folder, release=os.environ.get("BUILDER_TEST_RELEASE"))
+        found = find_dist(folder, release=os.environ.get("BUILDER_TEST_RELEASE"))
     except NoPackagesError as error:
         pytest.skip(f"{error.message}; {error.hint}")
+    return freeze(found, tmp_path_factory.mktemp("dist"))

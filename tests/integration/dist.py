@@ -1,6 +1,7 @@
 """The folder of packages that is under test."""
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,17 @@ class Dist:
                 )
             found.append(name)
         return found
+
+
+def freeze(dist: Dist, folder: Path) -> Dist:
+    """The same packages in ``folder``, where a build that goes on cannot replace them."""
+    for kind in PackageFormat:
+        for path in dist.folder.glob(f"*.{kind}"):
+            try:
+                (folder / path.name).hardlink_to(path)
+            except OSError:  # another file system
+                shutil.copyfile(path, folder / path.name)
+    return Dist(folder=folder, version=dist.version)
 
 
 def find_dist(folder: Path, *, release: str | None = None) -> Dist:

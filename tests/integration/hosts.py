@@ -222,7 +222,9 @@ class Host:
 
     def snapshot(self, repository: str, tag: str) -> None:
         """Keep the host's file system, volumes excepted, as an image."""
-        self._container.commit(repository=repository, tag=tag)
+        # A host of this image belongs to the run that starts it, not to this one.
+        changes = [f'LABEL {LABEL}=""']
+        self._container.commit(repository=repository, tag=tag, changes=changes)
 
     def _wait_for_boot(self) -> None:
         state = ""

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from builder.model import PackageFormat
-from tests.integration.dist import NoPackagesError, find_dist
+from tests.integration.dist import NoPackagesError, find_dist, freeze
 from tests.integration.engine import EngineUnavailableError, connect
 from tests.integration.listing import Entry, Listing, differences
 from tests.integration.stub import Release, oldest_release, stub_provides
+
+PACKAGE = "backendai-manager"
 
 
 def listing(**modes: str) -> Listing:
@@ -36,6 +38,18 @@ def test_newest_release_is_tested(tmp_path: Path) -> None:
     found = dist.names(PackageFormat.DEB, "backendai-common", "backendai-manager")
     assert found == [names[4], names[0]]
     assert dist.names(PackageFormat.RPM, "backendai-manager") == [names[2]]
+
+
+def test_frozen_packages_outlive_a_rebuild(tmp_path: Path) -> None:
+    frozen, name = tmp_path / "frozen", "backendai-manager_26.9.6-1_amd64.deb"
+    frozen.mkdir()
+    (tmp_path / name).write_text("old")
+    dist = freeze(find_dist(tmp_path), frozen)
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "new").replace(tmp_path / name)
+    assert [(frozen / file).read_text() for file in dist.names(PackageFormat.DEB, PACKAGE)] == [
+        "old"
+    ]
 
 
 def test_missing_packages_say_how_to_make_them(tmp_path: Path) -> None:

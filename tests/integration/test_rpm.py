@@ -57,7 +57,8 @@ def become_distribution(host: Host, files: list[str], folder: Path) -> Release:
     stub = make_stub_rpm(folder, release)
     host.copy_in(stub, f"/root/{stub.name}")
     host.run(["rpm", "--install", f"/root/{stub.name}"])
-    host.run(["mkdir", "-p", "/etc/dnf/vars"])
+    # The second is a folder of that distribution's own.
+    host.run(["mkdir", "-p", "/etc/dnf/vars", "/usr/share/licenses"])
     host.write("/etc/dnf/vars/releasever", f"{release.value}\n")
     return release
 
