@@ -15,6 +15,8 @@ from builder.paths import PKGSPEC, cache_root
 from builder.runtime.base import RuntimeRequest
 from builder.spec import Spec, load_spec
 
+_LAST_EPOCH = 2**32 - 1  # rpm keeps times in 32 bits
+
 Choice = TypeVar("Choice", bound=StrEnum)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -155,8 +157,7 @@ def source_date_epoch() -> int | None:
         epoch = int(text)
     except ValueError:
         epoch = -1
-    if epoch < 0:
-        raise UsageError(
-            f"SOURCE_DATE_EPOCH is {text!r}", hint="it is a number of seconds since 1970, or unset"
-        )
+    if not 0 <= epoch <= _LAST_EPOCH:
+        hint = f"it is a number of seconds since 1970, at most {_LAST_EPOCH}, or unset"
+        raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}", hint=hint)
     return epoch

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from builder.lock import Lock, LockedDistribution, LockedFile
+from builder.lock import Lock, LockedDistribution, LockedFile, save_lock
 from builder.lock.inputs import inputs_digest
 from builder.model import Arch
 from builder.plan import PackagePlan, PlanInput, plan_package
@@ -139,6 +139,14 @@ def write_sources(project: Path) -> None:
     for name, data in SOURCES.items():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_bytes(data)
+
+
+def write_project(root: Path) -> Spec:
+    """Write a whole project below ``root``: the pkgspec, its lock, what is shipped."""
+    write_sources(root)
+    spec = load_example(root)
+    save_lock(spec.root, make_lock(spec))
+    return spec
 
 
 def load_example(root: Path) -> Spec:

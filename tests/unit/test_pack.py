@@ -15,39 +15,13 @@ from builder.nfpm import Compression
 from builder.pack import Artifact, PackRequest, deliver, pack_stage
 from builder.plan import PackagePlan
 from builder.stage import Stage
+from tests.unit.fakenfpm import FakeNfpm
 from tests.unit.specs import load_example, plan_example
-
-FAKE = """#!/bin/sh
-while [ $# -gt 0 ]; do
-    case $1 in --config) config=$2 ;; --target) target=$2 ;; esac
-    shift
-done
-echo run >> {folder}/runs
-cp "$config" {folder}/config.json
-{{ cat "$config"; echo "$SOURCE_DATE_EPOCH"; }} > "$target"
-cp "$(dirname "$config")/post"* {folder}/
-"""
-
-
-class FakeNfpm:
-    """A stand-in for nfpm that packs its configuration, and keeps what it was given."""
-
-    def __init__(self, folder: Path, text: str = FAKE) -> None:
-        self.folder = folder
-        self.path = folder / "nfpm"
-        self.path.write_text(text.format(folder=folder), encoding="utf-8")
-        self.path.chmod(0o755)
-
-    @property
-    def runs(self) -> int:
-        return len((self.folder / "runs").read_text(encoding="utf-8").splitlines())
 
 
 @pytest.fixture
 def nfpm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeNfpm:
-    folder = tmp_path / "nfpm"
-    folder.mkdir()
-    fake = FakeNfpm(folder)
+    fake = FakeNfpm(tmp_path / "nfpm")
     monkeypatch.setenv("BUILDER_NFPM", str(fake.path))
     return fake
 
@@ -114,7 +88,7 @@ def test_another_nfpm_packs_anew(
 def test_an_nfpm_that_fails_is_a_pack_error_and_leaves_nothing(
     nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache
 ) -> None:
-    FakeNfpm(nfpm.folder, "#!/bin/sh\necho 'bad entry' >&2; exit 1\n")
+    FakeNfpm(nfpm.folder, "echo 'bad entry' >&2; exit 1\n")
     with pytest.raises(PackError) as caught:
         pack(plan, stage, cache)
     assert caught.value.message.startswith("example-service_1.0.2-1_amd64.deb: nfpm exited with 1")
@@ -126,7 +100,7 @@ def test_an_nfpm_that_fails_is_a_pack_error_and_leaves_nothing(
 def test_an_nfpm_that_says_it_worked_and_made_nothing_is_a_pack_error(
     nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache
 ) -> None:
-    FakeNfpm(nfpm.folder, "#!/bin/sh\nexit 0\n")
+    FakeNfpm(nfpm.folder, "exit 0\n")
     with pytest.raises(PackError, match="nfpm made no file"):
         pack(plan, stage, cache)
 

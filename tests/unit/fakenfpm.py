@@ -1,0 +1,36 @@
+"""A stand-in for nfpm: a script that packs its configuration, or does as it is told."""
+
+from pathlib import Path
+
+PACK = """
+while [ $# -gt 0 ]; do
+    case $1 in --config) config=$2 ;; --target) target=$2 ;; esac
+    shift
+done
+echo run >> {folder}/runs
+cp "$config" {folder}/config.json
+{{ cat "$config"; echo "$SOURCE_DATE_EPOCH"; }} > "$target"
+cp "$(dirname "$config")/post"* {folder}/ 2> /dev/null || true # not every package has one
+"""
+
+
+class FakeNfpm:
+    """Keeps what it was given in ``folder``; ``text`` is what it does."""
+
+    def __init__(self, folder: Path, text: str = PACK) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.path = folder / "nfpm"
+        self.path.write_text("#!/bin/sh\n" + text.format(folder=folder), encoding="utf-8")
+        self.path.chmod(0o755)
+
+    @property
+    def runs(self) -> int:
+        """How often it was run."""
+        return count_runs(self.folder)
+
+
+def count_runs(folder: Path) -> int:
+    """How often the stand-in in ``folder`` was run."""
+    path = folder / "runs"
+    return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
