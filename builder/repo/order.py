@@ -1,6 +1,6 @@
 """The order in which a tree is published, as data. Pure.
 
-A reader begins with one of a few entry points (InRelease, repomd.xml), and all that an
+A reader begins with one of a few entry points (InRelease, mirrorlist), and all that an
 entry point names must be there before it and for a while after it. So: packages and
 files whose name carries their hash first, then plainly named indexes, then detached
 signatures, then the entry points; what nothing refers to any more goes only in a later
@@ -24,15 +24,16 @@ class Phase(IntEnum):
     CONTENT = 0  # packages, by-hash, checksum-named: never replaced by other bytes
     INDEX = 1  # plain names that an entry point describes: Packages.gz, Contents
     SIGNATURE = 2  # Release, Release.gpg, repomd.xml.asc: one half of a pair
-    ENTRY = 3  # InRelease, repomd.xml: from here on readers see the new state
+    ENTRY = 3  # InRelease, repomd.xml, mirrorlist: from here on readers see the new state
     PAGE = 4  # for people: no client relies on it
 
 
 _BY_CONTENT = re.compile(
     r"pool/.*|dists/.*/by-hash/[^/]+/[0-9a-f]+|.*/repodata/[0-9a-f]{32,}-[^/]+"
+    r"|rpm/.*\.[0-9a-f]{32}/.*"  # a snapshot: see builder/repo/rpm.py
 )
 _SIGNATURE = re.compile(r"dists/[^/]+/Release(\.gpg)?|.*/repodata/repomd\.xml\.(asc|key)")
-_ENTRY = re.compile(r"dists/[^/]+/InRelease|.*/repodata/repomd\.xml")
+_ENTRY = re.compile(r"dists/[^/]+/InRelease|.*/repodata/repomd\.xml|rpm/.*/mirrorlist")
 _INDEX = re.compile(r"(dists|rpm|keys)/.*")
 
 

@@ -26,7 +26,7 @@ def gpg() -> Iterator[Gpg]:
 
 
 @pytest.fixture(scope="module")
-def list_keys(gpg: Gpg) -> tuple[str, str]:
+def keys(gpg: Gpg) -> tuple[str, str]:
     """Two keys without passphrase."""
     return make_key(gpg, "Old <old@example.org>"), make_key(gpg, "New <new@example.org>")
 
