@@ -1,0 +1,22 @@
+"""Places that a repository is published to, and the walk that keeps readers whole."""
+
+from pathlib import Path
+
+from builder.repo.config import FolderTarget, RsyncTarget, S3Target
+from builder.repo.model import Publisher
+from builder.repo.publish.folder import FolderPublisher
+from builder.repo.publish.rsync import RsyncPublisher
+
+
+def open_publisher(target: FolderTarget | RsyncTarget | S3Target, root: Path) -> Publisher:
+    """The place that a target of ``repo.toml`` names; ``root`` is the repository's own folder."""
+    match target:
+        case FolderTarget():
+            return FolderPublisher(root / target.path)
+        case RsyncTarget():
+            return RsyncPublisher(target.destination, target.ssh_options)
+        case S3Target():
+            # boto3 takes longer to load than a folder takes to publish.
+            from builder.repo.publish.s3 import open_s3  # noqa: PLC0415
+
+            return open_s3(target)

@@ -1,0 +1,119 @@
+"""Publishes to a folder of this machine: every file appears by rename."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from builder.cache import hash_file, storage_guard
+from builder.errors import RepoError
+from builder.repo.model import FileFacts
+from builder.repo.publish.source import check_source, not_as_stated
+
+_PART = ".part"
+_CHUNK = 1 << 20
+
+
+class FolderPublisher:
+    """A folder; made where it is not there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def list(self) -> Mapping[PurePosixPath, int]:
+        """Every file there with its size, without what killed runs left half-written."""
+        return {
+            PurePosixPath(path.relative_to(self.root)): path.lstat().st_size
+            for path in self.root.rglob("*")
+            if path.is_file() and not (path.name.startswith(".") and path.name.endswith(_PART))
+        }
+
+    def has(self, path: PurePosixPath, facts: FileFacts) -> bool:
+        """Whether this very file is there; it is read where its size is right."""
+        place = self.root / path
+        try:
+            return place.stat().st_size == facts.size and hash_file(place) == facts.sha256
+        except OSError:
+            return False
+
+    def put(self, path: PurePosixPath, source: Path, facts: FileFacts) -> None:
+        """Place a file, hashed on the way and on the disk before it has its name."""
+        place = self.root / path
+        if _is_same(place, source):
+            # The repository's own tree, where the package was put when it was added.
+            check_source(path, source, facts)
+            return
+        with storage_guard(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with _part_beside(place) as part:
+                with source.open("rb") as file, part.open("xb") as copy:
+                    if _copy(file, copy) != facts.sha256:
+                        raise not_as_stated(path, source)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+                part.chmod(0o644)
+                part.replace(place)
+            _sync_folder(place.parent)
+
+    def get(self, path: PurePosixPath) -> bytes:
+        """The content of a file."""
+        try:
+            return (self.root / path).read_bytes()
+        except OSError as error:
+            raise RepoError(
+                f"{self.root / path}: {error.strerror}", hint="publish the repository again"
+            ) from error
+
+    def delete(self, paths: Iterable[PurePosixPath]) -> None:
+        """Remove files, and the folders that they leave empty."""
+        for path in paths:
+            place = self.root / path
+            with storage_guard(place):
+                place.unlink(missing_ok=True)
+            for parent in path.parents:
+                if parent == PurePosixPath() or not _remove_if_empty(self.root / parent):
+                    break
+
+
+@contextmanager
+def _part_beside(place: Path) -> Iterator[Path]:
+    part = place.with_name(f".{place.name[:180]}.{secrets.token_hex(4)}{_PART}")
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := source.read(_CHUNK):
+        digest.update(block)
+        target.write(block)
+    return digest.hexdigest()
+
+
+def _is_same(place: Path, source: Path) -> bool:
+    try:
+        return place.samefile(source)
+    except OSError:
+        return False
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the rename on the disk before what comes after it in the publication."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_if_empty(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,128 @@
+"""Publishes by rsync, over ssh or to a path of this machine.
+
+rsync writes beside each file and renames, and compares a checksum of all that it sent. One
+call serves a whole phase, because each call opens a connection.
+"""
+
+import re
+import shlex
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from builder.errors import RepoError, ToolError
+from builder.repo.model import FileFacts
+from builder.repo.publish.source import check_source
+from builder.run import Result, find_tool, run
+
+_TIMEOUT_S = 300  # without a byte, so that a dead connection ends
+_LISTED = re.compile(r"-\S{9,}\s+([\d,.]+)\s+\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (.+)")
+_NOT_THERE = 23  # some files were not transferred: here because the source has none such
+
+
+class RsyncPublisher:
+    """A folder that rsync reaches."""
+
+    def __init__(self, destination: str, ssh_options: Sequence[str] = ()) -> None:
+        self._destination = destination.rstrip("/") + "/"
+        self._options = (
+            *("--timeout", str(_TIMEOUT_S)),
+            *(("--rsh", shlex.join(["ssh", *ssh_options])) if ssh_options else ()),
+        )
+
+    def list(self) -> Mapping[PurePosixPath, int]:
+        """Every file there with its size; none where the folder is not there yet."""
+        result = self._rsync(
+            *("--recursive", "--list-only", "--no-human-readable", "--8-bit-output"),
+            self._destination,
+            check=False,
+        )
+        if result.status != 0:
+            if "No such file or directory" in result.stderr:
+                return {}
+            raise self._failure("list", result)
+        return parse_listing(result.stdout)
+
+    def has(self, path: PurePosixPath, facts: FileFacts) -> bool:  # noqa: ARG002 - the protocol's
+        """Never sure: rsync itself finds out, in the call that would send the file."""
+        return False
+
+    def put(self, path: PurePosixPath, source: Path, facts: FileFacts) -> None:
+        """Place a file."""
+        check_source(path, source, facts)
+        with tempfile.TemporaryDirectory(prefix="builder-rsync-") as folder:
+            link = Path(folder) / path
+            link.parent.mkdir(parents=True)
+            link.symlink_to(source.absolute())
+            self._send(folder, [path])
+
+    def put_many(self, files: Mapping[PurePosixPath, FileFacts], source: Path) -> None:
+        """Place files that lie under ``source`` by the same paths."""
+        for path, facts in files.items():
+            check_source(path, source / path, facts)
+        self._send(str(source), files)
+
+    def _send(self, source: str, paths: Iterable[PurePosixPath]) -> None:
+        result = self._rsync(
+            # By checksum: indexes of two publications may have one size and one time.
+            *("--checksum", "--times", "--copy-links", "--chmod=D755,F644", "--mkpath"),
+            *("--no-owner", "--no-group", "--from0", "--files-from=-"),
+            f"{source}/",
+            self._destination,
+            stdin=_names(paths),
+            check=False,
+        )
+        if result.status != 0:
+            raise self._failure("send files to", result)
+
+    def get(self, path: PurePosixPath) -> bytes:
+        """The content of a file."""
+        with tempfile.TemporaryDirectory(prefix="builder-rsync-") as folder:
+            copy = Path(folder) / "file"
+            result = self._rsync(f"{self._destination}{path}", str(copy), check=False)
+            if result.status == _NOT_THERE or (result.status == 0 and not copy.is_file()):
+                raise RepoError(
+                    f"{self._destination}{path}: no such file",
+                    hint="publish the repository again",
+                )
+            if result.status != 0:
+                raise self._failure(f"read {path} from", result)
+            return copy.read_bytes()
+
+    def delete(self, paths: Iterable[PurePosixPath]) -> None:
+        """Remove files; the folders that they leave empty stay."""
+        with tempfile.TemporaryDirectory(prefix="builder-rsync-") as nothing:
+            result = self._rsync(
+                *("--recursive", "--delete-missing-args", "--from0", "--files-from=-"),
+                f"{nothing}/",
+                self._destination,
+                stdin=_names(paths),
+                check=False,
+            )
+        if result.status != 0:
+            raise self._failure("delete files from", result)
+
+    def _rsync(self, *arguments: str, check: bool, stdin: str | None = None) -> Result:
+        rsync = find_tool("rsync", variable="BUILDER_RSYNC", hint="run: apt-get install rsync")
+        return run([rsync, *self._options, *arguments], check=check, stdin=stdin)
+
+    def _failure(self, what: str, result: Result) -> ToolError:
+        lines = "\n".join(f"  {line}" for line in result.stderr.strip().splitlines()[-10:])
+        return ToolError(
+            f"cannot {what} {self._destination} (rsync exited with {result.status})\n{lines}",
+            hint="try the same by hand: rsync --list-only " + shlex.quote(self._destination),
+        )
+
+
+def parse_listing(text: str) -> dict[PurePosixPath, int]:
+    """What ``rsync --list-only`` says of files. Pure."""
+    found = {}
+    for line in text.splitlines():
+        match = _LISTED.fullmatch(line)
+        if match:
+            found[PurePosixPath(match[2])] = int(match[1].replace(",", "").replace(".", ""))
+    return found
+
+
+def _names(paths: Iterable[PurePosixPath]) -> str:
+    return "".join(f"{path}\0" for path in paths)

@@ -1,0 +1,28 @@
+"""What is to be sent must be what is on record, whatever the place checks itself."""
+
+from pathlib import Path, PurePosixPath
+
+from builder.cache import hash_file
+from builder.errors import RepoError
+from builder.repo.model import FileFacts
+
+
+def check_source(path: PurePosixPath, source: Path, facts: FileFacts) -> None:
+    """Raise RepoError where ``source`` is not the file that ``facts`` are of."""
+    try:
+        whole = source.stat().st_size == facts.size and hash_file(source) == facts.sha256
+    except FileNotFoundError as error:
+        raise RepoError(
+            f"{path}: {source} is not there, but the repository has it on record",
+            hint="run 'builder repo check'; a lost package is added again by 'builder repo add'",
+        ) from error
+    if not whole:
+        raise not_as_stated(path, source)
+
+
+def not_as_stated(path: PurePosixPath, source: Path) -> RepoError:
+    """The error for a file that changed behind the repository's back."""
+    return RepoError(
+        f"{path}: {source} does not have the sha256 that the repository has on record",
+        hint="run 'builder repo check': the file changed, or the disk is failing",
+    )

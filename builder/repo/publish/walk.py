@@ -1,0 +1,127 @@
+"""The walk through one publication: phase by phase, noting what is in place.
+
+Each file of a phase is in place before the next phase begins. What is done is noted as it
+is done, so that an interrupted run is finished by the next one without sending twice.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Protocol, runtime_checkable
+
+from builder import log
+from builder.repo.model import FileFacts, Publisher
+from builder.repo.order import Phase, Publication, Put
+
+_AT_ONCE = 8
+_NOTED_TOGETHER = 64
+
+
+class Record(Protocol):
+    """Where it is noted what a target has; builder.repo.state has one."""
+
+    def record_put(self, target: str, files: Mapping[PurePosixPath, FileFacts]) -> None:
+        """Note files that are in place on a target."""
+        ...
+
+    def record_retired(self, target: str, paths: Iterable[PurePosixPath], now: datetime) -> None:
+        """Note files that nothing refers to from now on."""
+        ...
+
+    def record_deleted(self, target: str, paths: Iterable[PurePosixPath]) -> None:
+        """Note files that are gone from a target."""
+        ...
+
+
+@runtime_checkable
+class BulkPublisher(Protocol):
+    """A place for which one call for many files is much cheaper than many calls."""
+
+    def put_many(self, files: Mapping[PurePosixPath, FileFacts], source: Path) -> None:
+        """Place files that lie under ``source`` by the same paths; as safe as ``put``."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """A place to publish to, by the name it has in ``repo.toml``, and where to note it."""
+
+    target: str
+    publisher: Publisher
+    record: Record
+
+
+def publish(publication: Publication, to: Destination, *, source: Path, now: datetime) -> None:
+    """Do what ``publication`` says to a place.
+
+    ``source`` is the tree with the files. Raises RepoError, StorageError or ToolError where
+    the place refuses; run again, it goes on where it ended.
+    """
+    size = sum(put.facts.size for put in publication.puts)
+    with log.progress(f"publishing to {to.target}", size) as advance:
+        for phase in Phase:
+            puts = publication.in_phase(phase)
+            if puts:
+                log.detail(f"{to.target}: {phase.name.lower()}: {len(puts)} files")
+                with _noting(to) as note:
+                    for put in _put_phase(phase, puts, to.publisher, source):
+                        note(put)
+                        advance(put.facts.size)
+    # Not before all entry points stand, and only what has been out of use for its grace.
+    to.record.record_retired(to.target, publication.retire, now)
+    if publication.delete:
+        to.publisher.delete(publication.delete)
+        to.record.record_deleted(to.target, publication.delete)
+
+
+def _put_phase(
+    phase: Phase, puts: Sequence[Put], publisher: Publisher, source: Path
+) -> Iterator[Put]:
+    """Put the files of one phase; yields each that is in place."""
+    if isinstance(publisher, BulkPublisher):
+        publisher.put_many({put.path: put.facts for put in puts}, source)
+        yield from puts
+        return
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        jobs: dict[Future[None], Put] = {
+            pool.submit(_put, phase, put, publisher, source): put for put in puts
+        }
+        try:
+            for job in as_completed(jobs):
+                job.result()
+                yield jobs[job]
+        finally:
+            # After a failure or an interrupt: what has not begun does not.
+            pool.shutdown(cancel_futures=True)
+
+
+def _put(phase: Phase, put: Put, publisher: Publisher, source: Path) -> None:
+    # Only a name that promises its bytes may be trusted to have them from an earlier run.
+    if phase is Phase.CONTENT and publisher.has(put.path, put.facts):
+        log.detail(f"{put.path} is there already")
+        return
+    publisher.put(put.path, source / put.path, put.facts)
+
+
+@contextmanager
+def _noting(to: Destination) -> Iterator[Callable[[Put], None]]:
+    """Collects what is in place and notes it, also when the phase ends by an error."""
+    waiting: dict[PurePosixPath, FileFacts] = {}
+
+    def flush() -> None:
+        if waiting:
+            to.record.record_put(to.target, dict(waiting))
+            waiting.clear()
+
+    def note(put: Put) -> None:
+        waiting[put.path] = put.facts
+        if len(waiting) >= _NOTED_TOGETHER:
+            flush()
+
+    try:
+        yield note
+    finally:
+        flush()

@@ -1,0 +1,59 @@
+"""How a file of the repository is to be sent: its type, and how long it may be kept.
+
+The same for an object store, which is told with each upload, and the local server. Pure.
+"""
+
+from pathlib import PurePosixPath
+
+_TYPES = {
+    ".asc": "application/pgp-signature",
+    ".css": "text/css; charset=utf-8",
+    ".deb": "application/vnd.debian.binary-package",
+    ".gpg": "application/pgp-keys",
+    ".gz": "application/gzip",
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".key": "application/pgp-keys",
+    ".repo": "text/plain; charset=utf-8",
+    ".rpm": "application/x-rpm",
+    ".sources": "text/plain; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".xml": "application/xml",
+    ".xz": "application/x-xz",
+    ".zst": "application/zstd",
+}
+_DEFAULT_TYPE = "application/octet-stream"
+_PLAIN_NAMES = ("Release", "InRelease", "Packages")
+_FOREVER = "public, max-age=31536000, immutable"
+# A proxy must ask again: an index out of one publication beside one out of another is the
+# hash mismatch that users of mirrors know.
+_ASK_AGAIN = "no-cache"
+_SHA256_DIGITS = 64
+
+
+def content_type(path: PurePosixPath) -> str:
+    """The media type; never a Content-Encoding, which would unpack a Packages.gz on its way."""
+    if path.name == "Release.gpg":
+        return "application/pgp-signature"
+    if path.name in _PLAIN_NAMES or (path.name.startswith("Contents-") and not path.suffix):
+        return "text/plain; charset=utf-8"
+    return _TYPES.get(path.suffix, _DEFAULT_TYPE)
+
+
+def never_changes(path: PurePosixPath) -> bool:
+    """Whether a file of this name always has these bytes: packages, and names with a hash."""
+    return (
+        path.suffix in (".deb", ".rpm")
+        or "by-hash" in path.parts
+        or _is_sha256(path.name.partition("-")[0])
+    )
+
+
+def cache_control(path: PurePosixPath) -> str:
+    """The Cache-Control header."""
+    return _FOREVER if never_changes(path) else _ASK_AGAIN
+
+
+def _is_sha256(text: str) -> bool:
+    return len(text) == _SHA256_DIGITS and all(char in "0123456789abcdef" for char in text)
