@@ -39,7 +39,9 @@ _TAR_FAULTS = (tarfile.TarError, EOFError, ValueError, OverflowError, IndexError
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Member:
+class Member:
+    """One member of an ar archive, and where its content lies."""
+
     name: str
     start: int
     size: int
@@ -48,7 +50,7 @@ class _Member:
 def read_deb(path: Path, wanted: Wanted) -> Contents:
     """Read the deb at ``path``; keeps the content of the files that are ``wanted``."""
     with path.open("rb") as file:
-        members = list(_members(file, path.stat().st_size))
+        members = list(ar_members(file, path.stat().st_size))
         if not members or members[0].name != "debian-binary":
             raise DamagedError("it is an ar archive without the member debian-binary: no deb")
         version = b"".join(sections(file, members[0].start, members[0].size))
@@ -64,7 +66,8 @@ def read_deb(path: Path, wanted: Wanted) -> Contents:
     return _contents(parts, compression, files, kept)
 
 
-def _members(file: BinaryIO, length: int) -> Iterator[_Member]:
+def ar_members(file: BinaryIO, length: int) -> Iterator[Member]:
+    """The members of an ar archive of ``length`` bytes; raises where it is damaged."""
     position = len(MAGIC)
     while position < length:
         file.seek(position)
@@ -80,11 +83,11 @@ def _members(file: BinaryIO, length: int) -> Iterator[_Member]:
         if start + size > length:
             missing = start + size - length
             raise DamagedError(f"it is cut off: {name} lacks its last {missing} bytes")
-        yield _Member(name=name, start=start, size=size)
+        yield Member(name=name, start=start, size=size)
         position = start + size + size % 2
 
 
-def _find(members: list[_Member], stem: str) -> tuple[_Member, str]:
+def _find(members: list[Member], stem: str) -> tuple[Member, str]:
     for member in members:
         if member.name.startswith(stem):
             suffix = member.name.removeprefix(stem)
@@ -95,7 +98,7 @@ def _find(members: list[_Member], stem: str) -> tuple[_Member, str]:
 
 
 def _entries(
-    file: BinaryIO, member: _Member, wanted: Wanted, kept: dict[str, bytes]
+    file: BinaryIO, member: Member, wanted: Wanted, kept: dict[str, bytes]
 ) -> Iterator[FileEntry]:
     """The entries of a tar member, read to its last byte so that damage is found."""
     suffix = member.name[member.name.index(".tar") + len(".tar") :]
@@ -159,6 +162,7 @@ def _contents(
         triggers=tuple(filter(None, map(str.strip, texts.get("triggers", "").splitlines()))),
         files=files,
         kept=kept,
+        control=texts["control"],
     )
 
 

@@ -86,6 +86,7 @@ class Contents:
     triggers: tuple[str, ...]
     files: tuple[FileEntry, ...]
     kept: Mapping[str, bytes] = field(default_factory=dict)  # path to content, where wanted
+    control: str = ""  # of a deb, its control file as it is
 
 
 Wanted = Callable[[str], bool]  # whether the content of the file at this path is kept

@@ -31,7 +31,7 @@ _SCHEMA = """
 CREATE TABLE package (
     sha256 TEXT PRIMARY KEY, fmt TEXT NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL,
     arch TEXT NOT NULL, component TEXT NOT NULL, file TEXT NOT NULL, pool TEXT NOT NULL UNIQUE,
-    size INTEGER NOT NULL, added TEXT NOT NULL, metadata TEXT NOT NULL,
+    size INTEGER NOT NULL, added TEXT NOT NULL, metadata TEXT NOT NULL, given TEXT NOT NULL,
     UNIQUE (fmt, name, version, arch)
 ) WITHOUT ROWID;
 CREATE TABLE listing (
@@ -42,6 +42,7 @@ CREATE TABLE member (
     PRIMARY KEY (channel, sha256)
 ) WITHOUT ROWID;
 CREATE INDEX member_sha256 ON member (sha256);
+CREATE TABLE indexed (channel TEXT PRIMARY KEY, inputs TEXT NOT NULL, time TEXT NOT NULL);
 CREATE TABLE published (
     target TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
     retired TEXT, PRIMARY KEY (target, path)
@@ -67,15 +68,18 @@ class State:
             raise
         self._db.execute("COMMIT")
 
-    def add(self, package: RepoPackage, listing: bytes) -> None:
-        """Take in a package whose file is in the pool."""
+    def add(self, package: RepoPackage, listing: bytes, given: str) -> None:
+        """Take in a package whose file is in the pool.
+
+        ``given`` is the sha256 of the file as it was before it was signed.
+        """
         row = (
             *(package.fmt.value, package.name, package.version, package.arch, package.component),
             *(package.file, str(package.pool), package.sha256, package.size),
-            *(package.added.isoformat(), package.metadata),
+            *(package.added.isoformat(), package.metadata, given),
         )
         marks = ", ".join("?" * len(row))
-        self._db.execute(f"INSERT INTO package ({_COLUMNS}) VALUES ({marks})", row)
+        self._db.execute(f"INSERT INTO package ({_COLUMNS}, given) VALUES ({marks})", row)
         content = zstandard.ZstdCompressor().compress(listing)
         self._db.execute("INSERT INTO listing VALUES (?, ?)", (package.sha256, content))
 
@@ -85,6 +89,11 @@ class State:
         """Packages of this name, and where given of this version and architecture."""
         clause = "fmt = ? AND name = ? AND version = ifnull(?, version) AND arch = ifnull(?, arch)"
         return self._select(clause, (fmt.value, name, version, arch))
+
+    def given(self, sha256: str) -> str:
+        """The sha256 that a package's file had before it was signed."""
+        row = self._db.execute("SELECT given FROM package WHERE sha256 = ?", (sha256,)).fetchone()
+        return str(row[0]) if row else ""
 
     def by_sha256(self, sha256: str) -> RepoPackage | None:
         """The package whose file has this hash."""
@@ -153,6 +162,19 @@ class State:
     def forget(self, hashes: Iterable[str]) -> None:
         """Drop packages from the state; their files are the caller's."""
         self._db.executemany("DELETE FROM package WHERE sha256 = ?", ((one,) for one in hashes))
+
+    def indexed(self, channel: str) -> tuple[str, datetime] | None:
+        """What a channel's indexes were made from, and the time that they state."""
+        row = self._db.execute(
+            "SELECT inputs, time FROM indexed WHERE channel = ?", (channel,)
+        ).fetchone()
+        return (row[0], datetime.fromisoformat(row[1])) if row else None
+
+    def record_indexed(self, channel: str, inputs: str, now: datetime) -> None:
+        """Note what a channel's indexes are made from."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO indexed VALUES (?, ?, ?)", (channel, inputs, now.isoformat())
+        )
 
     def published(self, target: str) -> dict[PurePosixPath, Published]:
         """What earlier publications put on a target."""

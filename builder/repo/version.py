@@ -1,0 +1,96 @@
+"""How dpkg and rpm order versions, so that ``prune`` knows which are the newest. Pure."""
+
+import functools
+import re
+from collections.abc import Callable
+from itertools import zip_longest
+
+from builder.model import PackageFormat
+
+_DIGITS_AND_REST = re.compile(r"(\D*)(\d*)")
+_SEGMENT = re.compile(r"\d+|[a-zA-Z]+|~|\^")
+
+
+def compare_deb(left: str, right: str) -> int:
+    """Negative, zero or positive, as dpkg orders the two (deb-version(7))."""
+    return _first_difference(_split(left), _split(right), _compare_deb_part)
+
+
+def _split(version: str) -> tuple[str, str, str]:
+    epoch, colon, rest = version.partition(":")
+    if not colon:
+        epoch, rest = "0", version
+    upstream, dash, revision = rest.rpartition("-")
+    return (epoch, upstream, revision) if dash else (epoch, rest, "")
+
+
+def _compare_deb_part(left: str, right: str) -> int:
+    pairs = zip_longest(
+        _DIGITS_AND_REST.findall(left), _DIGITS_AND_REST.findall(right), fillvalue=("", "")
+    )
+    for (words, number), (other_words, other_number) in pairs:
+        key, other_key = _deb_key(words), _deb_key(other_words)
+        if key != other_key:
+            return -1 if key < other_key else 1
+        difference = int(number or 0) - int(other_number or 0)
+        if difference:
+            return difference
+    return 0
+
+
+def _deb_key(text: str) -> list[int]:
+    """A tilde before the end, the end before letters, letters before all else."""
+    # The closing zero is the end of the part.
+    return [_deb_weight(sign) for sign in text] + [0]
+
+
+def _deb_weight(sign: str) -> int:
+    if sign == "~":
+        return -1
+    return ord(sign) if sign.isalpha() else ord(sign) + 256
+
+
+def compare_rpm(left: str, right: str) -> int:
+    """Negative, zero or positive, as rpm orders the two (rpm-version(7))."""
+    return _first_difference(_split(left), _split(right), _compare_rpm_part)
+
+
+def _compare_rpm_part(left: str, right: str) -> int:
+    for one, other in zip_longest(_SEGMENT.findall(left), _SEGMENT.findall(right), fillvalue=""):
+        if one == other:
+            continue
+        difference = _rpm_rank(one) - _rpm_rank(other)
+        if difference:
+            return difference
+        if one.isdigit():
+            return int(one) - int(other)
+        return -1 if one < other else 1
+    return 0
+
+
+def _rpm_rank(segment: str) -> int:
+    """A tilde before the end, the end before a caret, that before letters, then numbers."""
+    if segment in ("~", "", "^"):
+        return {"~": 0, "": 1, "^": 2}[segment]
+    return 4 if segment.isdigit() else 3
+
+
+def _first_difference(
+    left: tuple[str, str, str], right: tuple[str, str, str], compare: Callable[[str, str], int]
+) -> int:
+    for one, other in zip(left, right, strict=True):
+        result = compare(one, other)
+        if result:
+            return result
+    return 0
+
+
+_KEYS = {
+    PackageFormat.DEB: functools.cmp_to_key(compare_deb),
+    PackageFormat.RPM: functools.cmp_to_key(compare_rpm),
+}
+
+
+def version_key(fmt: PackageFormat, version: str) -> object:
+    """A key by which versions sort as the format's own tools sort them."""
+    return _KEYS[fmt](version)
