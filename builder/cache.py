@@ -20,7 +20,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -69,6 +69,23 @@ def storage_guard(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         _reraise(error, path)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place beside ``path`` to write to; at the end it takes the place of ``path``.
+
+    Where writing fails nothing is left beside it, and ``path`` is as it was.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with storage_guard(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            with suppress(OSError):  # what went wrong before is the one to tell
+                part.unlink(missing_ok=True)
 
 
 def _reraise(error: OSError, path: Path) -> NoReturn:

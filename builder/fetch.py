@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from builder.cache import Cache, hash_file, storage_guard
+from builder.cache import Cache, hash_file, replacing
 from builder.index import Target
 from builder.lock import Lock, load_lock
 from builder.lock.inputs import needs_lock
@@ -126,8 +126,5 @@ def _copy(one: Input, cache: Cache, mirror: Path) -> None:
     target = mirror / one.path
     if target.is_file() and hash_file(target) == one.sha256:
         return
-    with storage_guard(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
+    with replacing(target) as part:
         shutil.copyfile(cache.blob(one.sha256), part)
-        part.replace(target)

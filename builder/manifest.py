@@ -1,12 +1,11 @@
 """``dist/manifest.json``: what was built, with hashes and inputs."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from builder.cache import storage_guard
+from builder.cache import replacing
 from builder.pack import Artifact
 
 MANIFEST = "manifest.json"
@@ -52,12 +51,7 @@ def write_manifest(out: Path, artifacts: Iterable[Artifact]) -> Path:
     files = {path.name for path in out.iterdir()}
     entries = merge_entries(load_manifest(out), map(manifest_entry, artifacts), files)
     path = out / MANIFEST
-    part = out / f".{MANIFEST}.{os.getpid()}.part"
-    with storage_guard(path):
-        text = json.dumps({"schema": _SCHEMA, "packages": entries}, indent=2, sort_keys=True)
-        try:
-            part.write_text(text + "\n", encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+    text = json.dumps({"schema": _SCHEMA, "packages": entries}, indent=2, sort_keys=True)
+    with replacing(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
     return path

@@ -1,14 +1,13 @@
 """Packs a stage into a deb or rpm by the nfpm binary."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder import log
-from builder.cache import Cache, hash_file, key_of, storage_guard
+from builder.cache import Cache, hash_file, key_of, replacing
 from builder.errors import PackError, ToolError
 from builder.model import Arch, PackageFormat
 from builder.nfpm import Compression, PackInput, artifact_name, changelog_entries, nfpm_config
@@ -146,14 +145,8 @@ def _write_scripts(scripts: Mapping[str, str], work: Path) -> dict[str, Path]:
 def deliver(artifact: Artifact, out: Path) -> Path:
     """Put an artifact into ``out`` by rename; returns where it lies."""
     target = out / artifact.file
-    with storage_guard(target):
-        out.mkdir(parents=True, exist_ok=True)
-        part = out / f".{artifact.file}.{os.getpid()}.part"
-        try:
-            # A copy, not a link: what is in dist/ may be signed in place.
-            shutil.copyfile(artifact.path, part)
-            part.chmod(0o644)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+    with replacing(target) as part:
+        # A copy, not a link: what is in dist/ may be signed in place.
+        shutil.copyfile(artifact.path, part)
+        part.chmod(0o644)
     return target

@@ -11,6 +11,7 @@ from typing import Annotated
 import tomlkit
 from pydantic import Field, StringConstraints
 
+from builder.cache import replacing
 from builder.errors import LockError
 from builder.model import Arch
 from builder.spec.schema import Strict
@@ -89,10 +90,8 @@ def load_lock(root: Path, release: str, package: str) -> Lock:
 def save_lock(root: Path, lock: Lock) -> Path:
     """Write a lock, by rename; returns where it lies."""
     path = lock_path(root, lock.release, lock.package)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(render_lock(lock), encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(render_lock(lock), encoding="utf-8")
     return path
 
 

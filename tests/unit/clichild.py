@@ -25,6 +25,7 @@ def pretend(root: Path) -> Iterator[None]:
         patch.object(options, "PKGSPEC", root / "pkgspec"),
         patch.object(build, "PROJECT", root),
         patch("builder.build.provide_runtime", provide),
+        patch("builder.fetch.provide_runtime", provide),
     ):
         yield
 

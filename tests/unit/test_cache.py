@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.cache import Cache, key_of, open_cache
+from builder.cache import Cache, key_of, open_cache, replacing
 from builder.errors import FetchError, StorageError
 
 DATA = b"a download"
@@ -71,6 +71,23 @@ def test_a_full_disk_says_so_and_leaves_nothing(
     assert "BUILDER_CACHE" in str(caught.value.hint)
     assert not cache.blob(SHA256).exists()
     assert scratch(cache) == []
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    with replacing(path) as part:
+        part.write_bytes(b"first")
+        assert not path.exists()
+
+    def fail() -> None:
+        with replacing(path) as part:
+            part.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(part))
+
+    with pytest.raises(StorageError, match="no space left"):
+        fail()
+    assert [one.name for one in path.parent.iterdir()] == ["file"]
+    assert path.read_bytes() == b"first"
 
 
 def test_a_cache_that_cannot_be_written_says_so(

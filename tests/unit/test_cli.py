@@ -130,6 +130,23 @@ def test_offline_without_a_cache_says_what_to_do(root: Path, builder: Builder) -
     assert "hint: run 'builder fetch'" in result.stderr
 
 
+def test_what_was_fetched_into_a_mirror_builds_elsewhere_offline(
+    root: Path, builder: Builder
+) -> None:
+    mirror = root / "site"
+    fetched = builder("fetch", "--mirror", str(mirror), "--json")
+    (one,) = json.loads(fetched.stdout)
+    assert one["path"] == "wheels/example_service-1.0.2-py3-none-any.whl"
+    assert (mirror / one["path"]).stat().st_size == one["size"]
+    (mirror / one["path"]).write_bytes(b"damaged")
+    assert builder("fetch", "--mirror", str(mirror)).exit_code == 0
+    assert [path.name for path in (mirror / "wheels").iterdir()] == [Path(one["path"]).name]
+    elsewhere = {"BUILDER_CACHE": str(root / "other"), "BUILDER_MIRROR": str(mirror)}
+    result = builder("build", "--offline", "--out", str(root / "dist"), **elsewhere)
+    assert result.exit_code == 0, result.stderr
+    assert len(list((root / "dist").iterdir())) == 5
+
+
 def test_an_out_folder_or_cache_that_cannot_be_written(root: Path, builder: Builder) -> None:
     (root / "file").touch()
     for words, more in (
