@@ -248,7 +248,7 @@ class ReleaseSpec(Strict):
     default: bool = False
     glibc: Glibc = Field("2.28", description="the oldest glibc its wheels may need")
     index_until: AwareDatetime = Field(description="the resolver sees no file uploaded later")
-    packages: tuple[PackageName, ...]
+    packages: Annotated[tuple[PackageName, ...], Field(min_length=1)]
     sdist: dict[str, SdistSpec] = {}
     constraints: tuple[RequirementText, ...] = ()
     changelog: Annotated[tuple[ChangelogSpec, ...], Field(min_length=1)]

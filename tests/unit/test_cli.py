@@ -82,13 +82,13 @@ def test_plan_and_dry_run_say_the_same_and_touch_nothing(root: Path, builder: Bu
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["build", "servce"], "has no package 'servce' (did you mean 'example-service'?)"),
+        (["build", "servic"], "has no package 'servic' (did you mean 'example-service'?)"),
         (["build", "--release", "1.1"], "unknown release '1.1' (did you mean '1.0'?)"),
         (["build", "--format", "apk"], "'apk' is none of: deb, rpm"),
         (["build", "--arch", "amd64,mips"], "'mips' is none of: amd64, arm64"),
         (["build", "--jobs", "0"], "--jobs"),
         (["build", "--runtime", "conda"], "'conda' is not one of"),
-        (["biuld"], "No such command 'biuld'"),
+        (["buildd"], "No such command 'buildd'"),
     ],
 )
 def test_a_wrong_argument_is_named(builder: Builder, words: list[str], expected: str) -> None:
@@ -100,12 +100,12 @@ def test_a_wrong_argument_is_named(builder: Builder, words: list[str], expected:
 
 def test_a_broken_spec_shows_every_problem(root: Path, builder: Builder) -> None:
     (root / "pkgspec/releases/1.0.toml").write_text("name = [", encoding="utf-8")
-    text = SERVICE.replace("summary", "sumary")
+    text = SERVICE.replace("summary", "summaryy")
     (root / "pkgspec/packages/example-service.toml").write_text(text, encoding="utf-8")
     result = builder("plan")
     assert result.exit_code == ExitCode.SPEC
     assert "error: pkgspec/releases/1.0: not TOML" in result.stderr
-    assert "unknown key 'sumary' (did you mean 'summary'?)" in result.stderr
+    assert "unknown key 'summaryy' (did you mean 'summary'?)" in result.stderr
     assert "hint: the schema is in pkgspec/schema/" in result.stderr
 
 
