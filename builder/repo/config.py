@@ -60,8 +60,8 @@ class IndexCompression(StrEnum):
 class Retention(Strict):
     """What ``prune`` keeps of a channel."""
 
-    keep: int | None = Field(
-        _DEFAULT_KEEP, ge=1, description="newest versions of each package that always stay"
+    keep: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+        _DEFAULT_KEEP, description="newest versions of each package that always stay"
     )
     max_age_days: int | None = Field(
         None, ge=1, description="older versions stay until they are that old; without it they go"

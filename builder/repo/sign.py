@@ -103,9 +103,15 @@ class Signer:
         return self._sign(["--clearsign"], data, self.users)
 
     def public_keys(self, *, armor: bool) -> bytes:
-        """All public keys, as a keyring."""
+        """All public keys, as a keyring.
+
+        In armored form one block for each: rpm takes only the first key of a block.
+        """
         wanted = [key.fingerprint for key in self.keys]
-        return self._gpg.export(wanted, self._work / "public", armor=armor)
+        target = self._work / "public"
+        if not armor:
+            return self._gpg.export(wanted, target, armor=False)
+        return b"".join(self._gpg.export([one], target, armor=True) for one in wanted)
 
     def unlock(self) -> None:
         """Let the agent learn the passphrase: for a program that calls gpg by itself."""
@@ -149,7 +155,7 @@ def open_signer(fingerprints: Sequence[str], source: KeySource, now: datetime) -
         raise RepoError(
             "no signing key is configured, and apt and dnf refuse what is not signed",
             hint='name it in repo.toml: [signing] keys = ["FINGERPRINT"]; '
-            "'gpg --quick-gen-key \"Name <mail>\" ed25519 sign 2y' makes one",
+            "'gpg --quick-gen-key \"Name <mail>\" rsa4096 sign 2y' makes one",
         )
     with private_home() as work:
         gpg = Gpg(work if source.key else None)

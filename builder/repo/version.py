@@ -4,6 +4,7 @@ import functools
 import re
 from collections.abc import Callable
 from itertools import zip_longest
+from typing import Any
 
 from builder.model import PackageFormat
 
@@ -91,6 +92,6 @@ _KEYS = {
 }
 
 
-def version_key(fmt: PackageFormat, version: str) -> object:
+def version_key(fmt: PackageFormat, version: str) -> Any:
     """A key by which versions sort as the format's own tools sort them."""
     return _KEYS[fmt](version)

@@ -1,0 +1,251 @@
+"""Takes package files into a repository, or refuses them all.
+
+A file is checked against its manifest, signed, read once, and put into the pool before
+the state knows it.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from builder import log
+from builder.cache import hash_file, storage_guard
+from builder.errors import BuilderError, RepoError, UsageError
+from builder.manifest import MANIFEST, load_manifest
+from builder.model import PackageFormat
+from builder.repo.config import RepoConfig
+from builder.repo.core import WORK, Repository
+from builder.repo.deb import read_deb_package, sign_deb
+from builder.repo.model import STATE, Reading, RepoPackage, pool_path
+from builder.repo.rpm import read_rpm_package
+from builder.repo.rpmsign import sign_rpm
+from builder.repo.sign import Signer
+
+_READERS = {PackageFormat.DEB: read_deb_package, PackageFormat.RPM: read_rpm_package}
+_SIGNERS = {PackageFormat.DEB: sign_deb, PackageFormat.RPM: sign_rpm}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddRequest:
+    """How to add packages."""
+
+    channel: str
+    component: str
+    signer: Signer | None  # None: packages stay as they are
+    by_manifest: bool  # whether each must be in the manifest beside it
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """A package that is now in the channel, and whether the repository had it before."""
+
+    package: RepoPackage
+    known: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Candidate:
+    path: Path
+    sha256: str
+    reading: Reading
+    known: RepoPackage | None  # the same package, taken in earlier
+
+
+def add_packages(repository: Repository, paths: Sequence[Path], request: AddRequest) -> list[Added]:
+    """Take package files in; a folder stands for all that its manifest lists.
+
+    Nothing is taken in where one of them is refused: damaged, not what its manifest says,
+    of an architecture that the repository does not have, or another file under the name
+    and version of one that is here.
+    """
+    repository.channel(request.channel)
+    if request.component not in repository.config.components:
+        raise UsageError(
+            f"the repository has no component '{request.component}'",
+            hint=f"it has: {', '.join(repository.config.components)}",
+        )
+    candidates, problems = [], []
+    for path in _expand(paths):
+        try:
+            candidates.append(_examine(repository, path, request))
+        except BuilderError as error:
+            problems.append(error)
+    problems += _refuse_twins(candidates)
+    if problems:
+        message = "\n".join(one.message for one in problems)
+        raise type(problems[0])(message, hint=problems[0].hint)
+    return [_take_in(repository, one, request) for one in candidates]
+
+
+def _expand(paths: Iterable[Path]) -> list[Path]:
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.is_dir():
+            found[path] = None
+            continue
+        listed = [path / entry["file"] for entry in load_manifest(path)]
+        if not listed:
+            raise RepoError(
+                f"{path} has no {MANIFEST} that lists packages",
+                hint="name the package files themselves, or a folder that 'builder build' made",
+            )
+        found |= dict.fromkeys(listed)
+    return list(found)
+
+
+def _examine(repository: Repository, path: Path, request: AddRequest) -> _Candidate:
+    fmt = _format_of(path)
+    sha256 = _hash(path)
+    reading = _READERS[fmt](path)
+    if request.by_manifest:
+        _compare_with_manifest(path, sha256, reading)
+    _check_arch(repository.config, path, reading)
+    known = repository.state.find(fmt, reading.name, reading.version, reading.arch)
+    if known and repository.state.given(known[0].sha256) != sha256 != known[0].sha256:
+        raise RepoError(
+            f"{path}: the repository has {known[0].label} already, with other content",
+            hint="raise the packaging's revision: a published version never changes",
+        )
+    if known and known[0].component != request.component:
+        raise RepoError(
+            f"{path}: the repository has {known[0].label} in component {known[0].component}",
+            hint=f"add it with --component {known[0].component}",
+        )
+    return _Candidate(path=path, sha256=sha256, reading=reading, known=known[0] if known else None)
+
+
+def _format_of(path: Path) -> PackageFormat:
+    try:
+        return PackageFormat(path.suffix.removeprefix("."))
+    except ValueError:
+        raise UsageError(f"{path} is no package", hint="give .deb and .rpm files") from None
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _compare_with_manifest(path: Path, sha256: str, reading: Reading) -> None:
+    entry = next((e for e in load_manifest(path.parent) if e["file"] == path.name), None)
+    if entry is None:
+        raise RepoError(
+            f"{path}: {path.parent / MANIFEST} does not list it",
+            hint="add what 'builder build' made, or say --no-manifest",
+        )
+    found: Mapping[str, Any] = {
+        "sha256": sha256,
+        "size": path.stat().st_size,
+        "format": reading.fmt.value,
+        "name": reading.name,
+        "version": reading.version,
+        "arch": reading.arch,
+    }
+    differing = [name for name in found if entry.get(name) != found[name]]
+    if differing:
+        name = differing[0]
+        raise RepoError(
+            f"{path}: its {name} is {found[name]}, its manifest says {entry.get(name)}",
+            hint="the file was changed after it was built: build it again",
+        )
+
+
+def _check_arch(config: RepoConfig, path: Path, reading: Reading) -> None:
+    known = {name for arch in config.architectures for name in (arch.value, arch.machine)}
+    if reading.arch not in known | {"all", "noarch"}:
+        listed = ", ".join(config.architectures)
+        raise RepoError(
+            f"{path}: is for {reading.arch}; the repository has {listed}",
+            hint="add the architecture in repo.toml",
+        )
+
+
+def _refuse_twins(candidates: Sequence[_Candidate]) -> list[BuilderError]:
+    """Two files given at once may be the same package, too."""
+    seen: dict[tuple[object, ...], _Candidate] = {}
+    problems: list[BuilderError] = []
+    for one in candidates:
+        reading = one.reading
+        key = (reading.fmt, reading.name, reading.version, reading.arch)
+        other = seen.setdefault(key, one)
+        if other.sha256 != one.sha256:
+            problems.append(
+                RepoError(
+                    f"{one.path} and {other.path} are {reading.name} {reading.version} "
+                    f"({reading.arch}), with different content",
+                    hint="give one of them",
+                )
+            )
+    return problems
+
+
+def _take_in(repository: Repository, one: _Candidate, request: AddRequest) -> Added:
+    state = repository.state
+    known = one.known or state.by_sha256(one.sha256)
+    if known:
+        with state.transaction():
+            state.join(request.channel, [known.sha256])
+        return Added(package=known, known=True)
+    with _workspace(repository.root) as work:
+        part = work / one.path.name
+        shutil.copyfile(one.path, part)
+        part.chmod(0o644)
+        reading = _signed(part, one.reading, request.signer)
+        package = _package(part, reading, request)
+        _into_pool(part, repository.public / package.pool)
+    with state.transaction():
+        state.add(package, reading.listing, one.sha256)
+        state.join(request.channel, [package.sha256])
+    log.step(f"added {package.label} to {request.channel}")
+    return Added(package=package, known=False)
+
+
+@contextmanager
+def _workspace(root: Path) -> Iterator[Path]:
+    """A folder on the repository's own file system."""
+    work = root / STATE / WORK
+    with storage_guard(work):
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _signed(path: Path, reading: Reading, signer: Signer | None) -> Reading:
+    if signer is None:
+        return reading
+    _SIGNERS[reading.fmt](path, signer)
+    # An index of rpm states where the header lies, which a signature moves.
+    return read_rpm_package(path) if reading.fmt is PackageFormat.RPM else reading
+
+
+def _package(path: Path, reading: Reading, request: AddRequest) -> RepoPackage:
+    return RepoPackage(
+        fmt=reading.fmt,
+        name=reading.name,
+        version=reading.version,
+        arch=reading.arch,
+        component=request.component,
+        file=path.name,
+        pool=pool_path(request.component, reading.name, path.name),
+        sha256=hash_file(path),
+        size=path.stat().st_size,
+        added=request.now,
+        metadata=reading.metadata,
+    )
+
+
+def _into_pool(part: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(target)

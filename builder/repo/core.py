@@ -1,0 +1,155 @@
+"""A repository that is open, and what happens to packages in it: promoted, one day pruned.
+
+Nothing here touches an index: readers see a change when the tree is made anew
+(:mod:`builder.repo.tree`) and published.
+"""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path, PurePosixPath
+
+from builder import log
+from builder.errors import UsageError
+from builder.repo.config import RepoConfig, load_config
+from builder.repo.model import LOCAL, POOL, PUBLIC, STATE, RepoPackage
+from builder.repo.state import State, open_state
+from builder.repo.version import version_key
+
+WORK = "tmp"  # below the state's folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository:
+    """A repository that is open: nobody else changes it meanwhile."""
+
+    root: Path
+    config: RepoConfig
+    state: State
+
+    @property
+    def public(self) -> Path:
+        """The folder with the tree as readers see it."""
+        return self.root / PUBLIC
+
+    def channel(self, name: str) -> str:
+        """``name``, if it is a channel; raises UsageError where it is none."""
+        if name not in self.config.channels:
+            raise UsageError(
+                f"the repository has no channel '{name}'",
+                hint=f"it has: {', '.join(self.config.channels)}",
+            )
+        return name
+
+
+@contextmanager
+def open_repository(root: Path) -> Iterator[Repository]:
+    """The repository in ``root``, locked; raises where there is none or its config is wrong."""
+    config = load_config(root)
+    with open_state(root) as state:
+        shutil.rmtree(root / STATE / WORK, ignore_errors=True)  # left by one that was killed
+        yield Repository(root=root, config=config, state=state)
+
+
+def promote_packages(
+    repository: Repository, words: Sequence[str], source: str, target: str
+) -> list[RepoPackage]:
+    """Make packages of one channel members of another, too; returns those that were not.
+
+    A word is NAME, which means its newest version, or NAME=VERSION. Raises UsageError for
+    a word that fits nothing.
+    """
+    present = repository.state.packages(repository.channel(source))
+    chosen = [one for word in words for one in _matching(present, word, source)]
+    there = {one.sha256 for one in repository.state.packages(repository.channel(target))}
+    fresh = [one for one in dict.fromkeys(chosen) if one.sha256 not in there]
+    with repository.state.transaction():
+        repository.state.join(target, [one.sha256 for one in fresh])
+    return fresh
+
+
+def _matching(present: Sequence[RepoPackage], word: str, channel: str) -> list[RepoPackage]:
+    name, equals, version = word.partition("=")
+    named = [one for one in present if one.name == name]
+    if not named:
+        names = ", ".join(dict.fromkeys(one.name for one in present)) or "nothing"
+        raise UsageError(f"channel {channel} has no package '{name}'", hint=f"it has: {names}")
+    if equals:
+        found = [one for one in named if one.version == version]
+        if not found:
+            listed = ", ".join(dict.fromkeys(one.version for one in named))
+            raise UsageError(
+                f"channel {channel} has no version '{version}' of {name}", hint=f"it has: {listed}"
+            )
+        return found
+    return [versions[0] for versions in by_version(named).values()]
+
+
+def by_version(packages: Iterable[RepoPackage]) -> dict[tuple[str, ...], list[RepoPackage]]:
+    """Packages by format, name and architecture, the newest version first. Pure."""
+    found: defaultdict[tuple[str, ...], list[RepoPackage]] = defaultdict(list)
+    for one in packages:
+        found[(one.fmt.value, one.name, one.arch)].append(one)
+    return {
+        key: sorted(group, key=lambda one: version_key(one.fmt, one.version), reverse=True)
+        for key, group in found.items()
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """What pruning takes away."""
+
+    left: Mapping[str, tuple[RepoPackage, ...]]  # by the channel that loses them
+    removed: tuple[RepoPackage, ...]  # no channel has them any more
+
+
+def prune_packages(repository: Repository, now: datetime, *, dry_run: bool = False) -> Pruned:
+    """End the membership of versions that a channel need not keep, and drop what none keeps.
+
+    Files go with a later publication, when nobody can be reading them any more.
+    """
+    state, config = repository.state, repository.config
+    left = {
+        channel: tuple(_outdated(state.packages(channel), config, channel, now))
+        for channel in config.channels
+    }
+    for channel in set(state.channels()) - set(config.channels):
+        log.warn(f"channel {channel} is not in repo.toml any more; its packages stay")
+    going = {channel: {one.sha256 for one in packages} for channel, packages in left.items()}
+    removed = [
+        one
+        for one in state.packages()
+        if all(one.sha256 in going.get(name, ()) for name in state.channels_of(one.sha256))
+    ]
+    if not dry_run:
+        with state.transaction():
+            for channel, hashes in going.items():
+                state.leave(channel, hashes)
+            state.forget([one.sha256 for one in removed])
+    return Pruned(left={name: rows for name, rows in left.items() if rows}, removed=tuple(removed))
+
+
+def _outdated(
+    packages: Sequence[RepoPackage], config: RepoConfig, channel: str, now: datetime
+) -> Iterator[RepoPackage]:
+    retention = config.retention_of(channel)
+    if retention.keep == "all":
+        return
+    oldest = now - timedelta(days=retention.max_age_days) if retention.max_age_days else now
+    for versions in by_version(packages).values():
+        yield from (one for one in versions[retention.keep :] if one.added <= oldest)
+
+
+def dangling_files(repository: Repository) -> list[PurePosixPath]:
+    """Files in the pool that the state does not know: an addition was interrupted."""
+    public = repository.public
+    known = {one.pool for one in repository.state.packages()}
+    known |= set(repository.state.published(LOCAL))
+    found = (
+        PurePosixPath(p.relative_to(public)) for p in (public / POOL).rglob("*") if p.is_file()
+    )
+    return sorted(path for path in found if path not in known)
