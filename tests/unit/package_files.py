@@ -121,7 +121,8 @@ class RpmFile:
         header = make_header({**self._tags(body), **self.extra})
         digest = hashlib.sha256(header).hexdigest()
         signature = make_header({273: (_STRING, digest)} if self.digests else {})
-        lead = b"\xed\xab\xee\xdb\x03\x00" + bytes(90)
+        # librpm insists on the kind of signature, 5, that the lead announces.
+        lead = b"\xed\xab\xee\xdb\x03\x00" + bytes(72) + b"\x00\x05" + bytes(16)
         return lead + signature + bytes(-len(signature) % 8) + header + body
 
     def _tags(self, body: bytes) -> dict[int, tuple[int, RpmValue]]:
