@@ -6,22 +6,21 @@ the state knows it.
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from builder import log
-from builder.cache import hash_file, storage_guard
+from builder.cache import hash_file
 from builder.errors import BuilderError, RepoError, UsageError
 from builder.manifest import MANIFEST, load_manifest
 from builder.model import PackageFormat
 from builder.repo.config import RepoConfig
-from builder.repo.core import WORK, Repository
+from builder.repo.core import Repository, workspace
 from builder.repo.deb import read_deb_package, sign_deb
-from builder.repo.model import STATE, Reading, RepoPackage, pool_path
+from builder.repo.model import Reading, RepoPackage, pool_path
 from builder.repo.rpm import read_rpm_package
 from builder.repo.rpmsign import sign_rpm
 from builder.repo.sign import Signer
@@ -194,7 +193,7 @@ def _take_in(repository: Repository, one: _Candidate, request: AddRequest) -> Ad
         with state.transaction():
             state.join(request.channel, [known.sha256])
         return Added(package=known, known=True)
-    with _workspace(repository.root) as work:
+    with workspace(repository.root) as work:
         part = work / one.path.name
         shutil.copyfile(one.path, part)
         part.chmod(0o644)
@@ -206,18 +205,6 @@ def _take_in(repository: Repository, one: _Candidate, request: AddRequest) -> Ad
         state.join(request.channel, [package.sha256])
     log.step(f"added {package.label} to {request.channel}")
     return Added(package=package, known=False)
-
-
-@contextmanager
-def _workspace(root: Path) -> Iterator[Path]:
-    """A folder on the repository's own file system."""
-    work = root / STATE / WORK
-    with storage_guard(work):
-        work.mkdir(parents=True, exist_ok=True)
-        try:
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
 
 
 def _signed(path: Path, reading: Reading, signer: Signer | None) -> Reading:

@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from builder import log
+from builder.cache import storage_guard
 from builder.errors import UsageError
 from builder.repo.config import RepoConfig, load_config
 from builder.repo.model import LOCAL, POOL, PUBLIC, STATE, RepoPackage
 from builder.repo.state import State, open_state
 from builder.repo.version import version_key
 
-WORK = "tmp"  # below the state's folder
+_WORK = "tmp"  # below the state's folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +51,20 @@ def open_repository(root: Path) -> Iterator[Repository]:
     """The repository in ``root``, locked; raises where there is none or its config is wrong."""
     config = load_config(root)
     with open_state(root) as state:
-        shutil.rmtree(root / STATE / WORK, ignore_errors=True)  # left by one that was killed
+        shutil.rmtree(root / STATE / _WORK, ignore_errors=True)  # left by one that was killed
         yield Repository(root=root, config=config, state=state)
+
+
+@contextmanager
+def workspace(root: Path) -> Iterator[Path]:
+    """A scratch folder on the repository's own file system."""
+    work = root / STATE / _WORK
+    with storage_guard(work):
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def promote_packages(

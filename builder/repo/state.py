@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -67,6 +67,11 @@ class State:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+    def _many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """One statement for many rows, as one transaction: the disk is waited for once."""
+        with nullcontext() if self._db.in_transaction else self.transaction():
+            self._db.executemany(statement, rows)
 
     def add(self, package: RepoPackage, listing: bytes, given: str) -> None:
         """Take in a package whose file is in the pool.
@@ -191,21 +196,21 @@ class State:
 
     def record_put(self, target: str, files: Mapping[PurePosixPath, FileFacts]) -> None:
         """Note files that are in place on a target."""
-        self._db.executemany(
+        self._many(
             "INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, NULL)",
             ((target, str(path), one.sha256, one.size) for path, one in files.items()),
         )
 
     def record_retired(self, target: str, paths: Iterable[PurePosixPath], now: datetime) -> None:
         """Note files that nothing refers to from now on."""
-        self._db.executemany(
+        self._many(
             "UPDATE published SET retired = ? WHERE target = ? AND path = ? AND retired IS NULL",
             ((now.isoformat(), target, str(path)) for path in paths),
         )
 
     def record_deleted(self, target: str, paths: Iterable[PurePosixPath]) -> None:
         """Note files that are gone from a target."""
-        self._db.executemany(
+        self._many(
             "DELETE FROM published WHERE target = ? AND path = ?",
             ((target, str(path)) for path in paths),
         )

@@ -1,0 +1,173 @@
+"""Makes the tree that readers see, signs it, and publishes it.
+
+The repository's own ``public/`` is a target like any other, published to first; the
+targets of ``repo.toml`` then get the very same files. A channel in which nothing changed
+keeps its files, signatures included.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
+
+from builder import log
+from builder.cache import key_of, storage_guard
+from builder.errors import RepoError, UsageError
+from builder.model import PackageFormat
+from builder.repo.apt import AptIndexer
+from builder.repo.core import Repository, workspace
+from builder.repo.model import KEYS, LOCAL, POOL, FileFacts, Index, Indexer, dists_folder
+from builder.repo.order import Publication, Published, plan_publication
+from builder.repo.publish import open_publisher
+from builder.repo.publish.folder import FolderPublisher
+from builder.repo.publish.walk import Destination, publish
+from builder.repo.rpm import RpmIndexer
+from builder.repo.sign import Signer
+
+_FORMAT = 1  # of a channel's indexes; goes up when the same packages give other bytes
+
+Facts = Mapping[PurePosixPath, FileFacts]
+
+
+def build_tree(
+    repository: Repository, signer: Signer, now: datetime, *, refresh: bool = False
+) -> Publication:
+    """Bring ``public/`` up to date; returns what changed there.
+
+    ``refresh`` makes and signs every index again, also where nothing changed.
+    """
+    state, config = repository.state, repository.config
+    present = state.published(LOCAL)
+    kept: dict[PurePosixPath, FileFacts] = {}
+    made: Index = {}
+    indexed: dict[str, tuple[str, datetime]] = {}
+    for channel in config.channels:
+        inputs = _inputs(repository, channel, signer)
+        before = state.indexed(channel)
+        old = _kept_files(repository, channel, present)
+        # A date of validity that nobody moves on would pass.
+        lasting = config.channels[channel].valid_until_days is None
+        if before and before[0] == inputs and lasting and old and not refresh:
+            kept |= old
+            continue
+        time = max(now, before[1]) if before else now
+        made |= _sign_index(_index_channel(repository, channel, time), signer)
+        indexed[channel] = (inputs, time)
+    made |= _key_files(repository, signer)
+    pool = {one.pool: FileFacts(sha256=one.sha256, size=one.size) for one in state.packages()}
+    facts = {path: _facts(data) for path, data in made.items()}
+    publication = plan_publication({**pool, **kept, **facts}, present, now, _grace(repository))
+    _write(repository, publication, made, now)
+    with state.transaction():
+        for channel, (inputs, time) in indexed.items():
+            state.record_indexed(channel, inputs, time)
+    return publication
+
+
+def _inputs(repository: Repository, channel: str, signer: Signer) -> str:
+    """What a channel's indexes are made from, as one hash."""
+    settings = repository.config.model_dump(
+        mode="json", exclude={"targets", "retention", "grace_hours", "channels"}
+    )
+    own = repository.config.channels[channel].model_dump(mode="json", exclude={"retention"})
+    members = [(one.sha256, str(one.pool)) for one in repository.state.packages(channel)]
+    return key_of(_FORMAT, channel, settings, own, members, list(signer.fingerprints))
+
+
+def _kept_files(
+    repository: Repository, channel: str, present: Mapping[PurePosixPath, Published]
+) -> dict[PurePosixPath, FileFacts]:
+    """The channel's index files as they stand; none where one of them is lost."""
+    folders = (dists_folder(channel), PurePosixPath("rpm") / channel)
+    found = {
+        path: one.facts
+        for path, one in present.items()
+        if one.retired is None and any(path.is_relative_to(folder) for folder in folders)
+    }
+    lost = [path for path in found if not (repository.public / path).is_file()]
+    return {} if lost else found
+
+
+def _index_channel(repository: Repository, channel: str, now: datetime) -> Index:
+    state = repository.state
+    log.step(f"indexing {channel}")
+    indexers: dict[PackageFormat, Indexer] = {
+        PackageFormat.DEB: AptIndexer(state.listing),
+        PackageFormat.RPM: RpmIndexer(state.listing),
+    }
+    index: Index = {}
+    for fmt, indexer in indexers.items():
+        index |= indexer.index(channel, state.packages(channel, fmt), repository.config, now)
+    return index
+
+
+def _sign_index(index: Index, signer: Signer) -> Index:
+    """The index with the signatures that its clients look for."""
+    made: Index = dict(index)
+    detached: dict[bytes, bytes] = {}  # the same bytes lie in two places
+    for path, data in index.items():
+        if path.name == "Release":
+            made[path.with_name("InRelease")] = signer.clearsign(data)
+            made[path.with_name("Release.gpg")] = signer.detach(data)
+        elif path.name == "repomd.xml":
+            if data not in detached:
+                detached[data] = signer.detach(data)
+            made[path.with_name("repomd.xml.asc")] = detached[data]
+    return made
+
+
+def _key_files(repository: Repository, signer: Signer) -> Index:
+    name = repository.config.name
+    return {
+        KEYS / f"{name}.{suffix}": signer.public_keys(armor=armor)
+        for suffix, armor in (("asc", True), ("gpg", False))
+    }
+
+
+def _facts(data: bytes) -> FileFacts:
+    return FileFacts(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
+
+def _grace(repository: Repository) -> timedelta:
+    return timedelta(hours=repository.config.grace_hours)
+
+
+def _write(repository: Repository, publication: Publication, made: Index, now: datetime) -> None:
+    """Publish to ``public/``; packages lie in its pool since they were added."""
+    pool = {put.path: put.facts for put in publication.puts if put.path.is_relative_to(POOL)}
+    for path, facts in pool.items():
+        place = repository.public / path
+        if not place.is_file() or place.stat().st_size != facts.size:
+            raise RepoError(
+                f"{place} is lost or cut off, but the repository has it on record",
+                hint="run 'builder repo check', and add the package again from its artifact",
+            )
+    repository.state.record_put(LOCAL, pool)
+    rest = replace(publication, puts=tuple(p for p in publication.puts if p.path not in pool))
+    with workspace(repository.root) as work, storage_guard(repository.public):
+        for put in rest.puts:
+            (work / put.path).parent.mkdir(parents=True, exist_ok=True)
+            (work / put.path).write_bytes(made[put.path])
+        repository.public.mkdir(parents=True, exist_ok=True)
+        to = Destination(
+            target=LOCAL, publisher=FolderPublisher(repository.public), record=repository.state
+        )
+        publish(rest, to, source=work, now=now)
+
+
+def publish_target(repository: Repository, name: str, now: datetime) -> Publication:
+    """Give a target of ``repo.toml`` what ``public/`` has; returns what changed there."""
+    targets = repository.config.targets
+    if name not in targets:
+        listed = ", ".join(targets) or "none"
+        raise UsageError(f"repo.toml has no target '{name}'", hint=f"it has: {listed}")
+    state = repository.state
+    wanted = {
+        path: one.facts for path, one in state.published(LOCAL).items() if one.retired is None
+    }
+    publication = plan_publication(wanted, state.published(name), now, _grace(repository))
+    publisher = open_publisher(targets[name], repository.root)
+    to = Destination(target=name, publisher=publisher, record=state)
+    publish(publication, to, source=repository.public, now=now)
+    return publication
