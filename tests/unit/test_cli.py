@@ -88,7 +88,7 @@ def test_plan_and_dry_run_say_the_same_and_touch_nothing(root: Path, builder: Bu
         (["build", "--arch", "amd64,mips"], "'mips' is none of: amd64, arm64"),
         (["build", "--jobs", "0"], "--jobs"),
         (["build", "--runtime", "conda"], "'conda' is not one of"),
-        (["buildd"], "No such command 'buildd'"),
+        (["build-all"], "No such command 'build-all'"),
     ],
 )
 def test_a_wrong_argument_is_named(builder: Builder, words: list[str], expected: str) -> None:

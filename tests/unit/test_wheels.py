@@ -3,6 +3,7 @@
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from builder.index import Target, uv_path
 from builder.lock import LockedDistribution, LockedFile
 from builder.lock.resolve import read_metadata
 from builder.model import Arch, host_arch
+from builder.run import Result, run
 from builder.wheels import Needed, fetch_files, prepare_wheels
 from tests.unit.wheelhouse import Recipe
 
@@ -167,12 +169,21 @@ def prepare(needed: Needed, cache: Cache) -> list[str]:
 def test_an_sdist_is_built_once_by_its_pinned_requirements(
     sdist_needs: Needed, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    commands: list[list[str]] = []
+
+    def watched(command: list[str], **more: Any) -> Result:
+        commands.append(command)
+        return run(command, **more)
+
+    monkeypatch.setattr("builder.wheels.run", watched)
     assert prepare(sdist_needs, cache) == ["from_source-1.0-py3-none-any.whl"]
+    (command,) = commands
+    assert {"--no-index", "--require-hashes", "--no-config"} <= set(command)
     (folder,) = (cache.root / "derived/sdist").iterdir()
     with zipfile.ZipFile(folder / "from_source-1.0-py3-none-any.whl") as archive:
         assert archive.read("from_source.py") == b"EPOCH = 1234567890"
-    monkeypatch.setattr("builder.wheels.run", None)  # nothing is run again
     prepare(sdist_needs, cache)
+    assert len(commands) == 1
 
 
 def test_a_build_requirement_that_is_not_locked_is_refused(mirror: Path, cache: Cache) -> None:
