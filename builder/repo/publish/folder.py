@@ -11,7 +11,7 @@ from typing import BinaryIO
 from builder.cache import hash_file, storage_guard
 from builder.errors import RepoError
 from builder.repo.model import FileFacts
-from builder.repo.publish.source import check_source, not_as_stated
+from builder.repo.publish.source import check_source, lost, not_as_stated
 
 _PART = ".part"
 _CHUNK = 1 << 20
@@ -49,7 +49,7 @@ class FolderPublisher:
         with storage_guard(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             with _part_beside(place) as part:
-                with source.open("rb") as file, part.open("xb") as copy:
+                with _opened(path, source) as file, part.open("xb") as copy:
                     if _copy(file, copy) != facts.sha256:
                         raise not_as_stated(path, source)
                     copy.flush()
@@ -85,6 +85,13 @@ def _part_beside(place: Path) -> Iterator[Path]:
         yield part
     finally:
         part.unlink(missing_ok=True)
+
+
+def _opened(path: PurePosixPath, source: Path) -> BinaryIO:
+    try:
+        return source.open("rb")
+    except FileNotFoundError as error:
+        raise lost(path, source) from error
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> str:

@@ -52,7 +52,7 @@ class RsyncPublisher:
         check_source(path, source, facts)
         with tempfile.TemporaryDirectory(prefix="builder-rsync-") as folder:
             link = Path(folder) / path
-            link.parent.mkdir(parents=True)
+            link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(source.absolute())
             self._send(folder, [path])
 
@@ -91,12 +91,16 @@ class RsyncPublisher:
 
     def delete(self, paths: Iterable[PurePosixPath]) -> None:
         """Remove files; the folders that they leave empty stay."""
-        with tempfile.TemporaryDirectory(prefix="builder-rsync-") as nothing:
+        gone = tuple(paths)
+        with tempfile.TemporaryDirectory(prefix="builder-rsync-") as source:
+            # What the list names and the source lacks is deleted there; its folder must be.
+            for path in gone:
+                (Path(source) / path).parent.mkdir(parents=True, exist_ok=True)
             result = self._rsync(
-                *("--recursive", "--delete-missing-args", "--from0", "--files-from=-"),
-                f"{nothing}/",
+                *("--delete-missing-args", "--from0", "--files-from=-"),
+                f"{source}/",
                 self._destination,
-                stdin=_names(paths),
+                stdin=_names(gone),
                 check=False,
             )
         if result.status != 0:

@@ -28,7 +28,7 @@ _CONNECTIONS = 16
 _CONNECT_TIMEOUT_S = 15
 _READ_TIMEOUT_S = 120
 _ATTEMPTS = 5
-_DELETED_TOGETHER = 1000  # the most that one request may name
+_PAGE = 1000  # the most objects that one request may list or delete
 _SHA256 = "sha256"
 _HINTS = {
     "AccessDenied": "the credentials need s3:ListBucket, GetObject, PutObject and DeleteObject",
@@ -45,7 +45,8 @@ _NO_CONDITIONS = ("501", "NotImplemented")
 
 def open_s3(target: S3Target) -> "S3Publisher":
     """The bucket that a target of ``repo.toml`` names."""
-    client = boto3.client(
+    # A session of its own: boto3's default one keeps credentials it found earlier.
+    client = boto3.Session().client(
         "s3",
         endpoint_url=target.endpoint,
         region_name=target.region,
@@ -77,7 +78,9 @@ class S3Publisher:
         found = {}
         with self._wording("list", self._prefix):
             pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
+            for page in pages.paginate(
+                Bucket=self._bucket, Prefix=self._prefix, PaginationConfig={"PageSize": _PAGE}
+            ):
                 for one in page.get("Contents", []):
                     path = PurePosixPath(one["Key"].removeprefix(self._prefix))
                     found[path] = one["Size"]
@@ -201,5 +204,5 @@ def _kind(code: str) -> type[RepoError]:
 
 def _batches(paths: Iterable[PurePosixPath]) -> Iterator[list[PurePosixPath]]:
     listed = list(paths)
-    for start in range(0, len(listed), _DELETED_TOGETHER):
-        yield listed[start : start + _DELETED_TOGETHER]
+    for start in range(0, len(listed), _PAGE):
+        yield listed[start : start + _PAGE]

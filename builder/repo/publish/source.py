@@ -12,10 +12,7 @@ def check_source(path: PurePosixPath, source: Path, facts: FileFacts) -> None:
     try:
         whole = source.stat().st_size == facts.size and hash_file(source) == facts.sha256
     except FileNotFoundError as error:
-        raise RepoError(
-            f"{path}: {source} is not there, but the repository has it on record",
-            hint="run 'builder repo check'; a lost package is added again by 'builder repo add'",
-        ) from error
+        raise lost(path, source) from error
     if not whole:
         raise not_as_stated(path, source)
 
@@ -25,4 +22,12 @@ def not_as_stated(path: PurePosixPath, source: Path) -> RepoError:
     return RepoError(
         f"{path}: {source} does not have the sha256 that the repository has on record",
         hint="run 'builder repo check': the file changed, or the disk is failing",
+    )
+
+
+def lost(path: PurePosixPath, source: Path) -> RepoError:
+    """The error for a file that went away behind the repository's back."""
+    return RepoError(
+        f"{path}: {source} is not there, but the repository has it on record",
+        hint="run 'builder repo check'; a lost package is added again by 'builder repo add'",
     )

@@ -23,15 +23,15 @@ _NOTED_TOGETHER = 64
 class Record(Protocol):
     """Where it is noted what a target has; builder.repo.state has one."""
 
-    def record_put(self, target: str, files: Mapping[PurePosixPath, FileFacts]) -> None:
+    def record_put(self, target: str, /, files: Mapping[PurePosixPath, FileFacts]) -> None:
         """Note files that are in place on a target."""
         ...
 
-    def record_retired(self, target: str, paths: Iterable[PurePosixPath], now: datetime) -> None:
+    def record_retired(self, target: str, /, paths: Iterable[PurePosixPath], now: datetime) -> None:
         """Note files that nothing refers to from now on."""
         ...
 
-    def record_deleted(self, target: str, paths: Iterable[PurePosixPath]) -> None:
+    def record_deleted(self, target: str, /, paths: Iterable[PurePosixPath]) -> None:
         """Note files that are gone from a target."""
         ...
 
