@@ -8,12 +8,13 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from typing import BinaryIO
@@ -24,7 +25,6 @@ from builder.errors import UsageError
 from builder.repo.publish.web import cache_control, content_type
 
 LOOPBACK = "127.0.0.1"
-DEFAULT_PORT = 8880
 _CHUNK = 1 << 20
 # Before this age a file may change again within the second that Last-Modified can name.
 _SETTLED_S = 2
@@ -88,14 +88,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         path = file_path(self.server.root, self.path)
-        if path is not None and path.is_dir():
-            if not urlsplit(self.path).path.endswith("/"):
-                self._redirect()
-                return
-            path /= _INDEX
         try:
             if path is None:
                 raise FileNotFoundError
+            if path.is_dir():
+                if not urlsplit(self.path).path.endswith("/"):
+                    self._redirect()
+                    return
+                path /= _INDEX
             with path.open("rb") as file:
                 # By the open file: a publication may put another in its place meanwhile.
                 self._send(path, file, os.fstat(file.fileno()))
@@ -222,3 +222,13 @@ def open_server(root: Path, *, host: str = LOOPBACK, port: int = 0) -> Iterator[
         ) from error
     with server:
         yield server
+
+
+def serve(root: Path, host: str, port: int) -> None:
+    """Serve the folder ``root`` until interrupted, which is no failure."""
+    with open_server(root, host=host, port=port) as server:
+        log.step(f"serving {root} at {server.url}/ until Ctrl-C")
+        if not ip_address(str(server.server_address[0])).is_loopback:
+            log.warn(f"whoever reaches {host} can read it: this server is for trying out")
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
