@@ -73,8 +73,9 @@ class Signer:
 
     @property
     def home(self) -> Path | None:
-        """The GNUPGHOME that has the keys; None is the user's own."""
-        return self._gpg.home
+        """The GNUPGHOME that has the keys; None is gpg's default."""
+        own = os.environ.get("GNUPGHOME")
+        return self._gpg.home or (Path(own) if own else None)
 
     @property
     def fingerprints(self) -> tuple[str, ...]:

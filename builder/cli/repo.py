@@ -1,0 +1,298 @@
+"""``builder repo``."""
+
+import functools
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from builder import log
+from builder.cli.options import json_option, project_cache, project_spec
+from builder.errors import RepoError, UsageError
+from builder.paths import PROJECT
+from builder.render import read_sources
+from builder.repo.add import AddRequest, add_packages
+from builder.repo.check import Problem, check_target
+from builder.repo.config import load_config
+from builder.repo.core import (
+    Repository,
+    dangling_files,
+    open_repository,
+    promote_packages,
+    prune_packages,
+)
+from builder.repo.init import InitRequest, init_repository
+from builder.repo.model import LOCAL, PUBLIC, RepoPackage
+from builder.repo.order import Publication
+from builder.repo.sign import Signer, find_source, open_signer
+from builder.repo.tree import build_tree, publish_target
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _root_option(command: Command) -> Command:
+    return click.option(
+        "--root",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(),
+        envvar="BUILDER_REPO",
+        show_default="this folder, or BUILDER_REPO",
+        help="The repository's own folder, with repo.toml.",
+    )(command)
+
+
+def _key_options(command: Command) -> Command:
+    options = [
+        click.option(
+            "--key-file",
+            type=click.Path(path_type=Path),
+            help="Armored secret keys; else BUILDER_SIGNING_KEY(_FILE), else gpg's own agent.",
+        ),
+        click.option(
+            "--passphrase-file",
+            type=click.Path(path_type=Path),
+            help="Their passphrase; else BUILDER_SIGNING_PASSPHRASE(_FILE).",
+        ),
+    ]
+    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@click.group("repo")
+def repo_group() -> None:
+    """Keep repositories for apt and dnf: a static tree for any web server or object store."""
+
+
+@repo_group.command("init")
+@_root_option
+@click.option("--name", default="backendai", show_default=True, help="Of sources and key files.")
+@click.option("--label", default="Backend.AI packages", show_default=True, help="For people.")
+@click.option("--base-url", required=True, help="Where readers will find the published tree.")
+@click.option("--key", "keys", multiple=True, help="Fingerprint of a signing key; repeatable.")
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    default=("stable", "testing", "nightly"),
+    show_default="stable, testing, nightly",
+    help="A channel; repeatable.",
+)
+def init_command(root: Path, **options: Any) -> None:
+    """Make an empty repository with its repo.toml."""
+    path = init_repository(root, InitRequest(**options))
+    log.step(f"wrote {path}: look it over, then add packages")
+
+
+@repo_group.command("add")
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|DIST..."
+)
+@_root_option
+@click.option("--channel", required=True, help="The channel that gets them.")
+@click.option("--component", help="The component that gets them.", show_default="the first")
+@click.option("--no-manifest", is_flag=True, help="Take files that no manifest.json lists.")
+@_key_options
+@json_option
+def add_command(
+    paths: Sequence[Path], root: Path, channel: str, component: str | None, **options: Any
+) -> None:
+    """Take packages in, checked against their manifest and signed."""
+    with open_repository(root) as repository:
+
+        def add(signer: Signer | None) -> None:
+            request = AddRequest(
+                channel=channel,
+                component=component or repository.config.components[0],
+                signer=signer,
+                by_manifest=not options["no_manifest"],
+                now=_now(),
+            )
+            added = add_packages(repository, paths, request)
+            known = sum(one.known for one in added)
+            log.step(f"{len(added) - known} added to {channel}, {known} were here before")
+            if options["as_json"]:
+                _print_json([_package_dict(one.package) for one in added])
+
+        if repository.config.signing.packages:
+            with _signer(repository, options) as signer:
+                add(signer)
+        else:
+            add(None)
+
+
+@repo_group.command("promote")
+@click.argument("packages", nargs=-1, metavar="NAME[=VERSION]...")
+@_root_option
+@click.option("--from", "source", required=True, help="The channel that has them.")
+@click.option("--to", "target", required=True, help="The channel that gets them.")
+@click.option("--all", "everything", is_flag=True, help="The newest version of every package.")
+@json_option
+def promote_command(packages: Sequence[str], root: Path, as_json: bool, **options: Any) -> None:
+    """Give packages of one channel to another, too; nothing is copied."""
+    source, target = options["source"], options["target"]
+    if bool(packages) == options["everything"]:
+        raise UsageError("say which packages to promote", hint="name them, or say --all")
+    with open_repository(root) as repository:
+        if not packages:
+            present = repository.state.packages(repository.channel(source))
+            packages = sorted({one.name for one in present})
+        promoted = promote_packages(repository, packages, source, target)
+    for one in promoted:
+        log.step(f"{one.label} is in {target} now")
+    log.step(f"{len(promoted)} promoted; 'builder repo publish' shows them to readers")
+    if as_json:
+        _print_json([_package_dict(one) for one in promoted])
+
+
+@repo_group.command("prune")
+@_root_option
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@json_option
+def prune_command(root: Path, dry_run: bool, as_json: bool) -> None:
+    """Take old versions out of channels, by the retention in repo.toml."""
+    with open_repository(root) as repository:
+        pruned = prune_packages(repository, _now(), dry_run=dry_run)
+        dangling = dangling_files(repository)
+        for path in () if dry_run else dangling:
+            (repository.public / path).unlink()
+    verb = "would leave" if dry_run else "left"
+    for channel, packages in pruned.left.items():
+        for one in packages:
+            log.step(f"{one.label} {verb} {channel}")
+    log.step(f"{len(pruned.removed)} packages in no channel any more, {len(dangling)} stray files")
+    if as_json:
+        left = {name: [_package_dict(p) for p in rows] for name, rows in pruned.left.items()}
+        removed = [_package_dict(one) for one in pruned.removed]
+        _print_json({"left": left, "removed": removed, "stray": [str(path) for path in dangling]})
+
+
+@repo_group.command("publish")
+@_root_option
+@click.option("--target", "targets", multiple=True, help="Of repo.toml; all of them by default.")
+@click.option("--refresh", is_flag=True, help="Make and sign every index again.")
+@_key_options
+@json_option
+def publish_command(
+    root: Path, targets: Sequence[str], refresh: bool, as_json: bool, **options: Any
+) -> None:
+    """Make and sign the indexes, and give the tree to every target."""
+    done: dict[str, Publication] = {}
+    with open_repository(root) as repository:
+        with _signer(repository, options) as signer:
+            done[LOCAL] = build_tree(repository, signer, _now(), refresh=refresh)
+        for name in targets or repository.config.targets:
+            done[name] = publish_target(repository, name, _now())
+    for name, publication in done.items():
+        place = repository.public if name == LOCAL else name
+        log.step(f"{place}: {len(publication.puts)} files put, {len(publication.delete)} deleted")
+    if as_json:
+        _print_json({name: _publication_dict(one) for name, one in done.items()})
+
+
+@repo_group.command("check")
+@_root_option
+@click.option("--target", "targets", multiple=True, help="Of repo.toml; public/ by default.")
+@json_option
+def check_command(root: Path, targets: Sequence[str], as_json: bool) -> None:
+    """Verify the whole tree: hashes, signatures, stray files, dates of keys and indexes."""
+    found: dict[str, list[Problem]] = {}
+    with open_repository(root) as repository:
+        for name in targets or (LOCAL,):
+            found[name] = check_target(repository, name, _now())
+    if as_json:
+        _print_json({name: [p.as_dict() for p in rows] for name, rows in found.items()})
+    problems = [one for rows in found.values() for one in rows]
+    for one in problems:
+        if not one.is_error:
+            log.warn(one.text)
+    errors = [one.text for one in problems if one.is_error]
+    if errors:
+        raise RepoError(
+            "\n".join(errors),
+            hint="'builder repo publish --refresh' makes indexes "
+            "again; a damaged package is added again from its artifact",
+        )
+    log.step("everything is as it should be")
+
+
+@repo_group.command("serve")
+@_root_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, help="Port to listen on; 0 finds one.")
+def serve_command(root: Path, host: str, port: int) -> None:
+    """Serve public/ over HTTP, for trying the repository out."""
+    from builder.repo.serve import open_server  # noqa: PLC0415
+
+    load_config(root)
+    with open_server(root / PUBLIC, host=host, port=port) as server:
+        log.step(f"serving {root / PUBLIC} at {server.url}; Ctrl-C ends it")
+        server.serve_forever()
+
+
+@repo_group.command("keyring")
+@_root_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("dist"),
+    show_default=True,
+    help="Where the packages go.",
+)
+@click.option("--channel", help="The channel its sources name.", show_default="the first")
+@click.option("--revision", default=1, show_default=True, help="Of the packaging.")
+@_key_options
+def keyring_command(
+    root: Path, out: Path, channel: str | None, revision: int, **options: Any
+) -> None:
+    """Build the packages that carry the public keys and the sources, deb and rpm."""
+    from builder.repo.keyring import (  # noqa: PLC0415
+        KeyringInput,
+        KeyringRequest,
+        build_keyring,
+    )
+
+    given = KeyringInput(
+        project=project_spec().project, sources=read_sources(PROJECT), cache=project_cache()
+    )
+    with open_repository(root) as repository, _signer(repository, options) as signer:
+        chosen = repository.channel(channel or next(iter(repository.config.channels)))
+        request = KeyringRequest(channel=chosen, revision=revision, out=out)
+        for path in build_keyring(repository.config, signer, request, given):
+            log.step(f"built {path}")
+
+
+def _signer(repository: Repository, options: dict[str, Any]) -> Any:
+    source = find_source(options["key_file"], options["passphrase_file"])
+    return open_signer(repository.config.signing.keys, source, _now())
+
+
+def _package_dict(package: RepoPackage) -> dict[str, object]:
+    return {
+        "format": package.fmt.value,
+        "name": package.name,
+        "version": package.version,
+        "arch": package.arch,
+        "component": package.component,
+        "path": str(package.pool),
+        "sha256": package.sha256,
+        "size": package.size,
+        "added": package.added.isoformat(),
+    }
+
+
+def _publication_dict(publication: Publication) -> dict[str, object]:
+    return {
+        "put": [str(put.path) for put in publication.puts],
+        "retired": [str(path) for path in publication.retire],
+        "deleted": [str(path) for path in publication.delete],
+    }
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2))

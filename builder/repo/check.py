@@ -1,0 +1,150 @@
+"""Verifies a published tree, whole: what is on record, what readers will see, and its keys."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+
+from builder import log
+from builder.cache import hash_file
+from builder.errors import RepoError, UsageError
+from builder.repo.check_index import IndexCheck
+from builder.repo.check_signature import SignatureCheck
+from builder.repo.core import Repository
+from builder.repo.gpg import Gpg, Key, private_home
+from builder.repo.model import KEYS, LOCAL, FileFacts, Publisher
+from builder.repo.order import Published
+from builder.repo.publish import open_publisher
+from builder.repo.publish.folder import FolderPublisher
+from builder.repo.sign import EXPIRY_WARNING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Something that is not as it should be."""
+
+    text: str
+    is_error: bool = True  # readers will refuse something; else somebody should look at it
+
+    def as_dict(self) -> dict[str, object]:
+        """The problem for machines."""
+        return asdict(self)
+
+
+class Tree:
+    """A published tree that is read file by file; each is hashed once."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self.sizes: Mapping[PurePosixPath, int] = publisher.list()
+        self._hashes: dict[PurePosixPath, str] = {}
+
+    def get(self, path: PurePosixPath) -> bytes | None:
+        """The content of a file; None where there is none."""
+        if path not in self.sizes:
+            return None
+        try:
+            return self._publisher.get(path)
+        except RepoError:  # listed, and gone or unreadable since
+            return None
+
+    def facts(self, path: PurePosixPath) -> FileFacts | None:
+        """Hash and size of a file; None where there is none."""
+        if path not in self.sizes:
+            return None
+        if path not in self._hashes:
+            self._hashes[path] = self._hash(path)
+        return FileFacts(sha256=self._hashes[path], size=self.sizes[path])
+
+    def _hash(self, path: PurePosixPath) -> str:
+        if isinstance(self._publisher, FolderPublisher):
+            return hash_file(self._publisher.root / path)
+        return hashlib.sha256(self._publisher.get(path)).hexdigest()
+
+
+def check_target(repository: Repository, name: str, now: datetime) -> list[Problem]:
+    """Every problem of a target of ``repo.toml``, or of ``public/``."""
+    log.step(f"checking {repository.public if name == LOCAL else name}")
+    recorded = repository.state.published(name)
+    if not recorded:
+        return [Problem(text=f"nothing was published to {name} yet", is_error=False)]
+    tree = Tree(_publisher(repository, name))
+    problems = list(_check_record(tree, recorded))
+    with private_home() as home:
+        gpg = Gpg(home)
+        problems += _check_keys(repository, tree, gpg, now)
+        problems += _check_indexes(repository, tree, gpg, now)
+    # A damaged file is told by its record and again by each index that names it.
+    return list(dict.fromkeys(problems))
+
+
+def _publisher(repository: Repository, name: str) -> Publisher:
+    if name == LOCAL:
+        return FolderPublisher(repository.public)
+    targets = repository.config.targets
+    if name not in targets:
+        raise UsageError(
+            f"repo.toml has no target '{name}'", hint=f"it has: {', '.join(targets) or 'none'}"
+        )
+    return open_publisher(targets[name], repository.root)
+
+
+def _check_record(tree: Tree, recorded: Mapping[PurePosixPath, Published]) -> Iterator[Problem]:
+    for path, one in sorted(recorded.items()):
+        found = tree.facts(path)
+        if found is None:
+            if one.retired is None:
+                yield Problem(text=f"{path}: is missing")
+        elif found.size != one.facts.size:
+            yield Problem(text=f"{path}: has {found.size} bytes, {one.facts.size} were published")
+        elif found.sha256 != one.facts.sha256:
+            yield Problem(text=f"{path}: is not what was published: it was damaged or replaced")
+    for path in sorted(set(tree.sizes) - set(recorded)):
+        yield Problem(text=f"{path}: was not published by this repository", is_error=False)
+
+
+def _check_keys(repository: Repository, tree: Tree, gpg: Gpg, now: datetime) -> Iterator[Problem]:
+    """Take the published keys into ``gpg``, if they are those of repo.toml."""
+    path = KEYS / f"{repository.config.name}.asc"
+    armored = tree.get(path)
+    if armored is None:
+        return  # told as missing
+    try:
+        gpg.import_keys(armored.decode("ascii", "replace"))
+    except RepoError:
+        yield Problem(text=f"{path}: is no keyring")
+        return
+    keys = gpg.list_keys()
+    wanted = repository.config.signing.keys
+    for name in wanted:
+        if not any(key.is_called(name) for key in keys):
+            yield Problem(text=f"{path}: lacks key {name}, which repo.toml names")
+    for key in keys:
+        if not _is_called(key, wanted):
+            yield Problem(text=f"{path}: has key {key.fingerprint}, which repo.toml does not name")
+        elif key.expires and key.expires <= now:
+            yield Problem(
+                text=f"key {key.fingerprint} ({key.user}) expired on {key.expires:%Y-%m-%d}"
+            )
+        elif key.expires and key.expires - now < EXPIRY_WARNING:
+            yield Problem(
+                text=f"key {key.fingerprint} ({key.user}) expires on {key.expires:%Y-%m-%d}",
+                is_error=False,
+            )
+
+
+def _is_called(key: Key, names: Sequence[str]) -> bool:
+    return any(key.is_called(name) for name in names)
+
+
+def _check_indexes(
+    repository: Repository, tree: Tree, gpg: Gpg, now: datetime
+) -> Iterator[Problem]:
+    wanted = repository.config.signing.keys
+    signatures = SignatureCheck(gpg, [key for key in gpg.list_keys() if _is_called(key, wanted)])
+    check = IndexCheck(tree=tree, signatures=signatures, now=now)
+    for channel in repository.config.channels:
+        indexed = repository.state.indexed(channel)
+        for text in check.channel(channel, indexed[1] if indexed else None):
+            yield Problem(text=text)

@@ -1,0 +1,214 @@
+"""Reads a published tree as apt and dnf do, and says what they would refuse.
+
+It begins at the entry points and believes nothing but the keys: signatures, then the
+hashes that what is signed states, down to each package.
+"""
+
+import gzip
+import hashlib
+import lzma
+import posixpath
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import PurePosixPath
+from typing import Protocol
+from xml.etree import ElementTree
+
+import zstandard
+
+from builder.inspect.deb import parse_fields
+from builder.repo.check_signature import SignatureCheck
+from builder.repo.model import FileFacts, dists_folder
+
+_HASHES = ("sha256", "sha512")
+_REPO = "{http://linux.duke.edu/metadata/repo}"
+_COMMON = "{http://linux.duke.edu/metadata/common}"
+_ROW_WORDS = 3  # hash, size, path
+_BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+
+
+class TreeReader(Protocol):
+    """What is read here: see builder.repo.check."""
+
+    @property
+    def sizes(self) -> Mapping[PurePosixPath, int]:
+        """Every file with its size."""
+        ...
+
+    def get(self, path: PurePosixPath) -> bytes | None:
+        """The content of a file; None where there is none."""
+        ...
+
+    def facts(self, path: PurePosixPath) -> FileFacts | None:
+        """Hash and size of a file; None where there is none."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexCheck:
+    """A check of one tree by one set of keys."""
+
+    tree: TreeReader
+    signatures: SignatureCheck
+    now: datetime
+
+    def channel(self, channel: str, indexed: datetime | None) -> Iterator[str]:
+        """Every problem of a channel; ``indexed`` is when its indexes were made last."""
+        yield from self._apt(dists_folder(channel), indexed)
+        yield from self._rpm(PurePosixPath("rpm") / channel)
+
+    def _apt(self, folder: PurePosixPath, indexed: datetime | None) -> Iterator[str]:
+        signed = self.tree.get(folder / "InRelease")
+        release = self.tree.get(folder / "Release")
+        if signed is None or release is None:
+            yield f"{folder}: has no InRelease and Release"
+            return
+        said = self.signatures.content(signed)
+        yield from self.signatures.judge(folder / "InRelease", signed)
+        yield from self._detached(folder / "Release", ".gpg", release)
+        if said and said != release:
+            yield f"{folder}/Release: is not what InRelease signs"
+        fields = parse_fields((said or release).decode(errors="replace"))
+        yield from self._dates(folder, fields, indexed)
+        yield from self._hashes(folder, fields)
+
+    def _dates(
+        self, folder: PurePosixPath, fields: dict[str, str], indexed: datetime | None
+    ) -> Iterator[str]:
+        dated, until = _date(fields.get("date", "")), _date(fields.get("valid-until", ""))
+        if dated is None:
+            yield f"{folder}/InRelease: states no Date"
+        elif indexed and dated < indexed:
+            yield (
+                f"{folder}/InRelease: is of {dated:%Y-%m-%d %H:%M:%S}, the last publication of "
+                f"{indexed:%Y-%m-%d %H:%M:%S}: it was rolled back"
+            )
+        if until and until <= self.now:
+            yield f"{folder}/InRelease: was valid until {until:%Y-%m-%d}: publish again"
+
+    def _hashes(self, folder: PurePosixPath, fields: dict[str, str]) -> Iterator[str]:
+        for name in _HASHES:
+            for row in fields.get(name, "").splitlines():
+                words = row.split()
+                if len(words) == _ROW_WORDS:
+                    yield from self._indexed_file(folder, name, words)
+        for row in fields.get("sha256", "").splitlines():
+            if row.endswith("/Packages"):
+                yield from self._packages(folder / row.split()[-1])
+
+    def _indexed_file(
+        self, folder: PurePosixPath, name: str, words: Sequence[str]
+    ) -> Iterator[str]:
+        digest, size, relative = words
+        path = folder / relative
+        by_hash = path.parent / "by-hash" / name.upper() / digest
+        for place in (path, by_hash):
+            data = self.tree.get(place)
+            if data is None:
+                yield f"{place}: is missing, and {folder}/InRelease names it"
+            elif len(data) != int(size) or hashlib.new(name, data).hexdigest() != digest:
+                yield f"{place}: does not have the {name} that {folder}/InRelease states"
+
+    def _packages(self, path: PurePosixPath) -> Iterator[str]:
+        for paragraph in (self.tree.get(path) or b"").decode(errors="replace").split("\n\n"):
+            fields = parse_fields(paragraph)
+            if fields:
+                place = PurePosixPath(fields.get("filename", "?"))
+                yield from self._package(
+                    path, place, fields.get("sha256", ""), fields.get("size", "")
+                )
+
+    def _package(
+        self, index: PurePosixPath, place: PurePosixPath, sha256: str, size: str
+    ) -> Iterator[str]:
+        found = self.tree.facts(place)
+        if found is None:
+            yield f"{place}: is missing, and {index} names it"
+        elif (found.sha256, str(found.size)) != (sha256, size):
+            yield f"{place}: does not have the sha256 and size that {index} states"
+
+    def _detached(self, path: PurePosixPath, suffix: str, data: bytes) -> Iterator[str]:
+        place = path.with_name(path.name + suffix)
+        signature = self.tree.get(place)
+        if signature is None:
+            yield f"{place}: is missing"
+        else:
+            yield from self.signatures.judge(place, signature, data)
+
+    def _rpm(self, folder: PurePosixPath) -> Iterator[str]:
+        for path in self._repomds(folder):
+            data = self.tree.get(path)
+            if data is None:
+                yield f"{path}: is missing"
+                continue
+            yield from self._detached(path, ".asc", data)
+            try:
+                yield from self._repomd(path, ElementTree.fromstring(data))
+            except (ElementTree.ParseError, *_BROKEN) as error:
+                yield f"{path}: cannot be read: {error}"
+
+    def _repomds(self, folder: PurePosixPath) -> Iterator[PurePosixPath]:
+        """Those of the plain folders, and of the snapshots that are being read now."""
+        for mirrorlist in self._mirrorlists(folder):
+            yield mirrorlist.with_name("repodata") / "repomd.xml"
+            text = (self.tree.get(mirrorlist) or b"").decode(errors="replace")
+            snapshot = PurePosixPath(text.strip()).name
+            yield mirrorlist.parent.with_name(snapshot or "?") / "repodata" / "repomd.xml"
+
+    def _mirrorlists(self, folder: PurePosixPath) -> list[PurePosixPath]:
+        return sorted(
+            path
+            for path in self.tree.sizes
+            if path.name == "mirrorlist" and path.is_relative_to(folder)
+        )
+
+    def _repomd(self, path: PurePosixPath, root: ElementTree.Element) -> Iterator[str]:
+        base = path.parent.parent
+        for data in root.iter(f"{_REPO}data"):
+            location, checksum = data.find(f"{_REPO}location"), data.find(f"{_REPO}checksum")
+            if location is None or checksum is None:
+                yield f"{path}: has an entry without location or checksum"
+                continue
+            place = base / location.attrib["href"]
+            content = self.tree.get(place)
+            if content is None:
+                yield f"{place}: is missing, and {path} names it"
+            elif hashlib.sha256(content).hexdigest() != checksum.text:
+                yield f"{place}: does not have the sha256 that {path} states"
+            elif data.attrib.get("type") == "primary":
+                yield from self._primary(base, place, content)
+
+    def _primary(self, base: PurePosixPath, path: PurePosixPath, content: bytes) -> Iterator[str]:
+        for package in ElementTree.fromstring(_plain(path, content)).iter(f"{_COMMON}package"):
+            location, size = package.find(f"{_COMMON}location"), package.find(f"{_COMMON}size")
+            place = posixpath.normpath(
+                base / (location.attrib["href"] if location is not None else "?")
+            )
+            yield from self._package(
+                path,
+                PurePosixPath(place),
+                package.findtext(f"{_COMMON}checksum", ""),
+                size.attrib.get("package", "") if size is not None else "",
+            )
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text.replace("UTC", "+0000")).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def _plain(path: PurePosixPath, content: bytes) -> bytes:
+    match path.suffix:
+        case ".gz":
+            return gzip.decompress(content)
+        case ".xz":
+            return lzma.decompress(content)
+        case ".zst":
+            return zstandard.ZstdDecompressor().decompressobj().decompress(content)
+        case _:
+            return content

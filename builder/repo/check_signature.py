@@ -1,0 +1,49 @@
+"""Says what is wrong with a signature: each of our keys signs, and nobody else."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+from builder.errors import ToolError
+from builder.repo.gpg import Gpg, Key
+
+
+class SignatureCheck:
+    """Judges signatures by the public keys that ``gpg`` has in its private home."""
+
+    def __init__(self, gpg: Gpg, keys: Sequence[Key]) -> None:
+        assert gpg.home is not None, "scratch files never go into the user's own home"
+        self._gpg = gpg
+        self._keys = keys
+        self._signed = gpg.home / "signed"
+        self._plain = gpg.home / "plain"
+
+    def content(self, signed: bytes) -> bytes:
+        """What a clear-signed text says; empty where it is none."""
+        self._signed.write_bytes(signed)
+        return self._gpg.content(self._signed, self._plain)
+
+    def judge(
+        self, path: PurePosixPath, signature: bytes, data: bytes | None = None
+    ) -> Iterator[str]:
+        """What is wrong with the signatures in ``signature``, which lies at ``path``.
+
+        ``data`` is what a detached signature is of.
+        """
+        self._signed.write_bytes(signature)
+        if data is not None:
+            self._plain.write_bytes(data)
+        try:
+            verdicts = self._gpg.verify(self._signed, None if data is None else self._plain)
+        except ToolError as error:
+            yield f"{path}: gpg cannot verify it: {error.message}"
+            return
+        if not verdicts:
+            yield f"{path}: has no signature that can be read"
+            return
+        for one in verdicts:
+            if one.problem:
+                yield f"{path}: the signature by {one.key} {one.problem}"
+        good = {one.key for one in verdicts if one.problem is None}
+        for key in self._keys:
+            if key.fingerprint not in good and not any(one.problem for one in verdicts):
+                yield f"{path}: lacks the signature of {key.fingerprint} ({key.user})"

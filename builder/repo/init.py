@@ -1,0 +1,63 @@
+"""Makes an empty repository."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from builder.cache import storage_guard
+from builder.errors import RepoError, SpecError
+from builder.repo.config import CONFIG_NAME, load_config
+from builder.repo.state import open_state
+
+_TEMPLATE = Path(__file__).parent / "templates" / "repo.toml.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitRequest:
+    """What a new repository is called."""
+
+    name: str
+    label: str
+    base_url: str
+    keys: tuple[str, ...]
+    channels: tuple[str, ...]
+
+
+def init_repository(root: Path, request: InitRequest) -> Path:
+    """Write ``repo.toml`` and an empty state into ``root``; returns the former.
+
+    Raises RepoError where there is one, SpecError where a value cannot be.
+    """
+    path = root / CONFIG_NAME
+    if path.exists():
+        raise RepoError(f"{path} is there already", hint="edit it, or choose another --root")
+    part = root / f".{CONFIG_NAME}.new" / CONFIG_NAME
+    with storage_guard(path):
+        part.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_text(render_config(request), encoding="utf-8")
+            try:
+                load_config(part.parent)
+            except SpecError as error:
+                problems = [one.replace(str(part), CONFIG_NAME) for one in error.problems]
+                raise SpecError(problems, hint="mend the option's value") from error
+            with open_state(root, create=True):
+                pass
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+            part.parent.rmdir()
+    return path
+
+
+def render_config(request: InitRequest) -> str:
+    """The text of a new ``repo.toml``. Pure."""
+    environment = Environment(
+        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, autoescape=False
+    )
+    # A JSON string is a TOML string, and a JSON list of strings a TOML array.
+    environment.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False)
+    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(request=request)

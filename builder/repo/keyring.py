@@ -1,0 +1,178 @@
+"""The archive keyring: packages that bring a host the keys and the sources of a repository.
+
+They are planned, staged and packed like any other package. Their version is the day of
+the newest key, so that a host gets a new key by an ordinary upgrade.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from jinja2 import Environment, StrictUndefined
+
+from builder.cache import Cache
+from builder.manifest import write_manifest
+from builder.model import PackageFormat, host_arch
+from builder.nfpm import Compression
+from builder.pack import PackRequest, deliver, pack_stage
+from builder.plan import PlanInput, plan_package
+from builder.render import Sources
+from builder.repo.config import RepoConfig
+from builder.repo.sign import Signer
+from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec
+from builder.stage import StageInput, stage_package
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_KEYRINGS = PurePosixPath("/usr/share/keyrings")
+_RPM_KEYS = PurePosixPath("/etc/pki/rpm-gpg")
+_SOURCES = "keyring/archive.sources"
+_REPO = "keyring/archive.repo"
+_BINARY = "keyring/archive.gpg"
+_ARMORED = "keyring/archive.asc"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyringRequest:
+    """Which keyring packages to build."""
+
+    channel: str
+    revision: int
+    out: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyringInput:
+    """What the packages are made with, beside the repository's own."""
+
+    project: ProjectSpec
+    sources: Sources
+    cache: Cache
+
+
+def deb_keyring(config: RepoConfig) -> PurePosixPath:
+    """Where apt finds the keys."""
+    return _KEYRINGS / f"{config.name}-archive-keyring.gpg"
+
+
+def rpm_key(config: RepoConfig) -> PurePosixPath:
+    """Where dnf finds the keys."""
+    return _RPM_KEYS / f"RPM-GPG-KEY-{config.name}"
+
+
+def render_sources(config: RepoConfig, channel: str) -> str:
+    """The deb822 sources of a channel. Pure."""
+    return _render("archive.sources.j2", config, channel)
+
+
+def render_repo(config: RepoConfig, channel: str) -> str:
+    """The .repo file of a channel, for dnf and zypper. Pure."""
+    return _render("archive.repo.j2", config, channel)
+
+
+def _render(name: str, config: RepoConfig, channel: str) -> str:
+    environment = Environment(
+        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, autoescape=False
+    )
+    template = environment.from_string((_TEMPLATES / name).read_text(encoding="utf-8"))
+    return template.render(
+        config=config,
+        channel=channel,
+        keyring=deb_keyring(config),
+        key=f"file://{rpm_key(config)}",
+    )
+
+
+def build_keyring(
+    config: RepoConfig, signer: Signer, request: KeyringRequest, given: KeyringInput
+) -> list[Path]:
+    """Build the keyring as deb and rpm into ``request.out``; returns the files."""
+    newest = max(key.created for key in signer.keys)
+    release = keyring_release(config, newest, request.revision)
+    own = {
+        _SOURCES: render_sources(config, request.channel).encode(),
+        _REPO: render_repo(config, request.channel).encode(),
+        _BINARY: signer.public_keys(armor=False),
+        _ARMORED: signer.public_keys(armor=True),
+    }
+    plan = plan_package(
+        keyring_spec(config),
+        None,
+        host_arch(),
+        PlanInput(project=given.project, release=release, sources={**given.sources, **own}),
+    )
+    stage_input = StageInput(
+        arch=host_arch(),
+        runtime=None,
+        wheels=(),
+        samples={},
+        epoch=release.epoch,
+        libraries={},
+        jobs=1,
+    )
+    stage = stage_package(plan, stage_input, given.cache)
+    artifacts = []
+    for fmt in PackageFormat:
+        pack = PackRequest(
+            fmt=fmt,
+            arch=host_arch(),
+            depends=(),
+            epoch=release.epoch,
+            compression=Compression.GZIP,  # read by every dpkg and rpm that may want a key
+        )
+        artifacts.append(pack_stage(plan, stage, pack, given.cache))
+    files = [deliver(one, request.out) for one in artifacts]
+    write_manifest(request.out, artifacts)
+    return files
+
+
+def keyring_release(config: RepoConfig, newest: datetime, revision: int) -> ReleaseSpec:
+    """The release that the keyring is of: its version is the day of the newest key. Pure."""
+    day = newest.astimezone(UTC).date()
+    version = f"{day:%Y}.{day.month}.{day.day}"
+    changes = [f"Keys and sources of {config.label}."]
+    return ReleaseSpec.model_validate(
+        {
+            "name": version,
+            "version": version,
+            "revision": revision,
+            "index-until": newest,
+            "packages": [keyring_name(config)],
+            "changelog": [
+                {"version": version, "revision": revision, "day": day, "changes": changes}
+            ],
+        }
+    )
+
+
+def keyring_name(config: RepoConfig) -> str:
+    """What the packages are called."""
+    return f"{config.name}-archive-keyring"
+
+
+def keyring_spec(config: RepoConfig) -> PackageSpec:
+    """The keyring package as any other is described. Pure."""
+
+    def entry(
+        source: str, target: PurePosixPath, fmt: str, kind: str = "file"
+    ) -> dict[str, object]:
+        return {"source": source, "target": str(target), "formats": [fmt], "kind": kind}
+
+    sources = PurePosixPath(f"/etc/apt/sources.list.d/{config.name}.sources")
+    repo = PurePosixPath(f"/etc/yum.repos.d/{config.name}.repo")
+    return PackageSpec.model_validate(
+        {
+            "name": keyring_name(config),
+            "summary": f"keys and sources of the {config.name} package repository",
+            "description": (
+                f"The public keys that sign {config.label}, and the file that tells the\n"
+                f"package manager to look for packages at {config.base_url}."
+            ),
+            "section": "misc",
+            "payload": [
+                entry(_BINARY, deb_keyring(config), "deb"),
+                entry(_SOURCES, sources, "deb", "conffile"),
+                entry(_ARMORED, rpm_key(config), "rpm"),
+                entry(_REPO, repo, "rpm", "conffile"),
+            ],
+        }
+    )
