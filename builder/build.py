@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Semaphore
 from typing import TypeVar
 
 from builder import log
@@ -98,7 +99,9 @@ def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> lis
     uv_path()
     _check_out(request.out)
     plans = plan_packages(request, spec, project)
-    builder = _Builder(request=request, spec=spec, cache=cache, runtimes={})
+    builder = _Builder(
+        request=request, spec=spec, cache=cache, runtimes={}, packing=Semaphore(request.jobs)
+    )
     builder.prepare_runtimes(plans)
     built = [one for made in in_parallel(builder.build, plans, request.jobs) for one in made]
     with cache.locked("manifest"):
@@ -132,6 +135,8 @@ class _Builder:
     spec: Spec
     cache: Cache
     runtimes: dict[tuple[str, Arch], Runtime]
+    # nfpm holds a whole deb in memory: no more of them at once than there are jobs.
+    packing: Semaphore
 
     @property
     def _epoch(self) -> int:
@@ -219,7 +224,8 @@ class _Builder:
             epoch=self._epoch,
             compression=self.request.compression,
         )
-        return pack_stage(plan, stage, request, self.cache)
+        with self.packing:
+            return pack_stage(plan, stage, request, self.cache)
 
 
 def _fetch_samples(

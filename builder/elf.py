@@ -20,6 +20,9 @@ from elftools.elf.elffile import ELFFile
 
 _MAGIC = b"\x7fELF"
 _LOADABLE = ("ET_EXEC", "ET_DYN")
+# Since 2.36 the linker may pack relative relocations, which older loaders misread.
+_PACKED_RELOCATIONS = "GLIBC_ABI_DT_RELR"
+_PACKED_SINCE: "GlibcVersion" = (2, 36)
 _GLIBC_VERSION = re.compile(r"GLIBC_(\d+)\.(\d+)(?:\.(\d+))?")
 
 # A damaged file makes pyelftools fail in any of these ways.
@@ -45,17 +48,17 @@ class ElfInfo:
     def glibc(self) -> GlibcVersion | None:
         """The highest GLIBC_x.y needed, or None where glibc is not needed.
 
-        GLIBC_PRIVATE and GLIBC_ABI_… are no version and do not count.
+        GLIBC_PRIVATE is no version and does not count.
         """
-        return max(
-            (
-                tuple(int(part) for part in match.groups() if part)
-                for names in self.versions.values()
-                for name in names
-                if (match := _GLIBC_VERSION.fullmatch(name))
-            ),
-            default=None,
-        )
+        names = {name for names in self.versions.values() for name in names}
+        return max(filter(None, map(_glibc_version, names)), default=None)
+
+
+def _glibc_version(name: str) -> "GlibcVersion | None":
+    if name == _PACKED_RELOCATIONS:
+        return _PACKED_SINCE
+    match = _GLIBC_VERSION.fullmatch(name)
+    return tuple(int(part) for part in match.groups() if part) if match else None
 
 
 def highest_glibc(files: Iterator[ElfInfo]) -> str:

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
@@ -103,7 +103,8 @@ def _install_scratch(
     links.mkdir()
     for wheel in wheels:
         (links / wheel.file).hardlink_to(wheel.path)
-    environment = uv_environment(cache)
+    # A cache of its own, thrown away: files are linked out of it and then changed here.
+    environment = uv_environment(cache) | {"UV_CACHE_DIR": str(work / "uv")}
     quiet = ["--quiet", "--no-config"]
     uv = str(uv_path())
     run([uv, "venv", *quiet, "--python", str(request.python), str(scratch)], env=environment)
@@ -111,7 +112,7 @@ def _install_scratch(
         *[uv, "pip", "install", *quiet, "--python", str(scratch / "bin" / "python")],
         # From a folder and by version: installing a path would leave a direct_url.json.
         *["--no-index", "--find-links", str(links), "--no-deps", "--only-binary", ":all:"],
-        *["--python-platform", request.target.platform, "--link-mode", "copy"],
+        *["--python-platform", request.target.platform, "--link-mode", "hardlink"],
         *(wheel.pin for wheel in wheels),
     ]
     try:
@@ -136,7 +137,8 @@ class _Splitter:
         self._scratch = scratch
         self._site = Path("lib") / f"python{minor}" / "site-packages"
         self._tag = f"cpython-{minor.replace('.', '')}"
-        self._moved: dict[str, tuple[str, Path]] = {}  # path to its hash and new place
+        self._moved: dict[str, tuple[str, str]] = {}  # path to its hash and new place
+        self._folders: set[str] = set()  # made already
         self._records = {
             _plain(path.name.split("-")[0]): path
             for path in (scratch / self._site).glob("*.dist-info")
@@ -165,12 +167,12 @@ class _Splitter:
         return path
 
     def _move(self, path: str, digest: str, tree: Path, wheel: WheelFile) -> Path:
-        target = tree / path
-        target.parent.mkdir(parents=True, exist_ok=True)
+        # Plain strings from here on: a release has 20,000 files.
+        target = f"{tree}/{path}"
         earlier = self._moved.get(path)
         if earlier is None:
             self._moved[path] = (digest, target)
-            self._place(self._scratch / path, target, os.replace)
+            self._place(f"{self._scratch}/{path}", target, os.replace)
         elif earlier[0] == digest:
             self._place(earlier[1], target, shutil.copy)
         else:
@@ -178,18 +180,27 @@ class _Splitter:
                 f"{wheel.file}: installs {path}, which another wheel has with other bytes",
                 hint="two distributions of the lock cannot live together",
             )
-        return target
+        return Path(target)
 
-    def _place(self, source: Path, target: Path, how: Callable[[Path, Path], object]) -> None:
+    def _place(self, source: str, target: str, how: Callable[[str, str], object]) -> None:
         """Put a file at its place, and its bytecode beside it."""
+        self._make_parent(target)
         how(source, target)
-        compiled = self._bytecode(source)
-        if source.suffix == ".py" and compiled.is_file():
-            self._bytecode(target).parent.mkdir(exist_ok=True)
-            how(compiled, self._bytecode(target))
+        if source.endswith(".py"):
+            compiled, place = self._bytecode(source), self._bytecode(target)
+            if os.path.isfile(compiled):  # noqa: PTH113
+                self._make_parent(place)
+                how(compiled, place)
 
-    def _bytecode(self, source: Path) -> Path:
-        return source.parent / "__pycache__" / f"{source.stem}.{self._tag}.pyc"
+    def _make_parent(self, path: str) -> None:
+        parent = path.rpartition("/")[0]
+        if parent not in self._folders:
+            os.makedirs(parent, exist_ok=True)  # noqa: PTH103
+            self._folders.add(parent)
+
+    def _bytecode(self, source: str) -> str:
+        folder, _, name = source.rpartition("/")
+        return f"{folder}/__pycache__/{name.removesuffix('.py')}.{self._tag}.pyc"
 
     def _mark_prefix(self, script: Path) -> bool:
         """Replace the scratch prefix in a script's shebang by the mark."""
@@ -221,23 +232,20 @@ def _csv(rows: Sequence[list[str]]) -> str:
 
 def _keep(split: _Split, folder: Path, epoch: int) -> None:
     """Settle modes and times, and write down what the stage needs to know."""
-    for path in _walk(split.tree):
-        executable = not path.is_dir() and path.stat().st_mode & 0o111
-        path.chmod(0o755 if executable or path.is_dir() else 0o644)
-        os.utime(path, (epoch, epoch))
+    for folder_name, _, names in os.walk(split.tree, topdown=False):
+        for name in names:
+            path = f"{folder_name}/{name}"
+            mode = os.stat(path).st_mode  # noqa: PTH116
+            wanted = 0o755 if mode & 0o111 else 0o644
+            if mode & 0o7777 != wanted:
+                os.chmod(path, wanted)  # noqa: PTH101
+            os.utime(path, (epoch, epoch))
     report = {
         "record": split.record,
         "scripts": split.scripts,
         "elf": [[str(path), asdict(info)] for path, info in scan_tree(split.tree)],
     }
     (folder / _REPORT).write_text(json.dumps(report), encoding="utf-8")
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    for folder, _, names in os.walk(root):
-        yield Path(folder)
-        for name in names:
-            yield Path(folder, name)
 
 
 def _load(wheel: WheelFile, folder: Path) -> InstalledWheel:

@@ -74,7 +74,8 @@ def check_libraries(binaries: Iterable[Binary], rules: Rules) -> Needs:
             hint="a library of the distribution is declared under [libraries] in pkgspec/project; "
             "files that run elsewhere under foreign-binaries of the package",
         )
-    return _needs(used, rules.system)
+    glibc = max((one.info.glibc for one in checked if one.info.glibc), default=None)
+    return _needs(used, rules.system, glibc)
 
 
 def _is_foreign(binary: Binary, rules: Rules) -> bool:
@@ -116,16 +117,9 @@ def _is_bundled(
     return soname in names[binary.owner] or soname in names.get(RUNTIME, ())
 
 
-def _needs(used: Mapping[str, set[str]], system: Mapping[str, LibrarySpec]) -> Needs:
-    glibc = max(
-        (
-            parse_glibc(match["number"])
-            for versions in used.values()
-            for match in map(_VERSION_NODE.match, versions)
-            if match and match["family"] == "GLIBC"
-        ),
-        default=None,
-    )
+def _needs(
+    used: Mapping[str, set[str]], system: Mapping[str, LibrarySpec], glibc: GlibcVersion | None
+) -> Needs:
     text = ".".join(map(str, glibc)) if glibc else None
     deb = {system[soname].deb for soname in used}
     if text and _LIBC_PACKAGE in deb:

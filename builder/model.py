@@ -3,6 +3,8 @@
 import os
 from enum import StrEnum
 
+from builder.errors import UsageError
+
 
 class Arch(StrEnum):
     """A processor architecture and its spellings; the value is Debian's."""
@@ -35,8 +37,15 @@ class Arch(StrEnum):
 
 
 def host_arch() -> Arch:
-    """The architecture of this host; ValueError where it is none of ours."""
-    return Arch.from_machine(os.uname().machine)
+    """The architecture of this host; UsageError where it is none of ours."""
+    machine = os.uname().machine
+    try:
+        return Arch.from_machine(machine)
+    except ValueError as error:
+        raise UsageError(
+            f"this host is {machine}: packages are built on x86_64 or aarch64",
+            hint="build on a Linux host of one of these",
+        ) from error
 
 
 class PackageFormat(StrEnum):

@@ -103,7 +103,7 @@ def extract_sample(wheel: Path, member: str, target: Path) -> None:
                     f"{wheel.name}: has no {member}, which a [[sample]] names",
                     hint="the release has moved or renamed it: mend the package's [[sample]]",
                 )
-            write_file(target, archive.read(member), 0o644)
+            _write_new(target, archive.read(member), 0o644)
             return
         folder = member.removesuffix("*")
         inside = [n for n in names if n.startswith(folder) and "/" not in n[len(folder) :]]
@@ -111,7 +111,16 @@ def extract_sample(wheel: Path, member: str, target: Path) -> None:
         if not found:
             raise PayloadError(f"{wheel.name}: has no files in {folder}, which a [[sample]] names")
         for name in found:
-            write_file(target / name.removeprefix(folder), archive.read(name), 0o644)
+            _write_new(target / name.removeprefix(folder), archive.read(name), 0o644)
+
+
+def _write_new(place: Path, content: bytes, mode: int) -> None:
+    if place.exists():
+        raise PayloadError(
+            f"{place.name}: the payload has a file at this place already: {place}",
+            hint="an entry or sample of the package would replace a wheel's file or another entry",
+        )
+    write_file(place, content, mode)
 
 
 def place_entry(entry: Entry, root: Path) -> None:
@@ -123,4 +132,4 @@ def place_entry(entry: Entry, root: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(entry.link or "")
     else:
-        write_file(place, entry.content or b"", entry.mode)
+        _write_new(place, entry.content or b"", entry.mode)

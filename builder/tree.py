@@ -16,30 +16,43 @@ def link_tree(source: Path, target: Path, *, epoch: int, on_clash: Clash | None 
     one with another mtime is copied. ``on_clash`` is told of a path that is there
     already with other bytes; without it that is an error.
     """
-    target.mkdir(parents=True, exist_ok=True)
+    _link_folder(os.fspath(source), os.fspath(target), epoch, on_clash)
+
+
+def _link_folder(source: str, target: str, epoch: int, on_clash: Clash | None) -> None:
+    # Plain strings: a stage has 20,000 files.
+    os.makedirs(target, exist_ok=True)  # noqa: PTH103
     with os.scandir(source) as entries:
         for entry in entries:
-            place = target / entry.name
+            place = f"{target}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
-                link_tree(Path(entry.path), place, epoch=epoch, on_clash=on_clash)
+                _link_folder(entry.path, place, epoch, on_clash)
             elif entry.is_symlink():
-                place.symlink_to(Path(entry.path).readlink())
+                os.symlink(os.readlink(entry.path), place)  # noqa: PTH115, PTH211
             else:
                 _place_file(entry, place, epoch, on_clash)
 
 
-def _place_file(entry: "os.DirEntry[str]", place: Path, epoch: int, on_clash: Clash | None) -> None:
-    if place.exists():
+def _place_file(entry: "os.DirEntry[str]", place: str, epoch: int, on_clash: Clash | None) -> None:
+    try:
+        if entry.stat(follow_symlinks=False).st_mtime_ns == epoch * 10**9:
+            os.link(entry.path, place)
+        else:
+            _copy_new(entry.path, place)
+            os.utime(place, (epoch, epoch))
+    except FileExistsError:
         if filecmp.cmp(entry.path, place, shallow=False):
             return
         if on_clash is None:
-            raise FileExistsError(place)
-        on_clash(place)
-    elif entry.stat(follow_symlinks=False).st_mtime_ns == epoch * 10**9:
-        os.link(entry.path, place)
-    else:
-        shutil.copy(entry.path, place)
-        os.utime(place, (epoch, epoch))
+            raise
+        on_clash(Path(place))
+
+
+def _copy_new(source: str, place: str) -> None:
+    """Copy bytes and mode to a path that must not be there yet."""
+    with open(source, "rb") as read, open(place, "xb") as written:  # noqa: PTH123
+        shutil.copyfileobj(read, written)
+    shutil.copymode(source, place)
 
 
 def write_file(path: Path, content: bytes, mode: int) -> None:
