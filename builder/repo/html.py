@@ -1,0 +1,201 @@
+"""The pages of a repository, for people: channels, packages, versions, how to install. Pure.
+
+Plain files beside the indexes, with nothing from elsewhere: no fonts, no scripts, no
+counters. ``setup/`` has the sources of each channel, which the commands on the pages fetch.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree as Xml
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from builder.model import PackageFormat
+from builder.repo.config import RepoConfig
+from builder.repo.keyring import deb_keyring, keyring_name, render_repo, render_sources, rpm_key
+from builder.repo.model import Index, RepoPackage
+from builder.repo.version import version_key
+
+SETUP = PurePosixPath("setup")
+_TEMPLATES = Path(__file__).parent / "templates"
+_SHOWN_FIRST = "backendai"  # what most people come for, where the repository has it
+_UNITS = ("B", "kB", "MB", "GB")
+_KILO = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One entry of a changelog."""
+
+    day: date
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One version of a package in every format and architecture."""
+
+    version: str
+    channels: tuple[str, ...]
+    files: tuple[RepoPackage, ...]
+
+    @property
+    def added(self) -> datetime:
+        """When its first file came."""
+        return min(one.added for one in self.files)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A package with its versions, the newest first."""
+
+    name: str
+    summary: str
+    versions: tuple[Version, ...]
+    changes: tuple[Change, ...]
+
+    def newest(self, channel: str) -> Version | None:
+        """Its newest version in a channel."""
+        return next((one for one in self.versions if channel in one.channels), None)
+
+
+def render_pages(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage]]) -> Index:
+    """Every page by its place in the tree, and the sources that they tell of.
+
+    ``packages`` are by channel. Same arguments, same bytes.
+    """
+    listed = list_packages(packages)
+    environment = _environment()
+
+    def page(template: str, **values: object) -> bytes:
+        return environment.get_template(template).render(config=config, **values).encode()
+
+    present = {name: [one for one in listed if one.newest(name)] for name in config.channels}
+    counts = {name: len(some) for name, some in present.items()}
+    pages = {
+        PurePosixPath("index.html"): page("index.html.j2", packages=listed, counts=counts, root="")
+    }
+    for channel, some in present.items():
+        pages[PurePosixPath("channels") / f"{channel}.html"] = page(
+            "channel.html.j2",
+            channel=channel,
+            packages=some,
+            example=_example(some, config),
+            keyring=keyring_name(config),
+            deb_keyring=deb_keyring(config),
+            rpm_key=rpm_key(config),
+            root="../",
+        )
+        pages[SETUP / f"{channel}.sources"] = render_sources(config, channel).encode()
+        pages[SETUP / f"{channel}.repo"] = render_repo(config, channel).encode()
+    for one in listed:
+        path = PurePosixPath("packages") / f"{one.name}.html"
+        pages[path] = page("package.html.j2", package=one, root="../")
+    return pages
+
+
+def list_packages(packages: Mapping[str, Sequence[RepoPackage]]) -> list[Listed]:
+    """Packages by name, from what the channels have."""
+    channels: defaultdict[str, list[str]] = defaultdict(list)
+    by_name: defaultdict[str, dict[str, RepoPackage]] = defaultdict(dict)
+    for channel, members in packages.items():
+        for one in members:
+            channels[one.sha256].append(channel)
+            by_name[one.name][one.sha256] = one
+    return [_listed(name, by_name[name].values(), channels) for name in sorted(by_name)]
+
+
+def _listed(
+    name: str, packages: Iterable[RepoPackage], channels: Mapping[str, Sequence[str]]
+) -> Listed:
+    groups: defaultdict[str, list[RepoPackage]] = defaultdict(list)
+    for one in packages:
+        groups[one.version].append(one)
+    # A version's order is the same in both formats for all that we build.
+    newest_first = sorted(
+        groups.values(), key=lambda files: version_key(files[0].fmt, files[0].version), reverse=True
+    )
+    versions = tuple(
+        Version(
+            version=files[0].version,
+            channels=tuple(dict.fromkeys(name for one in files for name in channels[one.sha256])),
+            files=tuple(sorted(files, key=lambda one: (one.fmt, one.arch))),
+        )
+        for files in newest_first
+    )
+    rpm = next((f for v in versions for f in v.files if f.fmt is PackageFormat.RPM), None)
+    return Listed(
+        name=name,
+        summary=_summary(versions[0].files[0]),
+        versions=versions,
+        changes=_changes(rpm) if rpm else (),
+    )
+
+
+def _summary(package: RepoPackage) -> str:
+    if package.fmt is PackageFormat.DEB:
+        found = [line for line in package.metadata.splitlines() if line.startswith("Description:")]
+        return found[0].partition(":")[2].strip() if found else ""
+    return _fragment(package, "primary").findtext("summary", "")
+
+
+def _changes(package: RepoPackage) -> tuple[Change, ...]:
+    """The changelog of an rpm, the newest entry first; a deb keeps its own inside."""
+    entries = _fragment(package, "other").iter("changelog")
+    found = [
+        Change(
+            day=datetime.fromtimestamp(int(entry.get("date", "0")), UTC).date(),
+            title=entry.get("author", ""),
+            lines=tuple(line.removeprefix("- ") for line in (entry.text or "").splitlines()),
+        )
+        for entry in entries
+    ]
+    return tuple(sorted(found, key=lambda change: change.day, reverse=True))
+
+
+def _fragment(package: RepoPackage, part: str) -> Xml.Element:
+    # It stands in an element that declares its prefix once for all packages.
+    text = json.loads(package.metadata)[part]
+    return Xml.fromstring(f'<x xmlns:rpm="http://linux.duke.edu/metadata/rpm">{text}</x>')[0]
+
+
+def _example(packages: Sequence[Listed], config: RepoConfig) -> str:
+    """The package that the commands install."""
+    names = [one.name for one in packages if one.name != keyring_name(config)]
+    if _SHOWN_FIRST in names or not names:
+        return _SHOWN_FIRST
+    return names[0]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=True,
+    )
+    environment.filters["place"] = lambda path: quote(str(path))
+    environment.filters["size"] = size_text
+    environment.filters["day"] = lambda time: f"{time:%Y-%m-%d}"
+    filters: dict[str, Any] = environment.filters
+    filters["groups"] = lambda text: " ".join(text[at : at + 4] for at in range(0, len(text), 4))
+    return environment
+
+
+def size_text(size: int) -> str:
+    """A size as people read it."""
+    amount = float(size)
+    for unit in _UNITS:
+        if amount < _KILO or unit == _UNITS[-1]:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= _KILO
+    raise AssertionError("the last unit has no end")

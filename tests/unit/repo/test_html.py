@@ -1,0 +1,219 @@
+"""The pages of a repository: what they say, that links lead somewhere, and nothing abroad."""
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import PurePosixPath
+from posixpath import normpath
+
+import pytest
+
+from builder.model import PackageFormat
+from builder.repo.config import RepoConfig
+from builder.repo.html import list_packages, render_pages, size_text
+from builder.repo.model import Index, RepoPackage, pool_path
+from builder.repo.order import Phase, phase_of
+
+_KEY = "0123456789ABCDEF0123456789ABCDEF01234567"
+_VOID = {"meta", "link", "br"}
+
+_CONFIG = RepoConfig.model_validate(
+    {
+        "name": "backendai",
+        "origin": "Backend.AI",
+        "label": "Backend.AI & friends",
+        "base-url": "https://packages.example.com",
+        "channels": {"stable": {"description": "For <production>"}, "nightly": {}},
+        "signing": {"keys": [_KEY]},
+    }
+)
+
+
+def _primary(name: str, summary: str) -> str:
+    return f"<package><name>{name}</name><summary>{summary}</summary><rpm:x/></package>"
+
+
+def _other(version: str) -> str:
+    return (
+        '<package><changelog author="P &lt;p@localhost&gt; - 25.0-1" date="1700000000">- Old.'
+        f'</changelog><changelog author="P &lt;p@localhost&gt; - {version}" date="1795392000">'
+        "- Mends &lt;all&gt;.\n- And more.</changelog></package>"
+    )
+
+
+def _package(name: str, version: str, fmt: PackageFormat, arch: str) -> RepoPackage:
+    file = f"{name}_{version}_{arch}.{fmt}"
+    metadata = f"Package: {name}\nDescription: what <{name}> does\n more text\n"
+    if fmt is PackageFormat.RPM:
+        fragments = {"primary": _primary(name, f"what {name} does"), "other": _other(version)}
+        metadata = json.dumps(fragments)
+    return RepoPackage(
+        fmt=fmt,
+        name=name,
+        version=version,
+        arch=arch,
+        component="main",
+        file=file,
+        pool=pool_path("main", name, file),
+        sha256=hashlib.sha256(file.encode()).hexdigest(),
+        size=120_400_000,
+        added=datetime(2026, 11, 20, 8, 0, tzinfo=UTC),
+        metadata=metadata,
+    )
+
+
+_OLD = _package("backendai-manager", "26.9.5-1", PackageFormat.DEB, "amd64")
+_DEB = _package("backendai-manager", "26.9.6~rc1-1", PackageFormat.DEB, "amd64")
+_NEW = _package("backendai-manager", "26.9.6-1", PackageFormat.DEB, "amd64")
+_RPM = _package("backendai-manager", "26.9.6-1", PackageFormat.RPM, "x86_64")
+_EXTRA = _package("a+b", "26.10.0-1", PackageFormat.DEB, "all")
+_CHANNELS = {"stable": [_OLD, _NEW, _RPM], "nightly": [_OLD, _DEB, _NEW, _EXTRA]}
+
+
+class _Checker(HTMLParser):
+    """Sees that tags are closed in order; collects links and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in _VOID:
+            self.open.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "script"} & set(self.open):
+            self.text.append(data)
+
+
+def _read(page: bytes) -> _Checker:
+    checker = _Checker()
+    checker.feed(page.decode())
+    checker.close()
+    assert not checker.open
+    return checker
+
+
+def _text(page: bytes) -> str:
+    return " ".join("".join(_read(page).text).split())
+
+
+@pytest.fixture(scope="module")
+def pages() -> Index:
+    """The pages of a repository with two channels."""
+    return render_pages(_CONFIG, _CHANNELS)
+
+
+def test_there_is_a_page_for_each_channel_and_package(pages: Index) -> None:
+    assert {str(path) for path in pages} == {
+        "index.html",
+        "channels/stable.html",
+        "channels/nightly.html",
+        "setup/stable.sources",
+        "setup/stable.repo",
+        "setup/nightly.sources",
+        "setup/nightly.repo",
+        "packages/backendai-manager.html",
+        "packages/a+b.html",
+    }
+    assert {phase_of(path) for path in pages} == {Phase.PAGE}
+
+
+def test_every_link_leads_somewhere_inside(pages: Index) -> None:
+    pool = {str(one.pool) for members in _CHANNELS.values() for one in members}
+    places = {str(path) for path in pages} | pool | {"keys/backendai.asc"}
+    for path, page in pages.items():
+        if path.suffix != ".html":
+            continue
+        links = _read(page).links
+        assert links
+        for link in links:
+            target = normpath(str(path.parent / link.replace("%2B", "+")))
+            assert target in places, f"{path}: {link}"
+
+
+def test_nothing_comes_from_elsewhere(pages: Index) -> None:
+    for path, page in pages.items():
+        addresses = set(re.findall(r"https?://[^/\s\"'<]+", page.decode()))
+        assert addresses <= {"https://packages.example.com"}, path
+        assert b"@import" not in page
+        assert b"url(" not in page
+
+
+def test_the_first_page_names_the_newest_versions(pages: Index) -> None:
+    text = _text(pages[PurePosixPath("index.html")])
+    assert "Backend.AI & friends" in text
+    assert "For <production>" in text
+    assert "backendai-manager 26.9.6-1 26.9.6-1 what" in text
+    assert "a+b \N{EN DASH} 26.10.0-1 what <a+b> does" in text
+    assert "0123 4567 89AB" in text
+
+
+def test_a_channel_says_how_to_install_from_it(pages: Index) -> None:
+    text = _text(pages[PurePosixPath("channels/nightly.html")])
+    base = "https://packages.example.com"
+    for command in (
+        f"-fsSLo /usr/share/keyrings/backendai-archive-keyring.gpg {base}/keys/backendai.gpg",
+        f"sudo curl -fsSLo /etc/apt/sources.list.d/backendai.sources {base}/setup/nightly.sources",
+        "sudo apt install a+b",
+        f"sudo curl -fsSLo /etc/yum.repos.d/backendai.repo {base}/setup/nightly.repo",
+        f"sudo zypper addrepo {base}/setup/nightly.repo",
+    ):
+        assert command in text
+    assert "a+b" not in _text(pages[PurePosixPath("channels/stable.html")])
+
+
+def test_the_sources_that_the_commands_fetch_are_of_that_channel(pages: Index) -> None:
+    assert b"Suites: nightly" in pages[PurePosixPath("setup/nightly.sources")]
+    assert b"/rpm/nightly/main/" in pages[PurePosixPath("setup/nightly.repo")]
+
+
+def test_a_package_lists_versions_newest_first_with_its_changelog(pages: Index) -> None:
+    text = _text(pages[PurePosixPath("packages/backendai-manager.html")])
+    headings = ("26.9.6-1 stable nightly", "26.9.6~rc1-1 nightly", "26.9.5-1 stable nightly")
+    order = [text.index(heading) for heading in headings]
+    assert order == sorted(order)
+    assert "120.4 MB" in text
+    assert _NEW.sha256 in text
+    assert "Mends <all>. And more." in text
+    assert text.index("Mends") < text.index("Old.")
+    assert "2026-11-23" in text
+
+
+def test_versions_are_joined_over_formats_and_channels() -> None:
+    (_, manager) = list_packages(_CHANNELS)
+    newest = manager.versions[0]
+    assert newest.files == (_NEW, _RPM)
+    assert newest.channels == ("stable", "nightly")
+    assert [one.version for one in manager.versions] == ["26.9.6-1", "26.9.6~rc1-1", "26.9.5-1"]
+    assert manager.newest("stable") == newest
+
+
+def test_an_empty_repository_has_pages_too() -> None:
+    pages = render_pages(_CONFIG, {"stable": [], "nightly": []})
+    assert "No packages yet." in _text(pages[PurePosixPath("index.html")])
+    assert "sudo apt install backendai" in _text(pages[PurePosixPath("channels/stable.html")])
+
+
+def test_same_arguments_give_the_same_bytes(pages: Index) -> None:
+    assert render_pages(_CONFIG, _CHANNELS) == pages
+    renamed = {"stable": [replace(_NEW, file="b.deb")], "nightly": []}
+    assert render_pages(_CONFIG, renamed) != pages
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (120_400_000, "120.4 MB"), (5e12, "5000.0 GB")],
+)
+def test_sizes_are_for_people(size: int, text: str) -> None:
+    assert size_text(size) == text
