@@ -8,8 +8,14 @@ import pytest
 
 from builder.repo.gpg import LOOPBACK, Gpg
 
+
+def has_gpg() -> bool:
+    """Whether this machine can make and use keys."""
+    return all(shutil.which(name) for name in ("gpg", "gpg-agent"))
+
+
 needs_gpg = pytest.mark.skipif(
-    shutil.which("gpg") is None or shutil.which("gpg-agent") is None,
+    not has_gpg(),
     reason="gpg is not here: apt-get install gpg gpg-agent",
 )
 
