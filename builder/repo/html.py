@@ -87,8 +87,7 @@ def render_pages(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage
             "channel.html.j2",
             channel=channel,
             packages=some,
-            example=_example(some, config),
-            keyring=keyring_name(config),
+            install=_install(some, config),
             deb_keyring=deb_keyring(config),
             rpm_key=rpm_key(config),
             root="../",
@@ -166,12 +165,13 @@ def _fragment(package: RepoPackage, part: str) -> Xml.Element:
     return Xml.fromstring(f'<x xmlns:rpm="http://linux.duke.edu/metadata/rpm">{text}</x>')[0]
 
 
-def _example(packages: Sequence[Listed], config: RepoConfig) -> str:
-    """The package that the commands install."""
-    names = [one.name for one in packages if one.name != keyring_name(config)]
-    if _SHOWN_FIRST in names or not names:
-        return _SHOWN_FIRST
-    return names[0]
+def _install(packages: Sequence[Listed], config: RepoConfig) -> list[str]:
+    """What the commands install: the keyring, so that new keys come by upgrade, and one more."""
+    keyring = keyring_name(config)
+    names = [one.name for one in packages]
+    others = [name for name in names if name != keyring]
+    example = _SHOWN_FIRST if _SHOWN_FIRST in others or not others else others[0]
+    return [*(name for name in names if name == keyring), example]
 
 
 def _environment() -> Environment:

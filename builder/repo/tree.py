@@ -17,6 +17,7 @@ from builder.errors import RepoError, UsageError
 from builder.model import PackageFormat
 from builder.repo.apt import AptIndexer
 from builder.repo.core import Repository, workspace
+from builder.repo.html import render_pages
 from builder.repo.model import KEYS, LOCAL, POOL, FileFacts, Index, Indexer, dists_folder
 from builder.repo.order import Publication, Published, plan_publication
 from builder.repo.publish import open_publisher
@@ -55,6 +56,7 @@ def build_tree(
         made |= _sign_index(_index_channel(repository, channel, time), signer)
         indexed[channel] = (inputs, time)
     made |= _key_files(repository, signer)
+    made |= render_pages(config, {name: state.packages(name) for name in config.channels})
     pool = {one.pool: FileFacts(sha256=one.sha256, size=one.size) for one in state.packages()}
     facts = {path: _facts(data) for path, data in made.items()}
     publication = plan_publication({**pool, **kept, **facts}, present, now, _grace(repository))

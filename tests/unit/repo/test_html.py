@@ -173,6 +173,13 @@ def test_a_channel_says_how_to_install_from_it(pages: Index) -> None:
     assert "a+b" not in _text(pages[PurePosixPath("channels/stable.html")])
 
 
+def test_the_keyring_is_installed_too_where_there_is_one() -> None:
+    keyring = _package("backendai-archive-keyring", "2026.11.1-1", PackageFormat.DEB, "all")
+    pages = render_pages(_CONFIG, {"stable": [keyring, _NEW], "nightly": []})
+    text = _text(pages[PurePosixPath("channels/stable.html")])
+    assert "sudo apt install backendai-archive-keyring backendai-manager" in text
+
+
 def test_the_sources_that_the_commands_fetch_are_of_that_channel(pages: Index) -> None:
     assert b"Suites: nightly" in pages[PurePosixPath("setup/nightly.sources")]
     assert b"/rpm/nightly/main/" in pages[PurePosixPath("setup/nightly.repo")]
@@ -183,6 +190,9 @@ def test_a_package_lists_versions_newest_first_with_its_changelog(pages: Index) 
     headings = ("26.9.6-1 stable nightly", "26.9.6~rc1-1 nightly", "26.9.5-1 stable nightly")
     order = [text.index(heading) for heading in headings]
     assert order == sorted(order)
+    assert "sudo apt install backendai-manager=26.9.6-1 && sudo apt-mark hold" in text
+    assert "sudo dnf install backendai-manager-26.9.6-1 && sudo dnf versionlock add" in text
+    assert "dnf" not in _text(pages[PurePosixPath("packages/a+b.html")])
     assert "120.4 MB" in text
     assert _NEW.sha256 in text
     assert "Mends <all>. And more." in text
