@@ -100,7 +100,7 @@ def _download(
             hint="run 'builder lock', or take the file from a mirror (BUILDER_MIRROR)",
         )
     total = sum(file.size for _, file in missing)
-    log.step(f"fetching {len(missing)} wheels ({total / 1e6:.0f} MB)")
+    log.step(f"fetching from the index: {len(missing)} files, {total / 1e6:.1f} MB")
     with (
         phase("fetch"),
         log.progress("wheels", total) as advance,
