@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from builder.errors import SpecError
 from builder.model import Arch, PackageFormat
@@ -145,7 +145,24 @@ def _contents(plan: PackagePlan, given: PackInput) -> list[dict[str, object]]:
         for target in _files(given.root, given.root / one.target.relative_to("/"))
     ]
     contents.append(_sample_content(str(doc_folder(plan) / BUILD_INFO), given))
-    return contents
+    return contents + _folders(contents, plan, given)
+
+
+def _folders(
+    contents: Sequence[Mapping[str, object]], plan: PackagePlan, given: PackInput
+) -> list[dict[str, object]]:
+    """Our own folders above the contents: rpm removes with a package only what it names.
+
+    Several packages may name the same one; the last to go removes it.
+    """
+    listed = {PurePosixPath(str(one["dst"])) for one in contents}
+    above = {parent for path in listed for parent in path.parents}
+    info = {"mode": 0o755, "owner": "root", "group": "root", "mtime": _time(given.epoch)}
+    return [
+        {"dst": str(folder), "type": "dir", "file_info": info}
+        for folder in sorted(above - listed)
+        if any(part.startswith(own) for part in folder.parts for own in plan.own_folders)
+    ]
 
 
 def _content(entry: Entry, given: PackInput) -> dict[str, object]:

@@ -104,6 +104,7 @@ class PackagePlan:
     samples: tuple[SampleEntry, ...]
     resolved_for: tuple[str, str] | None  # Python's minor and the glibc of the lock
     formats: Mapping[PackageFormat, FormatPlan]
+    own_folders: tuple[str, ...]  # how the names of folders begin that belong to the packages
 
     @property
     def name(self) -> str:
@@ -144,6 +145,7 @@ def plan_package(
         samples=_plan_samples(package, lock),
         resolved_for=(lock.python, lock.glibc) if lock else None,
         formats={one: _plan_format(package, one, renderer, python, given) for one in PackageFormat},
+        own_folders=given.project.own_folders,
     )
 
 

@@ -306,6 +306,9 @@ class ProjectSpec(Strict):
     homepage: Text
     licence: Text
     common: PackageName
+    own_folders: tuple[Text, ...] = Field(
+        (), description="folders whose name begins so, and all below them, belong to the packages"
+    )
     libraries: dict[str, LibrarySpec] = {}
     payload: tuple[PayloadSpec, ...] = Field(
         (), description="what every package has; {package} in a target stands for its name"

@@ -14,6 +14,7 @@ vendor = "Example"
 homepage = "https://example.org"
 licence = "Apache-2.0"
 common = "example-common"
+own-folders = ["backendai", "example"]
 
 [libraries]
 "libc.so.6" = { deb = "libc6" }

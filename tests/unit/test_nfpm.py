@@ -170,3 +170,10 @@ def test_the_changelog_is_what_the_release_says(plan: PackagePlan) -> None:
     assert entry["date"] == TIME
     assert entry["changes"] == [{"note": "First packages."}]
     assert datetime.fromtimestamp(EPOCH, UTC).isoformat().startswith("2026-01-02")
+
+
+@pytest.mark.parametrize("fmt", PackageFormat)
+def test_our_own_folders_are_named_and_no_shared_one(plan: PackagePlan, fmt: PackageFormat) -> None:
+    folders = {str(one["dst"]) for one in contents(plan, fmt) if one.get("type") == "dir"}
+    assert {"/opt/backendai", f"/usr/share/doc/{plan.name}"} <= folders
+    assert not folders & {"/", "/opt", "/usr", "/usr/bin", "/usr/lib", "/usr/share/doc", "/etc"}
