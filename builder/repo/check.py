@@ -66,10 +66,11 @@ class Tree:
 def check_target(repository: Repository, name: str, now: datetime) -> list[Problem]:
     """Every problem of a target of ``repo.toml``, or of ``public/``."""
     log.step(f"checking {repository.public if name == LOCAL else name}")
+    publisher = _publisher(repository, name)
     recorded = repository.state.published(name)
     if not recorded:
         return [Problem(text=f"nothing was published to {name} yet", is_error=False)]
-    tree = Tree(_publisher(repository, name))
+    tree = Tree(publisher)
     problems = list(_check_record(tree, recorded))
     with private_home() as home:
         gpg = Gpg(home)

@@ -26,9 +26,9 @@ from builder.repo.publish.walk import Destination, publish
 from builder.repo.rpm import RpmIndexer
 from builder.repo.sign import Signer
 
-_FORMAT = 1  # of a channel's indexes; goes up when the same packages give other bytes
+Record = Mapping[PurePosixPath, Published]
 
-Facts = Mapping[PurePosixPath, FileFacts]
+_FORMAT = 1  # of a channel's indexes; goes up when the same packages give other bytes
 
 
 def build_tree(
@@ -39,14 +39,15 @@ def build_tree(
     ``refresh`` makes and signs every index again, also where nothing changed.
     """
     state, config = repository.state, repository.config
-    present = state.published(LOCAL)
+    recorded = state.published(LOCAL)
+    present = {path: one for path, one in recorded.items() if (repository.public / path).is_file()}
     kept: dict[PurePosixPath, FileFacts] = {}
     made: Index = {}
     indexed: dict[str, tuple[str, datetime]] = {}
     for channel in config.channels:
         inputs = _inputs(repository, channel, signer)
         before = state.indexed(channel)
-        old = _kept_files(repository, channel, present)
+        old = _kept_files(channel, recorded, present)
         # A date of validity that nobody moves on would pass.
         lasting = config.channels[channel].valid_until_days is None
         if before and before[0] == inputs and lasting and old and not refresh:
@@ -62,6 +63,7 @@ def build_tree(
     publication = plan_publication({**pool, **kept, **facts}, present, now, _grace(repository))
     _write(repository, publication, made, now)
     with state.transaction():
+        state.record_deleted(LOCAL, set(recorded) - set(present) - set(facts) - set(pool))
         for channel, (inputs, time) in indexed.items():
             state.record_indexed(channel, inputs, time)
     return publication
@@ -77,18 +79,15 @@ def _inputs(repository: Repository, channel: str, signer: Signer) -> str:
     return key_of(_FORMAT, channel, settings, own, members, list(signer.fingerprints))
 
 
-def _kept_files(
-    repository: Repository, channel: str, present: Mapping[PurePosixPath, Published]
-) -> dict[PurePosixPath, FileFacts]:
+def _kept_files(channel: str, recorded: Record, present: Record) -> dict[PurePosixPath, FileFacts]:
     """The channel's index files as they stand; none where one of them is lost."""
     folders = (dists_folder(channel), PurePosixPath("rpm") / channel)
     found = {
         path: one.facts
-        for path, one in present.items()
+        for path, one in recorded.items()
         if one.retired is None and any(path.is_relative_to(folder) for folder in folders)
     }
-    lost = [path for path in found if not (repository.public / path).is_file()]
-    return {} if lost else found
+    return found if all(path in present for path in found) else {}
 
 
 def _index_channel(repository: Repository, channel: str, now: datetime) -> Index:

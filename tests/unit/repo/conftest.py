@@ -1,5 +1,6 @@
 """What the tests of repositories share: a key, a signer, an open repository."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,13 @@ from builder.repo.core import Repository, open_repository
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.sign import KeySource, Signer, open_signer
 from tests.unit.repo.keys import export_secret, has_gpg, make_key
-from tests.unit.repo.repos import NOW, TestKey, write_repository
+from tests.unit.repo.repos import NOW, SMALL, TestKey, write_repository
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here outlives the test, and a tree has many files."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +32,7 @@ def test_keys() -> Iterator[tuple[TestKey, TestKey]]:
         yield first, second
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def signer(test_keys: tuple[TestKey, TestKey]) -> Iterator[Signer]:
     """Signs with the first key."""
     first, _ = test_keys
@@ -43,6 +50,6 @@ def repository(tmp_path: Path) -> Iterator[Repository]:
 @pytest.fixture
 def signed_repository(tmp_path: Path, test_keys: tuple[TestKey, TestKey]) -> Iterator[Repository]:
     """An empty repository, open, that names the first key."""
-    root = write_repository(tmp_path / "repo", test_keys[0].fingerprint)
+    root = write_repository(tmp_path / "repo", test_keys[0].fingerprint, config=SMALL)
     with open_repository(root) as opened:
         yield opened

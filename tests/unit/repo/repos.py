@@ -27,6 +27,8 @@ components = ["main", "extra"]
 architectures = ["amd64", "arm64"]
 grace-hours = 1
 """
+# As little as a tree can have, where a test makes many.
+SMALL = CONFIG.replace('"main", "extra"', '"main"').replace('"amd64", "arm64"', '"amd64"')
 CHANNELS = "[channels.stable]\n[channels.testing]\n"
 
 
@@ -92,10 +94,12 @@ def write_manifest_of(folder: Path, changes: Mapping[str, object] | None = None)
     (folder / MANIFEST).write_text(json.dumps({"schema": 1, "packages": entries}))
 
 
-def write_repository(root: Path, *keys: str, config: str = "", channels: str = CHANNELS) -> Path:
+def write_repository(
+    root: Path, *keys: str, config: str = CONFIG, channels: str = CHANNELS
+) -> Path:
     """An empty repository that signs its indexes with ``keys``."""
     listed = json.dumps(list(keys))
-    text = f"{CONFIG}{config}\n[signing]\nkeys = {listed}\npackages = false\n{channels}"
+    text = f"{config}\n[signing]\nkeys = {listed}\npackages = false\n{channels}"
     root.mkdir(parents=True, exist_ok=True)
     (root / CONFIG_NAME).write_text(text)
     with open_state(root, create=True):
