@@ -1,0 +1,276 @@
+"""apt on clean Debian hosts: installs, upgrades, pins, follows a new key, refuses what is wrong."""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import docker
+import pytest
+
+from builder.run import Result
+from tests.integration.images import Images, Suite
+from tests.integration.site import (
+    NAME,
+    Client,
+    Site,
+    make_key,
+    open_client,
+    open_site,
+    set_up_apt,
+)
+
+pytestmark = pytest.mark.docker
+
+_UPDATE = "apt-get update -q -o APT::Update::Error-Mode=any"
+_INSTALL = "apt-get install -q -y --allow-downgrades"
+_KEYRING = f"{NAME}-archive-keyring"
+_SHORT_LIFE_S = 30
+
+
+@pytest.fixture(params=list(Suite))
+def client(
+    request: pytest.FixtureRequest, engine: docker.DockerClient, images: Images
+) -> Iterator[Client]:
+    """A clean host of each Debian."""
+    with open_client(engine, images.base(request.param), f"apt-{request.param}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A repository with the first version, published."""
+    with open_site(tmp_path) as opened:
+        opened.add("1.0")
+        opened.publish()
+        yield opened
+
+
+def _update(client: Client, *, check: bool = True) -> Result:
+    return client.run(_UPDATE, check=check)
+
+
+def _refused(client: Client, command: str) -> str:
+    result = client.run(command, check=False)
+    assert result.status != 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+def _use_keys(site: Site, keys: Sequence[tuple[str, str]]) -> Site:
+    """The site from now on signed with these keys."""
+    config = site.root / "repo.toml"
+    names = json.dumps([name for name, _ in keys])
+    config.write_text(re.sub(r"(?m)^keys = .*$", f"keys = {names}", config.read_text()))
+    site.key_file.write_text("".join(secret for _, secret in keys))
+    return replace(site, fingerprint=keys[0][0])
+
+
+def _add_keyring(site: Site, revision: int) -> Path:
+    out = site.root / "keyring"
+    site.builder("keyring", "--out", str(out), "--revision", str(revision))
+    site.builder("add", str(out), "--channel", "stable")
+    return max(out.glob("*.deb"), key=lambda path: path.stat().st_mtime)
+
+
+def test_install_upgrade_pin_and_go_back(client: Client, site: Site) -> None:
+    set_up_apt(client, site)
+    _update(client)
+    client.run(f"{_INSTALL} {NAME}")
+    assert client.has() == "1.0"
+    for version in ("1.9", "1.10", "2.0~rc1"):
+        site.add(version)
+    site.publish()
+    _update(client)
+    client.run("apt-get upgrade -q -y")
+    assert client.has() == "2.0~rc1"
+    listed = client.run(f"apt-cache madison {NAME}").stdout.splitlines()
+    assert [line.split("|")[1].strip() for line in listed] == [
+        "2.0~rc1-1",
+        "1.10-1",
+        "1.9-1",
+        "1.0-1",
+    ]
+    client.run(f"{_INSTALL} {NAME}=1.9-1")
+    assert client.has() == "1.9"
+    pin = f"Package: {NAME}\\nPin: version 1.*\\nPin-Priority: 1001\\n"
+    client.run(f"printf '{pin}' >/etc/apt/preferences.d/{NAME}; apt-get upgrade -q -y")
+    assert client.has() == "1.10"
+
+
+def test_a_promoted_package_appears_and_a_pruned_one_goes(client: Client, site: Site) -> None:
+    config = site.root / "repo.toml"
+    config.write_text(
+        config.read_text().replace("keep = 5", "keep = 1").replace("max-age-days = 90\n", "")
+    )
+    site.add("1.1", "testing")
+    site.publish()
+    set_up_apt(client, site)
+    _update(client)
+    assert "1.1-1" not in client.run(f"apt-cache madison {NAME}").stdout
+    site.builder("promote", NAME, "--from", "testing", "--to", "stable")
+    site.builder("prune")
+    site.publish()
+    _update(client)
+    listed = client.run(f"apt-cache madison {NAME}").stdout
+    assert "1.1-1" in listed
+    assert "1.0-1" not in listed
+
+
+def test_the_keyring_brings_key_and_sources_and_follows_a_new_key(
+    client: Client, site: Site
+) -> None:
+    old = (site.fingerprint, site.key_file.read_text())
+    new = make_key("Successor <next@localhost>")
+    _add_keyring(site, 1)
+    site.publish()
+    (first,) = site.public.glob(f"pool/main/t/{_KEYRING}/*-1_all.deb")
+    client.run(
+        f"""
+        rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*
+        /usr/lib/apt/apt-helper download-file {site.url}/{first.relative_to(site.public)} /k.deb
+        dpkg -i /k.deb
+        """
+    )
+    _update(client)
+    client.run(f"{_INSTALL} {NAME}")
+    site = _use_keys(site, [old, new])
+    _add_keyring(site, 2)
+    site.publish()
+    _update(client)  # the host knows the old key alone
+    client.run("apt-get upgrade -q -y; cp -a /usr/share/keyrings /both")
+    site = _use_keys(site, [new])
+    site.add("1.1")
+    site.publish()
+    _update(client)
+    client.run("apt-get upgrade -q -y")
+    assert client.has() == "1.1"
+    # One that never upgraded its keyring is left behind, and says why.
+    ring = f"/usr/share/keyrings/{_KEYRING}.gpg"
+    client.run(f"dpkg-deb --fsys-tarfile /k.deb | tar -xO .{ring} >{ring}")
+    said = _refused(client, _UPDATE)
+    assert "NO_PUBKEY" in said or "Missing key" in said
+    client.run(f"cp /both/{_KEYRING}.gpg {ring}")
+    _update(client)
+
+
+def test_another_key_is_refused(client: Client, site: Site) -> None:
+    set_up_apt(client, site)
+    _update(client)
+    other = _use_keys(site, [make_key("Intruder <i@localhost>")])
+    other.publish()
+    said = _refused(client, _UPDATE)
+    assert "NO_PUBKEY" in said or "Missing key" in said
+
+
+def test_a_key_that_has_expired_is_refused_and_told(client: Client, site: Site) -> None:
+    key = make_key("Brief <brief@localhost>", expires=f"seconds={_SHORT_LIFE_S}")
+    begin = time.monotonic()
+    site = _use_keys(site, [key])
+    site.publish()
+    set_up_apt(client, site)
+    time.sleep(max(0.0, _SHORT_LIFE_S + 2 - (time.monotonic() - begin)))
+    said = _refused(client, _UPDATE).lower()
+    assert "expkeysig" in said or "expired" in said or "not live" in said
+    problem = site.builder("check", check=False)
+    assert problem.status != 0
+    assert f"key {key[0]}" in problem.stderr
+    assert "expired on" in problem.stderr
+    problem = site.builder("publish", check=False)
+    assert "expired on" in problem.stderr
+    assert "--quick-set-expire" in problem.stderr
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["InRelease", "Packages", "deb"])
+def test_a_flipped_bit_is_refused(client: Client, site: Site, name: str) -> None:
+    set_up_apt(client, site)
+    dists = site.public / "dists" / "stable"
+    match name:
+        case "InRelease":
+            _flip(dists / "InRelease")
+            _refused(client, _UPDATE)
+        case "Packages":
+            for path in dists.rglob("*"):
+                if path.is_file() and "binary-" in str(path) and path.stat().st_size:
+                    _flip(path)
+            assert "Hash Sum mismatch" in _refused(client, _UPDATE)
+        case _:
+            _update(client)
+            for path in site.public.glob("pool/**/*.deb"):
+                _flip(path)
+            assert "Hash Sum mismatch" in _refused(client, f"{_INSTALL} {NAME}")
+            assert client.has() == ""
+    assert site.builder("check", check=False).status == 12
+
+
+def test_a_truncated_package_is_refused(client: Client, site: Site) -> None:
+    set_up_apt(client, site)
+    _update(client)
+    for path in site.public.glob("pool/**/*.deb"):
+        path.write_bytes(path.read_bytes()[:-10])
+    said = _refused(client, f"{_INSTALL} {NAME}")
+    assert "unexpected size" in said or "Hash Sum mismatch" in said or "size mismatch" in said
+    problem = site.builder("check", check=False)
+    assert "bytes, " in problem.stderr
+
+
+def test_an_index_that_was_rolled_back_is_not_taken(
+    client: Client, site: Site, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(site.public / "dists", old)
+    time.sleep(1)  # Release states seconds
+    site.add("1.1")
+    site.publish()
+    set_up_apt(client, site)
+    _update(client)
+    shutil.copytree(old, site.public / "dists", dirs_exist_ok=True)
+    _update(client, check=False)
+    assert "1.1-1" in client.run(f"apt-cache madison {NAME}").stdout
+    problem = site.builder("check", check=False)
+    assert "it was rolled back" in problem.stderr
+
+
+def test_an_index_past_its_date_is_refused(
+    engine: docker.DockerClient, images: Images, site: Site
+) -> None:
+    """An intruder who can only withhold news is found out by Valid-Until."""
+    config = site.root / "repo.toml"
+    text = config.read_text()
+    config.write_text(text.replace("# valid-until-days = 14", "valid-until-days = 1", 1))
+    site.publish()
+    release = (site.public / "dists" / "stable" / "Release").read_text()
+    assert "Valid-Until: " in release
+    with open_client(engine, images.base(Suite.TRIXIE), "apt-late") as late:
+        set_up_apt(late, site)
+        late.run(f"{_UPDATE} -o Acquire::Max-ValidTime=86400")
+        # The client's clock cannot be moved in a container; its idea of the age can.
+        said = _refused(late, f"sleep 2; {_UPDATE} -o Acquire::Max-ValidTime=1")
+        assert "is expired" in said or "not valid anymore" in said
+
+
+def test_apt_file_finds_what_contents_says(client: Client, site: Site) -> None:
+    set_up_apt(client, site)
+    client.run(
+        "printf 'Acquire::IndexTargets::deb::Contents-deb {"
+        ' MetaKey "$(COMPONENT)/Contents-$(ARCHITECTURE)";'
+        ' ShortDescription "Contents"; Description "Contents"; };\''
+        " >/etc/apt/apt.conf.d/50contents"
+    )
+    _update(client)
+    # apt verified it by Release; what it keeps may be compressed.
+    found = client.run(
+        "ls /var/lib/apt/lists/*Contents* && "
+        "/usr/lib/apt/apt-helper cat-file /var/lib/apt/lists/*Contents*"
+    ).stdout
+    assert re.search(rf"^usr/share/{NAME}/version\s+default/{NAME}$", found, re.MULTILINE) or (
+        re.search(rf"^usr/share/{NAME}/version\s+\S+/{NAME}$", found, re.MULTILINE)
+    )
