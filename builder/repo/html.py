@@ -25,6 +25,7 @@ from builder.repo.version import version_key
 SETUP = PurePosixPath("setup")
 _TEMPLATES = Path(__file__).parent / "templates"
 _SHOWN_FIRST = "backendai"  # what most people come for, where the repository has it
+_VERSIONS_SHOWN = 50  # with more the page is of no use to anybody
 _UNITS = ("B", "kB", "MB", "GB")
 _KILO = 1000
 
@@ -96,7 +97,7 @@ def render_pages(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage
         pages[SETUP / f"{channel}.repo"] = render_repo(config, channel).encode()
     for one in listed:
         path = PurePosixPath("packages") / f"{one.name}.html"
-        pages[path] = page("package.html.j2", package=one, root="../")
+        pages[path] = page("package.html.j2", package=one, shown=_VERSIONS_SHOWN, root="../")
     return pages
 
 

@@ -200,6 +200,16 @@ def test_a_package_lists_versions_newest_first_with_its_changelog(pages: Index) 
     assert "2026-11-23" in text
 
 
+def test_a_page_does_not_grow_without_end() -> None:
+    many = [_package("tool", f"1.{n}-1", PackageFormat.DEB, "all") for n in range(1002)]
+    pages = render_pages(_CONFIG, {"stable": many, "nightly": []})
+    page = pages[PurePosixPath("packages/tool.html")]
+    text = _text(page)
+    assert "tool_1.1001-1_all.deb" in text
+    assert "tool_1.951-1_all.deb" not in text
+    assert "And 952 older versions" in text
+
+
 def test_versions_are_joined_over_formats_and_channels() -> None:
     (_, manager) = list_packages(_CHANNELS)
     newest = manager.versions[0]
