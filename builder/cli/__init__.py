@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from builder import __version__, log
 from builder.cache import storage_error
-from builder.errors import BuilderError, ExitCode
+from builder.errors import BuilderError, ExitCode, SpecError
 from builder.run import stop_children
 
 # Imported when asked for: 'builder --help' need not load httpx, nor a rebuild docker.
@@ -60,6 +60,12 @@ class _Group(click.Group):
 
 def _fail(error: BaseException) -> NoReturn:
     match error:
+        case SpecError():
+            *others, last = error.problems
+            for problem in others:
+                _print_error(problem, None)
+            _print_error(last, error.hint)
+            sys.exit(error.exit_code)
         case BuilderError():
             _print_error(error.message, error.hint)
             sys.exit(error.exit_code)
@@ -81,9 +87,10 @@ def _fail(error: BaseException) -> NoReturn:
 
 
 def _print_error(message: str, hint: str | None) -> None:
-    for line in message.splitlines() or [message]:
-        prefix = "" if line.startswith("  ") else "[red]error:[/] "
-        log.console.print(f"{prefix}{escape(line)}")
+    first, *rest = message.splitlines() or [""]
+    log.console.print(f"[red]error:[/] {escape(first)}")
+    for line in rest:  # what a tool said, or the other reasons: part of the one error
+        log.console.print(f"  {escape(line)}")
     if hint:
         log.console.print(f"[cyan]hint:[/] {escape(hint)}")
 

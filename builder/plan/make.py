@@ -1,12 +1,7 @@
-"""Plans a package: every payload entry, rendered script and piece of metadata. Pure.
+"""Makes a plan out of spec, lock, architecture and the text of all templates. Pure."""
 
-Same spec, lock and target, same plan: no I/O, no clock, no environment. What only
-the wheels can tell (their files, the libraries they need) is added by the stage.
-"""
-
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -14,102 +9,23 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from builder.errors import LockError, SpecError
-from builder.lock import Lock, LockedDistribution
+from builder.lock import Lock
 from builder.model import Arch, PackageFormat
-from builder.paths import TARGET_DOC, TARGET_ROOT
+from builder.paths import TARGET_ROOT
+from builder.plan.model import (
+    ROOT,
+    Entry,
+    FormatPlan,
+    Metadata,
+    PackagePlan,
+    PythonPlan,
+    SampleEntry,
+)
 from builder.render import TEMPLATE_SUFFIX, Renderer, Sources
 from builder.spec import PackageSpec, ReleaseSpec
 from builder.spec.schema import PayloadKind, PayloadSpec, ProjectSpec
 
-ROOT = "root"
-BUILD_INFO = "build-info.json"
 _FOLDER_MODE = 0o755  # what every folder of the Python tree gets
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One file, folder or link of the payload that is not part of the Python tree."""
-
-    target: PurePosixPath
-    kind: PayloadKind
-    mode: int
-    owner: str = ROOT
-    group: str = ROOT
-    formats: tuple[PackageFormat, ...] = tuple(PackageFormat)
-    content: bytes | None = None  # of a file
-    link: str | None = None  # of a symlink
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleEntry:
-    """A file, or a folder's files, to be taken out of a wheel of the lock."""
-
-    distribution: LockedDistribution
-    member: str
-    target: PurePosixPath
-
-
-@dataclass(frozen=True, kw_only=True)
-class PythonPlan:
-    """The private CPython: where it goes and which distributions are in it."""
-
-    prefix: PurePosixPath
-    minor: str
-    requires_python: str
-    glibc: str
-    wheels: tuple[LockedDistribution, ...]
-    build: tuple[LockedDistribution, ...]
-    foreign_binaries: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FormatPlan:
-    """What one format has of its own."""
-
-    depends: tuple[str, ...]
-    recommends: tuple[str, ...]
-    suggests: tuple[str, ...]
-    conflicts: tuple[str, ...]
-    scripts: Mapping[str, str]  # script name to text
-    triggers_interest: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metadata:
-    """What both formats say of the package."""
-
-    name: str
-    version: str  # without the packaging's revision
-    revision: int
-    summary: str
-    description: str
-    section: str
-    group: str
-    maintainer: str
-    vendor: str
-    homepage: str
-    licence: str
-    changelog: tuple[tuple[str, int, str, tuple[str, ...]], ...]  # version, revision, day, changes
-
-
-@dataclass(frozen=True, kw_only=True)
-class PackagePlan:
-    """All that is decided before anything is fetched or built."""
-
-    release: str
-    arch: Arch | None  # None: for every architecture
-    metadata: Metadata
-    python: PythonPlan | None
-    entries: tuple[Entry, ...]
-    samples: tuple[SampleEntry, ...]
-    resolved_for: tuple[str, str] | None  # Python's minor and the glibc of the lock
-    formats: Mapping[PackageFormat, FormatPlan]
-    own_folders: tuple[str, ...]  # how the names of folders begin that belong to the packages
-
-    @property
-    def name(self) -> str:
-        """The package's name."""
-        return self.metadata.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,61 +246,3 @@ def _common_dependency(package: PackageSpec, fmt: PackageFormat, given: PlanInpu
     full = f"{given.release.package_version}-{given.release.revision}"
     name = given.project.common
     return [f"{name} (= {full})" if fmt is PackageFormat.DEB else f"{name} = {full}"]
-
-
-def doc_folder(plan: PackagePlan) -> PurePosixPath:
-    """The package's folder under /usr/share/doc."""
-    return TARGET_DOC / plan.name
-
-
-def plan_summary(plan: PackagePlan) -> dict[str, object]:
-    """The plan for people and machines: names and sizes in place of contents."""
-    return {
-        "name": plan.name,
-        "version": f"{plan.metadata.version}-{plan.metadata.revision}",
-        "architecture": plan.arch.value if plan.arch else "all",
-        "prefix": str(plan.python.prefix) if plan.python else None,
-        "python": plan.python.minor if plan.python else None,
-        "wheels": [one.pin for one in plan.python.wheels] if plan.python else [],
-        "payload": [
-            {
-                "target": str(entry.target),
-                "kind": entry.kind.value,
-                "mode": f"{entry.mode:04o}",
-                "owner": f"{entry.owner}:{entry.group}",
-                "formats": [one.value for one in entry.formats],
-                **({"link": entry.link} if entry.link else {}),
-                **({"size": len(entry.content)} if entry.content is not None else {}),
-            }
-            for entry in plan.entries
-        ],
-        "samples": [
-            {"from": f"{one.distribution.pin}:{one.member}", "target": str(one.target)}
-            for one in plan.samples
-        ],
-        "formats": {
-            fmt.value: {
-                "depends": list(own.depends),
-                "recommends": list(own.recommends),
-                "suggests": list(own.suggests),
-                "conflicts": list(own.conflicts),
-                "scripts": sorted(own.scripts),
-            }
-            for fmt, own in plan.formats.items()
-        },
-    }
-
-
-def plan_fingerprint(plan: PackagePlan) -> str:
-    """All of the plan as text, contents included: what a stage's key is made from."""
-    return json.dumps(plan, default=_plain_value, sort_keys=True)
-
-
-def _plain_value(value: object) -> object:
-    if isinstance(value, bytes):
-        return value.hex()
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: getattr(value, name) for name in value.__dataclass_fields__}
-    return str(value)

@@ -1,0 +1,33 @@
+"""Plans a package: every payload entry, rendered script and piece of metadata. Pure.
+
+Same spec, lock and target, same plan: no I/O, no clock, no environment. What only
+the wheels can tell (their files, the libraries they need) is added by the stage.
+"""
+
+from builder.plan.make import PlanInput, plan_package
+from builder.plan.model import (
+    BUILD_INFO,
+    Entry,
+    FormatPlan,
+    Metadata,
+    PackagePlan,
+    PythonPlan,
+    SampleEntry,
+    doc_folder,
+)
+from builder.plan.report import plan_fingerprint, plan_summary
+
+__all__ = [
+    "BUILD_INFO",
+    "Entry",
+    "FormatPlan",
+    "Metadata",
+    "PackagePlan",
+    "PlanInput",
+    "PythonPlan",
+    "SampleEntry",
+    "doc_folder",
+    "plan_fingerprint",
+    "plan_package",
+    "plan_summary",
+]

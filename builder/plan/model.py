@@ -1,0 +1,104 @@
+"""What a plan is: entries, samples, the Python tree, what each format has of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from builder.lock import LockedDistribution
+from builder.model import Arch, PackageFormat
+from builder.paths import TARGET_DOC
+from builder.spec.schema import PayloadKind
+
+ROOT = "root"
+BUILD_INFO = "build-info.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One file, folder or link of the payload that is not part of the Python tree."""
+
+    target: PurePosixPath
+    kind: PayloadKind
+    mode: int
+    owner: str = ROOT
+    group: str = ROOT
+    formats: tuple[PackageFormat, ...] = tuple(PackageFormat)
+    content: bytes | None = None  # of a file
+    link: str | None = None  # of a symlink
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleEntry:
+    """A file, or a folder's files, to be taken out of a wheel of the lock."""
+
+    distribution: LockedDistribution
+    member: str
+    target: PurePosixPath
+
+
+@dataclass(frozen=True, kw_only=True)
+class PythonPlan:
+    """The private CPython: where it goes and which distributions are in it."""
+
+    prefix: PurePosixPath
+    minor: str
+    requires_python: str
+    glibc: str
+    wheels: tuple[LockedDistribution, ...]
+    build: tuple[LockedDistribution, ...]
+    foreign_binaries: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormatPlan:
+    """What one format has of its own."""
+
+    depends: tuple[str, ...]
+    recommends: tuple[str, ...]
+    suggests: tuple[str, ...]
+    conflicts: tuple[str, ...]
+    scripts: Mapping[str, str]  # script name to text
+    triggers_interest: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What both formats say of the package."""
+
+    name: str
+    version: str  # without the packaging's revision
+    revision: int
+    summary: str
+    description: str
+    section: str
+    group: str
+    maintainer: str
+    vendor: str
+    homepage: str
+    licence: str
+    changelog: tuple[tuple[str, int, str, tuple[str, ...]], ...]  # version, revision, day, changes
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagePlan:
+    """All that is decided before anything is fetched or built."""
+
+    release: str
+    arch: Arch | None  # None: for every architecture
+    metadata: Metadata
+    python: PythonPlan | None
+    entries: tuple[Entry, ...]
+    samples: tuple[SampleEntry, ...]
+    resolved_for: tuple[str, str] | None  # Python's minor and the glibc of the lock
+    formats: Mapping[PackageFormat, FormatPlan]
+    own_folders: tuple[str, ...]  # how the names of folders begin that belong to the packages
+
+    @property
+    def name(self) -> str:
+        """The package's name."""
+        return self.metadata.name
+
+
+def doc_folder(plan: PackagePlan) -> PurePosixPath:
+    """The package's folder under /usr/share/doc."""
+    return TARGET_DOC / plan.name

@@ -1,0 +1,58 @@
+"""A plan for people and machines, and as the text that a stage's key is made from."""
+
+import json
+
+from builder.plan.model import PackagePlan
+
+
+def plan_summary(plan: PackagePlan) -> dict[str, object]:
+    """The plan for people and machines: names and sizes in place of contents."""
+    return {
+        "name": plan.name,
+        "version": f"{plan.metadata.version}-{plan.metadata.revision}",
+        "architecture": plan.arch.value if plan.arch else "all",
+        "prefix": str(plan.python.prefix) if plan.python else None,
+        "python": plan.python.minor if plan.python else None,
+        "wheels": [one.pin for one in plan.python.wheels] if plan.python else [],
+        "payload": [
+            {
+                "target": str(entry.target),
+                "kind": entry.kind.value,
+                "mode": f"{entry.mode:04o}",
+                "owner": f"{entry.owner}:{entry.group}",
+                "formats": [one.value for one in entry.formats],
+                **({"link": entry.link} if entry.link else {}),
+                **({"size": len(entry.content)} if entry.content is not None else {}),
+            }
+            for entry in plan.entries
+        ],
+        "samples": [
+            {"from": f"{one.distribution.pin}:{one.member}", "target": str(one.target)}
+            for one in plan.samples
+        ],
+        "formats": {
+            fmt.value: {
+                "depends": list(own.depends),
+                "recommends": list(own.recommends),
+                "suggests": list(own.suggests),
+                "conflicts": list(own.conflicts),
+                "scripts": sorted(own.scripts),
+            }
+            for fmt, own in plan.formats.items()
+        },
+    }
+
+
+def plan_fingerprint(plan: PackagePlan) -> str:
+    """All of the plan as text, contents included: what a stage's key is made from."""
+    return json.dumps(plan, default=_plain_value, sort_keys=True)
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    return str(value)
