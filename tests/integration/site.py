@@ -89,8 +89,8 @@ def pack_tiny(folder: Path, version: str) -> list[Path]:
 
 
 @contextmanager
-def open_site(folder: Path, *settings: str) -> Iterator[Site]:
-    """An empty repository that is served; ``settings`` are lines at the head of repo.toml."""
+def open_site(folder: Path, *, expires: str = "2y") -> Iterator[Site]:
+    """An empty repository that is served; ``expires`` is its key's, as gpg writes it."""
     root = folder / "repository"
     (root / PUBLIC).mkdir(parents=True)
     with ExitStack() as stack:
@@ -99,14 +99,12 @@ def open_site(folder: Path, *settings: str) -> Iterator[Site]:
         thread.start()
         stack.callback(thread.join)
         stack.callback(server.shutdown)
-        fingerprint, key = make_key()
+        fingerprint, key = make_key(expires=expires)
         key_file = folder / "key.asc"
         key_file.touch(mode=0o600)
         key_file.write_text(key)
         site = Site(root=root, url=server.url, fingerprint=fingerprint, key_file=key_file)
         site.builder("init", "--base-url", server.url, "--key", fingerprint, "--name", NAME)
-        config = root / "repo.toml"
-        config.write_text("".join(f"{line}\n" for line in settings) + config.read_text())
         yield site
 
 

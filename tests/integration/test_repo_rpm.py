@@ -5,8 +5,10 @@ disk, a half-done copy or somebody else would.
 """
 
 import gzip
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import docker
@@ -20,6 +22,7 @@ from tests.integration.site import NAME, Client, Site, make_key, open_client, op
 pytestmark = pytest.mark.docker
 
 _DNF = "dnf --quiet --assumeyes"
+_KEY_LASTS_S = 25  # enough to sign with
 _ZYPPER = "zypper --quiet --non-interactive --gpg-auto-import-keys"
 
 
@@ -185,3 +188,54 @@ def test_an_unsigned_package_is_refused_by_a_signed_repository(
     assert done.status != 0
     assert "not signed" in done.stdout
     site.publish()
+
+
+def test_a_new_key_follows_an_old_one(
+    engine: docker.DockerClient, images: Images, tmp_path: Path
+) -> None:
+    """With both keys in use, a host that has the old one alone goes on, and so does a new one."""
+    with open_site(tmp_path) as site, open_client(engine, images.rpm(), "repo-rotate") as client:
+        site.add("1.0")
+        site.publish()
+        set_up_dnf(client, site)
+        client.run(f"{_DNF} install {NAME}")
+        fingerprint, key = make_key("Tests, next year <next@localhost>")
+        config = site.root / "repo.toml"
+        old = f'"{site.fingerprint}"'
+        config.write_text(config.read_text().replace(old, f'{old}, "{fingerprint}"'))
+        both = tmp_path / "both.asc"
+        both.touch(mode=0o600)
+        both.write_text(site.key_file.read_text() + key)
+        rotated = replace(site, key_file=both)
+        rotated.add("1.1")
+        rotated.publish()
+        client.run(f"{_DNF} --refresh upgrade")
+        assert client.has() == "1.1"  # by the old key
+        # The new key first signs packages; hosts have got both by the keyring package.
+        config.write_text(config.read_text().replace(f'{old}, "{fingerprint}"', f'"{fingerprint}"'))
+        rotated.add("1.2")
+        rotated.publish()
+        done = client.run(f"dnf --assumeyes --refresh upgrade {NAME} 2>&1", check=False)
+        assert done.status != 0 or client.has() == "1.1", done.stdout
+        set_up_dnf(client, rotated)
+        client.run(f"{_DNF} --refresh upgrade")
+        assert client.has() == "1.2"
+
+
+def test_an_expired_key_is_refused(
+    engine: docker.DockerClient, images: Images, tmp_path: Path
+) -> None:
+    with (
+        open_site(tmp_path, expires=f"seconds={_KEY_LASTS_S}") as site,
+        open_client(engine, images.rpm(), "repo-expired") as client,
+    ):
+        expiry = time.monotonic() + _KEY_LASTS_S
+        site.add("1.0")
+        site.publish()
+        set_up_dnf(client, site)
+        time.sleep(max(0, expiry - time.monotonic()) + 1)
+        done = client.run(f"dnf --assumeyes install {NAME} 2>&1", check=False)
+        assert done.status != 0, done.stdout
+        assert "signature" in done.stdout.lower()
+        assert "expired" in site.builder("check", check=False).stderr
+        assert "expired" in site.builder("publish", check=False).stderr
