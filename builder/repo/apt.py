@@ -40,35 +40,35 @@ class AptIndexer:
     ) -> Index:
         """Every metadata file of a channel by its place in the tree; Release is unsigned."""
         named: Index = {}
+        described: Index = {}
         for component in config.components:
             for arch in config.architectures:
                 chosen = [one for one in packages if one.component == component and one.fits(arch)]
-                named |= self._component(PurePosixPath(component), arch, chosen, config)
+                named |= self._packages(PurePosixPath(component), arch, chosen, config)
+                if config.apt.contents:
+                    contents = PurePosixPath(component) / f"Contents-{arch}"
+                    described[contents] = render_contents(chosen, self._listings)
+        for path, data in described.items():
+            for compression in config.apt.compressions or (IndexCompression.GZIP,):
+                named[path.with_suffix(f".{compression}")] = compress(data, compression)
         folder = dists_folder(channel)
         index = {folder / path: data for path, data in named.items()}
         for path, data in named.items():
             for name in _HASHES:
                 index[folder / path.parent / "by-hash" / name / _digest(name, data)] = data
-        index[folder / "Release"] = render_release(channel, named, config, now)
+        # apt asks for Contents only where Release has its plain form, which nobody fetches.
+        index[folder / "Release"] = render_release(channel, named | described, config, now)
         return index
 
-    def _component(
-        self,
-        component: PurePosixPath,
-        arch: Arch,
-        packages: Sequence[RepoPackage],
-        config: RepoConfig,
+    @staticmethod
+    def _packages(
+        component: PurePosixPath, arch: Arch, packages: Sequence[RepoPackage], config: RepoConfig
     ) -> Index:
         plain = "\n".join(map(stanza, packages)).encode()
         path = component / f"binary-{arch}" / "Packages"
         files: Index = {path: plain}
         for compression in config.apt.compressions:
             files[path.with_suffix(f".{compression}")] = compress(plain, compression)
-        if config.apt.contents:
-            contents = component / f"Contents-{arch}"
-            rows = render_contents(packages, self._listings)
-            for compression in config.apt.compressions or (IndexCompression.GZIP,):
-                files[contents.with_suffix(f".{compression}")] = compress(rows, compression)
         return files
 
 
@@ -84,7 +84,7 @@ def render_contents(packages: Sequence[RepoPackage], listings: Listings) -> byte
     """Which package has a file, for the newest version of each package."""
     owners: defaultdict[str, list[str]] = defaultdict(list)
     for package in newest(packages):
-        section = parse_fields(package.metadata).get("section", "misc")
+        section = parse_fields(package.metadata).get("section") or "misc"
         owner = f"{section}/{package.name}"
         for path in listings(package.sha256).decode().splitlines():
             owners[path].append(owner)

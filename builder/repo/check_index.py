@@ -21,6 +21,7 @@ import zstandard
 
 from builder.inspect.deb import parse_fields
 from builder.repo.check_signature import SignatureCheck
+from builder.repo.config import IndexCompression
 from builder.repo.model import FileFacts, dists_folder
 
 _HASHES = ("sha256", "sha512")
@@ -105,12 +106,26 @@ class IndexCheck:
         digest, size, relative = words
         path = folder / relative
         by_hash = path.parent / "by-hash" / name.upper() / digest
-        for place in (path, by_hash):
-            data = self.tree.get(place)
+        found = {place: self.tree.get(place) for place in (path, by_hash)}
+        if path.name.startswith("Contents-") and not path.suffix:
+            found = {path: self._unpacked(path)}
+        for place, data in found.items():
             if data is None:
                 yield f"{place}: is missing, and {folder}/InRelease names it"
             elif len(data) != int(size) or hashlib.new(name, data).hexdigest() != digest:
                 yield f"{place}: does not have the {name} that {folder}/InRelease states"
+
+    def _unpacked(self, path: PurePosixPath) -> bytes | None:
+        """A file of which only compressed forms are there, as in Debian's own archive."""
+        for suffix in IndexCompression:
+            packed = path.with_suffix(f".{suffix}")
+            data = self.tree.get(packed)
+            if data is not None:
+                try:
+                    return _plain(packed, data)
+                except _BROKEN:
+                    return b""
+        return None
 
     def _packages(self, path: PurePosixPath) -> Iterator[str]:
         for paragraph in (self.tree.get(path) or b"").decode(errors="replace").split("\n\n"):

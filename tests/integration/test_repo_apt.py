@@ -172,8 +172,11 @@ def test_a_key_that_has_expired_is_refused_and_told(client: Client, site: Site) 
     site.publish()
     set_up_apt(client, site)
     time.sleep(max(0.0, _SHORT_LIFE_S + 2 - (time.monotonic() - begin)))
-    said = _refused(client, _UPDATE).lower()
-    assert "expkeysig" in said or "expired" in said or "not live" in said
+    if "trixie" in client.name:
+        # Its apt judges by sqv, for which a signature stays as good as on the day it was made.
+        _update(client)
+    else:
+        assert "EXPKEYSIG" in _refused(client, _UPDATE)
     problem = site.builder("check", check=False)
     assert problem.status != 0
     assert f"key {key[0]}" in problem.stderr
@@ -251,9 +254,12 @@ def test_an_index_past_its_date_is_refused(
     assert "Valid-Until: " in release
     with open_client(engine, images.base(Suite.TRIXIE), "apt-late") as late:
         set_up_apt(late, site)
-        late.run(f"{_UPDATE} -o Acquire::Max-ValidTime=86400")
+        # Said again, because the image has the settings of the machine it was made on.
+        update = f"{_UPDATE} -o Acquire::Check-Valid-Until=true -o Acquire::Check-Date=true"
+        late.run(update)
         # The client's clock cannot be moved in a container; its idea of the age can.
-        said = _refused(late, f"sleep 2; {_UPDATE} -o Acquire::Max-ValidTime=1")
+        forget = "rm -rf /var/lib/apt/lists/*; sleep 2"
+        said = _refused(late, f"{forget}; {update} -o Acquire::Max-ValidTime=1")
         assert "is expired" in said or "not valid anymore" in said
 
 
@@ -271,6 +277,4 @@ def test_apt_file_finds_what_contents_says(client: Client, site: Site) -> None:
         "ls /var/lib/apt/lists/*Contents* && "
         "/usr/lib/apt/apt-helper cat-file /var/lib/apt/lists/*Contents*"
     ).stdout
-    assert re.search(rf"^usr/share/{NAME}/version\s+default/{NAME}$", found, re.MULTILINE) or (
-        re.search(rf"^usr/share/{NAME}/version\s+\S+/{NAME}$", found, re.MULTILINE)
-    )
+    assert re.search(rf"^usr/share/{NAME}/version +[a-z]+/{NAME}$", found, re.MULTILINE), found
