@@ -46,7 +46,9 @@ class Site:
     def builder(self, *arguments: str, check: bool = True) -> Result:
         """Call ``builder repo`` as a release engineer does."""
         command = [sys.executable, "-m", "builder", "repo", *arguments, "--root", str(self.root)]
-        environment = {"BUILDER_SIGNING_KEY_FILE": str(self.key_file), "COLUMNS": "200"}
+        credentials = {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}
+        own = {"BUILDER_SIGNING_KEY_FILE": str(self.key_file), "COLUMNS": "200"}
+        environment = {**credentials, **own}
         return run(command, env=environment, check=check)
 
     def add(self, version: str, channel: str = CHANNEL) -> list[Path]:
