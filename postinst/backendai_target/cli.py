@@ -1,16 +1,17 @@
 """The command line on the target: `backendai-ctl`, units and maintainer scripts call it."""
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
 
-from backendai_target.configure import configure
+from backendai_target.configure import Host, configure
 from backendai_target.errors import HostError, Status, TargetError
 from backendai_target.files import Owner, Writer
 from backendai_target.layout import Layout
 from backendai_target.probe import check_needs, check_port, wait_until_answering
-from backendai_target.recipe import Answers, load_recipe
+from backendai_target.recipe import Answers, load_recipe, resolve_tree
 from backendai_target.secretstore import SecretStore
 from backendai_target.site import load_site
 
@@ -32,8 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _configure(options: argparse.Namespace, layout: Layout) -> Status:
-    secrets = _secrets(options, layout)
-    configure(options.service, layout=layout, secrets=secrets, environment=os.environ, say=_say)
+    account = _caller() if options.as_caller else Owner.account()
+    host = Host(account=account, environment=os.environ, say=_say)
+    configure(options.service, layout=layout, secrets=_secrets(options, layout), host=host)
     return Status.OK
 
 
@@ -70,13 +72,23 @@ def _steps(options: argparse.Namespace, layout: Layout) -> Status:
     return Status.OK
 
 
+def _etcd(options: argparse.Namespace, layout: Layout) -> Status:
+    recipe = load_recipe(layout, options.service)
+    _print(json.dumps(resolve_tree(_answers(options, layout), recipe.etcd), indent=2) + "\n")
+    return Status.OK
+
+
 def _answers(options: argparse.Namespace, layout: Layout) -> Answers:
     return Answers(site=load_site(layout), secrets=_secrets(options, layout))
 
 
 def _secrets(options: argparse.Namespace, layout: Layout) -> SecretStore:
-    owner = Owner(uid=os.geteuid(), gid=os.getegid()) if options.as_caller else Owner.of_account()
+    owner = _caller() if options.as_caller else Owner.of_account()
     return SecretStore(folder=layout.secrets, writer=Writer(owner=owner))
+
+
+def _caller() -> Owner:
+    return Owner(uid=os.geteuid(), gid=os.getegid())
 
 
 def _say(message: str) -> None:
@@ -97,6 +109,7 @@ _COMMANDS = {
     "check-port": _port,
     "check-stores": _ready,
     "sql": _sql,
+    "etcd": _etcd,
     "steps": _steps,
 }
 _HELP = {
@@ -105,6 +118,7 @@ _HELP = {
     "check-port": "fail where something else holds the service's port",
     "check-stores": "fail unless the service's stores answer and are filled",
     "sql": "print the SQL that makes the database; it holds the password, so pipe it",
+    "etcd": "print what etcd has to hold for the service as JSON; it may hold a secret, so pipe it",
     "steps": "print what is left to do by hand before the first start",
 }
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendai_target.edit import edit_ini, edit_toml
-from backendai_target.files import Writer, exclusive
+from backendai_target.files import Owner, Writer, exclusive
 from backendai_target.layout import Layout
-from backendai_target.recipe import Answers, ConfigRecipe, load_recipe, read_sample
+from backendai_target.recipe import Answers, ConfigRecipe, FolderRecipe, load_recipe, read_sample
 from backendai_target.secretstore import SecretStore
 from backendai_target.site import load_site, new_site
 
@@ -39,13 +39,21 @@ class Record:
         return f"{'made' if self.made else 'found'} {self.digest}\n"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """What surrounds the tool: the account, the caller's environment, who listens."""
+
+    account: Owner
+    environment: Mapping[str, str]
+    say: Say
+
+
 def configure(
     service: str,
     *,
     layout: Layout,
     secrets: SecretStore,
-    environment: Mapping[str, str],
-    say: Say,
+    host: Host,
 ) -> None:
     """Make site.toml, the secrets and the configuration of ``service`` where absent.
 
@@ -59,7 +67,7 @@ def configure(
         for folder in (layout.etc, layout.secrets, layout.generated):
             writer.sweep(folder)
         if not layout.site.exists():
-            _offer(layout.site, new_site(environment), layout, writer, say)
+            _offer(layout.site, new_site(layout, host.environment), layout, writer, host.say)
         answers = Answers(site=load_site(layout), secrets=secrets)
         # All are made before the first is written: an error leaves nothing half done.
         texts = [
@@ -67,13 +75,47 @@ def configure(
             for config in recipe.configs
         ]
         for path, text in texts:
-            _offer(path, text, layout, writer, say)
+            _offer(path, text, layout, writer, host.say)
+    for wanted in recipe.folders:
+        _prepare_folder(wanted, answers, layout, host)
+
+
+def _prepare_folder(folder: FolderRecipe, answers: Answers, layout: Layout, host: Host) -> None:
+    """Make the folder where it is absent and the default; give an empty one its files.
+
+    Another path is a mount point of the admin's: made here, it would take the place
+    of the volume on the day when that is not mounted.
+    """
+    name, account = folder.site, host.account
+    shown = str(answers.value(name))
+    path = layout.root / shown.lstrip("/")
+    question = answers.site.questions.named(name)
+    writer = Writer(owner=account)
+    if not path.is_dir():
+        if question is None or shown != question.default:
+            host.say(
+                f"warning: {shown} ({name}) is missing: "
+                "mount it, or make it and give it to backendai"
+            )
+            return
+        writer.ensure_folder(path)
+        host.say(f"made {shown}")
+    status = path.stat()
+    if (status.st_uid, status.st_gid) != (account.uid, account.gid):
+        host.say(
+            f"warning: {shown} ({name}) belongs to {status.st_uid}:{status.st_gid}, "
+            f"the services run as {account.uid}:{account.gid}"
+        )
+    elif not any(path.iterdir()):
+        for file, text in folder.files.items():
+            writer.create(path / file, text)
 
 
 def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: Answers) -> str:
     """The text of one configuration file, from the sample of the installed release."""
     sample = read_sample(layout, service, config.file)
-    settings = {key: answers.resolve(wanted) for key, wanted in config.settings.items()}
+    resolved = {key: answers.resolve(wanted) for key, wanted in config.settings.items()}
+    settings = {key: value for key, value in resolved.items() if value is not None}
     if config.file.endswith(".ini"):
         return edit_ini(sample, settings)
     return edit_toml(sample, settings, config.remove)

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import grp
 import os
+import pwd
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,14 +18,14 @@ _SUFFIX = ".backendai-tmp"
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """Who owns what this tool writes: root and the account's group."""
+    """Who owns what this tool writes."""
 
     uid: int
     gid: int
 
     @classmethod
     def of_account(cls) -> "Owner":
-        """root and the group of the account; HostError where there is none."""
+        """root and the account's group: settings and secrets; HostError where it has none."""
         if os.geteuid() != 0:
             raise HostError("only root can write the configuration", hint="use sudo")
         try:
@@ -33,6 +34,17 @@ class Owner:
             raise HostError(
                 f"this host has no group '{ACCOUNT}'", hint="reinstall backendai-common"
             ) from error
+
+    @classmethod
+    def account(cls) -> "Owner":
+        """The account itself, which owns users' folders; HostError where there is none."""
+        try:
+            entry = pwd.getpwnam(ACCOUNT)
+        except KeyError as error:
+            raise HostError(
+                f"this host has no account '{ACCOUNT}'", hint="reinstall backendai-common"
+            ) from error
+        return cls(uid=entry.pw_uid, gid=entry.pw_gid)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +57,15 @@ class Writer:
         """Make ``path`` where it is absent; an existing folder is left as it is."""
         if path.is_dir():
             return
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        temporary = _temporary(path)
-        temporary.mkdir(mode=0o700, exist_ok=True)
-        os.chown(temporary, self.owner.uid, self.owner.gid)
-        temporary.chmod(mode)
-        temporary.rename(path)
+        try:
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            temporary = _temporary(path)
+            temporary.mkdir(mode=0o700, exist_ok=True)
+            os.chown(temporary, self.owner.uid, self.owner.gid)
+            temporary.chmod(mode)
+            temporary.rename(path)
+        except OSError as error:
+            raise HostError(f"cannot make {path}: {error.strerror}") from error
 
     def sweep(self, folder: Path) -> None:
         """Remove what killed runs left in ``folder``; nobody else may be at work there."""

@@ -38,6 +38,11 @@ class Layout:
         return self.state / "generated"
 
     @property
+    def questions(self) -> Path:
+        """What site.toml answers; shipped by backendai-common."""
+        return self.root / "usr/lib/backendai/questions.toml"
+
+    @property
     def recipes(self) -> Path:
         """How each installed service's configuration is made; shipped by its package."""
         return self.root / "usr/lib/backendai/recipes"

@@ -12,8 +12,9 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from backendai_target.errors import HostError, NotReadyError, RecipeError
+from backendai_target.etcd import Etcd
 from backendai_target.layout import Layout
-from backendai_target.recipe import Recipe
+from backendai_target.recipe import Needs, Recipe
 from backendai_target.schema import Address
 
 _CONNECT_SECONDS = 3.0
@@ -65,6 +66,8 @@ class ServiceConfig:
     def _address(self, item: object, dotted: str) -> Address:
         match item:
             case {"host": str(host), "port": int(port)}:
+                return Address(host=host, port=port)
+            case {"ip": str(host), "port": int(port)}:
                 return Address(host=host, port=port)
             case str(text):
                 try:
@@ -119,16 +122,36 @@ def wait_until_answering(
 
 def check_needs(layout: Layout, recipe: Recipe) -> None:
     """Raise NotReadyError unless a first start makes sense: stores there, schema in."""
-    if not recipe.needs.tcp and recipe.needs.database is None:
+    if recipe.needs == Needs():
         return
     config = ServiceConfig.load(layout, recipe)
+    for dotted in recipe.needs.folders:
+        folder = str(config.get(dotted))
+        if not (layout.root / folder.lstrip("/")).is_dir():
+            raise NotReadyError(f"{config.label}: {dotted} = {folder}: no such folder")
     for dotted in recipe.needs.tcp:
         addresses = config.addresses(dotted)
         if not any(_answers(address) for address in addresses):
             listed = ", ".join(map(str, addresses))
             raise NotReadyError(f"nothing answers on {listed} ({config.label}: {dotted})")
+    if recipe.needs.etcd:
+        _check_keys(config, recipe.needs.etcd)
     if recipe.needs.database is not None:
         asyncio.run(_check_schema(config, recipe.needs.database, recipe.needs.table))
+
+
+def _check_keys(config: ServiceConfig, keys: tuple[str, ...]) -> None:
+    """Raise NotReadyError unless the first member that answers has every key."""
+    addresses = config.addresses("etcd.addr")
+    etcd = Etcd(
+        address=next((one for one in addresses if _answers(one)), addresses[0]),
+        namespace=str(config.get("etcd.namespace")),
+        user=str(config.get("etcd.user")),
+        password=str(config.get("etcd.password")),
+    )
+    for key in keys:
+        if not etcd.has(key):
+            raise NotReadyError(f"etcd on {etcd.address} has no {key} yet")
 
 
 async def _check_schema(config: ServiceConfig, section: str, table: str) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 import tomlkit
@@ -11,12 +11,11 @@ from tomlkit.exceptions import TOMLKitError
 
 from backendai_target.errors import RecipeError, TargetError
 from backendai_target.layout import Layout
-from backendai_target.schema import QUESTIONS, Address, Value
+from backendai_target.schema import Address, Value
 from backendai_target.secretstore import SecretStore
 from backendai_target.site import Site
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9.-]*)(?:!([a-z]+))?\}")
-_SECRET_OF = {question.name: question.secret for question in QUESTIONS}
 
 
 def _sql_text(text: str) -> str:
@@ -49,6 +48,8 @@ class Needs:
     """What must answer before a first start makes sense; keys of the listening file."""
 
     tcp: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    etcd: tuple[str, ...] = ()  # keys of etcd itself
     database: str | None = None
     table: str = ""
 
@@ -63,6 +64,14 @@ class ConfigRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FolderRecipe:
+    """A folder of the account's that an answer names, and what a new one begins with."""
+
+    site: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All that the tool knows of one service."""
 
@@ -72,6 +81,9 @@ class Recipe:
     needs: Needs
     sql: str
     steps: str
+    # What the cluster has to know of this service, below keys of etcd.
+    etcd: Mapping[str, object]
+    folders: tuple[FolderRecipe, ...]
 
 
 def load_recipe(layout: Layout, service: str) -> Recipe:
@@ -97,8 +109,11 @@ def installed_services(layout: Layout) -> list[str]:
     return sorted(path.stem for path in layout.recipes.glob("*.toml"))
 
 
+_KEYS = {"service", "listens", "needs", "config", "sql", "steps", "etcd", "folder"}
+
+
 def _recipe(table: Mapping[str, object]) -> Recipe:
-    unknown = set(table) - {"service", "listens", "needs", "config", "sql", "steps"}
+    unknown = set(table) - _KEYS
     if unknown:
         raise TypeError(f"unknown keys: {', '.join(sorted(unknown))}")
     needs = _table(table.get("needs", {}))
@@ -108,12 +123,23 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         configs=tuple(_config(_table(item)) for item in _list(table["config"])),
         listens=Listens(**_table(listens)) if listens else None,  # type: ignore[arg-type]
         needs=Needs(
-            tcp=tuple(str(key) for key in _list(needs.get("tcp", []))),
+            tcp=_words(needs.get("tcp", [])),
+            folders=_words(needs.get("folders", [])),
+            etcd=_words(needs.get("etcd", [])),
             database=str(needs["database"]) if "database" in needs else None,
             table=str(needs.get("table", "")),
         ),
         sql=str(table.get("sql", "")),
         steps=str(table.get("steps", "")),
+        etcd=_table(table.get("etcd", {})),
+        folders=tuple(_folder(_table(item)) for item in _list(table.get("folder", []))),
+    )
+
+
+def _folder(table: Mapping[str, object]) -> FolderRecipe:
+    files = _table(table.get("files", {}))
+    return FolderRecipe(
+        site=str(table["site"]), files={name: str(text) for name, text in files.items()}
     )
 
 
@@ -121,7 +147,7 @@ def _config(table: Mapping[str, object]) -> ConfigRecipe:
     return ConfigRecipe(
         file=str(table["file"]),
         settings=_table(table["set"]),
-        remove=tuple(str(key) for key in _list(table.get("remove", []))),
+        remove=_words(table.get("remove", [])),
     )
 
 
@@ -137,6 +163,10 @@ def _list(value: object) -> list[object]:
     return value
 
 
+def _words(value: object) -> tuple[str, ...]:
+    return tuple(str(word) for word in _list(value))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answers:
     """What the values of a recipe are resolved from."""
@@ -150,7 +180,7 @@ class Answers:
             answer = self.site[name]
         except KeyError as error:
             raise RecipeError(f"a recipe asks for '{name}', which site.toml has not") from error
-        secret = _SECRET_OF[name]
+        secret = self.site.secret_of(name)
         return self.secrets.secret(secret) if secret and answer == "" else answer
 
     def fill(self, template: str, quoting: str = "plain") -> str:
@@ -166,14 +196,14 @@ class Answers:
         return _PLACEHOLDER.sub(one, template)
 
     def resolve(self, wanted: object) -> object:
-        """The value that a [config.set] entry asks for."""
+        """The value that a [config.set] entry asks for; None to leave its key out."""
         if not isinstance(wanted, dict):
             return wanted
         match wanted:
-            case {"site": str(name), "as": "table"}:
-                return _address_tables(self.value(name))
-            case {"site": str(name), **rest} if not rest:
-                return self.value(name)
+            case {"site": str(name), **rest} if set(rest) <= {"as"}:
+                return _as(rest.get("as", "plain"))(self.value(name))
+            case {"text": str(template), **rest} if not rest:
+                return self.fill(template)
             case {"secret": str(name), **rest} if not rest:
                 return self.secrets.secret(name)
             case {"pair": str(name), **rest} if not rest:
@@ -183,10 +213,40 @@ class Answers:
         raise RecipeError(f"a recipe has a value of no known kind: {wanted!r}")
 
 
+def resolve_tree(answers: Answers, tree: Mapping[str, object]) -> dict[str, object]:
+    """``tree`` with every value resolved, and the answers filled into its keys."""
+    found: dict[str, object] = {}
+    for key, wanted in tree.items():
+        name = answers.fill(key)
+        is_tree = isinstance(wanted, dict) and not set(wanted) <= _VALUES
+        found[name] = resolve_tree(answers, _table(wanted)) if is_tree else answers.resolve(wanted)
+    return found
+
+
+_VALUES = {"site", "as", "secret", "pair", "url", "text"}
+
+
+def _as(form: object) -> Callable[[Value], object]:
+    if form not in _FORMS:
+        raise RecipeError(f"a recipe wants an answer as {form!r}; known: {', '.join(_FORMS)}")
+    return _FORMS[str(form)]
+
+
 def _address_tables(value: Value) -> object:
     parsed = [Address.parse(text) for text in (value if isinstance(value, list) else [str(value)])]
     tables = [{"host": address.host, "port": address.port} for address in parsed]
     return tables[0] if len(tables) == 1 else tables
+
+
+# How an answer is written where the service wants it otherwise than site.toml has it.
+_FORMS: Mapping[str, Callable[[Value], object]] = {
+    "plain": lambda value: value,
+    "table": _address_tables,
+    "host": lambda value: Address.parse(str(value)).host,
+    "port": lambda value: Address.parse(str(value)).port,
+    "optional": lambda value: None if value == "" else value,
+    "parent": lambda value: str(PurePosixPath(str(value)).parent),
+}
 
 
 def read_sample(layout: Layout, service: str, name: str) -> str:

@@ -1,8 +1,14 @@
-"""The questions that site.toml answers: their types, defaults and explanations."""
+"""The questions that site.toml answers, as backendai-common ships them, and their kinds."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from backendai_target.errors import RecipeError
+from backendai_target.layout import Layout
 
 # What a question's answer may be; a list is of addresses.
 Value = str | int | list[str]
@@ -99,91 +105,93 @@ def _addresses(value: object) -> Value:
     return [str(_address(item)) for item in value]
 
 
-_ANY_ID = "a number from 1 to 2147483647, but not 65534 or 65535"
-_ADDRESS = "HOST:PORT, for example 10.0.0.5:5432 or [fd00::5]:5432"
 _LINE = r"[^\x00-\x1f\x7f]*"
-_NAME = r"[A-Za-z_][A-Za-z0-9_-]{1,62}"
+_IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_-]{1,62}"
+_PATH = r"(/[A-Za-z0-9_+@:,=~-][A-Za-z0-9._+@:,=~-]*)+"
+_URL = r"https?://[A-Za-z0-9\[][A-Za-z0-9.:\]_-]*(/[A-Za-z0-9._~/-]*)?"
 
-SECTIONS = {
-    "account": (
-        "The account that runs the services, made when backendai-common is installed.\n"
-        "Nodes that share storage must agree on it."
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What the answers to a question may be, and the words that say so."""
+
+    check: Check
+    allowed: str
+
+
+# NNNN stands for the port of the question's default.
+_ADDRESS = "HOST:PORT, for example 10.0.0.5:NNNN or [fd00::5]:NNNN"
+KINDS: Mapping[str, Kind] = {
+    "id": Kind(check=_account_id, allowed="a number from 1 to 2147483647, but not 65534 or 65535"),
+    "address": Kind(check=_address, allowed=_ADDRESS),
+    "addresses": Kind(check=_addresses, allowed=f"a list of {_ADDRESS}"),
+    "word": Kind(
+        check=_text(r"[A-Za-z0-9][A-Za-z0-9._-]*"), allowed="letters, digits, '.', '_' and '-'"
     ),
-    "etcd": "The configuration store that all nodes share.",
-    "database": "PostgreSQL, which the manager needs.",
-    "redis": "Redis or Valkey, the event bus and cache of the manager and the agents.",
-    "manager": "The manager's own addresses.",
+    "identifier": Kind(
+        check=_text(_IDENTIFIER),
+        allowed="2 to 63 letters, digits, '_' and '-', a letter or '_' first",
+    ),
+    "line": Kind(check=_text(_LINE), allowed="one line of text, or empty"),
+    "path": Kind(
+        check=_text(_PATH), allowed="an absolute path without spaces, '.' and '..', not / itself"
+    ),
+    "url": Kind(
+        check=_text(_URL), allowed="a URL that begins with http:// or https://, without a query"
+    ),
 }
 
-QUESTIONS = (
-    Question(
-        section="account", key="uid", default=1100, check=_account_id, allowed=_ANY_ID,
-        about="User id.",
-    ),
-    Question(
-        section="account", key="gid", default=1100, check=_account_id, allowed=_ANY_ID,
-        about="Group id.",
-    ),
-    Question(
-        section="etcd", key="addresses", default=["127.0.0.1:2379"], check=_addresses,
-        allowed=f"a list of {_ADDRESS.replace('5432', '2379')}",
-        about="Every member of the cluster, or one address in front of it.",
-    ),
-    Question(
-        section="etcd", key="namespace", default="local",
-        check=_text(r"[A-Za-z0-9][A-Za-z0-9._-]*"),
-        allowed="letters, digits, '.', '_' and '-'",
-        about="Separates clusters that share one etcd.",
-    ),
-    Question(
-        section="etcd", key="user", default="", check=_text(_LINE),
-        allowed="one line of text, or empty", about="Empty where etcd asks for no user.",
-    ),
-    Question(
-        section="etcd", key="password", default="", check=_text(_LINE),
-        allowed="one line of text, or empty", about="The password of that user.",
-    ),
-    Question(
-        section="database", key="address", default="127.0.0.1:5432", check=_address,
-        allowed=_ADDRESS, about="The server, or a proxy in front of it.",
-    ),
-    Question(
-        section="database", key="name", default="backend", check=_text(_NAME),
-        allowed="2 to 63 letters, digits, '_' and '-', a letter or '_' first",
-        about="The database; the role below owns it.",
-    ),
-    Question(
-        section="database", key="user", default="backend", check=_text(_NAME),
-        allowed="2 to 63 letters, digits, '_' and '-', a letter or '_' first",
-        about="The role that the manager logs in as.",
-    ),
-    Question(
-        section="database", key="password", default="", check=_text(_LINE),
-        allowed="one line of text, or empty", secret="manager-database-password",
-        about=(
-            "Its password. Left empty, one is made on this host and kept in\n"
-            "/var/lib/backendai/secrets/manager-database-password."
-        ),
-    ),
-    Question(
-        section="redis", key="address", default="127.0.0.1:6379", check=_address,
-        allowed=_ADDRESS.replace("5432", "6379"), about="The server.",
-    ),
-    Question(
-        section="redis", key="password", default="", check=_text(_LINE),
-        allowed="one line of text, or empty", about="Empty where it asks for none.",
-    ),
-    Question(
-        section="manager", key="address", default="0.0.0.0:8081", check=_address,
-        allowed=_ADDRESS.replace("5432", "8081"),
-        about="Where users' requests are answered.",
-    ),
-    Question(
-        section="manager", key="internal-address", default="127.0.0.1:18080", check=_address,
-        allowed=_ADDRESS.replace("5432", "18080"),
-        about=(
-            "Where storage nodes reach the manager. It has no authentication: give it an\n"
-            "address of a network that only your nodes are on."
-        ),
-    ),
-)  # fmt: skip
+
+@dataclass(frozen=True, kw_only=True)
+class Questions:
+    """Every question, in the order in which site.toml has them."""
+
+    sections: Mapping[str, str]  # name to explanation
+    all: tuple[Question, ...]
+
+    def named(self, name: str) -> Question | None:
+        """The question called SECTION.KEY."""
+        return next((one for one in self.all if one.name == name), None)
+
+    def of_section(self, section: str) -> list[Question]:
+        """The questions of one section."""
+        return [one for one in self.all if one.section == section]
+
+
+def load_questions(layout: Layout) -> Questions:
+    """The questions that backendai-common shipped; RecipeError where they are broken."""
+    path = layout.questions
+    try:
+        table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+        return Questions(
+            sections={one["name"]: one["about"] for one in table["section"]},
+            all=tuple(_questions(table["section"])),
+        )
+    except (OSError, UnicodeDecodeError, TOMLKitError, LookupError, TypeError) as error:
+        raise RecipeError(f"{path}: {error!r}", hint="reinstall backendai-common") from error
+    except ValueError as error:
+        raise RecipeError(f"{path}: a default is not of its kind") from error
+
+
+def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:
+    for section in sections:
+        listed = section["question"]
+        if not isinstance(listed, list):
+            raise TypeError(f"a list is due where there is {listed!r}")
+        for item in listed:
+            kind = KINDS[item["kind"]]
+            default = kind.check(item["default"])
+            yield Question(
+                section=str(section["name"]),
+                key=item["key"],
+                default=default,
+                about=item["about"],
+                allowed=kind.allowed.replace("NNNN", _port(default)),
+                check=kind.check,
+                secret=item.get("secret"),
+            )
+
+
+def _port(default: Value) -> str:
+    one = default[0] if isinstance(default, list) else str(default)
+    return one.rpartition(":")[2]

@@ -9,10 +9,8 @@ from tomlkit.exceptions import ParseError
 
 from backendai_target.errors import HostError, SiteError
 from backendai_target.layout import Layout
-from backendai_target.schema import QUESTIONS, SECTIONS, Question, Value
+from backendai_target.schema import Question, Questions, Value, load_questions
 
-_BY_NAME = {question.name: question for question in QUESTIONS}
-_BY_VARIABLE = {question.variable: question for question in QUESTIONS}
 _HEAD = """\
 # The answers that this host's Backend.AI services are configured from.
 # Services read the files beside this one, which are made from it once. After a
@@ -25,10 +23,16 @@ _HEAD = """\
 class Site:
     """Every question's answer; what site.toml leaves out has its default."""
 
+    questions: Questions
     answers: Mapping[str, Value]
 
     def __getitem__(self, name: str) -> Value:
         return self.answers[name]
+
+    def secret_of(self, name: str) -> str | None:
+        """The secret that is made where this answer is empty."""
+        question = self.questions.named(name)
+        return question.secret if question else None
 
 
 def load_site(layout: Layout) -> Site:
@@ -44,16 +48,18 @@ def load_site(layout: Layout) -> Site:
         raise SiteError([f"{label}: is not TOML: {error}"]) from error
     except OSError as error:
         raise HostError(f"cannot read {label}: {error.strerror}") from error
-    return _checked(dict(_flatten(table, label)), label)
+    questions = load_questions(layout)
+    return _checked(questions, dict(_flatten(questions, table, label)), label)
 
 
-def new_site(environment: Mapping[str, str]) -> str:
+def new_site(layout: Layout, environment: Mapping[str, str]) -> str:
     """The text of a first site.toml, from BACKENDAI_ variables and defaults.
 
     Raises SiteError for a variable that is wrong.
     """
-    given, problems = _from_environment(environment)
-    site, wrong = _check_all(given, lambda question: question.variable)
+    questions = load_questions(layout)
+    given, problems = _from_environment(questions, environment)
+    site, wrong = _check_all(questions, given, lambda question: question.variable)
     if problems or wrong:
         raise SiteError(problems + wrong, hint="mend the environment and run this again")
     return render_site(site)
@@ -64,72 +70,78 @@ def render_site(site: Site) -> str:
     document = tomlkit.document()
     for line in _HEAD.splitlines():
         document.add(tomlkit.comment(line.removeprefix("# ")))
-    for section, about in SECTIONS.items():
+    for section, about in site.questions.sections.items():
         document.add(tomlkit.nl())
         table = tomlkit.table()
         for line in about.splitlines():
             table.add(tomlkit.comment(line))
-        for question in QUESTIONS:
-            if question.section == section:
-                for line in question.about.splitlines():
-                    table.add(tomlkit.comment(line))
-                table.add(question.key, site[question.name])
+        for question in site.questions.of_section(section):
+            for line in question.about.splitlines():
+                table.add(tomlkit.comment(line))
+            table.add(question.key, site[question.name])
         document.add(section, table)
     return tomlkit.dumps(document)
 
 
-def _flatten(table: Mapping[str, object], label: str) -> Iterable[tuple[str, object]]:
+def _flatten(
+    questions: Questions, table: Mapping[str, object], label: str
+) -> Iterable[tuple[str, object]]:
+    known = questions.sections
     problems: list[str] = []
     found: list[tuple[str, object]] = []
     for section, content in table.items():
-        if section not in SECTIONS:
-            problems.append(f"{label}: unknown section [{section}]{_guess(section, SECTIONS)}")
+        if section not in known:
+            problems.append(f"{label}: unknown section [{section}]{_guess(section, known)}")
         elif not isinstance(content, dict):
             problems.append(f"{label}: '{section}' is a section: write [{section}]")
         else:
             found += [(f"{section}.{key}", value) for key, value in content.items()]
     for name, _ in found:
-        if name not in _BY_NAME:
+        if questions.named(name) is None:
             section, _, key = name.partition(".")
-            keys = [q.key for q in QUESTIONS if q.section == section]
+            keys = [question.key for question in questions.of_section(section)]
             problems.append(f"{label}: [{section}] has no key '{key}'{_guess(key, keys)}")
     if problems:
-        raise SiteError(problems, hint=f"known sections: {', '.join(SECTIONS)}")
+        raise SiteError(problems, hint=f"known sections: {', '.join(known)}")
     return found
 
 
-def _checked(given: Mapping[str, object], label: str) -> Site:
-    site, problems = _check_all(given, lambda question: f"{label}: {question.name}")
+def _checked(questions: Questions, given: Mapping[str, object], label: str) -> Site:
+    site, problems = _check_all(questions, given, lambda question: f"{label}: {question.name}")
     if problems:
         raise SiteError(problems, hint="mend the file, then run `backendai-ctl configure SERVICE`")
     return site
 
 
 def _check_all(
-    given: Mapping[str, object], label: Callable[[Question], str]
+    questions: Questions, given: Mapping[str, object], label: Callable[[Question], str]
 ) -> tuple[Site, list[str]]:
     answers: dict[str, Value] = {}
     problems: list[str] = []
-    for question in QUESTIONS:
+    for question in questions.all:
         value = given.get(question.name, question.default)
         try:
             answers[question.name] = question.check(value)
         except ValueError:
             shown = "(not shown)" if question.key == "password" else _toml(value)
             problems.append(f"{label(question)} = {shown}: must be {question.allowed}")
-    return Site(answers=answers), problems
+    return Site(questions=questions, answers=answers), problems
 
 
-def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, object], list[str]]:
+def _from_environment(
+    questions: Questions, environment: Mapping[str, str]
+) -> tuple[dict[str, object], list[str]]:
+    by_variable = {question.variable: question for question in questions.all}
     given: dict[str, object] = {}
     problems: list[str] = []
-    prefixes = tuple(f"BACKENDAI_{section}_".upper() for section in SECTIONS)
+    sections = [section.replace("-", "_") for section in questions.sections]
+    prefixes = tuple(f"BACKENDAI_{section}_".upper() for section in sections)
     for variable in sorted(environment):
-        question = _BY_VARIABLE.get(variable)
+        question = by_variable.get(variable)
         if question:
             given[question.name] = question.from_text(environment[variable])
         elif variable.startswith(prefixes):
-            problems.append(f"unknown variable {variable}{_guess(variable, _BY_VARIABLE)}")
+            problems.append(f"unknown variable {variable}{_guess(variable, by_variable)}")
     return given, problems
 
 

@@ -69,26 +69,38 @@ def layout(tmp_path: Path) -> Layout:
         folder.mkdir(parents=True)
     (samples / "manager.toml").write_text(MANAGER_SAMPLE)
     (samples / "alembic.ini").write_text(ALEMBIC_SAMPLE)
-    recipe = PROJECT / "postinst/recipes/manager.toml"
-    (layout.recipes / "manager.toml").write_text(recipe.read_text())
+    install_recipe(layout, "manager")
+    questions = PROJECT / "postinst/questions.toml"
+    layout.questions.write_text(questions.read_text())
     return layout
+
+
+def install_recipe(layout: Layout, service: str) -> None:
+    """Put the recipe of ``service`` where its package would."""
+    recipe = PROJECT / f"postinst/recipes/{service}.toml"
+    (layout.recipes / recipe.name).write_text(recipe.read_text())
 
 
 @pytest.fixture
 def store(layout: Layout) -> SecretStore:
     """The secrets of that target, owned by whoever runs the tests."""
-    writer = Writer(owner=Owner(uid=os.geteuid(), gid=os.getegid()))
-    return SecretStore(folder=layout.secrets, writer=writer, make_pair=fake_pair)
+    return SecretStore(folder=layout.secrets, writer=Writer(owner=caller()), make_pair=fake_pair)
+
+
+def caller() -> Owner:
+    """Whoever runs the tests, in the place of root and of the account."""
+    return Owner(uid=os.geteuid(), gid=os.getegid())
 
 
 @pytest.fixture
 def configured(layout: Layout, store: SecretStore) -> Callable[..., list[str]]:
-    """Configures the manager of that target; returns what was said."""
-    from backendai_target.configure import configure  # noqa: PLC0415
+    """Configures a service of that target; returns what was said."""
+    from backendai_target.configure import Host, configure  # noqa: PLC0415
 
-    def run(**environment: str) -> list[str]:
+    def run(service: str = "manager", **environment: str) -> list[str]:
         said: list[str] = []
-        configure("manager", layout=layout, secrets=store, environment=environment, say=said.append)
+        host = Host(account=caller(), environment=environment, say=said.append)
+        configure(service, layout=layout, secrets=store, host=host)
         return said
 
     return run

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from backendai_target.configure import configure
+from backendai_target.configure import Host, configure
 from backendai_target.errors import HostError, RecipeError, SiteError, TargetError
 from backendai_target.files import Owner
 from backendai_target.layout import Layout
 from backendai_target.recipe import load_recipe
 from backendai_target.secretstore import SecretStore
+
+from tests.unit.target.conftest import caller
 
 Configured = Callable[..., list[str]]
 
@@ -232,7 +234,8 @@ def killed_run(layout: Layout, store: SecretStore, call: str, count: int) -> boo
     child = os.fork()
     if child == 0:
         die_at(call, count)
-        configure("manager", layout=layout, secrets=store, environment={}, say=lambda _: None)
+        host = Host(account=caller(), environment={}, say=lambda _: None)
+        configure("manager", layout=layout, secrets=store, host=host)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) or status == 0

@@ -1,0 +1,57 @@
+"""Asks etcd whether it has a key, by its JSON gateway: before a service starts, no more.
+
+The services' own client would take seconds to import, and is another one in other releases.
+"""
+
+import base64
+import json
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from backendai_target.errors import NotReadyError
+from backendai_target.schema import Address
+
+_SECONDS = 3.0
+# Where Backend.AI keeps the keys of a namespace.
+_ROOT = "/sorna"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Etcd:
+    """One member, and how its users are told apart; without a user, nobody logs in."""
+
+    address: Address
+    namespace: str
+    user: str = ""
+    password: str = ""
+
+    def has(self, key: str) -> bool:
+        """Whether ``key`` of the namespace is set; NotReadyError where etcd does not say."""
+        path = f"{_ROOT}/{self.namespace}/{key}"
+        question = {"key": base64.b64encode(path.encode()).decode(), "count_only": True}
+        answer = self._ask("kv/range", question, self._token())
+        return int(str(answer.get("count", 0))) > 0
+
+    def _token(self) -> Mapping[str, str]:
+        if not self.user:
+            return {}
+        login = {"name": self.user, "password": self.password}
+        return {"Authorization": str(self._ask("auth/authenticate", login, {}).get("token"))}
+
+    def _ask(
+        self, method: str, question: Mapping[str, object], headers: Mapping[str, str]
+    ) -> Mapping[str, object]:
+        request = urllib.request.Request(
+            f"http://{self.address}/v3/{method}", json.dumps(question).encode(), dict(headers)
+        )
+        # A proxy of the environment is for the Internet, not for the cluster.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=_SECONDS) as reply:
+                answer = json.load(reply)
+        except (OSError, ValueError) as error:
+            raise NotReadyError(f"etcd on {self.address} does not answer: {error}") from error
+        if not isinstance(answer, dict):
+            raise NotReadyError(f"etcd on {self.address} answers with something else")
+        return answer
