@@ -11,6 +11,11 @@ enable_unit() {
     fi
 }
 
+# A unit that the admin enables: remembered, so that a purge removes the links.
+track_unit() {
+    deb-systemd-helper update-state "$1" >/dev/null || true # nothing to remember yet
+}
+
 # invoke ACTION UNIT: a service that does not come up is not the package's failure.
 invoke() {
     if has_systemd; then

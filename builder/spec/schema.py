@@ -146,11 +146,12 @@ class ServiceSpec(Strict):
     """The service that a package runs."""
 
     name: Annotated[str, StringConstraints(pattern=_SERVICE_NAME)]
-    module: Text
+    module: Text | None = Field(None, description="the server; without one, only commands")
     arguments: tuple[Text, ...] = ()
     command: Text | None = Field(None, description="`backend.ai COMMAND` reaches this service")
     user: Text = "backendai"
     units: tuple[Text, ...] = ()
+    manual_units: tuple[Text, ...] = Field((), description="shipped, for the admin to enable")
     config: tuple[Text, ...] = Field((), description="files under /etc/backend.ai made on the host")
     port: int | None = Field(None, ge=1, le=65535)
 

@@ -14,15 +14,15 @@ from builder.run import find_tool, run
 from builder.spec.schema import PackageSpec
 from tests.unit.target.rendered import payload_text, render, scripts, spec
 
-SHELL_FILES = ("/usr/bin/backend.ai", "/usr/bin/backendai-ctl")
-
 
 def variants() -> Iterator[tuple[str, str]]:
     """(label, text) of every shell text that ships, and of a service run by root."""
     for package, fmt, name, text in scripts():
         yield f"{package}-{fmt}-{name}", text
-    for target in (*SHELL_FILES, "/opt/backendai/manager/bin/run-manager"):
-        yield Path(target).name, payload_text(target)
+    for one in spec().packages.values():
+        for entry in one.payload:
+            if entry.source and entry.mode == "0755":
+                yield f"{one.name}-{Path(entry.target).name}", render(entry.source, one)
     for source in sorted(path.name for path in (PROJECT / "debian").glob("service.*")):
         yield f"other-{source}", render(f"debian/{source}", other(), PackageFormat.DEB)
     for source in sorted(path.name for path in (PROJECT / "rpm").glob("service.*")):
@@ -217,11 +217,46 @@ def test_dispatcher_says_which_package(tmp_path: Path) -> None:
     )
     status, _, message = backend_ai(env, "mrg")
     assert status == 1
-    assert message == told("no command is called 'mrg'", "commands on this host: mgr")
+    assert message == told(
+        "no command is called 'mrg'",
+        "commands on this host: mgr",
+        "the commands for users (session, vfolder, ...) are in the package backendai-client",
+    )
     assert backend_ai(env, "../mgr")[0] == 1
     empty = {"BACKENDAI_DISPATCH": str(tmp_path / "none")}
     assert "none (install backendai-manager" in backend_ai(empty, "--help")[1]
     assert backend_ai(empty)[0] == 2
+
+
+def test_dispatcher_gives_the_client_what_no_service_has(tmp_path: Path) -> None:
+    env = dispatcher(tmp_path, tmp_path / "manager.toml")
+    (tmp_path / "manager.toml").touch()
+    runner = tmp_path / "run-client"
+    runner.write_text('#!/bin/sh\nprintf "client[%s]" "$@"\n')
+    runner.chmod(0o755)
+    (tmp_path / "dispatch.d/_").write_text(f"{runner}\n\n")
+    assert backend_ai(env, "session", "list") == (
+        0,
+        "client[backend.ai]client[session]client[list]",
+        "",
+    )
+    assert backend_ai(env, "--version") == (0, "client[backend.ai]client[--version]", "")
+    # A service's commands stay its own, and a missing one is still named.
+    assert backend_ai(env, "mgr")[1] == "[backend.ai][mgr]"
+    assert "install the package backendai-agent" in backend_ai(env, "ag", "--help")[2]
+    assert backend_ai(env, "_", "x")[0] == 1
+    shown = backend_ai(env, "--help")[1]
+    assert "commands on this host: mgr\n" in shown
+    assert "and those of the client" in shown
+
+
+def test_client_has_commands_and_no_server(tmp_path: Path) -> None:
+    entry = payload_text("/usr/lib/backendai/dispatch.d/_")
+    assert entry == "/opt/backendai/client/bin/run-client\n\n"
+    script = payload_text("/opt/backendai/client/bin/run-client")
+    assert 'exec "$prefix/bin/backend.ai"\n' in script
+    assert "BACKEND_CONFIG_FILE" not in script
+    assert " -m " not in script
 
 
 def test_dispatcher_before_configuration(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from builder.run import run
-from tests.unit.target.rendered import payload_text, render
+from tests.unit.target.rendered import payload_text, render, spec
 from tests.unit.target.test_scripts import other
 
+FOLDER = "/usr/lib/systemd/system"
 UNIT = "/usr/lib/systemd/system/backendai-manager.service"
 TARGET = "/usr/lib/systemd/system/backendai.target"
 
@@ -58,13 +59,35 @@ def test_unit_waits_longer_than_the_check() -> None:
     assert {"LimitNOFILE": ["5242880"], "LimitNPROC": ["131072"]}.items() <= unit.items()
 
 
+def shipped_units() -> dict[str, str]:
+    """Every unit of every package, by its file name."""
+    return {
+        Path(entry.target).name: payload_text(entry.target)
+        for package in spec().packages.values()
+        for entry in package.payload
+        if entry.target.startswith(f"{FOLDER}/")
+    }
+
+
+def test_every_unit_of_the_data_is_shipped() -> None:
+    named = {
+        unit
+        for package in spec().packages.values()
+        if package.service
+        for unit in (*package.service.units, *package.service.manual_units)
+    }
+    assert named == set(shipped_units()) - {"backendai.target"}
+
+
 @needs_systemd
 def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
     units = tmp_path / "units"
     units.mkdir()
-    (units / "backendai-manager.service").write_text(payload_text(UNIT))
-    (units / "backendai.target").write_text(payload_text(TARGET))
-    (units / "backendai-agent.service").write_text(render("systemd/service.service.j2", other()))
+    shipped = {**shipped_units(), "other.service": render("systemd/service.service.j2", other())}
+    for name, text in shipped.items():
+        (units / name).write_text(text)
+    # What the distribution has.
+    (units / "docker.service").write_text("[Service]\nExecStart=/bin/true\n")
     result = run(
         ["systemd-analyze", "verify", "--man=no", *sorted(units.iterdir())],
         env={"SYSTEMD_UNIT_PATH": f"{units}:"},
@@ -74,16 +97,46 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
     told = [
         line
         for line in (result.stdout + result.stderr).splitlines()
-        if "backendai" in line and "is not executable" not in line
+        if any(name in line for name in shipped) and "is not executable" not in line
     ]
     assert told == []
 
 
 @needs_systemd
-def test_exposure_is_low(tmp_path: Path) -> None:
-    unit = tmp_path / "backendai-manager.service"
-    unit.write_text(payload_text(UNIT))
+@pytest.mark.parametrize(
+    "name", [name for name, text in shipped_units().items() if "\nUser=" in text]
+)
+def test_exposure_is_low(name: str, tmp_path: Path) -> None:
+    unit = tmp_path / name
+    unit.write_text(shipped_units()[name])
     run(["systemd-analyze", "security", "--offline=yes", "--threshold=40", "--no-pager", unit])
+
+
+def test_storage_proxy_may_write_to_a_volume_anywhere() -> None:
+    unit = settings(payload_text(f"{FOLDER}/backendai-storage-proxy.service"))
+    assert unit["ProtectSystem"][-1] == "full"  # the last one counts
+    assert "ReadOnlyPaths" not in unit
+
+
+def test_agent_sees_what_docker_sees() -> None:
+    text = payload_text(f"{FOLDER}/backendai-agent.service")
+    unit = settings(text)
+    assert unit["Requires"] == ["docker.service"]
+    assert "docker.service" in unit["After"]
+    assert not {"User", "PrivateTmp", "ProtectSystem", "PrivateDevices"} & set(unit)
+    assert unit["RuntimeDirectoryPreserve"] == ["yes"]
+
+
+def test_watcher_is_for_the_admin_to_enable() -> None:
+    unit = settings(payload_text(f"{FOLDER}/backendai-agent-watcher.service"))
+    # sudo refuses under the one, and its mounts are seen by nobody under the others.
+    assert not {"NoNewPrivileges", "PrivateTmp", "ProtectSystem", "ProtectHome"} & set(unit)
+    prefix = "/opt/backendai/agent/bin"
+    program = f"{prefix}/python3 -m ai.backend.agent.watcher"
+    assert unit["ExecStart"] == [f"{prefix}/run-agent {program}"]
+    preset = payload_text("/usr/lib/systemd/system-preset/80-backendai.preset").splitlines()
+    off = preset.index("disable backendai-agent-watcher.service")
+    assert off < preset.index("enable backendai-*.service")  # the first that fits counts
 
 
 @pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="needs systemd-sysusers")

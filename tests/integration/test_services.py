@@ -1,0 +1,151 @@
+"""Every service of a node on one clean host: installed together, filled, used, removed."""
+
+import json
+
+import docker
+import pytest
+
+from builder.model import PackageFormat
+from builder.paths import PROJECT
+from tests.integration import checks, guide
+from tests.integration.dist import Dist
+from tests.integration.hosts import Host, HostSetup
+from tests.integration.images import Images, Suite
+from tests.integration.listing import take_listing
+from tests.integration.steps import Steps
+from tests.integration.stores import Addresses, start_stores
+from tests.integration.test_deb import apt, refresh_lists
+
+pytestmark = pytest.mark.docker
+
+_MOUNT = "/dist"
+_COMMON = "backendai-common"
+_SERVICES = ("manager", "storage-proxy", "webserver")
+_CONFIG = ("site.toml", "manager.toml", "alembic.ini", "storage-proxy.toml", "webserver.conf")
+_VOLUME = "/srv/backendai/volume1"
+_WEB = "http://127.0.0.1:8090"
+_CLIENT = PROJECT / "tests/integration/data/use_webserver.py"
+_START_TIMEOUT_S = 200
+# What may listen on every address: users come there.
+_PUBLIC_PORTS = {6021, 8081, 8090}
+
+
+def test_manager_storage_proxy_and_webserver(
+    engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
+) -> None:
+    packages = (_COMMON, *(f"backendai-{service}" for service in _SERVICES))
+    files = [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *packages)]
+    setup = HostSetup(
+        image=images.stores(Suite.TRIXIE), name="services", mounts={dist.folder: _MOUNT}
+    )
+    with Host(engine, setup) as host:
+        refresh_lists(host)
+        with steps("stores"):
+            stores = start_stores(host, Suite.TRIXIE)
+        before = take_listing(host)
+        with steps("install"):
+            apt(host, "install", *files)
+        with steps("check what was installed"):
+            check_installed(host)
+        with steps("the guide's steps by hand"):
+            fill(host, stores)
+        with steps("start"):
+            start(host)
+        with steps("use"):
+            use(host, dist.version)
+        check_listeners(host)
+        problems = checks.check_settings(host, _CONFIG) + checks.check_secrets(host)
+        problems += checks.check_world_writable(before, take_listing(host))
+        problems += [f"{unit}: failed" for unit in host.failed_units()]
+        assert not problems, "\n".join(problems)
+        with steps("remove one by one"):
+            remove_in_turn(host)
+
+
+def check_installed(host: Host) -> None:
+    """All is configured and enabled; only what has what it needs was started."""
+    problems = checks.check_settings(host, _CONFIG)
+    for service in _SERVICES[1:]:  # the manager's has a test of its own
+        problems += checks.check_python(host, service)
+    assert not problems, "\n".join(problems)
+    enabled = {service: state(host, "is-enabled", service) for service in _SERVICES}
+    assert enabled == dict.fromkeys(_SERVICES, "enabled")
+    # The stores answer and are empty: only the webserver needs nothing in them.
+    active = {service: state(host, "is-active", service) for service in _SERVICES}
+    assert active == {"manager": "inactive", "storage-proxy": "inactive", "webserver": "active"}
+    assert host.run(["stat", "-c", "%U:%G %a", _VOLUME]).stdout == "backendai:backendai 750\n"
+
+
+def state(host: Host, question: str, service: str) -> str:
+    """What systemd says of the unit of ``service``."""
+    command = ["systemctl", question, f"backendai-{service}.service"]
+    return host.run(command, check=False).stdout.strip()
+
+
+def fill(host: Host, stores: Addresses) -> None:
+    """The guide's steps, with what etcd has to know of the storage proxy by our command."""
+    guide.follow_guide(host, stores)
+    host.run(
+        "set -e; umask 077; backendai-ctl etcd storage-proxy >/root/storage-proxy.json; "
+        'backend.ai mgr etcd put-json "" - </root/storage-proxy.json; '
+        "rm /root/storage-proxy.json"
+    )
+
+
+def start(host: Host) -> None:
+    """Start all by the target, and see that each unit waits for its port."""
+    for service in _SERVICES:
+        unit = f"backendai-{service}.service"
+        result = host.run(["systemctl", "restart", unit], check=False, timeout=_START_TIMEOUT_S)
+        assert result.status == 0, host.journal(unit, lines=60)
+        assert state(host, "is-active", service) == "active", host.journal(unit, lines=60)
+
+
+def use(host: Host, version: str) -> None:
+    """Log in by the webserver, see the volume by the manager, make a folder on it."""
+    (admin,) = [
+        user for user in guide.read_fixture(host, "users")["users"] if user["role"] == "superadmin"
+    ]
+    given = {"url": _WEB, "username": admin["email"], "password": admin["password"]}
+    host.copy_in(_CLIENT, "/root/use_webserver.py")
+    host.write("/root/login.json", json.dumps(given), mode=0o600)
+    script = f"{guide.PREFIX}/bin/python3 -I /root/use_webserver.py </root/login.json"
+    found = json.loads(host.run(script).stdout)
+    assert found["page"]["status"] == 200
+    assert "<title>" in found["page"]["body"]
+    assert found["wrong"]["body"]["authenticated"] is False, found["wrong"]
+    assert found["login"]["body"]["authenticated"] is True, found["login"]
+    hosts = found["hosts"]["body"]
+    assert hosts["default"] == "local:volume1", hosts
+    # Only the storage proxy knows this.
+    assert hosts["volume_info"]["local:volume1"]["backend"] == "vfs", hosts
+    assert found["folder"]["status"] in {200, 201}, found["folder"]
+    made = host.run(["find", _VOLUME, "-mindepth", "3", "-maxdepth", "3", "-printf", "%U:%G\\n"])
+    assert made.stdout == "1100:1100\n", host.run(["find", _VOLUME, "-ls"]).stdout
+    assert f'"manager": "{version}"' in guide.get(host)
+
+
+def check_listeners(host: Host) -> None:
+    """Only what users need is on every address."""
+    lines = host.run(["ss", "-ltnH"]).stdout.splitlines()
+    wildcard = {
+        int(line.split()[3].rpartition(":")[2])
+        for line in lines
+        if line.split()[3].startswith(("0.0.0.0:", "*:", "[::]:"))
+    }
+    loopback = {int(line.split()[3].rpartition(":")[2]) for line in lines} - wildcard
+    assert wildcard & {6021, 6022, 8081, 8090, 16023, 18080} == _PUBLIC_PORTS, lines
+    assert {6022, 16023, 18080} <= loopback, lines
+
+
+def remove_in_turn(host: Host) -> None:
+    """Removing one leaves the others running; purging never touches the volume."""
+    left = list(_SERVICES)
+    for service in ("webserver", "storage-proxy", "manager"):
+        apt(host, "purge", f"backendai-{service}")
+        left.remove(service)
+        assert [state(host, "is-active", one) for one in left] == ["active"] * len(left)
+    apt(host, "purge", _COMMON)
+    assert host.run(["find", _VOLUME, "-mindepth", "3", "-maxdepth", "3"]).stdout.strip()
+    for folder in ("/etc/backend.ai", "/var/lib/backendai", "/opt/backendai"):
+        assert not host.run(["find", folder, "-type", "f"], check=False).stdout, folder

@@ -1,0 +1,89 @@
+"""What tests need of the sample configurations, in their shape."""
+
+STORAGE_PROXY = """\
+[etcd]
+namespace = "local"                         # env: BACKEND_NAMESPACE
+addr = { host = "127.0.0.1", port = 2379 }  # env: BACKEND_ETCD_ADDR (host:port)
+user = ""
+password = ""
+
+[storage-proxy]
+node-id = "i-storage-proxy-local"
+num-proc = 1
+# pid-file = "./storage-proxy.pid"
+event-loop = "uvloop"
+secret = "some-secret-private-for-storage-proxy"
+# user = 1000
+
+[api.client]
+service-addr = { host = "0.0.0.0", port = 6021 }
+ssl-enabled = false
+
+[api.manager]
+service-addr = { host = "0.0.0.0", port = 6022 }
+internal-addr = { host = "0.0.0.0", port = 16023 }
+ssl-enabled = true
+ssl-cert = "configs/storage-proxy/ssl/manager-api-selfsigned.cert.pem"
+ssl-privkey = "configs/storage-proxy/ssl/manager-api-selfsigned.key.pem"
+secret = "some-secret-shared-with-manager"
+
+[logging.console]
+colored = true
+
+[volume]
+
+[volume.volume1]
+backend = "vfs"
+path = "vfolder/local/volume1"
+
+[artifact-registries.huggingface-hub]
+type = "huggingface"
+
+[artifact-registries.huggingface-hub.huggingface]
+endpoint = "https://huggingface.co"
+
+[artifact-storages.minio-storage]
+type = "object_storage"
+"""
+
+WEBSERVER = """\
+[service]
+ip = "0.0.0.0"
+port = 8090
+wsproxy.url = ""
+webui_debug = true
+#static_path = "/absolute/path/to/static/resources/"
+
+[api]
+domain = "default"
+endpoint = "https://api.backend.ai"
+text = "Backend.AI Cloud"
+
+[session]
+
+[session.redis]
+addr = "localhost:8111"
+# password = "mysecret"
+
+[session.redis.redis_helper_config]
+# socket_timeout = 5
+
+max_age = 604800  # 1 week
+
+[webserver]
+
+[logging.console]
+colored = true
+
+[logging.file]
+path = "./logs"
+
+[debug]
+enabled = true
+
+[apollo-router]
+enabled = true
+endpoint = "http://127.0.0.1:4000"
+
+# vim: ft=toml
+"""
