@@ -130,7 +130,9 @@ def _hash(path: Path) -> str:
     try:
         return hash_file(path)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(
+            f"cannot read {path}: {error.strerror}", hint="give .deb and .rpm files, or dist/"
+        ) from error
 
 
 def _compare_with_manifest(path: Path, sha256: str, reading: Reading) -> None:

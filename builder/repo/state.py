@@ -126,6 +126,13 @@ class State:
         )
         return [_package(row) for row in rows]
 
+    def pool(self) -> dict[PurePosixPath, FileFacts]:
+        """Every package's file by its place in the tree."""
+        rows = self._db.execute("SELECT pool, sha256, size FROM package")
+        return {
+            PurePosixPath(pool): FileFacts(sha256=sha256, size=size) for pool, sha256, size in rows
+        }
+
     def listing(self, sha256: str) -> bytes:
         """The listing of a package, as its reader gave it."""
         row = self._db.execute("SELECT content FROM listing WHERE sha256 = ?", (sha256,)).fetchone()

@@ -6,7 +6,7 @@ keeps its files, signatures included.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
@@ -18,7 +18,16 @@ from builder.model import PackageFormat
 from builder.repo.apt import AptIndexer
 from builder.repo.core import Repository, workspace
 from builder.repo.html import render_pages
-from builder.repo.model import KEYS, LOCAL, POOL, FileFacts, Index, Indexer, dists_folder
+from builder.repo.model import (
+    KEYS,
+    LOCAL,
+    POOL,
+    FileFacts,
+    Index,
+    Indexer,
+    RepoPackage,
+    dists_folder,
+)
 from builder.repo.order import Publication, Published, plan_publication
 from builder.repo.publish import open_publisher
 from builder.repo.publish.folder import FolderPublisher
@@ -44,8 +53,9 @@ def build_tree(
     kept: dict[PurePosixPath, FileFacts] = {}
     made: Index = {}
     indexed: dict[str, tuple[str, datetime]] = {}
-    for channel in config.channels:
-        inputs = _inputs(repository, channel, signer)
+    members = {channel: state.packages(channel) for channel in config.channels}
+    for channel, packages in members.items():
+        inputs = _inputs(repository, channel, packages, signer)
         before = state.indexed(channel)
         old = _kept_files(channel, recorded, present)
         # A date of validity that nobody moves on would pass.
@@ -54,11 +64,11 @@ def build_tree(
             kept |= old
             continue
         time = max(now, before[1]) if before else now
-        made |= _sign_index(_index_channel(repository, channel, time), signer)
+        made |= _sign_index(_index_channel(repository, channel, packages, time), signer)
         indexed[channel] = (inputs, time)
     made |= _key_files(repository, signer)
-    made |= render_pages(config, {name: state.packages(name) for name in config.channels})
-    pool = {one.pool: FileFacts(sha256=one.sha256, size=one.size) for one in state.packages()}
+    made |= render_pages(config, members)
+    pool = state.pool()
     facts = {path: _facts(data) for path, data in made.items()}
     publication = plan_publication({**pool, **kept, **facts}, present, now, _grace(repository))
     _write(repository, publication, made, now)
@@ -69,13 +79,15 @@ def build_tree(
     return publication
 
 
-def _inputs(repository: Repository, channel: str, signer: Signer) -> str:
+def _inputs(
+    repository: Repository, channel: str, packages: Sequence[RepoPackage], signer: Signer
+) -> str:
     """What a channel's indexes are made from, as one hash."""
     settings = repository.config.model_dump(
         mode="json", exclude={"targets", "retention", "grace_hours", "channels"}
     )
     own = repository.config.channels[channel].model_dump(mode="json", exclude={"retention"})
-    members = [(one.sha256, str(one.pool)) for one in repository.state.packages(channel)]
+    members = [(one.sha256, str(one.pool)) for one in packages]
     return key_of(_FORMAT, channel, settings, own, members, list(signer.fingerprints))
 
 
@@ -90,7 +102,9 @@ def _kept_files(channel: str, recorded: Record, present: Record) -> dict[PurePos
     return found if all(path in present for path in found) else {}
 
 
-def _index_channel(repository: Repository, channel: str, now: datetime) -> Index:
+def _index_channel(
+    repository: Repository, channel: str, packages: Sequence[RepoPackage], now: datetime
+) -> Index:
     state = repository.state
     log.step(f"indexing {channel}")
     indexers: dict[PackageFormat, Indexer] = {
@@ -99,7 +113,8 @@ def _index_channel(repository: Repository, channel: str, now: datetime) -> Index
     }
     index: Index = {}
     for fmt, indexer in indexers.items():
-        index |= indexer.index(channel, state.packages(channel, fmt), repository.config, now)
+        chosen = [one for one in packages if one.fmt is fmt]
+        index |= indexer.index(channel, chosen, repository.config, now)
     return index
 
 

@@ -1,0 +1,100 @@
+"""The state survives what may happen to it, and a second command waits for the first."""
+
+import multiprocessing
+import sqlite3
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from builder.errors import RepoError
+from builder.model import PackageFormat
+from builder.repo.core import Repository
+from builder.repo.model import FileFacts
+from builder.repo.state import open_state
+from tests.unit.repo.repos import NOW, DebPackage, add, write_repository
+
+_HOLD_S = 0.5
+
+
+def test_a_package_comes_back_as_it_went_in(repository: Repository, tmp_path: Path) -> None:
+    (added,) = add(repository, DebPackage(version="1:1.0~rc1-1").write(tmp_path))
+    state = repository.state
+    package = added.package
+    assert state.by_sha256(package.sha256) == package
+    assert state.at(package.pool) == package
+    assert state.find(PackageFormat.DEB, "tool") == [package]
+    assert state.find(PackageFormat.DEB, "tool", "1:1.0~rc1-1", "arm64") == []
+    assert state.find(PackageFormat.RPM, "tool") == []
+    assert state.pool() == {package.pool: FileFacts(sha256=package.sha256, size=package.size)}
+    with pytest.raises(RepoError, match="knows no package with sha256 00"):
+        state.listing("00")
+
+
+def test_a_package_that_is_forgotten_leaves_nothing(repository: Repository, tmp_path: Path) -> None:
+    (added,) = add(repository, DebPackage().write(tmp_path))
+    repository.state.forget([added.package.sha256])
+    assert repository.state.packages() == []
+    assert repository.state.channels() == []
+    with pytest.raises(RepoError):
+        repository.state.listing(added.package.sha256)
+
+
+def test_a_transaction_is_all_or_nothing(repository: Repository, tmp_path: Path) -> None:
+    (added,) = add(repository, DebPackage().write(tmp_path))
+    state = repository.state
+    other = replace(added.package, sha256="11", pool=PurePosixPath("pool/x"), name="x")
+
+    def add_twice() -> None:
+        with state.transaction():
+            state.add(other, b"", "11")
+            state.add(replace(other, sha256="22"), b"", "22")  # the same version again
+
+    with pytest.raises(sqlite3.IntegrityError):
+        add_twice()
+    assert state.packages() == [added.package]
+
+
+def test_what_was_published_is_kept_by_target(repository: Repository) -> None:
+    state = repository.state
+    path, facts = PurePosixPath("dists/stable/InRelease"), FileFacts(sha256="aa", size=1)
+    state.record_put("web", {path: facts})
+    state.record_retired("web", [path], NOW)
+    state.record_retired("web", [path], NOW + timedelta(hours=1))  # the first time counts
+    assert state.published("web")[path].retired == NOW
+    assert state.published("local") == {}
+    state.record_put("web", {path: facts})
+    assert state.published("web")[path].retired is None
+    state.record_deleted("web", [path])
+    assert state.published("web") == {}
+
+
+def test_a_state_of_a_newer_builder_is_left_alone(tmp_path: Path) -> None:
+    root = write_repository(tmp_path / "repo")
+    with sqlite3.connect(root / ".state" / "repo.sqlite") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(RepoError, match="has format 99; this builder knows 1"), open_state(root):
+        pass
+
+
+def _hold(root: Path, taken: "multiprocessing.synchronize.Event") -> None:
+    with open_state(root):
+        taken.set()
+        time.sleep(_HOLD_S)
+
+
+def test_a_second_command_waits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = write_repository(tmp_path / "repo")
+    context = multiprocessing.get_context("spawn")
+    taken = context.Event()
+    holder = context.Process(target=_hold, args=(root, taken))
+    holder.start()
+    assert taken.wait(30)
+    caplog.set_level("INFO", "builder")
+    with open_state(root):
+        assert not holder.is_alive() or caplog.text
+    holder.join()
+    assert "waiting for another command that changes this repository" in caplog.text
