@@ -31,3 +31,9 @@ forget_unit() {
         deb-systemd-helper purge "$1" >/dev/null || true # it was never enabled
     fi
 }
+
+# dpkg takes an empty /opt away with the last package that had a file in it,
+# although base-files made it.
+keep_opt() {
+    [ -d /opt ] || mkdir -m 0755 /opt
+}
