@@ -4,15 +4,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BUILDER := $(BIN)/builder
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --root-user-action ignore
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header
 PYTEST := $(BIN)/pytest
 OUT ?= dist
 ARGS ?=
+JOBS ?= auto
 # As root the build may install what compiling CPython needs; else it says what to install.
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--install-build-deps)
 SHELLCHECK_FILES := $(shell git ls-files '*.sh' .ci/run .ci/engine postinst/backend.ai postinst/backendai-ctl)
 
 .DEFAULT_GOAL := help
-.PHONY: help packages package test test-unit test-integration lint type format locks bench clean setup
+.PHONY: help packages package test test-unit test-integration lint type format locks bench \
+	clean setup setup-dev toolchain
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,16 +29,18 @@ package: setup ## build one package: make package PKG=manager
 	@test -n "$(PKG)" || { echo "error: PKG is not set; e.g. make package PKG=manager" >&2; exit 2; }
 	$(BUILDER) build $(PKG) --out $(OUT) $(ROOT_ARGS) $(ARGS)
 
-test: setup ## run every test that this machine can; what needs Docker is skipped without it
-	$(PYTEST) $(ARGS)
+test: setup-dev ## run every test that this machine can; what needs Docker is skipped without it
+	@$(BUILDER) --quiet build --out $(OUT) $(ROOT_ARGS) || \
+		echo "warning: no packages: the tests that install them are skipped" >&2
+	$(PYTEST) -n $(JOBS) $(ARGS)
 
-test-unit: setup ## run the tests that need no network, root or Docker
-	$(PYTEST) tests/unit $(ARGS)
+test-unit: setup-dev ## run the tests that need no network, root or Docker
+	$(PYTEST) -n $(JOBS) tests/unit $(ARGS)
 
-test-integration: setup ## run the tests that build and install real packages
+test-integration: setup-dev ## run the tests that build and install real packages
 	$(PYTEST) tests/integration $(ARGS)
 
-lint: setup ## ruff, shellcheck, codespell, schemas and locks
+lint: setup-dev ## ruff, shellcheck, codespell, schemas and locks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/shellcheck $(SHELLCHECK_FILES)
@@ -41,29 +48,40 @@ lint: setup ## ruff, shellcheck, codespell, schemas and locks
 	$(BUILDER) schema --check
 	$(BUILDER) lock --check
 
-type: setup ## mypy --strict
+type: setup-dev ## mypy --strict
 	$(BIN)/mypy
 
-format: setup ## format and mend what ruff can
+format: setup-dev ## format and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 locks: setup ## resolve the default release again
 	$(BUILDER) lock
 
-bench: setup ## time every phase of a manager build beside tar and zstd
+bench: setup-dev ## time every phase of a manager build beside tar and zstd
 	$(BIN)/python -m tests.bench $(ARGS)
 
 clean: ## remove what was built here; the cache stays
 	rm -rf $(OUT) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-setup: $(VENV)/.ready ## make .venv with the pinned tools
+setup: $(VENV)/.ready ## make .venv with the pinned tools that a build needs
+
+setup-dev: $(VENV)/.ready-dev ## the same, and what tests and checks need
+
+toolchain: setup ## pin the tools anew
+	$(COMPILE) --extra setup pyproject.toml --output-file pkgspec/toolchain.txt
+	$(COMPILE) --extra setup --extra dev pyproject.toml --constraints pkgspec/toolchain.txt \
+		--output-file pkgspec/toolchain-dev.txt
 
 $(VENV)/.ready: pyproject.toml pkgspec/toolchain.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than 3.11; set PYTHON to a newer one" >&2; exit 10; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh .ci/install-venv
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement pkgspec/toolchain.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(PIP_INSTALL) --require-hashes --requirement pkgspec/toolchain.txt
+	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready pkgspec/toolchain-dev.txt
+	$(PIP_INSTALL) --require-hashes --requirement pkgspec/toolchain-dev.txt
 	@touch $@
