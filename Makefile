@@ -32,10 +32,10 @@ package: setup ## build one package: make package PKG=manager
 test: setup-dev ## run every test that this machine can; what needs Docker is skipped without it
 	@$(BUILDER) --quiet build --out $(OUT) $(ROOT_ARGS) || \
 		echo "warning: no packages: the tests that install them are skipped" >&2
-	$(PYTEST) -n $(JOBS) $(ARGS)
+	$(PYTEST) -n $(JOBS) --dist worksteal $(ARGS)
 
 test-unit: setup-dev ## run the tests that need no network, root or Docker
-	$(PYTEST) -n $(JOBS) tests/unit $(ARGS)
+	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit $(ARGS)
 
 test-integration: setup-dev ## run the tests that build and install real packages
 	$(PYTEST) tests/integration $(ARGS)
