@@ -175,7 +175,9 @@ def prune_command(root: Path, dry_run: bool, as_json: bool) -> None:
 @repo_group.command("publish")
 @_root_option
 @click.option("--target", "targets", multiple=True, help="Of repo.toml; all of them by default.")
-@click.option("--refresh", is_flag=True, help="Make and sign every index again.")
+@click.option(
+    "--refresh", is_flag=True, help="Make every index again, and put again what was damaged."
+)
 @_key_options
 @json_option
 def publish_command(
@@ -187,7 +189,7 @@ def publish_command(
         with _signer(repository, options) as signer:
             done[LOCAL] = build_tree(repository, signer, _now(), refresh=refresh)
         for name in targets or repository.config.targets:
-            done[name] = publish_target(repository, name, _now())
+            done[name] = publish_target(repository, name, _now(), refresh=refresh)
     for name, publication in done.items():
         place = repository.public if name == LOCAL else name
         log.step(f"{place}: {len(publication.puts)} files put, {len(publication.delete)} deleted")
@@ -215,7 +217,7 @@ def check_command(root: Path, targets: Sequence[str], as_json: bool) -> None:
     if errors:
         raise RepoError(
             "\n".join(errors),
-            hint="'builder repo publish --refresh' makes indexes "
+            hint="'builder repo publish --refresh' puts indexes "
             "again; a damaged package is added again from its artifact",
         )
     log.step("everything is as it should be")

@@ -20,7 +20,8 @@ from builder.model import PackageFormat
 from builder.repo.config import RepoConfig
 from builder.repo.core import Repository, workspace
 from builder.repo.deb import read_deb_package, sign_deb
-from builder.repo.model import Reading, RepoPackage, pool_path
+from builder.repo.model import FileFacts, Reading, RepoPackage, pool_path
+from builder.repo.publish.folder import FolderPublisher
 from builder.repo.rpm import read_rpm_package
 from builder.repo.rpmsign import sign_rpm
 from builder.repo.sign import Signer
@@ -191,7 +192,7 @@ def _refuse_twins(candidates: Sequence[_Candidate]) -> list[BuilderError]:
 def _take_in(repository: Repository, one: _Candidate, request: AddRequest) -> Added:
     state = repository.state
     known = one.known or state.by_sha256(one.sha256)
-    if known:
+    if known and _is_whole(repository, known):
         with state.transaction():
             state.join(request.channel, [known.sha256])
         return Added(package=known, known=True)
@@ -203,10 +204,20 @@ def _take_in(repository: Repository, one: _Candidate, request: AddRequest) -> Ad
         package = _package(part, reading, request)
         _into_pool(part, repository.public / package.pool)
     with state.transaction():
+        channels = [request.channel]
+        if known:  # its file was lost, and another signature makes other bytes
+            channels += state.channels_of(known.sha256)
+            state.forget([known.sha256])
         state.add(package, reading.listing, one.sha256)
-        state.join(request.channel, [package.sha256])
-    log.step(f"added {package.label} to {request.channel}")
+        for channel in channels:
+            state.join(channel, [package.sha256])
+    log.step(f"{'restored' if known else 'added'} {package.label} to {', '.join(channels)}")
     return Added(package=package, known=False)
+
+
+def _is_whole(repository: Repository, package: RepoPackage) -> bool:
+    facts = FileFacts(sha256=package.sha256, size=package.size)
+    return FolderPublisher(repository.public).has(package.pool, facts)
 
 
 def _signed(path: Path, reading: Reading, signer: Signer | None) -> Reading:

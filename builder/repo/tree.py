@@ -25,6 +25,7 @@ from builder.repo.model import (
     FileFacts,
     Index,
     Indexer,
+    Publisher,
     RepoPackage,
     dists_folder,
 )
@@ -45,11 +46,13 @@ def build_tree(
 ) -> Publication:
     """Bring ``public/`` up to date; returns what changed there.
 
-    ``refresh`` makes and signs every index again, also where nothing changed.
+    ``refresh`` makes and signs every index again, also where nothing changed, and reads
+    every file to see whether it is still what was put there.
     """
     state, config = repository.state, repository.config
     recorded = state.published(LOCAL)
-    present = {path: one for path, one in recorded.items() if (repository.public / path).is_file()}
+    local = FolderPublisher(repository.public)
+    present = _present(local, recorded, refresh=refresh)
     kept: dict[PurePosixPath, FileFacts] = {}
     made: Index = {}
     indexed: dict[str, tuple[str, datetime]] = {}
@@ -77,6 +80,15 @@ def build_tree(
         for channel, (inputs, time) in indexed.items():
             state.record_indexed(channel, inputs, time)
     return publication
+
+
+def _present(publisher: Publisher, recorded: Record, *, refresh: bool) -> Record:
+    """What is on record for a place and is really there; its content is looked at on refresh."""
+    if refresh:
+        return {path: one for path, one in recorded.items() if publisher.has(path, one.facts)}
+    if isinstance(publisher, FolderPublisher):
+        return {p: one for p, one in recorded.items() if (publisher.root / p).is_file()}
+    return recorded
 
 
 def _inputs(
@@ -152,12 +164,13 @@ def _grace(repository: Repository) -> timedelta:
 def _write(repository: Repository, publication: Publication, made: Index, now: datetime) -> None:
     """Publish to ``public/``; packages lie in its pool since they were added."""
     pool = {put.path: put.facts for put in publication.puts if put.path.is_relative_to(POOL)}
+    local = FolderPublisher(repository.public)
     for path, facts in pool.items():
-        place = repository.public / path
-        if not place.is_file() or place.stat().st_size != facts.size:
+        if not local.has(path, facts):
             raise RepoError(
-                f"{place} is lost or cut off, but the repository has it on record",
-                hint="run 'builder repo check', and add the package again from its artifact",
+                f"{repository.public / path} is lost or damaged, but the repository has it "
+                "on record",
+                hint="add the package again from its artifact, or restore it from a target",
             )
     repository.state.record_put(LOCAL, pool)
     rest = replace(publication, puts=tuple(p for p in publication.puts if p.path not in pool))
@@ -166,14 +179,17 @@ def _write(repository: Repository, publication: Publication, made: Index, now: d
             (work / put.path).parent.mkdir(parents=True, exist_ok=True)
             (work / put.path).write_bytes(made[put.path])
         repository.public.mkdir(parents=True, exist_ok=True)
-        to = Destination(
-            target=LOCAL, publisher=FolderPublisher(repository.public), record=repository.state
-        )
+        to = Destination(target=LOCAL, publisher=local, record=repository.state)
         publish(rest, to, source=work, now=now)
 
 
-def publish_target(repository: Repository, name: str, now: datetime) -> Publication:
-    """Give a target of ``repo.toml`` what ``public/`` has; returns what changed there."""
+def publish_target(
+    repository: Repository, name: str, now: datetime, *, refresh: bool = False
+) -> Publication:
+    """Give a target of ``repo.toml`` what ``public/`` has; returns what changed there.
+
+    ``refresh`` looks at every file there, and puts what is lost or changed again.
+    """
     targets = repository.config.targets
     if name not in targets:
         listed = ", ".join(targets) or "none"
@@ -182,8 +198,9 @@ def publish_target(repository: Repository, name: str, now: datetime) -> Publicat
     wanted = {
         path: one.facts for path, one in state.published(LOCAL).items() if one.retired is None
     }
-    publication = plan_publication(wanted, state.published(name), now, _grace(repository))
     publisher = open_publisher(targets[name], repository.root)
+    present = _present(publisher, state.published(name), refresh=refresh)
+    publication = plan_publication(wanted, present, now, _grace(repository))
     to = Destination(target=name, publisher=publisher, record=state)
     publish(publication, to, source=repository.public, now=now)
     return publication
