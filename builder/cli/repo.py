@@ -25,6 +25,7 @@ from builder.repo.core import (
     prune_packages,
 )
 from builder.repo.init import InitRequest, init_repository
+from builder.repo.keyfiles import make_key_files
 from builder.repo.model import LOCAL, PUBLIC, RepoPackage
 from builder.repo.order import Publication
 from builder.repo.sign import Signer, find_source, open_signer
@@ -264,8 +265,9 @@ def keyring_command(
     )
     with open_repository(root) as repository, _signer(repository, options) as signer:
         chosen = repository.channel(channel or next(iter(repository.config.channels)))
+        keys = make_key_files(repository, signer)
         request = KeyringRequest(channel=chosen, revision=revision, out=out)
-        for path in build_keyring(repository.config, signer, request, given):
+        for path in build_keyring(repository.config, keys, request, given):
             log.step(f"built {path}")
 
 

@@ -9,11 +9,14 @@ from pathlib import PurePosixPath
 from builder import log
 from builder.cache import hash_file
 from builder.errors import RepoError, UsageError
+from builder.model import PackageFormat
 from builder.repo.check_index import IndexCheck
+from builder.repo.check_package import PackageCheck
 from builder.repo.check_signature import SignatureCheck
 from builder.repo.core import Repository
 from builder.repo.gpg import Gpg, Key, private_home
-from builder.repo.model import KEYS, LOCAL, FileFacts, Publisher
+from builder.repo.keyfiles import armored_path
+from builder.repo.model import LOCAL, FileFacts, Publisher
 from builder.repo.order import Published
 from builder.repo.publish import open_publisher
 from builder.repo.publish.folder import FolderPublisher
@@ -76,6 +79,8 @@ def check_target(repository: Repository, name: str, now: datetime) -> list[Probl
         gpg = Gpg(home)
         problems += _check_keys(repository, tree, gpg, now)
         problems += _check_indexes(repository, tree, gpg, now)
+        if repository.config.signing.packages:
+            problems += _check_packages(repository, tree, gpg)
     # A damaged file is told by its record and again by each index that names it.
     return list(dict.fromkeys(problems))
 
@@ -107,7 +112,7 @@ def _check_record(tree: Tree, recorded: Mapping[PurePosixPath, Published]) -> It
 
 def _check_keys(repository: Repository, tree: Tree, gpg: Gpg, now: datetime) -> Iterator[Problem]:
     """Take the published keys into ``gpg``, if they are those of repo.toml."""
-    path = KEYS / f"{repository.config.name}.asc"
+    path = armored_path(repository.config.name)
     armored = tree.get(path)
     if armored is None:
         return  # told as missing
@@ -117,7 +122,8 @@ def _check_keys(repository: Repository, tree: Tree, gpg: Gpg, now: datetime) -> 
         yield Problem(text=f"{path}: is no keyring")
         return
     keys = gpg.list_keys()
-    wanted = repository.config.signing.keys
+    signing = repository.config.signing
+    wanted = (*signing.keys, *signing.former_keys)
     for name in wanted:
         if not any(key.is_called(name) for key in keys):
             yield Problem(text=f"{path}: lacks key {name}, which repo.toml names")
@@ -149,3 +155,17 @@ def _check_indexes(
         indexed = repository.state.indexed(channel)
         for text in check.channel(channel, indexed[1] if indexed else None):
             yield Problem(text=text)
+
+
+def _check_packages(repository: Repository, tree: Tree, gpg: Gpg) -> Iterator[Problem]:
+    armored = tree.get(armored_path(repository.config.name))
+    if armored is None or not gpg.list_keys():
+        return  # told already
+    packages = repository.state.packages()
+    with PackageCheck(tree, SignatureCheck(gpg, gpg.list_keys()), armored) as check:
+        if not check.can_judge_rpm and any(one.fmt is PackageFormat.RPM for one in packages):
+            text = "rpmkeys is not here, so no signature in an rpm was checked: install rpm"
+            yield Problem(text=text, is_error=False)
+        for one in packages:
+            for text in check.judge(one.pool):
+                yield Problem(text=text)

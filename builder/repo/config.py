@@ -99,6 +99,9 @@ class SigningSpec(Strict):
     keys: tuple[Fingerprint, ...] = Field(
         (), description="fingerprints; all of them sign, so that a new key can follow an old one"
     )
+    former_keys: tuple[Fingerprint, ...] = Field(
+        (), description="no longer sign; packages that they signed are still here, for rpm"
+    )
     packages: bool = Field(True, description="sign the packages as well as the indexes")
 
 
@@ -154,7 +157,7 @@ class RepoConfig(Strict):
         for name, values in (
             ("components", self.components),
             ("architectures", self.architectures),
-            ("signing.keys", self.signing.keys),
+            ("signing keys and former-keys", (*self.signing.keys, *self.signing.former_keys)),
         ):
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} has the same value twice")

@@ -13,7 +13,7 @@ from builder.repo.sign import Signer
 
 # What dpkg and debsig-verify call the signature of whom a package comes from.
 ORIGIN_SIGNATURE = "_gpgorigin"
-_SIGNED = ("debian-binary", "control.tar", "data.tar")
+SIGNED_MEMBERS = ("debian-binary", "control.tar", "data.tar")
 # Said by the index, whatever a package claims.
 _INDEX_FIELDS = frozenset({"filename", "size", "sha256", "sha512", "md5sum", "sha1"})
 
@@ -60,19 +60,19 @@ def sign_deb(path: Path, signer: Signer) -> None:
     """
     with path.open("rb") as file:
         members = list(ar_members(file, path.stat().st_size))
-        if [one.name.startswith(stem) for one, stem in zip(members, _SIGNED, strict=False)] != [
-            True
-        ] * len(_SIGNED):
+        if [
+            one.name.startswith(stem) for one, stem in zip(members, SIGNED_MEMBERS, strict=False)
+        ] != [True] * len(SIGNED_MEMBERS):
             names = ", ".join(one.name for one in members)
             raise PayloadError(
-                f"{path} has the members {names}, not just {', '.join(_SIGNED)}",
+                f"{path} has the members {names}, not just {', '.join(SIGNED_MEMBERS)}",
                 hint="build the package again",
             )
         content = []
-        for member in members[: len(_SIGNED)]:
+        for member in members[: len(SIGNED_MEMBERS)]:
             file.seek(member.start)
             content.append(file.read(member.size))
-    last = members[len(_SIGNED) - 1]
+    last = members[len(SIGNED_MEMBERS) - 1]
     signature = signer.detach(b"".join(content), armor=False, only_first=True)
     header = f"{ORIGIN_SIGNATURE:16}{0:<12}{0:<6}{0:<6}{'100644':8}{len(signature):<10}`\n"
     with storage_guard(path), path.open("r+b") as file:

@@ -18,7 +18,7 @@ from builder.pack import PackRequest, deliver, pack_stage
 from builder.plan import PlanInput, plan_package
 from builder.render import Sources
 from builder.repo.config import RepoConfig
-from builder.repo.sign import Signer
+from builder.repo.keyfiles import KeyFiles
 from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec
 from builder.stage import StageInput, stage_package
 
@@ -83,16 +83,15 @@ def _render(name: str, config: RepoConfig, channel: str) -> str:
 
 
 def build_keyring(
-    config: RepoConfig, signer: Signer, request: KeyringRequest, given: KeyringInput
+    config: RepoConfig, keys: KeyFiles, request: KeyringRequest, given: KeyringInput
 ) -> list[Path]:
     """Build the keyring as deb and rpm into ``request.out``; returns the files."""
-    newest = max(key.created for key in signer.keys)
-    release = keyring_release(config, newest, request.revision)
+    release = keyring_release(config, keys.newest, request.revision)
     own = {
         _SOURCES: render_sources(config, request.channel).encode(),
         _REPO: render_repo(config, request.channel).encode(),
-        _BINARY: signer.public_keys(armor=False),
-        _ARMORED: signer.public_keys(armor=True),
+        _BINARY: keys.apt,
+        _ARMORED: keys.rpm,
     }
     plan = plan_package(
         keyring_spec(config),

@@ -18,8 +18,8 @@ from builder.model import PackageFormat
 from builder.repo.apt import AptIndexer
 from builder.repo.core import Repository, workspace
 from builder.repo.html import render_pages
+from builder.repo.keyfiles import index_key_files, make_key_files
 from builder.repo.model import (
-    KEYS,
     LOCAL,
     POOL,
     FileFacts,
@@ -69,7 +69,7 @@ def build_tree(
         time = max(now, before[1]) if before else now
         made |= _sign_index(_index_channel(repository, channel, packages, time), signer)
         indexed[channel] = (inputs, time)
-    made |= _key_files(repository, signer)
+    made |= index_key_files(config.name, make_key_files(repository, signer))
     made |= render_pages(config, members)
     pool = state.pool()
     facts = {path: _facts(data) for path, data in made.items()}
@@ -143,14 +143,6 @@ def _sign_index(index: Index, signer: Signer) -> Index:
                 detached[data] = signer.detach(data)
             made[path.with_name("repomd.xml.asc")] = detached[data]
     return made
-
-
-def _key_files(repository: Repository, signer: Signer) -> Index:
-    name = repository.config.name
-    return {
-        KEYS / f"{name}.{suffix}": signer.public_keys(armor=armor)
-        for suffix, armor in (("asc", True), ("gpg", False))
-    }
 
 
 def _facts(data: bytes) -> FileFacts:

@@ -12,6 +12,7 @@ from builder.paths import PROJECT
 from builder.render import read_sources
 from builder.repo.config import RepoConfig
 from builder.repo.core import Repository
+from builder.repo.keyfiles import make_key_files
 from builder.repo.keyring import (
     KeyringInput,
     KeyringRequest,
@@ -82,7 +83,9 @@ def test_each_format_gets_its_own_files_and_both_keys(
     tmp_path: Path,
 ) -> None:
     request = KeyringRequest(channel="stable", revision=3, out=tmp_path / "out")
-    deb, rpm = build_keyring(signed_repository.config, signer, request, given)
+    deb, rpm = build_keyring(
+        signed_repository.config, make_key_files(signed_repository, signer), request, given
+    )
     assert deb.name.startswith("example-archive-keyring_20")
     assert deb.name.endswith("-3_all.deb")
     assert rpm.name.endswith("-3.noarch.rpm")
