@@ -90,11 +90,11 @@ def test_a_former_key_is_kept_for_rpm_and_for_check_but_not_for_apt(
     with _opened(root, test_keys[1]) as (repository, signer):
         build_tree(repository, signer, NOW)
     _use(root, [new], former=[old])
-    for _ in range(2):
-        with _opened(root, test_keys[1]) as (repository, signer):
+    with _opened(root, test_keys[1]) as (repository, signer):
+        for _ in range(2):  # the second time from what the first one published
             build_tree(repository, signer, NOW)
             assert _texts(repository) == []
-            files = make_key_files(repository, signer)
+        files = make_key_files(repository, signer)
     assert _keys_in(files.rpm) == {old, new}
     assert _keys_in(files.apt) == {new}
 
