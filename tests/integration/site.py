@@ -10,8 +10,9 @@ import secrets
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tests.integration.hosts import LABEL, RUN_ID, HostError
 NAME = "tiny"
 CHANNEL = "stable"
 _TIMEOUT_S = 120
+_LISTEN_TIMEOUT_S = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,18 +97,13 @@ def open_site(folder: Path, *, expires: str = "2y") -> Iterator[Site]:
     """An empty repository that is served; ``expires`` is its key's, as gpg writes it."""
     root = folder / "repository"
     (root / PUBLIC).mkdir(parents=True)
-    with ExitStack() as stack:
-        server = stack.enter_context(open_server(root / PUBLIC, port=_free_port()))
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        stack.callback(thread.join)
-        stack.callback(server.shutdown)
+    with serving(root / PUBLIC) as url:
         fingerprint, key = make_key(expires=expires)
         key_file = folder / "key.asc"
         key_file.touch(mode=0o600)
         key_file.write_text(key)
-        site = Site(root=root, url=server.url, fingerprint=fingerprint, key_file=key_file)
-        site.builder("init", "--base-url", server.url, "--key", fingerprint, "--name", NAME)
+        site = Site(root=root, url=url, fingerprint=fingerprint, key_file=key_file)
+        site.builder("init", "--base-url", url, "--key", fingerprint, "--name", NAME)
         yield site
 
 
@@ -121,11 +118,39 @@ def make_key(user: str = "Tests <tests@localhost>", expires: str = "2y") -> tupl
         return key.fingerprint, gpg.call(export, stdin="")
 
 
-def _free_port() -> int:
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address of a server of ``folder``, for as long as the block runs."""
+    with open_server(folder, port=0) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server.url
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens on a port of loopback."""
+    end = time.monotonic() + _LISTEN_TIMEOUT_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 class Client:

@@ -1,6 +1,7 @@
 """Clients of what was published to other places than the repository's own folder."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +11,19 @@ import docker
 import pytest
 from moto.server import ThreadedMotoServer
 
+from builder.run import run
 from tests.integration.images import Images, Suite
 from tests.integration.site import (
     NAME,
     Client,
     Site,
+    free_port,
     open_client,
     open_site,
+    serving,
     set_up_apt,
     set_up_dnf,
+    wait_for_port,
 )
 
 pytestmark = pytest.mark.docker
@@ -55,6 +60,38 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     client.close()
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture
+def ssh_options(tmp_path: Path) -> Iterator[list[str]]:
+    """How to log in to an ssh server of the test's own, as the user who runs the test."""
+    for tool in ("/usr/sbin/sshd", "/usr/bin/rsync"):
+        if not Path(tool).is_file():
+            pytest.skip(f"{tool} is not here: apt-get install openssh-server rsync")
+    keys = {name: tmp_path / name for name in ("host", "user")}
+    for path in keys.values():
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path])
+    Path("/run/sshd").mkdir(exist_ok=True)
+    port = free_port()
+    settings = {
+        "ListenAddress": f"127.0.0.1:{port}",
+        "HostKey": keys["host"],
+        "AuthorizedKeysFile": keys["user"].with_suffix(".pub"),
+        "PasswordAuthentication": "no",
+        "PermitRootLogin": "yes",
+        "PidFile": "none",
+        "StrictModes": "no",
+        "UsePAM": "no",
+    }
+    options = [f"-o{name}={value}" for name, value in settings.items()]
+    command = ["/usr/sbin/sshd", "-D", "-f", "/dev/null", *options]
+    with subprocess.Popen(command) as server:  # noqa: TID251 - in the background
+        try:
+            wait_for_port(port)
+            known = ["-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null"]
+            yield ["-p", str(port), "-i", str(keys["user"]), *known, "-oLogLevel=ERROR"]
+        finally:
+            server.terminate()
 
 
 def _retarget(site: Site, url: str, target: str) -> Site:
@@ -103,3 +140,27 @@ def test_clients_read_from_a_bucket(
         assert "InRelease" in site.builder("check", "--target", "bucket", check=False).stderr
         done = apt.run("apt-get update -o APT::Update::Error-Mode=any 2>&1", check=False)
         assert done.status != 0, done.stdout
+
+
+def test_clients_read_what_rsync_sent_over_ssh(
+    engine: docker.DockerClient, images: Images, ssh_options: list[str], tmp_path: Path
+) -> None:
+    www = tmp_path / "www"
+    www.mkdir()
+    target = (
+        f'\n[targets.mirror]\nkind = "rsync"\ndestination = "127.0.0.1:{www}/packages"\n'
+        f"ssh-options = {json.dumps(ssh_options)}\n"
+    )
+    with (
+        open_site(tmp_path) as own,
+        serving(www) as url,
+        open_client(engine, images.base(Suite.BOOKWORM), "rsync-apt") as apt,
+        open_client(engine, images.rpm(), "rsync-dnf") as dnf,
+    ):
+        site = _retarget(own, f"{url}/packages", target)
+        _upgrades(site, apt, dnf)
+        site.builder("check", "--target", "mirror")
+        (package,) = (www / "packages/pool").rglob("tiny_1.0*.deb")
+        package.write_bytes(package.read_bytes()[:-1])
+        failed = site.builder("check", "--target", "mirror", check=False)
+        assert package.name in failed.stderr

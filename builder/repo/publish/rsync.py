@@ -6,7 +6,9 @@ call serves a whole phase, because each call opens a connection.
 
 import re
 import shlex
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +17,7 @@ from builder.repo.model import FileFacts
 from builder.repo.publish.source import check_source
 from builder.run import Result, find_tool, run
 
+_PERSIST_S = 20  # of a connection that nobody uses
 _TIMEOUT_S = 300  # without a byte, so that a dead connection ends
 _LISTED = re.compile(r"-\S{9,}\s+([\d,.]+)\s+\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (.+)")
 _NOT_THERE = 23  # some files were not transferred: here because the source has none such
@@ -25,10 +28,14 @@ class RsyncPublisher:
 
     def __init__(self, destination: str, ssh_options: Sequence[str] = ()) -> None:
         self._destination = destination.rstrip("/") + "/"
-        self._options = (
-            *("--timeout", str(_TIMEOUT_S)),
-            *(("--rsh", shlex.join(["ssh", *ssh_options])) if ssh_options else ()),
-        )
+        self._options = ["--timeout", str(_TIMEOUT_S)]
+        if is_remote(destination):
+            # One connection serves all calls; a check reads many files, one call each.
+            sockets = tempfile.mkdtemp(prefix="builder-ssh-")
+            weakref.finalize(self, shutil.rmtree, sockets, ignore_errors=True)
+            shared = ["-oControlMaster=auto", f"-oControlPath={sockets}/%C"]
+            ssh = ["ssh", *shared, f"-oControlPersist={_PERSIST_S}", *ssh_options]
+            self._options += ["--rsh", shlex.join(ssh)]
 
     def list(self) -> Mapping[PurePosixPath, int]:
         """Every file there with its size; none where the folder is not there yet."""
@@ -116,6 +123,12 @@ class RsyncPublisher:
             f"cannot {what} {self._destination} (rsync exited with {result.status})\n{lines}",
             hint="try the same by hand: rsync --list-only " + shlex.quote(self._destination),
         )
+
+
+def is_remote(destination: str) -> bool:
+    """Whether rsync would use ssh: HOST:PATH, but neither a path nor a daemon's address."""
+    host, colon, path = destination.partition(":")
+    return bool(colon) and "/" not in host and not path.startswith(("//", ":"))
 
 
 def parse_listing(text: str) -> dict[PurePosixPath, int]:

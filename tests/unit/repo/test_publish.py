@@ -18,7 +18,7 @@ from builder.repo.model import FileFacts, Publisher
 from builder.repo.order import Phase, Published, phase_of, plan_publication
 from builder.repo.publish import open_publisher
 from builder.repo.publish.folder import FolderPublisher
-from builder.repo.publish.rsync import RsyncPublisher, parse_listing
+from builder.repo.publish.rsync import RsyncPublisher, is_remote, parse_listing
 from builder.repo.publish.s3 import S3Publisher, open_s3
 from builder.repo.publish.walk import Destination, publish
 
@@ -416,6 +416,21 @@ def test_rsync_says_why_it_failed(tmp_path: Path, tree: Tree) -> None:
     place = RsyncPublisher(str(tmp_path / "file" / "www"))
     with pytest.raises(ToolError, match=r"cannot send files to .*rsync exited with"):
         _publish(tree, tree.fill("one"), place, Notes())
+
+
+@pytest.mark.parametrize(
+    ("destination", "remote"),
+    [
+        ("host:/srv/www", True),
+        ("user@host:www", True),
+        ("/srv/www", False),
+        ("./a:b", False),
+        ("rsync://host/module", False),
+        ("host::module", False),
+    ],
+)
+def test_only_a_host_s_path_needs_ssh(destination: str, remote: bool) -> None:
+    assert is_remote(destination) is remote
 
 
 def test_a_listing_of_rsync_is_read() -> None:
