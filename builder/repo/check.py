@@ -128,17 +128,20 @@ def _check_keys(repository: Repository, tree: Tree, gpg: Gpg, now: datetime) -> 
         if not any(key.is_called(name) for key in keys):
             yield Problem(text=f"{path}: lacks key {name}, which repo.toml names")
     for key in keys:
-        if not _is_called(key, wanted):
+        called = [name for name in wanted if key.is_called(name)]
+        if not called:
             yield Problem(text=f"{path}: has key {key.fingerprint}, which repo.toml does not name")
-        elif key.expires and key.expires <= now:
-            yield Problem(
-                text=f"key {key.fingerprint} ({key.user}) expired on {key.expires:%Y-%m-%d}"
-            )
-        elif key.expires and key.expires - now < EXPIRY_WARNING:
-            yield Problem(
-                text=f"key {key.fingerprint} ({key.user}) expires on {key.expires:%Y-%m-%d}",
-                is_error=False,
-            )
+        for name in called:
+            yield from _check_expiry(key, name, now)
+
+
+def _check_expiry(key: Key, name: str, now: datetime) -> Iterator[Problem]:
+    expires = key.expires_as(name)
+    if expires and expires <= now:
+        yield Problem(text=f"key {name} ({key.user}) expired on {expires:%Y-%m-%d}")
+    elif expires and expires - now < EXPIRY_WARNING:
+        text = f"key {name} ({key.user}) expires on {expires:%Y-%m-%d}"
+        yield Problem(text=text, is_error=False)
 
 
 def _is_called(key: Key, names: Sequence[str]) -> bool:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ class Key:
     """A key that can sign: a primary key, with what its subkeys add."""
 
     fingerprint: str  # of the primary key
-    subkeys: tuple[str, ...]
+    subkeys: Mapping[str, datetime | None]  # their fingerprints, and until when they sign
     user: str
     created: datetime
     expires: datetime | None  # the day from which it cannot sign any more
@@ -36,7 +36,11 @@ class Key:
 
     def is_called(self, fingerprint: str) -> bool:
         """Whether it or one of its subkeys has this fingerprint."""
-        return fingerprint in (self.fingerprint, *self.subkeys)
+        return fingerprint == self.fingerprint or fingerprint in self.subkeys
+
+    def expires_as(self, fingerprint: str) -> datetime | None:
+        """From when there is no signature by the key that is called so."""
+        return self.subkeys.get(fingerprint, self.expires)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,10 +186,10 @@ def _parse_key(block: list[list[str]]) -> Iterator[Key]:
     own_end = _time(primary[6])
     yield Key(
         fingerprint=fingerprint,
-        subkeys=tuple(one[1] for one in prints[1:]),
+        subkeys={one[1]: _earlier(_time(one[0][6]), own_end) for one in prints[1:]},
         user=users[0] if users else "",
         created=_time(primary[5]) or datetime.fromtimestamp(0, UTC),
-        expires=min((one for one in (end, own_end) if one), default=None),
+        expires=_earlier(end, own_end),
         revoked=primary[1] == "r",
         problem=_problem(signing),
     )
@@ -200,6 +204,10 @@ def _problem(signing: Sequence[tuple[list[str], str]]) -> str | None:
     if all(f[3] == _DSA for f, _ in signing):
         return "DSA is too weak: apt refuses it"
     return None
+
+
+def _earlier(*times: datetime | None) -> datetime | None:
+    return min((one for one in times if one), default=None)
 
 
 def _time(text: str) -> datetime | None:

@@ -8,7 +8,7 @@ descriptor, never as an argument.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,8 +28,8 @@ _DIGEST = "SHA512"
 class KeySource:
     """Where the secret keys and their passphrase come from; without a key, the agent."""
 
-    key: str | None = None  # armored
-    passphrase: str | None = None
+    key: str | None = field(default=None, repr=False)  # armored
+    passphrase: str | None = field(default=None, repr=False)
 
 
 def find_source(
@@ -181,14 +181,15 @@ def _usable(name: str, available: Sequence[Key], given: bool, now: datetime) -> 
         raise RepoError(f"key {name} ({key.user}) is revoked", hint="make a new one and name it")
     if key.problem:
         raise RepoError(f"key {name} ({key.user}): {key.problem}", hint="make a new one")
-    if key.expires and key.expires <= now:
+    expires = key.expires_as(name)
+    if expires and expires <= now:
         raise RepoError(
-            f"key {name} ({key.user}) expired on {key.expires:%Y-%m-%d}",
+            f"key {name} ({key.user}) expired on {expires:%Y-%m-%d}",
             hint=f"prolong it: gpg --quick-set-expire {name} 2y; then publish the keyring again",
         )
-    if key.expires and key.expires - now < EXPIRY_WARNING:
+    if expires and expires - now < EXPIRY_WARNING:
         log.warn(
-            f"key {name} ({key.user}) expires on {key.expires:%Y-%m-%d}: "
+            f"key {name} ({key.user}) expires on {expires:%Y-%m-%d}: "
             "prolong it or add its successor to [signing] keys now"
         )
     return key

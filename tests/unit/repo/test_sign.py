@@ -129,6 +129,14 @@ def test_a_subkey_that_is_named_signs(gpg: Gpg, tmp_path: Path) -> None:
         path = tmp_path / "signature"
         path.write_bytes(signer.detach(_DATA))
         assert signer.users == (f"{first}!",)
+    key = next(one for one in gpg.list_keys() if one.fingerprint == name)
+    assert key.expires_as(first) != key.expires_as(name)  # one year, and two
+    later = _NOW + timedelta(days=400)
+    with (
+        pytest.raises(RepoError, match=f"key {first} .* expired on"),
+        open_signer((first,), _signer_of(gpg, name), later),
+    ):
+        pass
     listing = gpg.call(["--list-packets", path])
     assert first[-16:] in listing
     assert second[-16:] not in listing
