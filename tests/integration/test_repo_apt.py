@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from builder.run import Result
+from builder.run import Result, run
 from tests.integration.images import Images, Suite
 from tests.integration.site import (
     NAME,
@@ -29,6 +30,7 @@ _UPDATE = "apt-get update -q -o APT::Update::Error-Mode=any"
 _INSTALL = "apt-get install -q -y --allow-downgrades"
 _KEYRING = f"{NAME}-archive-keyring"
 _SHORT_LIFE_S = 30
+_KILLS = 12
 
 
 @pytest.fixture(params=list(Suite))
@@ -154,6 +156,30 @@ def test_the_keyring_brings_key_and_sources_and_follows_a_new_key(
     assert "NO_PUBKEY" in said or "Missing key" in said
     client.run(f"cp /both/{_KEYRING}.gpg {ring}")
     _update(client)
+
+
+def test_killed_while_it_publishes_readers_go_on_and_the_next_run_finishes(
+    engine: docker.DockerClient, images: Images, site: Site
+) -> None:
+    begin = time.monotonic()
+    site.publish("--refresh")
+    whole = time.monotonic() - begin
+    command = [sys.executable, "-m", "builder", "repo", "publish", "--root", str(site.root)]
+    environment = {"BUILDER_SIGNING_KEY_FILE": str(site.key_file)}
+    killed = 0
+    with open_client(engine, images.base(Suite.TRIXIE), "apt-killed") as client:
+        set_up_apt(client, site)
+        for part in range(2, _KILLS):
+            site.add(f"1.{part}")
+            limit = ["timeout", "--signal=KILL", f"{whole * part / _KILLS:.2f}"]
+            killed += run([*limit, *command], env=environment, check=False).status != 0
+            client.run(f"rm -rf /var/lib/apt/lists/*; {_UPDATE}; {_INSTALL} --reinstall {NAME}")
+        assert killed
+        site.publish()
+        _update(client)
+        client.run("apt-get upgrade -q -y")
+        assert client.has() == f"1.{_KILLS - 1}"
+    site.builder("check")
 
 
 def test_another_key_is_refused(client: Client, site: Site) -> None:
