@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from builder.errors import RepoError, ToolError
-from builder.repo.model import FileFacts
+from builder.repo.model import POOL, FileFacts
 from builder.repo.publish.source import check_source
 from builder.run import Result, find_tool, run
 
@@ -28,12 +28,14 @@ class RsyncPublisher:
 
     def __init__(self, destination: str, ssh_options: Sequence[str] = ()) -> None:
         self._destination = destination.rstrip("/") + "/"
+        # Not a TemporaryDirectory: nobody closes a publisher, and that would be complained of.
+        private = tempfile.mkdtemp(prefix="builder-rsync-")
+        weakref.finalize(self, shutil.rmtree, private, ignore_errors=True)
+        self._indexes = Path(private) / "indexes"  # as they were read
         self._options = ["--timeout", str(_TIMEOUT_S)]
         if is_remote(destination):
-            # One connection serves all calls; a check reads many files, one call each.
-            sockets = tempfile.mkdtemp(prefix="builder-ssh-")
-            weakref.finalize(self, shutil.rmtree, sockets, ignore_errors=True)
-            shared = ["-oControlMaster=auto", f"-oControlPath={sockets}/%C"]
+            # One connection serves all calls; a check reads many packages, one call each.
+            shared = ["-oControlMaster=auto", f"-oControlPath={private}/%C"]
             ssh = ["ssh", *shared, f"-oControlPersist={_PERSIST_S}", *ssh_options]
             self._options += ["--rsh", shlex.join(ssh)]
 
@@ -57,7 +59,7 @@ class RsyncPublisher:
     def put(self, path: PurePosixPath, source: Path, facts: FileFacts) -> None:
         """Place a file."""
         check_source(path, source, facts)
-        with tempfile.TemporaryDirectory(prefix="builder-rsync-") as folder:
+        with _scratch() as folder:
             link = Path(folder) / path
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(source.absolute())
@@ -70,6 +72,7 @@ class RsyncPublisher:
         self._send(str(source), files)
 
     def _send(self, source: str, paths: Iterable[PurePosixPath]) -> None:
+        self._forget()
         result = self._rsync(
             # By checksum: indexes of two publications may have one size and one time.
             *("--checksum", "--times", "--copy-links", "--chmod=D755,F644", "--mkpath"),
@@ -83,23 +86,39 @@ class RsyncPublisher:
             raise self._failure("send files to", result)
 
     def get(self, path: PurePosixPath) -> bytes:
-        """The content of a file."""
-        with tempfile.TemporaryDirectory(prefix="builder-rsync-") as folder:
-            copy = Path(folder) / "file"
-            result = self._rsync(f"{self._destination}{path}", str(copy), check=False)
-            if result.status == _NOT_THERE or (result.status == 0 and not copy.is_file()):
-                raise RepoError(
-                    f"{self._destination}{path}: no such file",
-                    hint="publish the repository again",
-                )
-            if result.status != 0:
-                raise self._failure(f"read {path} from", result)
+        """The content of a file; the first index that is asked for brings all of them."""
+        if path.is_relative_to(POOL):
+            with _scratch() as folder:
+                copy = Path(folder) / path.name
+                self._fetch(f"{self._destination}{path}", str(copy))
+                return self._read(copy, path)
+        if not self._indexes.is_dir():
+            options = ["--recursive", f"--exclude=/{POOL}/"]
+            self._fetch(*options, self._destination, f"{self._indexes}/")
+        return self._read(self._indexes / path, path)
+
+    def _fetch(self, *arguments: str) -> None:
+        result = self._rsync(*arguments, check=False)
+        if result.status not in (0, _NOT_THERE):
+            raise self._failure("read from", result)
+
+    def _forget(self) -> None:
+        """What was read is out of date."""
+        shutil.rmtree(self._indexes, ignore_errors=True)
+
+    def _read(self, copy: Path, path: PurePosixPath) -> bytes:
+        try:
             return copy.read_bytes()
+        except OSError as error:
+            raise RepoError(
+                f"{self._destination}{path}: no such file", hint="publish the repository again"
+            ) from error
 
     def delete(self, paths: Iterable[PurePosixPath]) -> None:
         """Remove files; the folders that they leave empty stay."""
+        self._forget()
         gone = tuple(paths)
-        with tempfile.TemporaryDirectory(prefix="builder-rsync-") as source:
+        with _scratch() as source:
             # What the list names and the source lacks is deleted there; its folder must be.
             for path in gone:
                 (Path(source) / path).parent.mkdir(parents=True, exist_ok=True)
@@ -123,6 +142,10 @@ class RsyncPublisher:
             f"cannot {what} {self._destination} (rsync exited with {result.status})\n{lines}",
             hint="try the same by hand: rsync --list-only " + shlex.quote(self._destination),
         )
+
+
+def _scratch() -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="builder-rsync-")
 
 
 def is_remote(destination: str) -> bool:
