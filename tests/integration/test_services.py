@@ -25,6 +25,7 @@ _CONFIG = ("site.toml", "manager.toml", "alembic.ini", "storage-proxy.toml", "we
 _VOLUME = "/srv/backendai/volume1"
 _WEB = "http://127.0.0.1:8090"
 _CLIENT = PROJECT / "tests/integration/data/use_webserver.py"
+_DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/container.conf"
 _START_TIMEOUT_S = 200
 # What may listen on every address: users come there.
 _PUBLIC_PORTS = {6021, 8081, 8090}
@@ -50,7 +51,7 @@ def test_manager_storage_proxy_and_webserver(
         with steps("the guide's steps by hand"):
             fill(host, stores)
         with steps("start"):
-            start(host)
+            start(host, _SERVICES)
         with steps("use"):
             use(host, dist.version)
         check_listeners(host)
@@ -60,6 +61,72 @@ def test_manager_storage_proxy_and_webserver(
         assert not problems, "\n".join(problems)
         with steps("remove one by one"):
             remove_in_turn(host)
+
+
+def test_agent_with_docker(
+    engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
+) -> None:
+    """An agent and a Docker on one host: it registers, and shows what the node has."""
+    services = ("manager", "agent")
+    packages = (_COMMON, "backendai-client", *(f"backendai-{one}" for one in services))
+    files = [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *packages)]
+    setup = HostSetup(
+        image=images.stores(Suite.TRIXIE),
+        name="agent",
+        mounts={dist.folder: _MOUNT},
+        # Docker's layers need a file system of the disk's own.
+        volumes=("/opt", "/var/lib/docker", "/var/lib/containerd"),
+        # Containers for sessions ask for both.
+        capabilities=("IPC_LOCK", "SYS_NICE"),
+    )
+    with Host(engine, setup) as host:
+        refresh_lists(host)
+        with steps("stores"):
+            stores = start_stores(host, Suite.TRIXIE)
+        # Without it, Docker refuses networks where the kernel has IPv6 and the host has not.
+        host.run(["mkdir", "-p", _DOCKER_DROP_IN.rpartition("/")[0]])
+        host.write(
+            _DOCKER_DROP_IN, "[Service]\nEnvironment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1\n"
+        )
+        with steps("install, with the distribution's Docker"):
+            apt(host, "install", *files)
+        assert host.run(["docker", "version", "--format", "{{.Server.Version}}"]).stdout.strip()
+        assert state(host, "is-enabled", "agent") == "enabled"
+        assert state(host, "is-enabled", "agent-watcher") == "disabled"
+        problems = checks.check_settings(host, ("site.toml", "agent.toml"))
+        assert not problems, "\n".join(problems)
+        with steps("the guide's steps by hand"):
+            guide.follow_guide(host, stores)
+            host.run(["backendai-ctl", "check-stores", "agent"])
+        with steps("start"):
+            start(host, services)
+        with steps("register"):
+            host.wait_until("the agent is ALIVE", lambda: "ALIVE" in list_agents(host), timeout=60)
+        # It registers as well where what its containers need could not be unpacked.
+        runner = "/var/lib/docker/volumes/backendai-krunner.*/_data"
+        host.run(f"test -s {runner}/VERSION && test -d {runner}/bin")
+        for folder in ("/etc/backend.ai", "/srv/backendai"):
+            assert host.run(["stat", "-c", "%U", folder]).stdout == "root\n"
+        assert host.run(["stat", "-c", "%a", "/srv/backendai"]).stdout == "755\n"
+        with steps("remove"):
+            apt(host, "purge", "backendai-agent")
+        assert state(host, "is-active", "manager") == "active"
+        assert not host.failed_units()
+
+
+def list_agents(host: Host) -> str:
+    """What an administrator sees by the client's commands, as anybody on the host."""
+    pairs = guide.read_fixture(host, "keypairs")["keypairs"]
+    admin = next(pair for pair in pairs if pair["is_admin"])
+    env = {
+        "HOME": "/tmp",
+        "BACKEND_ENDPOINT": guide.ADDRESS,
+        "BACKEND_ENDPOINT_TYPE": "api",
+        "BACKEND_ACCESS_KEY": str(admin["access_key"]),
+        "BACKEND_SECRET_KEY": str(admin["secret_key"]),
+    }
+    command = ["backend.ai", "admin", "agent", "list"]
+    return host.run(command, user="nobody", env=env, check=False).stdout
 
 
 def check_installed(host: Host) -> None:
@@ -92,9 +159,9 @@ def fill(host: Host, stores: Addresses) -> None:
     )
 
 
-def start(host: Host) -> None:
-    """Start all by the target, and see that each unit waits for its port."""
-    for service in _SERVICES:
+def start(host: Host, services: tuple[str, ...]) -> None:
+    """Start one after the other, and see that each is up when systemd says so."""
+    for service in services:
         unit = f"backendai-{service}.service"
         result = host.run(["systemctl", "restart", unit], check=False, timeout=_START_TIMEOUT_S)
         assert result.status == 0, host.journal(unit, lines=60)

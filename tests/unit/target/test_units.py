@@ -125,6 +125,8 @@ def test_agent_sees_what_docker_sees() -> None:
     assert "docker.service" in unit["After"]
     assert not {"User", "PrivateTmp", "ProtectSystem", "PrivateDevices"} & set(unit)
     assert unit["RuntimeDirectoryPreserve"] == ["yes"]
+    # Files that it writes for a session are read by the user there.
+    assert unit["UMask"][-1] == "0022"
 
 
 def test_watcher_is_for_the_admin_to_enable() -> None:
