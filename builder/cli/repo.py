@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -132,6 +133,7 @@ def add_command(
 @_root_option
 @click.option("--from", "source", required=True, help="The channel that has them.")
 @click.option("--to", "target", required=True, help="The channel that gets them.")
+@click.option("--move", is_flag=True, help="Take them out of the first channel.")
 @click.option("--all", "everything", is_flag=True, help="The newest version of every package.")
 @json_option
 def promote_command(packages: Sequence[str], root: Path, as_json: bool, **options: Any) -> None:
@@ -143,7 +145,7 @@ def promote_command(packages: Sequence[str], root: Path, as_json: bool, **option
         if not packages:
             present = repository.state.packages(repository.channel(source))
             packages = sorted({one.name for one in present})
-        promoted = promote_packages(repository, packages, source, target)
+        promoted = promote_packages(repository, packages, source, target, move=options["move"])
     for one in promoted:
         log.step(f"{one.label} is in {target} now")
     log.step(f"{len(promoted)} promoted; 'builder repo publish' shows them to readers")
@@ -235,7 +237,8 @@ def serve_command(root: Path, host: str, port: int) -> None:
     load_config(root)
     with open_server(root / PUBLIC, host=host, port=port) as server:
         log.step(f"serving {root / PUBLIC} at {server.url}; Ctrl-C ends it")
-        server.serve_forever()
+        with suppress(KeyboardInterrupt):  # the way it is meant to end
+            server.serve_forever()
 
 
 @repo_group.command("keyring")

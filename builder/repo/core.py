@@ -68,11 +68,11 @@ def workspace(root: Path) -> Iterator[Path]:
 
 
 def promote_packages(
-    repository: Repository, words: Sequence[str], source: str, target: str
+    repository: Repository, words: Sequence[str], source: str, target: str, *, move: bool = False
 ) -> list[RepoPackage]:
     """Make packages of one channel members of another, too; returns those that were not.
 
-    A word is NAME, which means its newest version, or NAME=VERSION. Raises UsageError for
+    ``move`` takes them out of the first one. A word is NAME, which means its newest version, or NAME=VERSION. Raises UsageError for
     a word that fits nothing.
     """
     present = repository.state.packages(repository.channel(source))
@@ -81,6 +81,8 @@ def promote_packages(
     fresh = [one for one in dict.fromkeys(chosen) if one.sha256 not in there]
     with repository.state.transaction():
         repository.state.join(target, [one.sha256 for one in fresh])
+        if move and source != target:
+            repository.state.leave(source, [one.sha256 for one in chosen])
     return fresh
 
 

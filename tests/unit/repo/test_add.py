@@ -181,6 +181,10 @@ def test_promote_takes_the_newest_or_the_one_named(repository: Repository, tmp_p
     assert _labels(named) == ["tool 1.9-1"]
     assert sorted(repository.public.rglob("*.deb")) == before
     assert len(repository.state.packages("testing")) == 3
+    promote_packages(repository, ["tool=1.9-1"], "testing", "stable", move=True)
+    promote_packages(repository, ["tool=1.10-1"], "testing", "testing", move=True)
+    assert len(repository.state.packages("testing")) == 2
+    assert len(repository.state.packages("stable")) == 2
     for words, said in (
         ("tol", "no package 'tol'"),
         ("tool=2.0-1", "no version '2.0-1' of tool"),
