@@ -72,8 +72,8 @@ def promote_packages(
 ) -> list[RepoPackage]:
     """Make packages of one channel members of another, too; returns those that were not.
 
-    ``move`` takes them out of the first one. A word is NAME, which means its newest version, or NAME=VERSION. Raises UsageError for
-    a word that fits nothing.
+    ``move`` takes them out of the first one. A word is NAME, which means its newest
+    version, or NAME=VERSION. Raises UsageError for a word that fits nothing.
     """
     present = repository.state.packages(repository.channel(source))
     chosen = [one for word in words for one in _matching(present, word, source)]
