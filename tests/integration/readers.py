@@ -3,7 +3,7 @@
 ``python -m tests.integration.readers --reads 1000 --publications 50`` lets apt on Debian
 12 and 13 and dnf refresh without a pause while packages are added and published, and
 reports every refresh that failed. With ``--plain`` dnf reads repodata/ itself, without the
-mirrorlist: then some fail, which is what the mirrorlist is for.
+mirrorlist.
 """
 
 import argparse

@@ -6,15 +6,17 @@ disk, a half-done copy or somebody else would.
 
 import gzip
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import docker
 import pytest
 
 from builder.repo.gpg import Gpg, private_home
+from builder.repo.serve import Part, _Handler
 from tests.integration.hosts import HostError
 from tests.integration.images import Images
 from tests.integration.site import NAME, Client, Site, make_key, open_client, open_site, set_up_dnf
@@ -22,6 +24,10 @@ from tests.integration.site import NAME, Client, Site, make_key, open_client, op
 pytestmark = pytest.mark.docker
 
 _DNF = "dnf --quiet --assumeyes"
+_USE_BASEURL = (
+    "sed -i 's|^mirrorlist=\\(.*\\)/mirrorlist$|baseurl=\\1/|' "
+    "/etc/yum.repos.d/*.repo /etc/zypp/repos.d/*.repo; grep -q ^baseurl= /etc/yum.repos.d/*.repo"
+)
 _KEY_LASTS_S = 25  # enough to sign with
 _ZYPPER = "zypper --quiet --non-interactive --gpg-auto-import-keys"
 
@@ -86,10 +92,7 @@ def test_what_is_promoted_is_seen_without_a_copy(client: Client, site: Site) -> 
 
 def test_plain_baseurl_works_too(client: Client, site: Site) -> None:
     """For mirrors and proxies that rewrite addresses."""
-    client.run(
-        "sed -i 's|^mirrorlist=\\(.*\\)/mirrorlist$|baseurl=\\1/|' /etc/yum.repos.d/*.repo; "
-        "grep -q ^baseurl= /etc/yum.repos.d/*.repo"
-    )
+    client.run(_USE_BASEURL)
     client.run(f"{_DNF} install {NAME}")
     assert client.has() == "1.1"
 
@@ -188,6 +191,48 @@ def test_an_unsigned_package_is_refused_by_a_signed_repository(
     assert done.status != 0
     assert "not signed" in done.stdout
     site.publish()
+
+
+@pytest.fixture
+def publish_meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Site], None]:
+    """Has the next reader of a repomd.xml get the old one while a publication happens."""
+    send = _Handler._send_bytes
+
+    def arm(site: Site) -> None:
+        waiting = ["publication"]
+
+        def send_bytes(handler: _Handler, file: BinaryIO, part: Part) -> None:
+            if handler.path.endswith("/repomd.xml") and waiting:
+                waiting.pop()
+                site.publish()  # the old file is open already, and is what is sent
+            send(handler, file, part)
+
+        monkeypatch.setattr(_Handler, "_send_bytes", send_bytes)
+
+    return arm
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_publication_between_an_index_and_its_signature(
+    client: Client, site: Site, publish_meanwhile: Callable[[Site], None], plain: bool
+) -> None:
+    """By the mirrorlist nobody notices. By baseurl zypper fails; dnf tries again by itself."""
+    if plain:
+        client.run(_USE_BASEURL)
+    newest = "2.1" if plain else "2.0"
+    client.run(f"{_DNF} makecache; {_ZYPPER} refresh")
+    site.add(newest, channel="nightly")
+    site.builder("promote", NAME, "--from", "nightly", "--to", "stable")
+    publish_meanwhile(site)
+    refreshed = client.run(f"{_ZYPPER} refresh --force 2>&1", check=False)
+    assert (refreshed.status == 0) is not plain, refreshed.stdout
+    assert ("signature verification failed" in refreshed.stdout.lower()) is plain
+    client.run(f"{_ZYPPER} refresh --force && {_ZYPPER} install {NAME}")
+    assert client.has() == newest
+    site.add(f"{newest}.1")
+    publish_meanwhile(site)
+    client.run(f"{_DNF} --refresh upgrade && {_DNF} --refresh upgrade")
+    assert client.has() == f"{newest}.1"
 
 
 def test_a_new_key_follows_an_old_one(
