@@ -9,8 +9,8 @@ fragments, however many packages there are. A channel gets, for each component a
 
 dnf and zypper fetch repomd.xml and its signature one after the other. A publication that
 comes between the two gives them halves that do not fit, whatever the order it puts them
-in; zypper then gives up, dnf tries once more. A client that begins with ``mirrorlist`` reads a single file that changes, and then
-nothing but files that do not.
+in; zypper then gives up, dnf tries once more. A client that begins with ``mirrorlist``
+reads a single file that changes, and then nothing but files that do not.
 """
 
 import hashlib
