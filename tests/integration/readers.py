@@ -1,9 +1,9 @@
 """Readers that never stop while a repository is published again and again.
 
 ``python -m tests.integration.readers --reads 1000 --publications 50`` lets apt on Debian
-12 and 13 and dnf refresh without a pause while packages are added and published, and
-reports every refresh that failed. With ``--plain`` dnf reads repodata/ itself, without the
-mirrorlist.
+12 and 13, dnf and zypper refresh without a pause while packages are added and published,
+and reports every refresh that failed. With ``--plain`` dnf and zypper read repodata/ itself,
+without the mirrorlist.
 """
 
 import argparse
@@ -29,6 +29,7 @@ _BATCH = 10  # refreshes in one call into the container
 _TIMEOUT_S = 300
 # Any failed fetch fails it; by default apt goes on with what it had.
 _APT = "apt-get update -q -o APT::Update::Error-Mode=any"
+_ZYPPER = "zypper --quiet --non-interactive --gpg-auto-import-keys refresh --force"
 _DNF = "dnf --quiet --assumeyes --refresh makecache"
 
 
@@ -61,15 +62,20 @@ def kinds(images: Images, *, plain: bool) -> list[Kind]:
         Kind(name=name, image=images.base(suite), set_up=set_up_apt, refresh=_APT, newest=apt)
         for name, suite in (("apt, Debian 12", Suite.BOOKWORM), ("apt, Debian 13", Suite.TRIXIE))
     ]
+    zypper = "zypper --quiet --no-refresh info tiny | sed -n 's/^Version *: //p'"
     set_up = set_up_plain_dnf if plain else set_up_dnf
-    return [*debian, Kind(name="dnf", image=images.rpm(), set_up=set_up, refresh=_DNF, newest=dnf)]
+    rpm = [
+        Kind(name=name, image=images.rpm(), set_up=set_up, refresh=refresh, newest=newest)
+        for name, refresh, newest in (("dnf", _DNF, dnf), ("zypper", _ZYPPER, zypper))
+    ]
+    return [*debian, *rpm]
 
 
 def set_up_plain_dnf(client: Client, site: Site) -> None:
-    """dnf without the mirrorlist."""
+    """dnf and zypper without the mirrorlist."""
     set_up_dnf(client, site)
     change = "s|^mirrorlist=\\(.*\\)/mirrorlist$|baseurl=\\1/|"
-    client.run(f"sed -i '{change}' /etc/yum.repos.d/*.repo")
+    client.run(f"sed -i '{change}' /etc/yum.repos.d/*.repo /etc/zypp/repos.d/*.repo")
 
 
 def read_until(client: Client, kind: Kind, tally: Tally, done: Callable[[], bool]) -> None:
