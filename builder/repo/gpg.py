@@ -1,8 +1,10 @@
 """GnuPG as this project calls it: a home, its keys, and what a signature is worth."""
 
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from builder.run import find_tool, run
 
 # A passphrase comes by descriptor 0, whatever the user's agent would ask.
 LOOPBACK = ("--pinentry-mode", "loopback", "--passphrase-fd", "0")
+_HOME_PREFIX = "builder-gpg-"
+_SWEEP_AGE_S = 60
 _MINIMAL_RSA = 2048
 _RSA = ("1", "2", "3")
 _DSA = "17"
@@ -53,17 +57,52 @@ class Verdict:
 
 @contextmanager
 def private_home() -> Iterator[Path]:
-    """A GNUPGHOME of one's own, removed at the end together with its agent."""
+    """A GNUPGHOME of one's own, removed at the end together with its agent.
+
+    It is locked as long as this process lives: what a killed one left, with the keys in
+    it, is removed by the next.
+    """
     # Not below the repository: an agent's socket has room for 108 characters.
-    home = Path(tempfile.mkdtemp(prefix="builder-gpg-"))
+    _sweep(Path(tempfile.gettempdir()))
+    home = Path(tempfile.mkdtemp(prefix=_HOME_PREFIX))
+    lock = os.open(home, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        home.chmod(0o700)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield home
     finally:
-        gpgconf = shutil.which("gpgconf")
+        _remove(home)
+        os.close(lock)
+
+
+def _remove(home: Path) -> None:
+    gpgconf = shutil.which("gpgconf")
+    try:
         if gpgconf:
             run([gpgconf, "--homedir", home, "--kill", "all"], check=False)
+    except ToolError:  # after an interrupt nothing is started; the agent sees its home go
+        pass
+    finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the homes that no living process of this user holds."""
+    oldest = time.time() - _SWEEP_AGE_S  # one that is being made is not locked yet
+    for home in folder.glob(f"{_HOME_PREFIX}*/"):
+        try:
+            status = home.lstat()
+            if status.st_uid != os.getuid() or status.st_ctime > oldest:
+                continue
+            lock = os.open(home, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:  # its owner has just removed it, or it is no folder
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(home)
+        except BlockingIOError:  # in use
+            pass
+        finally:
+            os.close(lock)
 
 
 class Gpg:

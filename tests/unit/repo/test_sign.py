@@ -1,6 +1,7 @@
 """Signing with keys made for the test: which key, which form, and what is said of a bad one."""
 
 import stat
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -173,6 +174,36 @@ def test_an_expiry_soon_is_a_warning(gpg: Gpg, caplog: pytest.LogCaptureFixture)
     with open_signer((name,), _signer_of(gpg, name), _NOW):
         pass
     assert "add its successor" in caplog.text
+
+
+def test_keys_that_a_killed_run_left_are_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("builder.repo.gpg._SWEEP_AGE_S", 0)
+    left, other = tmp_path / "builder-gpg-left", tmp_path / "something-else"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "secret").write_text("key")
+    with private_home() as first, private_home() as second:
+        assert not left.exists()
+        assert other.exists()
+        assert first.exists()  # held by its owner
+        assert stat.S_IMODE(second.stat().st_mode) == 0o700
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_an_interrupt_leaves_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopping = threading.Event()
+    monkeypatch.setattr("builder.run._stopping", stopping)
+
+    def interrupted() -> Path:
+        with private_home() as home:
+            (home / "secret").write_text("key")
+            stopping.set()  # as the handler of the signal does
+        return home
+
+    assert not interrupted().exists()
 
 
 def test_what_is_no_key_is_refused(tmp_path: Path) -> None:
