@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
@@ -71,10 +72,19 @@ class ServiceConfig:
                 return Address(host=host, port=port)
             case str(text):
                 try:
-                    return Address.parse(text)
+                    return _address_of_url(text) if "://" in text else Address.parse(text)
                 except ValueError as error:
                     raise HostError(f"{self.label}: {dotted} = {text!r} is {error}") from error
         raise HostError(f"{self.label}: {dotted} = {item!r} is not an address")
+
+
+def _address_of_url(url: str) -> Address:
+    """Where a URL leads to; ValueError where it does not."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    if not parts.hostname or not port:
+        raise ValueError("not a URL with a host")
+    return Address(host=parts.hostname, port=port)
 
 
 def check_port(layout: Layout, recipe: Recipe) -> None:

@@ -87,3 +87,75 @@ endpoint = "http://127.0.0.1:4000"
 
 # vim: ft=toml
 """
+
+COORDINATOR = """\
+[db]
+type = "postgresql"
+name = "appproxy"
+user = "appproxy"
+password = "develove"
+addr = { host = "127.0.0.1", port = 8100 }
+
+[redis]
+addr = { host = "127.0.0.1", port = 8110 }
+# password = "develove"
+
+[proxy_coordinator]
+tls_listen = false
+allow_unauthorized_configure_request = true
+
+[proxy_coordinator.bind_addr]
+host = "0.0.0.0"
+port = 10200
+
+[proxy_coordinator.advertised_addr]
+# Change `host` and `port` to the actual host and port for user access
+host = "127.0.0.1"
+port = 10200
+
+[secrets]
+api_secret = "some_api_secret"
+jwt_secret = "some_jwt_secret"
+
+[permit_hash]
+secret = "some_permit_hash_secret"
+
+[logging]
+level = "DEBUG"
+
+[debug]
+enabled = true
+"""
+
+COORDINATOR_ALEMBIC = """\
+[alembic]
+script_location = ai.backend.appproxy.coordinator.models:alembic
+sqlalchemy.url = postgresql+asyncpg://appproxy:develove@localhost:8100/appproxy
+"""
+
+WORKER = """\
+[redis]
+addr = { host = "127.0.0.1", port = 8110 }
+
+[proxy_worker]
+coordinator_endpoint = "http://127.0.0.1:10200"
+authority = "worker-1"
+api_bind_addr = { host = "0.0.0.0", port = 10201 }
+api_advertised_addr = { host = "127.0.0.1", port = 10201 }
+
+[proxy_worker.port_proxy]
+bind_host = "0.0.0.0"
+# Change to the actual host for user access
+advertised_host = "127.0.0.1"
+bind_port_range = [10205, 10300]
+
+[secrets]
+api_secret = "some_api_secret"
+jwt_secret = "some_jwt_secret"
+
+[permit_hash]
+secret = "some_permit_hash_secret"
+
+[debug]
+enabled = true
+"""

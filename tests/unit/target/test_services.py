@@ -4,6 +4,7 @@ import base64
 import http.server
 import json
 import shutil
+import socket
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from backendai_target import cli
 from backendai_target.errors import HostError, NotReadyError, RecipeError, SiteError
 from backendai_target.files import Owner
 from backendai_target.layout import Layout
-from backendai_target.probe import check_needs, check_port
+from backendai_target.probe import ServiceConfig, check_needs, check_port
 from backendai_target.recipe import load_recipe, resolve_tree
 from backendai_target.schema import load_questions
 from backendai_target.secretstore import SecretStore
@@ -27,17 +28,20 @@ from tests.unit.target.conftest import install_recipe
 from tests.unit.target.rendered import spec
 
 Configured = Callable[..., list[str]]
-SAMPLES = {
-    "storage-proxy": ("storage-proxy.toml", samples.STORAGE_PROXY),
-    "webserver": ("webserver.conf", samples.WEBSERVER),
-}
+SAMPLES = (
+    ("storage-proxy", "storage-proxy.toml", samples.STORAGE_PROXY),
+    ("webserver", "webserver.conf", samples.WEBSERVER),
+    ("appproxy-coordinator", "app-proxy-coordinator.toml", samples.COORDINATOR),
+    ("appproxy-coordinator", "alembic-appproxy.ini", samples.COORDINATOR_ALEMBIC),
+    ("appproxy-worker", "app-proxy-worker.toml", samples.WORKER),
+)
 
 
 @pytest.fixture
 def services(layout: Layout) -> Layout:
     """That target with every other service's package installed, too."""
-    for service, (name, text) in SAMPLES.items():
-        layout.samples(service).mkdir(parents=True)
+    for service, name, text in SAMPLES:
+        layout.samples(service).mkdir(parents=True, exist_ok=True)
         (layout.samples(service) / name).write_text(text)
         install_recipe(layout, service)
     return layout
@@ -280,6 +284,36 @@ def test_webservers_port_is_found_in_two_keys(services: Layout, configured: Conf
         check_port(services, load_recipe(services, "webserver"))
 
 
+def test_coordinator_and_worker_share_their_secrets(
+    services: Layout, configured: Configured
+) -> None:
+    services.site.write_text(
+        '[database]\naddress = "10.0.0.4:5433"\n[redis]\npassword = "r"\n'
+        '[appproxy]\nadvertised-address = "apps.example.com:443"\nworker-host = "10.0.0.7"\n'
+    )
+    configured("appproxy-worker")
+    configured("appproxy-coordinator")
+    coordinator = made(services, "app-proxy-coordinator.toml")
+    worker = made(services, "app-proxy-worker.toml")
+    for section in ("secrets", "permit_hash"):
+        assert coordinator[section] == worker[section]
+    shared = {*coordinator["secrets"].values(), *coordinator["permit_hash"].values()}
+    assert len(shared) == 3
+    assert not [one for one in shared if "some_" in str(one)]
+    own = coordinator["proxy_coordinator"]
+    assert own["advertised_addr"] == {"host": "apps.example.com", "port": 443}
+    assert own["allow_unauthorized_configure_request"] is False
+    assert worker["redis"]["password"] == coordinator["redis"]["password"] == "r"
+    assert table(worker["proxy_worker"]["port_proxy"])["advertised_host"] == "10.0.0.7"
+    # A database of its own, on the manager's server.
+    assert coordinator["db"]["addr"] == {"host": "10.0.0.4", "port": 5433}
+    password = (services.secrets / "appproxy-coordinator-database-password").read_text().strip()
+    assert coordinator["db"]["password"] == password
+    assert not (services.secrets / "manager-database-password").exists()
+    url = f"postgresql+asyncpg://appproxy:{password}@10.0.0.4:5433/appproxy"
+    assert f"sqlalchemy.url = {url}\n" in (services.etc / "alembic-appproxy.ini").read_text()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -301,6 +335,40 @@ def test_wrong_answers(services: Layout, text: str, message: str) -> None:
     with pytest.raises(SiteError) as caught:
         load_site(services)
     assert message in caught.value.message
+
+
+def test_worker_waits_for_the_coordinator(services: Layout, configured: Configured) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as redis:
+        free = socket.create_server(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        services.site.write_text(
+            f'[redis]\naddress = "127.0.0.1:{redis.getsockname()[1]}"\n[appproxy]\nurl = "{url}/"\n'
+        )
+        configured("appproxy-worker")
+        recipe = load_recipe(services, "appproxy-worker")
+        check_needs(services, recipe)
+        free.close()
+        with pytest.raises(NotReadyError, match="coordinator_endpoint"):
+            check_needs(services, recipe)
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://apps.example.com", "apps.example.com:443"),
+        ("http://apps.example.com/x", "apps.example.com:80"),
+        ("http://[::1]:10200", "[::1]:10200"),
+        ("ftp://apps.example.com", None),
+        ("http://apps.example.com:99999", None),
+    ],
+)
+def test_where_a_url_leads_to(url: str, address: str | None) -> None:
+    config = ServiceConfig(label="worker.toml", table={"endpoint": url})
+    if address:
+        assert [str(one) for one in config.addresses("endpoint")] == [address]
+        return
+    with pytest.raises(HostError, match=r"worker.toml: endpoint = "):
+        config.addresses("endpoint")
 
 
 def test_variables_of_a_section_with_a_hyphen(services: Layout) -> None:
