@@ -11,6 +11,7 @@ PYTEST := $(BIN)/pytest
 OUT ?= dist
 ARGS ?=
 JOBS ?= auto
+CHANNEL ?= testing
 # As root the build may install what compiling CPython needs; else it says what to install.
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--install-build-deps)
 # The others are templates: tests render each in every variant and check the result.
@@ -18,7 +19,7 @@ SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv postinst/backend.ai post
 
 .DEFAULT_GOAL := help
 .PHONY: help packages package test test-unit test-integration lint type format locks bench \
-	clean setup setup-dev toolchain
+	clean repo setup setup-dev toolchain
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +30,11 @@ packages: setup ## build all packages of the default release into dist/
 package: setup ## build one package: make package PKG=manager
 	@test -n "$(PKG)" || { echo "error: PKG is not set; e.g. make package PKG=manager" >&2; exit 2; }
 	$(BUILDER) build $(PKG) --out $(OUT) $(ROOT_ARGS) $(ARGS)
+
+repo: packages ## add dist/ to a repository and publish it: make repo REPO=/srv/repo
+	@test -n "$(REPO)" || { echo "error: REPO is not set; 'builder repo init' makes one" >&2; exit 2; }
+	$(BUILDER) repo add --root $(REPO) --channel $(CHANNEL) $(OUT)
+	$(BUILDER) repo publish --root $(REPO)
 
 test: setup-dev ## run every test that this machine can; what needs Docker is skipped without it
 	@$(BUILDER) --quiet build --out $(OUT) $(ROOT_ARGS) || \
