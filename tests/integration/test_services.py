@@ -13,7 +13,7 @@ from tests.integration.hosts import Host, HostSetup
 from tests.integration.images import Images, Suite
 from tests.integration.listing import take_listing
 from tests.integration.steps import Steps
-from tests.integration.stores import Addresses, start_stores
+from tests.integration.stores import Addresses, run_sql, start_stores
 from tests.integration.test_deb import apt, refresh_lists
 
 pytestmark = pytest.mark.docker
@@ -112,6 +112,40 @@ def test_agent_with_docker(
             apt(host, "purge", "backendai-agent")
         assert state(host, "is-active", "manager") == "active"
         assert not host.failed_units()
+
+
+def test_app_proxy(engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps) -> None:
+    """Coordinator and worker, without a manager: the worker joins by the shared secrets."""
+    services = ("appproxy-coordinator", "appproxy-worker")
+    packages = (_COMMON, *(f"backendai-{service}" for service in services))
+    files = [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *packages)]
+    setup = HostSetup(
+        image=images.stores(Suite.TRIXIE), name="app-proxy", mounts={dist.folder: _MOUNT}
+    )
+    with Host(engine, setup) as host:
+        refresh_lists(host)
+        with steps("stores"):
+            start_stores(host, Suite.TRIXIE)
+        with steps("install"):
+            apt(host, "install", *files)
+        # The one has no database yet, the other no coordinator.
+        assert {state(host, "is-active", service) for service in services} == {"inactive"}
+        with steps("database"):
+            run_sql(host, host.run(["backendai-ctl", "sql", services[0]]).stdout)
+            schema = ["backend.ai", "app-proxy-coordinator", "schema", "oneshot"]
+            host.run([*schema, "-f", "/etc/backend.ai/alembic-appproxy.ini"])
+        with steps("start"):
+            start(host, services)
+        workers = "SELECT authority, status FROM workers"
+        host.wait_until(
+            "the worker has joined",
+            lambda: run_sql(host, workers, database="appproxy") == "worker-1|ALIVE\n",
+            timeout=30,
+        )
+        assert not host.failed_units()
+        with steps("remove"):
+            apt(host, "purge", *(f"backendai-{service}" for service in services), _COMMON)
+        assert not host.run("ls /var/lib/backendai/secrets", check=False).stdout
 
 
 def list_agents(host: Host) -> str:
