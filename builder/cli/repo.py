@@ -3,7 +3,6 @@
 import functools
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -232,13 +231,10 @@ def check_command(root: Path, targets: Sequence[str], as_json: bool) -> None:
 @click.option("--port", default=8080, show_default=True, help="Port to listen on; 0 finds one.")
 def serve_command(root: Path, host: str, port: int) -> None:
     """Serve public/ over HTTP, for trying the repository out."""
-    from builder.repo.serve import open_server  # noqa: PLC0415
+    from builder.repo.serve import serve  # noqa: PLC0415
 
     load_config(root)
-    with open_server(root / PUBLIC, host=host, port=port) as server:
-        log.step(f"serving {root / PUBLIC} at {server.url}; Ctrl-C ends it")
-        with suppress(KeyboardInterrupt):  # the way it is meant to end
-            server.serve_forever()
+    serve(root / PUBLIC, host, port)
 
 
 @repo_group.command("keyring")
