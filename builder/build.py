@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Semaphore
@@ -28,6 +28,7 @@ from builder.spec import PackageSpec, ReleaseSpec, Spec
 from builder.stage import Stage, StageInput, find_stage, stage_key, stage_package, target_of
 from builder.wheels import Needed, fetch_files, prepare_wheels
 
+_TURN_S = 0.2
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -118,12 +119,24 @@ def _check_out(out: Path) -> None:
         probe.unlink()
 
 
+def _await(future: "Future[Made]") -> Made:
+    """The future's result, waited for in short turns.
+
+    A signal that comes just before the main thread blocks is noticed only when it
+    wakes: without the turns, an interrupt could wait for nfpm to end by itself.
+    """
+    while True:
+        wait([future], timeout=_TURN_S)
+        if future.done():
+            return future.result()
+
+
 def in_parallel(work: Callable[[Item], Made], items: Sequence[Item], jobs: int) -> list[Made]:
     """``work`` on every item, ``jobs`` at a time; the first error ends it."""
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         futures = [pool.submit(work, item) for item in items]
         try:
-            return [future.result() for future in futures]
+            return [_await(future) for future in futures]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
