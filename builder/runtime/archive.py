@@ -11,7 +11,7 @@ from builder import elf, log
 from builder.cache import Cache, hash_file
 from builder.errors import PayloadError, RuntimeUnavailableError, UsageError
 from builder.extract import MAX_BYTES, check_links, extract_tar
-from builder.model import RuntimeChoice
+from builder.model import RuntimeChoice, host_arch
 from builder.runtime.base import Runtime, RuntimeRequest
 from builder.runtime.pins import check_version
 from builder.runtime.prepare import prepare_tree
@@ -19,7 +19,6 @@ from builder.runtime.shelf import (
     ask_version,
     find_host_python,
     find_runtime,
-    host_arch,
     keep_runtime,
     runtime_key,
 )

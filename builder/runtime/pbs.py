@@ -11,40 +11,28 @@ from builder.download import fetch_blob
 from builder.errors import PayloadError
 from builder.extract import extract_tar
 from builder.mirror import mirror_url, site_mirror
-from builder.model import RuntimeChoice
+from builder.model import RuntimeChoice, host_arch
 from builder.runtime.base import Runtime, RuntimeRequest
-from builder.runtime.pins import Pins, StandalonePin, choose_standalone, load_pins
+from builder.runtime.pins import Pinned, StandalonePin, choose_standalone
 from builder.runtime.prepare import prepare_tree
 from builder.runtime.shelf import (
     Shelved,
     ask_version,
     find_runtime,
-    host_arch,
     keep_runtime,
     runtime_key,
 )
 
 RELEASE_TREE = "https://github.com/astral-sh/python-build-standalone/releases/download"
 MIRROR_VARIABLE = "BUILDER_PYTHON_MIRROR"
-# The mirror of every input that 'builder fetch --mirror' writes.
 # Every path in an asset sits below it.
 _TOP = "python"
 
 
-class PbsProvider:
+class PbsProvider(Pinned):
     """Takes the pinned asset, checks it, and makes it a runtime."""
 
     choice = RuntimeChoice.PBS
-
-    def __init__(self, pins: Pins | None = None) -> None:
-        self._pins = pins
-
-    @property
-    def pins(self) -> Pins:
-        """The pins to choose from; read from the repository unless given."""
-        if self._pins is None:
-            self._pins = load_pins()
-        return self._pins
 
     def provide(self, request: RuntimeRequest, cache: Cache) -> Runtime:
         """Fetch and prepare the newest standalone build that the release allows.

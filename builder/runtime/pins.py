@@ -166,3 +166,17 @@ def _fitting(pins: Sequence[PinT], request: RuntimeRequest, what: str) -> list[P
         hint=f"add one with 'builder runtime list --latest --refresh --minor {request.minor}',"
         " or use --runtime archive with a Python of your own",
     )
+
+
+class Pinned:
+    """What the providers have in common that go by pins."""
+
+    def __init__(self, pins: Pins | None = None) -> None:
+        self._pins = pins
+
+    @property
+    def pins(self) -> Pins:
+        """The pins to choose from; read from the repository unless given."""
+        if self._pins is None:
+            self._pins = load_pins()
+        return self._pins

@@ -12,10 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import bytecode, elf, model, run
+from builder import bytecode, elf, run
 from builder.cache import Cache, hash_file, key_of
 from builder.errors import RuntimeUnavailableError, ToolError
-from builder.model import Arch
 from builder.runtime import prepare
 
 _KIND = "runtime"
@@ -71,17 +70,6 @@ def keep_runtime(cache: Cache, key: str, make: Callable[[Path], str]) -> Shelved
 def minor_of(version: str) -> str:
     """ "3.13" of "3.13.15"."""
     return ".".join(version.split(".")[:2])
-
-
-def host_arch() -> Arch:
-    """The architecture of this host; raises RuntimeUnavailableError where it is none of ours."""
-    try:
-        return model.host_arch()
-    except ValueError as error:
-        raise RuntimeUnavailableError(
-            f"{error}: packages are built on x86_64 or aarch64",
-            hint="build on a Linux host of one of these",
-        ) from error
 
 
 def ask_version(python: Path, origin: str) -> str:

@@ -16,13 +16,13 @@ from builder.cache import Cache, hash_file, key_of
 from builder.download import HashMismatchError, fetch_blob
 from builder.errors import FetchError, OfflineError, RuntimeUnavailableError
 from builder.mirror import site_mirror
-from builder.model import RuntimeChoice
+from builder.model import RuntimeChoice, host_arch
 from builder.runtime import bundle, cpython
 from builder.runtime.base import Runtime, RuntimeRequest
 from builder.runtime.buildhost import ensure_build_host, host_identity
-from builder.runtime.pins import Pins, SourcePin, choose_sources, load_pins
+from builder.runtime.pins import Pinned, SourcePin, choose_sources
 from builder.runtime.prepare import prepare_tree
-from builder.runtime.shelf import Shelved, find_runtime, host_arch, keep_runtime, runtime_key
+from builder.runtime.shelf import Shelved, find_runtime, keep_runtime, runtime_key
 
 _UPSTREAM = "https://www.python.org/ftp/python"
 _RAW_KIND = "cpython"
@@ -33,20 +33,10 @@ _OTHER_WAYS = (
 )
 
 
-class SourceProvider:
+class SourceProvider(Pinned):
     """Compiles the newest pinned CPython that the release allows and that is to be had."""
 
     choice = RuntimeChoice.SOURCE
-
-    def __init__(self, pins: Pins | None = None) -> None:
-        self._pins = pins
-
-    @property
-    def pins(self) -> Pins:
-        """The pins to choose from; read from the repository unless given."""
-        if self._pins is None:
-            self._pins = load_pins()
-        return self._pins
 
     def provide(self, request: RuntimeRequest, cache: Cache) -> Runtime:
         """Compile CPython, bundle its libraries, and prepare and check the tree.

@@ -14,11 +14,11 @@ import pytest
 
 from builder import elf, run
 from builder.cache import open_cache
+from builder.model import host_arch
 from builder.paths import cache_root
 from builder.runtime import bundle
 from builder.runtime.base import Runtime, RuntimeRequest
 from builder.runtime.buildhost import find_missing
-from builder.runtime.shelf import host_arch
 from builder.runtime.source import SourceProvider
 
 pytestmark = pytest.mark.build

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.cache import hash_file
-from builder.model import Arch
+from builder.model import Arch, host_arch
 from builder.runtime.base import RuntimeRequest
 from builder.runtime.pins import Pins, StandalonePin, asset_stem
-from builder.runtime.shelf import host_arch, minor_of
+from builder.runtime.shelf import minor_of
 
 VERSION = ".".join(map(str, sys.version_info[:3]))
 MINOR = minor_of(VERSION)
