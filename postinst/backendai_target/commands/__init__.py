@@ -1,0 +1,6 @@
+"""The commands of `backendai-ctl`, one module a subject."""
+
+from backendai_target.commands import service
+from backendai_target.commands.base import Command
+
+COMMANDS: tuple[Command, ...] = (*service.COMMANDS,)
