@@ -31,6 +31,8 @@ _SCRIPT_KEYS = {
         "postun": "postremove",
     },
 }
+# What only one of the formats has lies in a table of its own.
+_DEB_ONLY = ("config", "templates")
 _RPM_ONLY = ("pretrans", "posttrans")
 
 
@@ -117,6 +119,7 @@ def _format_table(meta: Metadata, own: FormatPlan, given: PackInput) -> dict[str
         return {
             "compression": given.compression.setting,
             **({"triggers": {"interest_noawait": interest}} if interest else {}),
+            "scripts": _only(_DEB_ONLY, given),
         }
     return {
         "compression": given.compression.setting,
@@ -124,8 +127,12 @@ def _format_table(meta: Metadata, own: FormatPlan, given: PackInput) -> dict[str
         "group": meta.group,
         "packager": meta.maintainer,
         "buildhost": "localhost",  # the builder's own name is nobody's business
-        "scripts": {name: str(given.scripts[name]) for name in _RPM_ONLY if name in given.scripts},
+        "scripts": _only(_RPM_ONLY, given),
     }
+
+
+def _only(names: tuple[str, ...], given: PackInput) -> dict[str, str]:
+    return {name: str(given.scripts[name]) for name in names if name in given.scripts}
 
 
 def _contents(plan: PackagePlan, given: PackInput) -> list[dict[str, object]]:

@@ -163,6 +163,8 @@ class DebScripts(Strict):
     postinst: SourcePath | None = None
     prerm: SourcePath | None = None
     postrm: SourcePath | None = None
+    config: SourcePath | None = Field(None, description="asks debconf's questions")
+    templates: SourcePath | None = Field(None, description="debconf's questions themselves")
 
 
 class RpmScripts(Strict):

@@ -11,6 +11,7 @@ from backendai_target.layout import Layout
 from backendai_target.recipe import Answers, ConfigRecipe, FolderRecipe, load_recipe, read_sample
 from backendai_target.secretstore import SecretStore
 from backendai_target.site import load_site, new_site
+from backendai_target.siteedit import read_early_answers
 
 Say = Callable[[str], None]
 
@@ -67,7 +68,9 @@ def configure(
         for folder in (layout.etc, layout.secrets, layout.generated):
             writer.sweep(folder)
         if not layout.site.exists():
-            _offer(layout.site, new_site(layout, host.environment), layout, writer, host.say)
+            given = {**read_early_answers(layout), **host.environment}
+            _offer(layout.site, new_site(layout, given), layout, writer, host.say)
+        layout.early_answers.unlink(missing_ok=True)
         answers = Answers(site=load_site(layout), secrets=secrets)
         # All are made before the first is written: an error leaves nothing half done.
         texts = [

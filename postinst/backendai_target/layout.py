@@ -38,6 +38,11 @@ class Layout:
         return self.state / "generated"
 
     @property
+    def early_answers(self) -> Path:
+        """Answers from before site.toml could be made; gone once it is."""
+        return self.state / "early-answers"
+
+    @property
     def questions(self) -> Path:
         """What site.toml answers; shipped by backendai-common."""
         return self.root / "usr/lib/backendai/questions.toml"

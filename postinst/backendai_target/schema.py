@@ -108,6 +108,7 @@ def _addresses(value: object) -> Value:
 _LINE = r"[^\x00-\x1f\x7f]*"
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_-]{1,62}"
 _PATH = r"(/[A-Za-z0-9_+@:,=~-][A-Za-z0-9._+@:,=~-]*)+"
+_EMAIL = r"[A-Za-z0-9._+-]{1,40}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
 _URL = r"https?://[A-Za-z0-9\[][A-Za-z0-9.:\]_-]*(/[A-Za-z0-9._~/-]*)?"
 
 
@@ -133,6 +134,7 @@ KINDS: Mapping[str, Kind] = {
         allowed="2 to 63 letters, digits, '_' and '-', a letter or '_' first",
     ),
     "line": Kind(check=_text(_LINE), allowed="one line of text, or empty"),
+    "email": Kind(check=_text(_EMAIL), allowed="an e-mail address, for example ops@example.com"),
     "path": Kind(
         check=_text(_PATH), allowed="an absolute path without spaces, '.' and '..', not / itself"
     ),

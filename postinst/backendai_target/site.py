@@ -39,15 +39,23 @@ def load_site(layout: Layout) -> Site:
     """Read and check site.toml; raises SiteError with every problem at once."""
     label = str(layout.site)
     try:
-        table = tomlkit.parse(layout.site.read_bytes().decode("utf-8")).unwrap()
+        text = layout.site.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        table = {}
+        text = ""
     except UnicodeDecodeError as error:
         raise SiteError([f"{label}: is not UTF-8 at byte {error.start}"]) from error
-    except ParseError as error:
-        raise SiteError([f"{label}: is not TOML: {error}"]) from error
     except OSError as error:
         raise HostError(f"cannot read {label}: {error.strerror}") from error
+    return parse_site(layout, text)
+
+
+def parse_site(layout: Layout, text: str) -> Site:
+    """The answers in ``text``, which is or shall be site.toml; SiteError as above."""
+    label = str(layout.site)
+    try:
+        table = tomlkit.parse(text).unwrap()
+    except ParseError as error:
+        raise SiteError([f"{label}: is not TOML: {error}"]) from error
     questions = load_questions(layout)
     return _checked(questions, dict(_flatten(questions, table, label)), label)
 

@@ -1,6 +1,9 @@
 """The commands of `backendai-ctl`, one module a subject."""
 
-from backendai_target.commands import service
+from backendai_target.commands import answers, service
 from backendai_target.commands.base import Command
 
-COMMANDS: tuple[Command, ...] = (*service.COMMANDS,)
+COMMANDS: tuple[Command, ...] = (
+    *service.COMMANDS,
+    *answers.COMMANDS,
+)

@@ -46,7 +46,7 @@ def scripts() -> Iterator[tuple[str, PackageFormat, str, str]]:
     for package in spec().packages.values():
         for fmt, own in ((PackageFormat.DEB, package.deb), (PackageFormat.RPM, package.rpm)):
             for name, source in own.scripts.model_dump().items():
-                if source is not None:
+                if source is not None and name != "templates":
                     yield package.name, fmt, name, render(source, package, fmt)
 
 

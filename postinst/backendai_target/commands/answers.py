@@ -1,0 +1,58 @@
+"""The commands that read and give single answers of site.toml."""
+
+import argparse
+import os
+from collections.abc import Callable
+
+from backendai_target.commands.base import Command, print_out, say, secret_store
+from backendai_target.errors import Status
+from backendai_target.layout import Layout
+from backendai_target.siteedit import get_answer, set_answer
+
+
+def _get(options: argparse.Namespace, layout: Layout) -> Status:
+    print_out(get_answer(layout, options.name) + "\n")
+    return Status.OK
+
+
+def _set(options: argparse.Namespace, layout: Layout) -> Status:
+    writer = secret_store(options, layout).writer
+    if set_answer(layout, writer, options.name, options.value, os.environ):
+        say(f"{layout.site}: changed {options.name}; now run `backendai-ctl configure SERVICE`")
+    else:
+        say(f"{layout.site}: {options.name} is so already")
+    return Status.OK
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _action(
+        actions.add_parser("get", help="print an answer, the default where none is given"), _get
+    )
+    change = actions.add_parser(
+        "set", help="give an answer; passwords belong into the file by an editor, not here"
+    )
+    _action(change, _set)
+    change.add_argument("value", metavar="VALUE", help="items of a list separated by commas")
+
+
+def _action(
+    parser: argparse.ArgumentParser, act: Callable[[argparse.Namespace, Layout], Status]
+) -> None:
+    parser.add_argument("name", metavar="SECTION.KEY", help="for example etcd.addresses")
+    parser.set_defaults(act=act)
+
+
+def _run(options: argparse.Namespace, layout: Layout) -> Status:
+    act: Callable[[argparse.Namespace, Layout], Status] = options.act
+    return act(options, layout)
+
+
+COMMANDS = (
+    Command(
+        name="site",
+        about="read or change an answer in site.toml",
+        run=_run,
+        add_arguments=_arguments,
+    ),
+)
