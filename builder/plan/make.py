@@ -1,7 +1,8 @@
 """Makes a plan out of spec, lock, architecture and the text of all templates. Pure."""
 
+import gzip
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -26,6 +27,7 @@ from builder.spec import PackageSpec, ReleaseSpec
 from builder.spec.schema import PayloadKind, PayloadSpec, ProjectSpec
 
 _FOLDER_MODE = 0o755  # what every folder of the Python tree gets
+_GZIP = ".gz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +111,21 @@ def _plan_entries(
             owner=spec.owner,
             group=spec.group,
             formats=spec.formats,
-            content=renderer.render(spec.source, context) if spec.source else None,
+            content=_content(spec, renderer, context),
             link=spec.link,
         )
         for spec in expanded
     ]
+
+
+def _content(spec: PayloadSpec, renderer: Renderer, context: Mapping[str, object]) -> bytes | None:
+    """The file's bytes; manual pages are shipped compressed (Debian policy 12.1)."""
+    if spec.source is None:
+        return None
+    text = renderer.render(spec.source, context)
+    if spec.target.endswith(_GZIP) and not spec.source.endswith(_GZIP):
+        return gzip.compress(text, mtime=0)
+    return text
 
 
 def _named(spec: PayloadSpec, package: str) -> PayloadSpec:
@@ -226,7 +238,7 @@ def _plan_format(
     context = _context(package, python, given, fmt)
     named: dict[str, str | None] = own.scripts.model_dump()
     return FormatPlan(
-        depends=(*_common_dependency(package, fmt, given), *own.depends),
+        depends=(*_release_dependencies(package, fmt, given), *own.depends),
         recommends=own.recommends,
         suggests=own.suggests,
         conflicts=own.conflicts,
@@ -239,10 +251,11 @@ def _plan_format(
     )
 
 
-def _common_dependency(package: PackageSpec, fmt: PackageFormat, given: PlanInput) -> list[str]:
+def _release_dependencies(package: PackageSpec, fmt: PackageFormat, given: PlanInput) -> list[str]:
     """Exactly the same version: the shared files are read by code of that version."""
-    if not package.depends_common:
-        return []
     full = f"{given.release.package_version}-{given.release.revision}"
-    name = given.project.common
-    return [f"{name} (= {full})" if fmt is PackageFormat.DEB else f"{name} = {full}"]
+    common = [given.project.common] if package.depends_common else []
+    return [
+        f"{name} (= {full})" if fmt is PackageFormat.DEB else f"{name} = {full}"
+        for name in (*common, *package.depends_release)
+    ]

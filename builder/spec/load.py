@@ -61,7 +61,7 @@ def load_spec(root: Path) -> Spec:
     packages = _load_folder(PackageSpec, root / "packages", root, problems)
     releases = _load_folder(ReleaseSpec, root / "releases", root, problems)
     problems += _name_problems({"packages": packages, "releases": releases})
-    problems += _release_problems(releases, _stems(root / "packages"), project)
+    problems += _release_problems(releases, packages, _stems(root / "packages"), project)
     problems += _default_problems(releases, _stems(root / "releases"))
     if problems or project is None:
         raise SpecError(sorted(set(problems)), hint="the schema is in pkgspec/schema/")
@@ -108,16 +108,28 @@ def _name_problems(folders: Mapping[str, Mapping[str, Strict]]) -> list[str]:
 
 
 def _release_problems(
-    releases: Mapping[str, ReleaseSpec], packages: Sequence[str], project: ProjectSpec | None
+    releases: Mapping[str, ReleaseSpec],
+    packages: Mapping[str, PackageSpec],
+    known: Sequence[str],  # those with problems of their own, too
+    project: ProjectSpec | None,
 ) -> list[str]:
     problems = [
         f"pkgspec/releases/{release.name}: 'packages' names '{name}', "
-        f"which pkgspec/packages/ does not have{_guess(name, packages)}"
+        f"which pkgspec/packages/ does not have{_guess(name, known)}"
         for release in releases.values()
         for name in release.packages
-        if name not in packages
+        if name not in known
     ]
-    if project and project.common not in packages:
+    problems += [
+        f"pkgspec/packages/{needing}: 'depends-release' names '{name}', which the release "
+        f"{release.name} does not have{_guess(name, release.packages)}"
+        for release in releases.values()
+        for needing in release.packages
+        if needing in packages
+        for name in packages[needing].depends_release
+        if name not in release.packages
+    ]
+    if project and project.common not in known:
         problems.append(f"pkgspec/project: 'common' names '{project.common}', an unknown package")
     return problems
 

@@ -100,7 +100,9 @@ class PayloadSpec(Strict):
     """One file, folder or link that the package puts on the target."""
 
     target: TargetPath
-    source: SourcePath | None = Field(None, description="below the project's root; *.j2 renders")
+    source: SourcePath | None = Field(
+        None, description="below the project's root; *.j2 renders, for a target *.gz it is packed"
+    )
     link: Text | None = Field(None, description="what a symlink points to")
     kind: PayloadKind = PayloadKind.FILE
     mode: Mode | None = Field(None, description="default 0644, folders 0755")
@@ -208,6 +210,9 @@ class PackageSpec(Strict):
     section: Text = "net"
     group: Text = "Applications/System"
     depends_common: bool = False
+    depends_release: tuple[PackageName, ...] = Field(
+        (), description="others of the release, needed at exactly its version"
+    )
     python: PythonSpec | None = None
     service: ServiceSpec | None = None
     payload: tuple[PayloadSpec, ...] = ()

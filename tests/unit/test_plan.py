@@ -1,6 +1,7 @@
 """Plans: the real packages' as golden files, purity, collisions, folders."""
 
 import builtins
+import gzip
 import json
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from builder.spec import PackageSpec, Spec, load_spec
 from tests.conftest import Golden
 from tests.unit.specs import (
     COMMON,
+    RELEASE,
     SERVICE,
     SOURCES,
     load_example,
@@ -110,6 +112,36 @@ def test_texts_are_rendered_for_their_format(tmp_path: Path) -> None:
     assert rpm.depends == ("example-common = 1.0.2-1", "shadow-utils")
     (unit,) = [one for one in plan.entries if one.target.suffix == ".service"]
     assert unit.content == b"[Service]\nExecStart=/opt/backendai/service/bin/run-service\n"
+
+
+def test_what_a_metapackage_needs_is_of_its_version(tmp_path: Path) -> None:
+    text = 'depends-release = ["example-service"]\n'
+    meta = f'name = "example"\nsummary = "all"\ndescription = "All."\n{text}'
+    packages = {"example-common": COMMON, "example-service": SERVICE, "example": meta}
+    release = RELEASE.replace("packages = [", 'packages = ["example", ')
+    spec = load_spec(write_pkgspec(tmp_path, packages=packages, releases={"1.0": release}))
+    given = PlanInput(project=spec.project, release=spec.release(None), sources=SOURCES)
+    plan = plan_package(spec.packages["example"], None, Arch.AMD64, given)
+    assert plan.arch is None
+    assert plan.formats[PackageFormat.DEB].depends == ("example-service (= 1.0.2-1)",)
+    assert plan.formats[PackageFormat.RPM].depends == ("example-service = 1.0.2-1",)
+
+
+def test_a_target_for_a_compressed_file_gets_one(tmp_path: Path) -> None:
+    manual = """
+[[payload]]
+source = "postinst/tool"
+target = "/usr/share/man/man1/tool.1.gz"
+
+[deb]"""
+    spec, _ = service_of(tmp_path, SERVICE.replace("[deb]", manual))
+    (first,), (second,) = (
+        [one.content for one in plan_example(spec).entries if one.target.suffix == ".gz"]
+        for _ in range(2)
+    )
+    assert first is not None
+    assert gzip.decompress(first) == SOURCES["postinst/tool"]
+    assert first == second
 
 
 def test_entries_are_sorted_and_have_their_default_modes(tmp_path: Path) -> None:

@@ -171,6 +171,20 @@ def test_a_wrong_value_is_refused(tmp_path: Path, text: str, problem: str) -> No
     assert any(problem in one for one in found), found
 
 
+def test_a_package_that_needs_one_the_release_lacks(tmp_path: Path) -> None:
+    meta = COMMON.replace("example-common", "example").replace(
+        "[[payload]]", 'depends-release = ["exmple-service"]\n\n[[payload]]', 1
+    )
+    packages = {"example-common": COMMON, "example-service": SERVICE, "example": meta}
+    release = RELEASE.replace("packages = [", 'packages = ["example", ')
+    found = problems_of(write_pkgspec(tmp_path, packages=packages, releases={"1.0": release}))
+    (problem,) = found
+    assert problem == (
+        "pkgspec/packages/example: 'depends-release' names 'exmple-service', which the release "
+        "1.0 does not have (did you mean 'example-service'?)"
+    )
+
+
 def test_a_release_with_an_unknown_package_or_a_second_default(tmp_path: Path) -> None:
     second = RELEASE.replace('name = "1.0"', 'name = "2.0"').replace(
         "example-service", "exmple-service"
