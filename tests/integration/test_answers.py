@@ -1,0 +1,118 @@
+"""The same answers by debconf, by variables and on an rpm host make the same site.toml."""
+
+from pathlib import Path
+
+import docker
+import pytest
+
+from builder.model import PackageFormat
+from tests.integration import checks
+from tests.integration.dist import Dist
+from tests.integration.hosts import Host, HostSetup
+from tests.integration.images import Images, Suite
+from tests.integration.steps import Steps
+from tests.integration.test_deb import apt, refresh_lists
+from tests.integration.test_rpm import become_distribution, make_repository
+
+pytestmark = pytest.mark.docker
+
+_MOUNT = "/dist"
+_SITE = f"{checks.SETTINGS}/site.toml"
+_PACKAGES = ("backendai-common", "backendai-webserver")
+# The addresses are for documentation (RFC 5737): nothing answers there.
+_ANSWERS = {
+    "etcd-addresses": "192.0.2.11:2379,192.0.2.12:2379",
+    "database-address": "192.0.2.20:5432",
+    "redis-address": "192.0.2.30:6379",
+    "admin-email": "ops@example.org",
+}
+_VARIABLES = [
+    f"BACKENDAI_{name.replace('-', '_').upper()}={value}" for name, value in _ANSWERS.items()
+]
+
+
+def preseed(host: Host, answers: dict[str, str]) -> None:
+    """Answer debconf's questions before the installation, as automation does."""
+    lines = "".join(
+        f"backendai-common backendai-common/{name} string {value}\n"
+        for name, value in answers.items()
+    )
+    host.write("/root/preseed", lines)
+    host.run(["debconf-set-selections", "/root/preseed"])
+
+
+def reconfigure(host: Host) -> str:
+    """What `dpkg-reconfigure` says, with nobody to answer."""
+    frontend = ["env", "DEBIAN_FRONTEND=noninteractive"]
+    return host.run([*frontend, "dpkg-reconfigure", "backendai-common"]).stderr
+
+
+def test_debconf_and_variables(
+    engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps, tmp_path: Path
+) -> None:
+    debs = [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *_PACKAGES)]
+    setup = HostSetup(
+        image=images.stores(Suite.BOOKWORM), name="answers-deb", mounts={dist.folder: _MOUNT}
+    )
+    with Host(engine, setup) as host:
+        refresh_lists(host)
+        with steps("preseeded"):
+            preseed(host, _ANSWERS)
+            apt(host, "install", *debs)
+        made = host.read(_SITE)
+        assert 'addresses = ["192.0.2.11:2379", "192.0.2.12:2379"]' in made
+        assert host.run(["stat", "-c", "%U:%G %a", _SITE]).stdout == "root:backendai 640\n"
+        host.run(["test", "!", "-e", "/var/lib/backendai/early-answers"])
+        check_reconfiguring(host, made)
+        with steps("variables"):
+            apt(host, "purge", *reversed(_PACKAGES))
+            # A purged package leaves no answers behind for the next.
+            assert "backendai" not in host.run(["debconf-show", "backendai-common"]).stdout
+            host.run(["env", "DEBIAN_FRONTEND=noninteractive", *_VARIABLES, "dpkg", "-i", *debs])
+        assert host.read(_SITE) == made
+        with steps("a wrong answer"):
+            apt(host, "purge", *reversed(_PACKAGES))
+            preseed(host, {"redis-address": "nonsense"})
+            output = host.run(
+                ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", *debs]
+            )
+        assert (
+            'BACKENDAI_REDIS_ADDRESS = "nonsense": must be HOST:PORT'
+            in output.stdout + output.stderr
+        )
+        assert not host.run(["dpkg", "--audit"]).stdout
+        preseed(host, {"redis-address": "192.0.2.30:6379"})
+        reconfigure(host)
+        host.run(["backendai-ctl", "configure", "webserver"])
+        assert 'address = "192.0.2.30:6379"' in host.read(_SITE)
+
+    rpms = dist.names(PackageFormat.RPM, *_PACKAGES)
+    setup = HostSetup(image=images.rpm(), name="answers-rpm", mounts={dist.folder: _MOUNT})
+    with Host(engine, setup) as host, steps("variables, by dnf"):
+        release = become_distribution(host, rpms, tmp_path)
+        make_repository(host, rpms)
+        dnf = ["dnf", f"--releasever={release.value}", "--assumeyes", "install"]
+        host.run(["env", *_VARIABLES, *dnf, "backendai-webserver"], timeout=240)
+        assert host.read(_SITE) == made
+
+
+def check_reconfiguring(host: Host, made: str) -> None:
+    """An admin's file wins over old answers; new answers change just their lines."""
+    edited = made.replace('namespace = "local"', 'namespace="mine" # edited').replace(
+        "192.0.2.30", "192.0.2.31"
+    )
+    host.run(
+        [
+            "sed",
+            "-i",
+            's/^namespace = .*/namespace="mine" # edited/; s/192.0.2.30/192.0.2.31/',
+            _SITE,
+        ]
+    )
+    reconfigure(host)
+    assert host.read(_SITE) == edited
+    shown = host.run(["debconf-show", "backendai-common"]).stdout
+    assert "backendai-common/redis-address: 192.0.2.31:6379" in shown
+    host.run(["backendai-ctl", "site", "set", "redis.address", "192.0.2.32:6379"])
+    assert host.read(_SITE) == edited.replace("192.0.2.31", "192.0.2.32")
+    host.run(["backendai-ctl", "site", "set", "redis.address", "192.0.2.31:6379"])
