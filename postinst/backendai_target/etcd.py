@@ -1,4 +1,4 @@
-"""Asks etcd whether it has a key, by its JSON gateway: before a service starts, no more.
+"""Asks etcd for keys, and creates absent ones, by its JSON gateway.
 
 The services' own client would take seconds to import, and is another one in other releases.
 """
@@ -28,10 +28,33 @@ class Etcd:
 
     def has(self, key: str) -> bool:
         """Whether ``key`` of the namespace is set; NotReadyError where etcd does not say."""
-        path = f"{_ROOT}/{self.namespace}/{key}"
-        question = {"key": base64.b64encode(path.encode()).decode(), "count_only": True}
+        question = {"key": self._path(key), "count_only": True}
         answer = self._ask("kv/range", question, self._token())
         return int(str(answer.get("count", 0))) > 0
+
+    def get(self, key: str) -> str | None:
+        """The value of ``key`` of the namespace; None where it is not set."""
+        answer = self._ask("kv/range", {"key": self._path(key)}, self._token())
+        found = answer.get("kvs")
+        if not isinstance(found, list) or not found:
+            return None
+        return base64.b64decode(str(found[0].get("value", ""))).decode(errors="replace")
+
+    def create(self, pairs: Mapping[str, str]) -> bool:
+        """Set all these keys where none of them is set, in one transaction; says whether it did."""
+        absent = [
+            {"key": self._path(key), "result": "EQUAL", "target": "CREATE", "create_revision": "0"}
+            for key in pairs
+        ]
+        puts = [
+            {"request_put": {"key": self._path(key), "value": _encoded(value)}}
+            for key, value in pairs.items()
+        ]
+        answer = self._ask("kv/txn", {"compare": absent, "success": puts}, self._token())
+        return bool(answer.get("succeeded", False))
+
+    def _path(self, key: str) -> str:
+        return _encoded(f"{_ROOT}/{self.namespace}/{key}")
 
     def _token(self) -> Mapping[str, str]:
         if not self.user:
@@ -55,3 +78,7 @@ class Etcd:
         if not isinstance(answer, dict):
             raise NotReadyError(f"etcd on {self.address} answers with something else")
         return answer
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
