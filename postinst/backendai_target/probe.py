@@ -118,7 +118,7 @@ def wait_until_answering(
     key = recipe.listens.key if recipe.listens else ""
     address = ServiceConfig.load(layout, recipe).addresses(key)[0]
     until = time.monotonic() + seconds
-    while not _answers(address):
+    while not answers(address):
         if main_pid is not None and not _is_running(main_pid):
             raise NotReadyError(f"{recipe.service} ended before it answered on {address}")
         if time.monotonic() >= until:
@@ -141,7 +141,7 @@ def check_needs(layout: Layout, recipe: Recipe) -> None:
             raise NotReadyError(f"{config.label}: {dotted} = {folder}: no such folder")
     for dotted in recipe.needs.tcp:
         addresses = config.addresses(dotted)
-        if not any(_answers(address) for address in addresses):
+        if not any(answers(address) for address in addresses):
             listed = ", ".join(map(str, addresses))
             raise NotReadyError(f"nothing answers on {listed} ({config.label}: {dotted})")
     if recipe.needs.etcd:
@@ -150,15 +150,20 @@ def check_needs(layout: Layout, recipe: Recipe) -> None:
         asyncio.run(_check_schema(config, recipe.needs.database, recipe.needs.table))
 
 
-def _check_keys(config: ServiceConfig, keys: tuple[str, ...]) -> None:
-    """Raise NotReadyError unless the first member that answers has every key."""
+def find_etcd(config: ServiceConfig) -> Etcd:
+    """The first member that answers, of those that the service's configuration names."""
     addresses = config.addresses("etcd.addr")
-    etcd = Etcd(
-        address=next((one for one in addresses if _answers(one)), addresses[0]),
+    return Etcd(
+        address=next((one for one in addresses if answers(one)), addresses[0]),
         namespace=str(config.get("etcd.namespace")),
         user=str(config.get("etcd.user")),
         password=str(config.get("etcd.password")),
     )
+
+
+def _check_keys(config: ServiceConfig, keys: tuple[str, ...]) -> None:
+    """Raise NotReadyError unless the first member that answers has every key."""
+    etcd = find_etcd(config)
     for key in keys:
         if not etcd.has(key):
             raise NotReadyError(f"etcd on {etcd.address} has no {key} yet")
@@ -189,7 +194,8 @@ async def _check_schema(config: ServiceConfig, section: str, table: str) -> None
         raise NotReadyError(f"database '{name}' on {address} has no schema yet")
 
 
-def _answers(address: Address) -> bool:
+def answers(address: Address) -> bool:
+    """Whether something takes a connection there."""
     host = _REACHABLE.get(address.host, address.host)
     try:
         with socket.create_connection((host, address.port), timeout=_CONNECT_SECONDS):
