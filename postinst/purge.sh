@@ -15,6 +15,10 @@ purge_config() {
 # anything mounted below.
 purge_service() {
     rm -rf --one-file-system "/var/lib/backendai/$1" "/var/log/backendai/$1" "/run/backendai/$1"
+    purge_secrets "$1"
+}
+
+purge_secrets() {
     rm -rf /var/lib/backendai/secrets/"$1"-* /var/lib/backendai/secrets/."$1"-*
 }
 

@@ -4,7 +4,11 @@
 # shellcheck disable=SC2329
 
 tool() {
+    {% if prefix %}
     {{ prefix | sh }}/bin/python3 -I -B /usr/lib/backendai/target "$@"
+    {% else %}
+    backendai-ctl "$@"
+    {% endif %}
 }
 
 make_folders() {

@@ -156,6 +156,9 @@ class ServiceSpec(Strict):
     manual_units: tuple[Text, ...] = Field((), description="shipped, for the admin to enable")
     config: tuple[Text, ...] = Field((), description="files under /etc/backend.ai made on the host")
     port: int | None = Field(None, ge=1, le=65535)
+    holds_data: bool = Field(
+        False, description="others' data: a purge leaves it, an upgrade does not restart it"
+    )
 
 
 class DebScripts(Strict):

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from backendai_target.edit import edit_ini, edit_toml
+from backendai_target.demand import check_demands
+from backendai_target.edit import edit_ini, edit_toml, fill_yaml
 from backendai_target.files import Owner, Writer, exclusive
 from backendai_target.layout import Layout
 from backendai_target.recipe import Answers, ConfigRecipe, FolderRecipe, load_recipe, read_sample
@@ -72,6 +73,7 @@ def configure(
             _offer(layout.site, new_site(layout, given), layout, writer, host.say)
         layout.early_answers.unlink(missing_ok=True)
         answers = Answers(site=load_site(layout), secrets=secrets)
+        check_demands(recipe.demands, answers.site, str(layout.site))
         # All are made before the first is written: an error leaves nothing half done.
         texts = [
             (layout.etc / config.file, render_config(layout, service, config, answers))
@@ -116,9 +118,11 @@ def _prepare_folder(folder: FolderRecipe, answers: Answers, layout: Layout, host
 
 def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: Answers) -> str:
     """The text of one configuration file, from the sample of the installed release."""
-    sample = read_sample(layout, service, config.file)
+    sample = read_sample(layout, service, config)
     resolved = {key: answers.resolve(wanted) for key, wanted in config.settings.items()}
     settings = {key: value for key, value in resolved.items() if value is not None}
+    if config.template:
+        return fill_yaml(sample, settings)
     if config.file.endswith(".ini"):
         return edit_ini(sample, settings)
     return edit_toml(sample, settings, config.remove)

@@ -1,5 +1,6 @@
-"""Edits TOML and INI text by key, and leaves comments and order as they were."""
+"""Edits TOML and INI text by key, and leaves comments and order as they were; fills YAML."""
 
+import json
 import re
 from collections.abc import Mapping, MutableMapping
 
@@ -80,3 +81,21 @@ def _section(lines: list[str], section: str) -> tuple[int, int]:
             return at + 1, min((head for head in heads if head > at), default=len(lines))
     lines += ["", f"[{section}]"]
     return len(lines), len(lines)
+
+
+_BLANK = re.compile(r"@([a-z][a-z-]*)@")
+
+
+def fill_yaml(text: str, settings: Mapping[str, object]) -> str:
+    """``text`` of a compose file with each @KEY@ as a quoted string.
+
+    A string of JSON is one of YAML; a $ is doubled, which compose would expand.
+    RecipeError where a key has no value.
+    """
+
+    def one(match: re.Match[str]) -> str:
+        if match[1] not in settings:
+            raise RecipeError(f"a template asks for @{match[1]}@, which its recipe does not set")
+        return json.dumps(str(settings[match[1]])).replace("$", "$$")
+
+    return _BLANK.sub(one, text)

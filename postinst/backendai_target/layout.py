@@ -43,6 +43,16 @@ class Layout:
         return self.state / "early-answers"
 
     @property
+    def shipped(self) -> Path:
+        """What the packages' own tools and data are below."""
+        return self.root / "usr/lib/backendai"
+
+    @property
+    def suggestions(self) -> Path:
+        """Answers that installed packages suggest for a site.toml yet to be made."""
+        return self.shipped / "suggestions"
+
+    @property
     def questions(self) -> Path:
         """What site.toml answers; shipped by backendai-common."""
         return self.root / "usr/lib/backendai/questions.toml"

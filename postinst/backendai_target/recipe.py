@@ -1,5 +1,6 @@
 """Recipes: how a service's configuration is made from its samples, as shipped data."""
 
+import platform
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from urllib.parse import quote
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from backendai_target.demand import Demand
 from backendai_target.errors import RecipeError, TargetError
 from backendai_target.layout import Layout
 from backendai_target.schema import Address, Value
@@ -31,6 +33,8 @@ _QUOTES: Mapping[str, Callable[[str], str]] = {
     "url": lambda text: quote(text, safe=""),
     "name": _sql_name,
     "text": _sql_text,
+    # Inside double quotes of a configuration of Redis or Valkey.
+    "conf": lambda text: text.replace("\\", "\\\\").replace('"', '\\"'),
     "plain": str,
 }
 
@@ -56,11 +60,15 @@ class Needs:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigRecipe:
-    """One configuration file: what is set in, and removed from, its sample."""
+    """One configuration file: what is set in, and removed from, its sample.
+
+    With a ``template``, a path below /usr/lib/backendai, the settings fill that instead.
+    """
 
     file: str
     settings: Mapping[str, object]
     remove: tuple[str, ...] = ()
+    template: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +92,7 @@ class Recipe:
     # What the cluster has to know of this service, below keys of etcd.
     etcd: Mapping[str, object]
     folders: tuple[FolderRecipe, ...]
+    demands: tuple[Demand, ...] = ()
 
 
 def load_recipe(layout: Layout, service: str) -> Recipe:
@@ -109,7 +118,7 @@ def installed_services(layout: Layout) -> list[str]:
     return sorted(path.stem for path in layout.recipes.glob("*.toml"))
 
 
-_KEYS = {"service", "listens", "needs", "config", "sql", "steps", "etcd", "folder"}
+_KEYS = {"service", "listens", "needs", "config", "sql", "steps", "etcd", "folder", "demand"}
 
 
 def _recipe(table: Mapping[str, object]) -> Recipe:
@@ -133,6 +142,7 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         steps=str(table.get("steps", "")),
         etcd=_table(table.get("etcd", {})),
         folders=tuple(_folder(_table(item)) for item in _list(table.get("folder", []))),
+        demands=tuple(_demand(_table(item)) for item in _list(table.get("demand", []))),
     )
 
 
@@ -143,11 +153,16 @@ def _folder(table: Mapping[str, object]) -> FolderRecipe:
     )
 
 
+def _demand(table: Mapping[str, object]) -> Demand:
+    return Demand(site=str(table["site"]), must_be=str(table["must-be"]), says=str(table["says"]))
+
+
 def _config(table: Mapping[str, object]) -> ConfigRecipe:
     return ConfigRecipe(
         file=str(table["file"]),
         settings=_table(table["set"]),
         remove=_words(table.get("remove", [])),
+        template=str(table["template"]) if "template" in table else None,
     )
 
 
@@ -246,12 +261,23 @@ _FORMS: Mapping[str, Callable[[Value], object]] = {
     "port": lambda value: Address.parse(str(value)).port,
     "optional": lambda value: None if value == "" else value,
     "parent": lambda value: str(PurePosixPath(str(value)).parent),
+    "projects": lambda value: _projects(str(value), platform.machine()),
 }
 
 
-def read_sample(layout: Layout, service: str, name: str) -> str:
-    """The sample of the configuration file ``name`` from the installed release."""
-    path: Path = layout.samples(service) / name
+def _projects(listed: str, machine: str) -> str:
+    """On arm64 the images of several architectures are wanted, too."""
+    words = [word.strip() for word in listed.split(",") if word.strip()]
+    if machine == "aarch64" and "multiarch" not in words:
+        words.append("multiarch")
+    return ",".join(words)
+
+
+def read_sample(layout: Layout, service: str, config: ConfigRecipe) -> str:
+    """What the configuration file is made from: the installed release's, or the package's own."""
+    path: Path = layout.samples(service) / config.file
+    if config.template:
+        path = layout.shipped / config.template
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

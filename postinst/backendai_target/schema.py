@@ -17,6 +17,7 @@ Check = Callable[[object], Value]
 _MAX_PORT = 65535
 _MAX_ID = 2**31 - 1
 _NOBODY = (65534, 65535)
+_MAX_SECONDS = 3600
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _IPV6 = re.compile(r"\[([0-9A-Fa-f:.]+)\]")
 
@@ -93,6 +94,12 @@ def _account_id(value: object) -> Value:
     raise ValueError
 
 
+def _seconds(value: object) -> Value:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_SECONDS:
+        return value
+    raise ValueError
+
+
 def _address(value: object) -> Value:
     if isinstance(value, str):
         return str(Address.parse(value))
@@ -109,6 +116,7 @@ _LINE = r"[^\x00-\x1f\x7f]*"
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_-]{1,62}"
 _PATH = r"(/[A-Za-z0-9_+@:,=~-][A-Za-z0-9._+@:,=~-]*)+"
 _EMAIL = r"[A-Za-z0-9._+-]{1,40}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
+_IMAGE = r"[a-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]{64})?"
 _URL = r"https?://[A-Za-z0-9\[][A-Za-z0-9.:\]_-]*(/[A-Za-z0-9._~/-]*)?"
 
 
@@ -124,6 +132,7 @@ class Kind:
 _ADDRESS = "HOST:PORT, for example 10.0.0.5:NNNN or [fd00::5]:NNNN"
 KINDS: Mapping[str, Kind] = {
     "id": Kind(check=_account_id, allowed="a number from 1 to 2147483647, but not 65534 or 65535"),
+    "seconds": Kind(check=_seconds, allowed=f"a number of seconds from 0 to {_MAX_SECONDS}"),
     "address": Kind(check=_address, allowed=_ADDRESS),
     "addresses": Kind(check=_addresses, allowed=f"a list of {_ADDRESS}"),
     "word": Kind(
@@ -132,6 +141,9 @@ KINDS: Mapping[str, Kind] = {
     "identifier": Kind(
         check=_text(_IDENTIFIER),
         allowed="2 to 63 letters, digits, '_' and '-', a letter or '_' first",
+    ),
+    "image": Kind(
+        check=_text(_IMAGE), allowed="an image's name, for example registry.example.org/etcd:v3.5"
     ),
     "line": Kind(check=_text(_LINE), allowed="one line of text, or empty"),
     "email": Kind(check=_text(_EMAIL), allowed="an e-mail address, for example ops@example.com"),

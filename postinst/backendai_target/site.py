@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import tomlkit
 from tomlkit.exceptions import ParseError
 
-from backendai_target.errors import HostError, SiteError
+from backendai_target.errors import HostError, RecipeError, SiteError
 from backendai_target.layout import Layout
 from backendai_target.schema import Question, Questions, Value, load_questions
 
@@ -61,16 +61,29 @@ def parse_site(layout: Layout, text: str) -> Site:
 
 
 def new_site(layout: Layout, environment: Mapping[str, str]) -> str:
-    """The text of a first site.toml, from BACKENDAI_ variables and defaults.
+    """The text of a first site.toml, from BACKENDAI_ variables, suggestions and defaults.
 
     Raises SiteError for a variable that is wrong.
     """
     questions = load_questions(layout)
     given, problems = _from_environment(questions, environment)
+    given = {**_suggested(layout, questions), **given}
     site, wrong = _check_all(questions, given, lambda question: question.variable)
     if problems or wrong:
         raise SiteError(problems + wrong, hint="mend the environment and run this again")
     return render_site(site)
+
+
+def _suggested(layout: Layout, questions: Questions) -> dict[str, object]:
+    """What installed packages suggest; only a new site.toml follows them."""
+    found: dict[str, object] = {}
+    for path in sorted(layout.suggestions.glob("*.toml")):
+        try:
+            table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+        except (OSError, UnicodeDecodeError, ParseError) as error:
+            raise RecipeError(f"{path}: {error}") from error
+        found.update(_flatten(questions, table, str(path)))
+    return found
 
 
 def render_site(site: Site) -> str:

@@ -408,7 +408,9 @@ def test_recipes_set_only_what_the_questions_have(services: Layout, store: Secre
         assert package.service is not None
         assert tuple(config.file for config in recipe.configs) == package.service.config
         shipped = {Path(sample.target).name for sample in package.sample}
-        assert {config.file for config in recipe.configs} <= shipped
+        assert {config.file for config in recipe.configs if not config.template} <= shipped
+        templates = {f"/usr/lib/backendai/{one.template}" for one in recipe.configs if one.template}
+        assert templates <= {entry.target for entry in package.payload}
         for config in recipe.configs:
             resolve_tree(answers, config.settings)
         resolve_tree(answers, recipe.etcd)
