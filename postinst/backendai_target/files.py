@@ -52,6 +52,7 @@ class Writer:
     """Puts files in place: complete, readable by root and the account alone."""
 
     owner: Owner
+    mode: int = 0o640
 
     def ensure_folder(self, path: Path, mode: int = 0o750) -> None:
         """Make ``path`` where it is absent; an existing folder is left as it is."""
@@ -105,7 +106,7 @@ class Writer:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                 os.fchown(stream.fileno(), self.owner.uid, self.owner.gid)
-                os.fchmod(stream.fileno(), 0o640)
+                os.fchmod(stream.fileno(), self.mode)
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())

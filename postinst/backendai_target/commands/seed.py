@@ -1,0 +1,197 @@
+"""The commands that fill the stores: plan, apply, status, and the scan for images."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from backendai_target.commands.base import Command, answers, print_out, say
+from backendai_target.errors import HostError, NotReadyError, Status
+from backendai_target.files import exclusive
+from backendai_target.layout import Layout
+from backendai_target.seed import images
+from backendai_target.seed.apply import Run
+from backendai_target.seed.data import load_seed_data, seeded_services
+from backendai_target.seed.groups import groups_of
+from backendai_target.seed.model import Line, State
+from backendai_target.seed.paths import prefix, state_folder
+from backendai_target.seed.plan import plan, render
+from backendai_target.seed.session import Filled, Session
+from backendai_target.seed.starting import start_unit, start_waiting
+from backendai_target.seed.state import Report, failed, is_complete, load_state, save_report
+from backendai_target.seed.stores import stores_of, wait_for
+
+_LOCK_SECONDS = 300.0
+
+
+def _plan(options: argparse.Namespace, layout: Layout) -> Status:
+    _use_own_python(layout)
+    session = _session(options, layout)
+    with session.filled() as filled:
+        lines = plan(groups_of(session, filled, lock_seconds=0))
+    table = {"steps": [line.as_table() for line in lines]}
+    print_out(json.dumps(table, indent=1) + "\n" if options.json else render(lines))
+    return Status.OK
+
+
+def _apply(options: argparse.Namespace, layout: Layout) -> Status:
+    if options.if_needed and is_complete(layout):
+        return _finish(options, layout, {})
+    _use_own_python(layout)
+    begin = time.monotonic()
+    session = _session(options, layout)
+    wait = str(session.answers.value("seed.wait")) if options.wait is None else options.wait
+    with ExitStack() as stack:
+        stack.enter_context(exclusive(state_folder(layout)))
+        filled = stack.enter_context(session.filled())
+        for service, problem in session.unconfigured.items():
+            say(f"{service}: left out: {problem}")
+        away = wait_for(stores_of(session, filled), float(wait), say)
+        for store in away:
+            say(f"{store} does not answer")
+        run = Run(say=say)
+        lines = run.apply(groups_of(session, filled, lock_seconds=_LOCK_SECONDS))
+        notes = [note for one in filled for note in _notes(one, lines)]
+        took = time.monotonic() - begin
+        complete = not failed(lines)
+        report = Report(complete=complete, lines=lines, notes=notes, seconds=took)
+        save_report(layout, report)
+        scans = [one for one in filled if complete and one.data.rescan and _lacks_images(one)]
+    if scans and not options.no_start:
+        start_unit(layout, images.UNIT)
+    if not complete:
+        raise NotReadyError(
+            "not everything is filled; it is tried again by itself, or now by:"
+            " sudo backendai-ctl seed apply",
+            hint="`backendai-ctl seed status` shows what is missing",
+        )
+    say(f"the stores are filled, after {took:.1f} s")
+    return _finish(options, layout, {})
+
+
+def _finish(options: argparse.Namespace, layout: Layout, left: dict[str, str]) -> Status:
+    if not options.no_start:
+        left = start_waiting(layout, say)
+    for service, reason in left.items():
+        say(f"{service} is not started yet: {reason}")
+    return Status.NOT_READY if left else Status.OK
+
+
+def _notes(one: Filled, lines: list[Line]) -> list[str]:
+    """What was mended in the release's fixtures, where this run or an earlier one used them."""
+    if not one.line.fixtures or any(line.state is State.DIFFERS for line in lines):
+        return []
+    return [f"{one.data.service}: normalised {text}" for text in one.fixtures.normalised]
+
+
+def _lacks_images(one: Filled) -> bool:
+    return images.Catalogue(one=one).look().state is State.CREATE
+
+
+def _status(options: argparse.Namespace, layout: Layout) -> Status:
+    state = load_state(layout)
+    catalogue = images.load(layout)
+    if options.json:
+        table = {**(state or {"complete": False}), "images": catalogue}
+        print_out(json.dumps(table, indent=1) + "\n")
+    elif state is None:
+        print_out("not filled yet: sudo backendai-ctl seed apply\n")
+    else:
+        print_out(_told(state, catalogue))
+    return Status.OK if state and state.get("complete") else Status.NOT_READY
+
+
+def _told(state: dict[str, object], catalogue: dict[str, object] | None) -> str:
+    steps = state.get("steps")
+    lines = [
+        Line(**{**item, "state": State(item["state"])})
+        for item in (steps if isinstance(steps, list) else [])
+    ]
+    verdict = "filled" if state.get("complete") else "not filled"
+    text = f"{verdict} at {state.get('at')}, after {state.get('seconds')} s\n\n{render(lines)}"
+    notes = state.get("notes")
+    text += "".join(f"{note}\n" for note in (notes if isinstance(notes, list) else []))
+    if catalogue:
+        text += f"images: {catalogue['state']} at {catalogue['at']}: {catalogue['detail']}\n"
+    return text
+
+
+def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
+    _use_own_python(layout)
+    session = _session(options, layout)
+    with session.filled() as filled:
+        for one in filled:
+            if one.data.rescan:
+                say(f"{images.Catalogue(one=one).scan()} images")
+    return Status.OK
+
+
+def _session(options: argparse.Namespace, layout: Layout) -> Session:
+    if os.geteuid() != 0 and not options.as_caller:
+        raise HostError("only root can read and fill the stores", hint="use sudo")
+    return Session.open(layout, answers(options, layout), say)
+
+
+def _use_own_python(layout: Layout) -> None:
+    """Go on in the CPython of the service whose commands are called most.
+
+    Its release's commands then run in this process, and its libraries are there.
+    """
+    services = seeded_services(layout)
+    services.sort(key=lambda name: -len(load_seed_data(layout, name).lines[-1].fixtures))
+    for service in services:
+        python = prefix(layout, service) / "bin/python3"
+        if python.exists():
+            if Path(sys.prefix).resolve() != prefix(layout, service).resolve():
+                os.execv(python, [str(python), "-I", "-B", *_own_words()])
+            return
+
+
+def _own_words() -> list[str]:
+    main = Path(sys.argv[0])
+    # A folder or zip that is run is argv[0] itself, or its __main__.py.
+    return [str(main.parent if main.name == "__main__.py" else main), *sys.argv[1:]]
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def action(
+        name: str, about: str, act: Callable[[argparse.Namespace, Layout], Status]
+    ) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=about, description=about)
+        added.set_defaults(act=act)
+        return added
+
+    show = action("plan", "show what is there and what would be created; changes nothing", _plan)
+    show.add_argument("--json", action="store_true", help="for programs")
+    do = action("apply", "create what is missing, and start what waits for it", _apply)
+    do.add_argument(
+        "--wait", type=float, metavar="SECONDS", help="for the stores; default: seed.wait"
+    )
+    do.add_argument(
+        "--if-needed", action="store_true", help="do nothing where the last run left nothing to do"
+    )
+    do.add_argument("--no-start", action="store_true", help="start no service afterwards")
+    told = action("status", "show what the last run came to; asks no store", _status)
+    told.add_argument("--json", action="store_true", help="for programs")
+    action("rescan", "scan the configured registry for images", _rescan)
+
+
+def _run(options: argparse.Namespace, layout: Layout) -> Status:
+    act: Callable[[argparse.Namespace, Layout], Status] = options.act
+    return act(options, layout)
+
+
+COMMANDS = (
+    Command(
+        name="seed",
+        about="fill the stores: database, etcd, first accounts",
+        run=_run,
+        add_arguments=_arguments,
+    ),
+)

@@ -1,0 +1,57 @@
+"""Starts the services that wait for their stores, once these are filled."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from backendai_target.errors import TargetError
+from backendai_target.layout import Layout
+from backendai_target.probe import check_needs
+from backendai_target.programs import run_program
+from backendai_target.recipe import load_recipe
+from backendai_target.seed.paths import waiting_folder
+
+_SECONDS = 30
+_SYSTEMD = Path("/run/systemd/system")
+
+
+def waiting_services(layout: Layout) -> list[str]:
+    """The services that were installed, and not started because a store was not as needed."""
+    try:
+        return sorted(path.name for path in waiting_folder(layout).iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def start_waiting(layout: Layout, say: Callable[[str], None]) -> dict[str, str]:
+    """Start those that can start now; returns what the others wait for.
+
+    One that the admin has disabled in the meantime is left alone.
+    """
+    left: dict[str, str] = {}
+    for service in waiting_services(layout):
+        try:
+            check_needs(layout, load_recipe(layout, service))
+        except TargetError as error:
+            left[service] = error.message
+            continue
+        unit = f"backendai-{service}.service"
+        if layout.root == Path("/") and _SYSTEMD.is_dir() and _systemctl("is-enabled", unit):
+            say(f"starting {unit}")
+            if not _systemctl("start", "--no-block", unit):
+                left[service] = f"systemd did not take the start of {unit}"
+                continue
+        (waiting_folder(layout) / service).unlink(missing_ok=True)
+    return left
+
+
+def start_unit(layout: Layout, unit: str) -> None:
+    """Ask systemd to start a unit, and do not wait for it."""
+    if layout.root == Path("/") and _SYSTEMD.is_dir():
+        _systemctl("start", "--no-block", unit)
+
+
+def _systemctl(*words: str) -> bool:
+    try:
+        return run_program(["systemctl", "--quiet", *words], seconds=_SECONDS).status == 0
+    except TargetError:
+        return False
