@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendai_target.demand import check_demands
-from backendai_target.edit import edit_ini, edit_toml, fill_yaml
+from backendai_target.edit import edit_ini, edit_toml, fill_yaml, make_env
 from backendai_target.files import Owner, Writer, exclusive
 from backendai_target.layout import Layout
 from backendai_target.recipe import Answers, ConfigRecipe, FolderRecipe, load_recipe, read_sample
@@ -118,14 +118,17 @@ def _prepare_folder(folder: FolderRecipe, answers: Answers, layout: Layout, host
 
 def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: Answers) -> str:
     """The text of one configuration file, from the sample of the installed release."""
-    sample = read_sample(layout, service, config)
     resolved = {key: answers.resolve(wanted) for key, wanted in config.settings.items()}
     settings = {key: value for key, value in resolved.items() if value is not None}
+    remove = (*config.remove, *(key for key in resolved if key not in settings))
+    if config.file.endswith(".env"):
+        return make_env(settings)
+    sample = read_sample(layout, service, config)
     if config.template:
         return fill_yaml(sample, settings)
     if config.file.endswith(".ini"):
         return edit_ini(sample, settings)
-    return edit_toml(sample, settings, config.remove)
+    return edit_toml(sample, settings, remove)
 
 
 def _record(text: str, *, made: bool) -> Record:

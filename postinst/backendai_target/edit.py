@@ -83,6 +83,17 @@ def _section(lines: list[str], section: str) -> tuple[int, int]:
     return len(lines), len(lines)
 
 
+_ENV_HEAD = """\
+# The environment of the service and of its commands: one NAME=VALUE a line, as it is,
+# without quotes.
+"""
+
+
+def make_env(settings: Mapping[str, object]) -> str:
+    """The text of a file of environment variables, for what the release reads only there."""
+    return _ENV_HEAD + "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
 _BLANK = re.compile(r"@([a-z][a-z-]*)@")
 
 

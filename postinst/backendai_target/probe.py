@@ -1,6 +1,7 @@
 """Tells whether a port is free, a service answers, and its stores are ready."""
 
 import asyncio
+import contextlib
 import importlib
 import os
 import socket
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from backendai_target.environment import use_environment
 from backendai_target.errors import HostError, NotReadyError, RecipeError
 from backendai_target.etcd import Etcd
 from backendai_target.layout import Layout
@@ -57,9 +59,19 @@ class ServiceConfig:
             value = value[name]
         return value
 
+    def first(self, names: list[str]) -> str:
+        """The first of the dotted keys that is there; the first of all where none is."""
+        for dotted in names:
+            with contextlib.suppress(HostError):
+                self.get(dotted)
+                return dotted
+        return names[0]
+
     def addresses(self, dotted: str) -> list[Address]:
         """The addresses at a dotted key: one or a list, tables or HOST:PORT."""
         value = self.get(dotted)
+        if isinstance(value, str):
+            value = value.split(",")
         return [
             self._address(item, dotted) for item in (value if isinstance(value, list) else [value])
         ]
@@ -139,7 +151,8 @@ def check_needs(layout: Layout, recipe: Recipe) -> None:
         folder = str(config.get(dotted))
         if not (layout.root / folder.lstrip("/")).is_dir():
             raise NotReadyError(f"{config.label}: {dotted} = {folder}: no such folder")
-    for dotted in recipe.needs.tcp:
+    for alternatives in recipe.needs.tcp:
+        dotted = config.first(alternatives.split("|"))
         addresses = config.addresses(dotted)
         if not any(answers(address) for address in addresses):
             listed = ", ".join(map(str, addresses))
@@ -147,6 +160,7 @@ def check_needs(layout: Layout, recipe: Recipe) -> None:
     if recipe.needs.etcd:
         _check_keys(config, recipe.needs.etcd)
     if recipe.needs.database is not None:
+        use_environment(layout, recipe.service)
         asyncio.run(_check_schema(config, recipe.needs.database, recipe.needs.table))
 
 
@@ -164,9 +178,10 @@ def find_etcd(config: ServiceConfig) -> Etcd:
 def _check_keys(config: ServiceConfig, keys: tuple[str, ...]) -> None:
     """Raise NotReadyError unless the first member that answers has every key."""
     etcd = find_etcd(config)
-    for key in keys:
-        if not etcd.has(key):
-            raise NotReadyError(f"etcd on {etcd.address} has no {key} yet")
+    for alternatives in keys:
+        names = alternatives.split("|")
+        if not any(etcd.has(key) for key in names):
+            raise NotReadyError(f"etcd on {etcd.address} has no {' or '.join(names)} yet")
 
 
 async def _check_schema(config: ServiceConfig, section: str, table: str) -> None:

@@ -215,8 +215,10 @@ class Answers:
         if not isinstance(wanted, dict):
             return wanted
         match wanted:
-            case {"site": str(name), **rest} if set(rest) <= {"as"}:
-                return _as(rest.get("as", "plain"))(self.value(name))
+            case {"site": str(name), **rest} if set(rest) <= {"as", "unless", "where"}:
+                is_wanted = not self._is_given(rest.get("unless"), otherwise=False)
+                is_wanted &= self._is_given(rest.get("where"), otherwise=True)
+                return _as(rest.get("as", "plain"))(self.value(name)) if is_wanted else None
             case {"text": str(template), **rest} if not rest:
                 return self.fill(template)
             case {"secret": str(name), **rest} if not rest:
@@ -227,18 +229,26 @@ class Answers:
                 return self.fill(template, "url")
         raise RecipeError(f"a recipe has a value of no known kind: {wanted!r}")
 
+    def _is_given(self, name: object, *, otherwise: bool) -> bool:
+        return otherwise if name is None else bool(self.value(str(name)))
+
 
 def resolve_tree(answers: Answers, tree: Mapping[str, object]) -> dict[str, object]:
-    """``tree`` with every value resolved, and the answers filled into its keys."""
+    """``tree`` with every value resolved, and the answers filled into its keys.
+
+    A key whose value resolves to None is left out.
+    """
     found: dict[str, object] = {}
     for key, wanted in tree.items():
         name = answers.fill(key)
         is_tree = isinstance(wanted, dict) and not set(wanted) <= _VALUES
-        found[name] = resolve_tree(answers, _table(wanted)) if is_tree else answers.resolve(wanted)
+        value = resolve_tree(answers, _table(wanted)) if is_tree else answers.resolve(wanted)
+        if value is not None:
+            found[name] = value
     return found
 
 
-_VALUES = {"site", "as", "secret", "pair", "url", "text"}
+_VALUES = {"site", "as", "unless", "where", "secret", "pair", "url", "text"}
 
 
 def _as(form: object) -> Callable[[Value], object]:
@@ -253,10 +263,17 @@ def _address_tables(value: Value) -> object:
     return tables[0] if len(tables) == 1 else tables
 
 
+def _list_of_tables(value: Value) -> object:
+    tables = _address_tables(value)
+    return tables if isinstance(tables, list) else [tables]
+
+
 # How an answer is written where the service wants it otherwise than site.toml has it.
 _FORMS: Mapping[str, Callable[[Value], object]] = {
     "plain": lambda value: value,
     "table": _address_tables,
+    "tables": lambda value: _list_of_tables(value) if value else None,
+    "joined": lambda value: ",".join(value) if isinstance(value, list) and value else None,
     "host": lambda value: Address.parse(str(value)).host,
     "port": lambda value: Address.parse(str(value)).port,
     "optional": lambda value: None if value == "" else value,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
@@ -56,6 +56,8 @@ class Question:
     check: Check
     # Where the answer may stay empty: the secret that is made instead.
     secret: str | None = None
+    # Answers that ask for another one: this answer to the name of that question.
+    asks_for: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -107,9 +109,15 @@ def _address(value: object) -> Value:
 
 
 def _addresses(value: object) -> Value:
-    if not isinstance(value, list) or not value:
+    if not value:
         raise ValueError
-    return [str(_address(item)) for item in value]
+    return _any_addresses(value)
+
+
+def _any_addresses(value: object) -> Value:
+    if isinstance(value, list):
+        return [str(_address(item)) for item in value]
+    raise ValueError
 
 
 _LINE = r"[^\x00-\x1f\x7f]*"
@@ -135,6 +143,7 @@ KINDS: Mapping[str, Kind] = {
     "seconds": Kind(check=_seconds, allowed=f"a number of seconds from 0 to {_MAX_SECONDS}"),
     "address": Kind(check=_address, allowed=_ADDRESS),
     "addresses": Kind(check=_addresses, allowed=f"a list of {_ADDRESS}"),
+    "any-addresses": Kind(check=_any_addresses, allowed=f"a list, or [], of {_ADDRESS}"),
     "word": Kind(
         check=_text(r"[A-Za-z0-9][A-Za-z0-9._-]*"), allowed="letters, digits, '.', '_' and '-'"
     ),
@@ -149,6 +158,14 @@ KINDS: Mapping[str, Kind] = {
     "email": Kind(check=_text(_EMAIL), allowed="an e-mail address, for example ops@example.com"),
     "path": Kind(
         check=_text(_PATH), allowed="an absolute path without spaces, '.' and '..', not / itself"
+    ),
+    "any-path": Kind(
+        check=_text(f"({_PATH})?"), allowed="an absolute path without spaces, or empty"
+    ),
+    # libpq's words, which asyncpg knows too.
+    "tls": Kind(
+        check=_text("prefer|require|verify-ca|verify-full"),
+        allowed="prefer, require, verify-ca or verify-full",
     ),
     "url": Kind(
         check=_text(_URL), allowed="a URL that begins with http:// or https://, without a query"
@@ -203,9 +220,12 @@ def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:
                 allowed=kind.allowed.replace("NNNN", _port(default)),
                 check=kind.check,
                 secret=item.get("secret"),
+                asks_for=item.get("asks-for", {}),
             )
 
 
 def _port(default: Value) -> str:
+    if default == []:
+        return "26379"
     one = default[0] if isinstance(default, list) else str(default)
     return one.rpartition(":")[2]

@@ -146,6 +146,11 @@ def _check_all(
         except ValueError:
             shown = "(not shown)" if question.key == "password" else _toml(value)
             problems.append(f"{label(question)} = {shown}: must be {question.allowed}")
+    for question in questions.all:
+        other = question.asks_for.get(str(answers.get(question.name)))
+        if other and answers.get(other) == "":
+            shown = _toml(answers[question.name])
+            problems.append(f"{label(question)} = {shown}: needs {other}, which is empty")
     return Site(questions=questions, answers=answers), problems
 
 

@@ -59,7 +59,7 @@ def test_makes_everything_from_defaults(layout: Layout, configured: Configured) 
     assert Path(pair).read_text() == "SECRET-HALF\n"
     assert made["logging"]["file"] == {"path": "/var/log/backendai/manager"}
     assert len(password) >= 40
-    assert [line.split()[0] for line in said] == ["made"] * 3
+    assert [line.split()[0] for line in said] == ["made"] * 4
     # What the sample explains is kept.
     assert "# env: BACKEND_PID_FILE" in (layout.etc / "manager.toml").read_text()
 
@@ -260,9 +260,11 @@ def test_killed_anywhere_and_run_again_ends_the_same(
         found = files(layout.root)
         assert sorted(found) == [
             "etc/backend.ai/alembic.ini",
+            "etc/backend.ai/manager.env",
             "etc/backend.ai/manager.toml",
             "etc/backend.ai/site.toml",
             "var/lib/backendai/generated/alembic.ini",
+            "var/lib/backendai/generated/manager.env",
             "var/lib/backendai/generated/manager.toml",
             "var/lib/backendai/generated/site.toml",
             "var/lib/backendai/secrets/manager-database-password",
