@@ -1,8 +1,8 @@
-"""Edits TOML and INI text by key, and leaves comments and order as they were; fills YAML."""
+"""Edits TOML and INI text by key, and leaves comments and order as they were; fills templates."""
 
 import json
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
@@ -97,16 +97,19 @@ def make_env(settings: Mapping[str, object]) -> str:
 _BLANK = re.compile(r"@([a-z][a-z-]*)@")
 
 
-def fill_yaml(text: str, settings: Mapping[str, object]) -> str:
-    """``text`` of a compose file with each @KEY@ as a quoted string.
+def compose_string(value: object) -> str:
+    """``value`` in a compose file: JSON's strings are YAML's, and a $ would be expanded."""
+    return json.dumps(str(value)).replace("$", "$$")
 
-    A string of JSON is one of YAML; a $ is doubled, which compose would expand.
-    RecipeError where a key has no value.
-    """
+
+def fill_template(
+    text: str, settings: Mapping[str, object], quote: Callable[[object], str] = str
+) -> str:
+    """``text`` with each @KEY@ as ``quote`` writes it; RecipeError where one has no value."""
 
     def one(match: re.Match[str]) -> str:
         if match[1] not in settings:
             raise RecipeError(f"a template asks for @{match[1]}@, which its recipe does not set")
-        return json.dumps(str(settings[match[1]])).replace("$", "$$")
+        return quote(settings[match[1]])
 
     return _BLANK.sub(one, text)

@@ -104,8 +104,10 @@ def check_untouched(before: Listing, after: Listing) -> list[str]:
 
 
 def _secrets(host: Host) -> list[str]:
-    settings = tomllib.loads(host.read(f"{SETTINGS}/manager.toml"))
-    found = [settings["db"].get("password", ""), settings["manager"].get("secret", "")]
+    found = []
+    if host.run(["test", "-e", f"{SETTINGS}/manager.toml"], check=False).status == 0:
+        settings = tomllib.loads(host.read(f"{SETTINGS}/manager.toml"))
+        found = [settings["db"].get("password", ""), settings["manager"].get("secret", "")]
     listed = host.run(["find", SECRETS, "-type", "f"], check=False).stdout.splitlines()
     for path in listed:
         text = host.read(path)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from backendai_target.edit import fill_yaml
+from backendai_target.edit import compose_string, fill_template
 from backendai_target.errors import RecipeError, SiteError
 from backendai_target.layout import Layout
 from backendai_target.recipe import load_recipe
@@ -48,10 +48,14 @@ def test_a_new_site_begins_where_the_guide_has_the_halfstack(
     found = values(halfstack)
     assert {"127.0.0.1:8100:5432", "127.0.0.1:8110:6379", "127.0.0.1:8120:2379"} <= set(found)
     assert "--advertise-client-urls=http://127.0.0.1:8120" in found
-    assert 'requirepass ""' in found
-    password = (halfstack.secrets / "halfstack-postgres-password").read_text().strip()
-    assert password in found
-    assert (halfstack.etc / "halfstack.yml").stat().st_mode & 0o777 == 0o640
+    # The environment of a container can be read by others: its password is in a file.
+    password = halfstack.secrets / "halfstack-postgres-password"
+    text = (halfstack.etc / "halfstack.yml").read_text()
+    assert "/secrets/halfstack-postgres-password:/run/password:ro\n" in text
+    assert password.read_text().strip() not in text
+    assert 'requirepass ""' in (halfstack.etc / "halfstack-redis.conf").read_text()
+    for name in ("halfstack.yml", "halfstack-redis.conf"):
+        assert (halfstack.etc / name).stat().st_mode & 0o777 == 0o640
     # Another service on the same host agrees without being told.
     configured("manager")
     assert "port = 8100" in (halfstack.etc / "manager.toml").read_text()
@@ -62,7 +66,7 @@ def test_it_listens_where_an_existing_site_says(halfstack: Layout, configured: C
     configured("halfstack")
     found = values(halfstack)
     assert {"127.0.0.1:5432:5432", "127.0.0.1:6379:6379", "127.0.0.1:2379:2379"} <= set(found)
-    assert 'requirepass "a\\"b$$c\\\\d"' in found
+    assert 'requirepass "a\\"b$c\\\\d"\n' in (halfstack.etc / "halfstack-redis.conf").read_text()
 
 
 def test_the_environment_wins_over_suggestions(halfstack: Layout, configured: Configured) -> None:
@@ -95,7 +99,13 @@ def test_its_sql_is_that_of_the_services(halfstack: Layout) -> None:
 
 def test_a_template_without_its_value_is_the_packages_fault() -> None:
     with pytest.raises(RecipeError, match="asks for @port@"):
-        fill_yaml("a: @port@\n", {})
+        fill_template("a: @port@\n", {})
+
+
+def test_a_string_of_a_compose_file_means_itself() -> None:
+    assert fill_template("a: @it@\n", {"it": 'say "$HOME"'}, compose_string) == (
+        'a: "say \\"$$HOME\\""\n'
+    )
 
 
 FAKE_DOCKER = """#!/bin/sh
@@ -116,6 +126,7 @@ def call(folder: Path, fake: str, *words: str) -> Result:
         (folder / name).write_text(FAKE_DOCKER)
         (folder / name).chmod(0o755)
     (folder / "halfstack.yml").write_text('  image: "some/image:1"\n')
+    (folder / "halfstack-redis.conf").touch()
     env = {
         "PATH": f"{folder}:{os.environ['PATH']}",
         "LOG": str(folder / "log"),
