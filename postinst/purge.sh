@@ -20,12 +20,15 @@ purge_service() {
 
 purge_secrets() {
     rm -rf /var/lib/backendai/secrets/"$1"-* /var/lib/backendai/secrets/."$1"-*
+    rm -f "/var/lib/backendai/credentials/$1.toml" "/var/lib/backendai/seed/$1.log"
 }
 
 # The shared folders go with the last that was in them.
 remove_empty_folders() {
     for folder in /run/backendai /var/log/backendai /var/lib/backendai/secrets \
-        /var/lib/backendai/generated /var/lib/backendai /etc/backend.ai; do
+        /var/lib/backendai/generated /var/lib/backendai/credentials \
+        /var/lib/backendai/seed/waiting /var/lib/backendai/seed \
+        /var/lib/backendai /etc/backend.ai; do
         rmdir "$folder" 2>/dev/null || true # not empty, or never made
     done
 }

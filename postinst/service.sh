@@ -27,6 +27,30 @@ can_start() {
     tool check-stores {{ package.service.name | sh }} >/dev/null 2>&1
 }
 
+# Fills the stores, and says that this service waits for them: whichever run of the
+# unit fills them starts it. Where they do not answer, the unit waits, not the package
+# manager.
+fill_stores() {
+    mkdir -p /var/lib/backendai/seed/waiting &&
+        touch {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }} ||
+        warn "could not note that {{ package.service.name }} is to be started"
+    if tool seed stores >/dev/null 2>&1; then
+        run_static backendai-seed.service
+    else
+        run_static backendai-seed.service --no-block
+    fi
+}
+
+show_accounts() {
+    if [ -e {{ ("/var/lib/backendai/credentials/" ~ package.service.name ~ ".toml") | sh }} ]; then
+        say "the first accounts' passwords and keys: sudo backendai-ctl credentials --show"
+    fi
+}
+
+stop_waiting() {
+    rm -f {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }}
+}
+
 show_steps() {
     tool steps {{ package.service.name | sh }} 2>/dev/null || true # configure has said why
 }

@@ -16,6 +16,16 @@ track_unit() {
     deb-systemd-helper update-state "$1" >/dev/null || true # nothing to remember yet
 }
 
+# run_static UNIT [OPTION]: a unit that nothing enables, which deb-systemd-invoke would not
+# start. 104 is policy-rc.d's other word for yes.
+run_static() {
+    has_systemd || return 0
+    if [ -x /usr/sbin/policy-rc.d ]; then
+        /usr/sbin/policy-rc.d "$1" restart >/dev/null 2>&1 || [ "$?" -eq 104 ] || return 0
+    fi
+    systemctl restart ${2:+"$2"} "$1" || warn "$1 failed, and is tried again; see: journalctl -u $1"
+}
+
 # invoke ACTION UNIT: a service that does not come up is not the package's failure.
 invoke() {
     if has_systemd; then

@@ -5,10 +5,21 @@ preset_unit() {
     systemctl --no-reload preset "$1" >/dev/null 2>&1 || warn "could not apply the preset of $1"
 }
 
-start_unit() {
+# invoke ACTION UNIT: a service that does not come up is not the package's failure.
+invoke() {
     if has_systemd; then
-        systemctl start "$1" || warn "could not start $1; see: systemctl status $1"
+        systemctl "$1" "$2" || warn "could not $1 $2; see: systemctl status $2"
     fi
+}
+
+# run_static UNIT [OPTION]: a unit that nothing enables.
+run_static() {
+    has_systemd || return 0
+    systemctl restart ${2:+"$2"} "$1" || warn "$1 failed, and is tried again; see: journalctl -u $1"
+}
+
+start_unit() {
+    invoke start "$1"
 }
 
 # Stopped by hand, because disable --now needs a running systemd.

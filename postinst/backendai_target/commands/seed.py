@@ -57,7 +57,7 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
         lines = run.apply(groups_of(session, filled, lock_seconds=_LOCK_SECONDS))
         notes = [note for one in filled for note in _notes(one, lines)]
         took = time.monotonic() - begin
-        complete = not failed(lines)
+        complete = not failed(lines) and not away
         report = Report(complete=complete, lines=lines, notes=notes, seconds=took)
         save_report(layout, report)
         scans = [one for one in filled if complete and one.data.rescan and _lacks_images(one)]
@@ -124,9 +124,22 @@ def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
     _use_own_python(layout)
     session = _session(options, layout)
     with session.filled() as filled:
-        for one in filled:
-            if one.data.rescan:
-                say(f"{images.Catalogue(one=one).scan()} images")
+        try:
+            for one in filled:
+                if one.data.rescan:
+                    say(f"{images.Catalogue(one=one).scan()} images")
+        except NotReadyError:
+            start_unit(layout, images.RETRY)
+            raise
+    return Status.OK
+
+
+def _stores(options: argparse.Namespace, layout: Layout) -> Status:
+    session = _session(options, layout)
+    with session.filled() as filled:
+        away = [store for store in stores_of(session, filled) if not store.is_up()]
+    if away:
+        raise NotReadyError("; ".join(f"{store} does not answer" for store in away))
     return Status.OK
 
 
@@ -179,6 +192,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     do.add_argument("--no-start", action="store_true", help="start no service afterwards")
     told = action("status", "show what the last run came to; asks no store", _status)
     told.add_argument("--json", action="store_true", help="for programs")
+    action("stores", "fail unless the stores that are to be filled answer", _stores)
     action("rescan", "scan the configured registry for images", _rescan)
 
 

@@ -17,6 +17,7 @@ from backendai_target.seed.paths import state_folder
 from backendai_target.seed.session import Filled
 
 UNIT = "backendai-image-rescan.service"
+RETRY = "backendai-image-rescan-retry.timer"
 _FILE = "images.json"
 _MARK = "images"
 _COUNT = "SELECT count(*) FROM images WHERE registry = $1"

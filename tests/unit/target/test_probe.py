@@ -142,7 +142,7 @@ def test_sql_quotes_and_steps_hide(
     assert run_cli(layout.root, "steps", "manager") == 0
     steps = capsys.readouterr().out
     assert "it's" not in steps
-    assert "etcd put config/redis/addr 127.0.0.1:6379" in steps
+    assert "backendai-ctl seed status" in steps
 
 
 def test_exit_statuses(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
