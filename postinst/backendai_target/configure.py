@@ -7,12 +7,21 @@ from pathlib import Path
 
 from backendai_target.demand import check_demands
 from backendai_target.edit import compose_string, edit_ini, edit_toml, fill_template, make_env
+from backendai_target.errors import SiteError
 from backendai_target.files import Owner, Writer, exclusive
 from backendai_target.layout import Layout
-from backendai_target.recipe import Answers, ConfigRecipe, FolderRecipe, load_recipe, read_sample
+from backendai_target.recipe import (
+    Answers,
+    ConfigRecipe,
+    FolderRecipe,
+    Recipe,
+    load_recipe,
+    read_sample,
+)
 from backendai_target.secretstore import SecretStore
 from backendai_target.site import load_site, new_site
 from backendai_target.siteedit import read_early_answers
+from backendai_target.validate import Validator
 
 Say = Callable[[str], None]
 
@@ -79,10 +88,34 @@ def configure(
             (layout.etc / config.file, render_config(layout, service, config, answers))
             for config in recipe.configs
         ]
+        _check_texts(service, recipe, texts, layout, host.say)
         for path, text in texts:
             _offer(path, text, layout, writer, host.say)
     for wanted in recipe.folders:
         _prepare_folder(wanted, answers, layout, host)
+
+
+def _check_texts(
+    service: str, recipe: Recipe, texts: list[tuple[Path, str]], layout: Layout, say: Say
+) -> None:
+    """Ask the release what it thinks of each file; SiteError where it refuses a new one.
+
+    An admin's own file is only warned of: it is the admin's, and nothing here changes it.
+    """
+    validator = Validator(layout=layout, service=service)
+    refused: list[str] = []
+    for config, (path, text) in zip(recipe.configs, texts, strict=True):
+        is_new = not path.exists()
+        verdict = validator.check(config, text) if is_new else validator.check_file(config)
+        if is_new:
+            refused += map(str, verdict.refused)
+        for problem in verdict.problems:
+            if not (is_new and problem in verdict.refused):
+                say(f"warning: {problem}")
+        if verdict.unasked:
+            say(f"warning: could not ask the release: {verdict.unasked}")
+    if refused:
+        raise SiteError(refused, hint=f"mend {layout.site}, then run this again")
 
 
 def _prepare_folder(folder: FolderRecipe, answers: Answers, layout: Layout, host: Host) -> None:

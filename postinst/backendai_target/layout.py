@@ -62,6 +62,10 @@ class Layout:
         """How each installed service's configuration is made; shipped by its package."""
         return self.root / "usr/lib/backendai/recipes"
 
+    def python(self, service: str) -> Path:
+        """The private CPython of ``service``."""
+        return self.root / SERVICES.lstrip("/") / service / "bin/python3"
+
     def samples(self, service: str) -> Path:
         """The sample configurations of the installed release of ``service``."""
         return self.root / SERVICES.lstrip("/") / service / "share/backendai/samples"

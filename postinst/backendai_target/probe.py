@@ -6,7 +6,7 @@ import importlib
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -14,14 +14,22 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from backendai_target.environment import use_environment
-from backendai_target.errors import HostError, NotReadyError, RecipeError
+from backendai_target.errors import HostError, NotReadyError, RecipeError, TargetError
 from backendai_target.etcd import Etcd
 from backendai_target.layout import Layout
 from backendai_target.recipe import Needs, Recipe
 from backendai_target.schema import Address
+from backendai_target.systemd import is_active, unit_of
 
 _CONNECT_SECONDS = 3.0
 _PAUSE_SECONDS = 0.5
+# The unit is started with the service that requires it.
+_DOCKER = (
+    "run/docker.sock",
+    "usr/lib/systemd/system/docker.service",
+    "lib/systemd/system/docker.service",
+    "etc/systemd/system/docker.service",
+)
 # A wildcard is where to listen, not where to connect.
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1", "": "127.0.0.1"}
 
@@ -48,6 +56,8 @@ class ServiceConfig:
             ) from error
         except (UnicodeDecodeError, TOMLKitError) as error:
             raise HostError(f"{path}: is not TOML: {error}") from error
+        # What its PostgreSQL client reads is part of it, whoever asks the database.
+        use_environment(layout, recipe.service)
         return cls(label=str(path), table=table)
 
     def get(self, dotted: str) -> object:
@@ -116,6 +126,23 @@ def check_port(layout: Layout, recipe: Recipe) -> None:
                 ) from error
 
 
+def host_problems(layout: Layout, recipe: Recipe) -> list[str]:
+    """What would keep the service from starting on this host, beside its stores."""
+    found: list[str] = []
+    checks: list[Callable[[], None]] = []
+    if recipe.needs.docker:
+        checks.append(lambda: check_docker(layout))
+    # What runs holds its port itself.
+    if recipe.listens and not is_active(unit_of(recipe.service)):
+        checks.append(lambda: check_port(layout, recipe))
+    for check in checks:
+        try:
+            check()
+        except TargetError as error:
+            found.append(f"{error.message}; {error.hint}" if error.hint else error.message)
+    return found
+
+
 def wait_until_answering(
     layout: Layout,
     recipe: Recipe,
@@ -147,6 +174,8 @@ def check_needs(layout: Layout, recipe: Recipe) -> None:
     if recipe.needs == Needs():
         return
     config = ServiceConfig.load(layout, recipe)
+    if recipe.needs.docker:
+        check_docker(layout)
     for dotted in recipe.needs.folders:
         folder = str(config.get(dotted))
         if not (layout.root / folder.lstrip("/")).is_dir():
@@ -160,8 +189,16 @@ def check_needs(layout: Layout, recipe: Recipe) -> None:
     if recipe.needs.etcd:
         _check_keys(config, recipe.needs.etcd)
     if recipe.needs.database is not None:
-        use_environment(layout, recipe.service)
         asyncio.run(_check_schema(config, recipe.needs.database, recipe.needs.table))
+
+
+def check_docker(layout: Layout) -> None:
+    """Raise NotReadyError where the host has neither Docker's socket nor its unit."""
+    if not any((layout.root / path).exists() for path in _DOCKER):
+        raise NotReadyError(
+            "this host has no Docker, which runs the sessions",
+            hint="install docker.io, docker-ce or moby-engine",
+        )
 
 
 def find_etcd(config: ServiceConfig) -> Etcd:

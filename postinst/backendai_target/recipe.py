@@ -53,6 +53,7 @@ class Needs:
 
     tcp: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    docker: bool = False
     etcd: tuple[str, ...] = ()  # keys of etcd itself
     database: str | None = None
     table: str = ""
@@ -69,6 +70,8 @@ class ConfigRecipe:
     settings: Mapping[str, object]
     remove: tuple[str, ...] = ()
     template: str | None = None
+    # MODULE:CLASS of the release that reads the file.
+    model: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +137,7 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         needs=Needs(
             tcp=_words(needs.get("tcp", [])),
             folders=_words(needs.get("folders", [])),
+            docker=bool(needs.get("docker", False)),
             etcd=_words(needs.get("etcd", [])),
             database=str(needs["database"]) if "database" in needs else None,
             table=str(needs.get("table", "")),
@@ -163,6 +167,7 @@ def _config(table: Mapping[str, object]) -> ConfigRecipe:
         settings=_table(table["set"]),
         remove=_words(table.get("remove", [])),
         template=str(table["template"]) if "template" in table else None,
+        model=str(table["model"]) if "model" in table else None,
     )
 
 

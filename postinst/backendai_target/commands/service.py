@@ -16,13 +16,16 @@ from backendai_target.commands.base import (
 from backendai_target.configure import Host, configure
 from backendai_target.errors import Status
 from backendai_target.layout import Layout
-from backendai_target.probe import check_needs, check_port, wait_until_answering
+from backendai_target.probe import check_needs, check_port, host_problems, wait_until_answering
 from backendai_target.recipe import load_recipe, resolve_tree
+from backendai_target.validate import Validator
 
 
 def _configure(options: argparse.Namespace, layout: Layout) -> Status:
     host = Host(account=account(options), environment=os.environ, say=say)
     configure(options.service, layout=layout, secrets=secret_store(options, layout), host=host)
+    for problem in host_problems(layout, load_recipe(layout, options.service)):
+        say(f"warning: {problem}")
     return Status.OK
 
 
@@ -70,11 +73,36 @@ def _etcd(options: argparse.Namespace, layout: Layout) -> Status:
     return Status.OK
 
 
+def _check_config(options: argparse.Namespace, layout: Layout) -> Status:
+    validator = Validator(layout=layout, service=options.service)
+    verdicts = [
+        validator.check_file(config) for config in load_recipe(layout, options.service).configs
+    ]
+    for verdict in verdicts:
+        for line in (*map(str, verdict.problems), verdict.unasked):
+            if line:
+                say(f"error: {line}")
+        for line in verdict.unknown:
+            say(f"note: {line}")
+    if any(verdict.unasked for verdict in verdicts):
+        return Status.HOST
+    if any(verdict.problems for verdict in verdicts):
+        return Status.SITE
+    say(f"{options.service}: the release takes the configuration")
+    return Status.OK
+
+
 COMMANDS = (
     Command(
         name="configure",
         about="make site.toml, secrets and the configuration where they are absent",
         run=_configure,
+        add_arguments=service_argument,
+    ),
+    Command(
+        name="check-config",
+        about="ask the installed release whether it takes the service's configuration",
+        run=_check_config,
         add_arguments=service_argument,
     ),
     Command(
