@@ -31,8 +31,8 @@ can_start() {
 # unit fills them starts it. Where they do not answer, the unit waits, not the package
 # manager.
 fill_stores() {
-    mkdir -p /var/lib/backendai/seed/waiting &&
-        touch {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }} ||
+    mkdir -p /var/lib/backendai/seed/waiting || warn "could not make /var/lib/backendai/seed"
+    touch {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }} ||
         warn "could not note that {{ package.service.name }} is to be started"
     if tool seed stores >/dev/null 2>&1; then
         run_static backendai-seed.service
