@@ -3,8 +3,8 @@
 import tomllib
 from pathlib import Path
 
-from tests.integration.hosts import Host
-from tests.integration.listing import Listing
+from builder.verify.hosts import Host
+from builder.verify.listing import Listing
 
 ROOT = "/opt/backendai"
 SETTINGS = "/etc/backend.ai"

@@ -8,8 +8,8 @@ import docker
 import pytest
 
 from builder.paths import PROJECT
+from builder.verify.engine import EngineUnavailableError, connect
 from tests.integration.dist import Dist, NoPackagesError, find_dist, freeze
-from tests.integration.engine import EngineUnavailableError, connect
 from tests.integration.images import Images
 from tests.integration.steps import Steps
 

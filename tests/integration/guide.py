@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.integration.hosts import Host, HostError
+from builder.verify.hosts import Host, HostError
 from tests.integration.stores import Addresses, run_sql
 
 UNIT = "backendai-manager.service"

@@ -25,8 +25,8 @@ from builder.cache import key_of
 from builder.errors import ToolError
 from builder.paths import cache_root
 from builder.run import find_tool, run
-from tests.integration.engine import connect
-from tests.integration.hosts import Host, HostSetup
+from builder.verify.engine import connect
+from builder.verify.hosts import Host, HostSetup
 
 REPOSITORY = "backendai-test"
 # Raise it when code below changes what an image holds.

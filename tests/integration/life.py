@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from builder.verify.hosts import Host
+from builder.verify.listing import Listing, differences, read_names, take_listing
 from tests.integration import checks, guide
-from tests.integration.hosts import Host
 from tests.integration.images import Suite
-from tests.integration.listing import Listing, differences, read_names, take_listing
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
 

@@ -23,7 +23,7 @@ from builder.repo.gpg import LOOPBACK, Gpg, private_home
 from builder.repo.model import PUBLIC
 from builder.repo.serve import open_server
 from builder.run import Result, failure_text, find_tool, run
-from tests.integration.hosts import LABEL, RUN_ID, HostError
+from builder.verify.hosts import LABEL, RUN_ID, HostError
 
 NAME = "tiny"
 CHANNEL = "stable"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from builder import log
-from tests.integration.hosts import Host
+from builder.verify.hosts import Host
 from tests.integration.images import Suite
 
 _START_TIMEOUT_S = 90

@@ -6,9 +6,9 @@ import docker
 import pytest
 
 from builder.model import PackageFormat
+from builder.verify.hosts import Host, HostSetup
 from tests.integration import checks
 from tests.integration.dist import Dist
-from tests.integration.hosts import Host, HostSetup
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.test_deb import apt, refresh_lists

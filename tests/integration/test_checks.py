@@ -3,10 +3,10 @@
 import docker
 import pytest
 
+from builder.verify.hosts import Host, HostSetup
+from builder.verify.listing import differences, take_listing
 from tests.integration import checks
-from tests.integration.hosts import Host, HostSetup
 from tests.integration.images import Images, Suite
-from tests.integration.listing import differences, take_listing
 
 pytestmark = pytest.mark.docker
 

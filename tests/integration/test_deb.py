@@ -8,12 +8,12 @@ import pytest
 
 from builder.model import PackageFormat
 from builder.run import run
+from builder.verify.hosts import Host, HostSetup
+from builder.verify.listing import differences, take_listing
 from tests.integration import checks
 from tests.integration.dist import Dist
-from tests.integration.hosts import Host, HostSetup
 from tests.integration.images import Images, Suite
 from tests.integration.life import ADMIN_NOTE, PACKAGES, Life, Manager
-from tests.integration.listing import differences, take_listing
 from tests.integration.steps import Steps
 
 pytestmark = pytest.mark.docker

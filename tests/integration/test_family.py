@@ -5,9 +5,9 @@ import pytest
 
 from builder.model import PackageFormat
 from builder.paths import PROJECT
+from builder.verify.hosts import Host, HostSetup
 from tests.integration import checks
 from tests.integration.dist import Dist
-from tests.integration.hosts import Host, HostSetup
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.test_deb import apt, refresh_lists

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from builder.model import PackageFormat
+from builder.verify.engine import EngineUnavailableError, connect
+from builder.verify.listing import Entry, Listing, differences
 from tests.integration.dist import NoPackagesError, find_dist, freeze
-from tests.integration.engine import EngineUnavailableError, connect
-from tests.integration.listing import Entry, Listing, differences
 from tests.integration.stub import Release, oldest_release, stub_provides
 
 PACKAGE = "backendai-manager"

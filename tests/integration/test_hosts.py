@@ -6,7 +6,7 @@ import docker
 import docker.errors
 import pytest
 
-from tests.integration.hosts import Host, HostError, HostSetup
+from builder.verify.hosts import Host, HostError, HostSetup
 from tests.integration.images import Images, Suite
 
 pytestmark = pytest.mark.docker

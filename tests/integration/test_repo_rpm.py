@@ -17,7 +17,7 @@ import pytest
 
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.serve import Part, _Handler
-from tests.integration.hosts import HostError
+from builder.verify.hosts import HostError
 from tests.integration.images import Images
 from tests.integration.site import NAME, Client, Site, make_key, open_client, open_site, set_up_dnf
 

@@ -10,9 +10,9 @@ import docker
 import pytest
 
 from builder.model import PackageFormat
+from builder.verify.hosts import Host, HostSetup
 from tests.integration import checks
 from tests.integration.dist import Dist
-from tests.integration.hosts import Host, HostSetup
 from tests.integration.images import Images, Suite
 from tests.integration.life import ADMIN_NOTE, PACKAGES, Life, Manager
 from tests.integration.steps import Steps

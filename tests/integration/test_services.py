@@ -7,11 +7,11 @@ import pytest
 
 from builder.model import PackageFormat
 from builder.paths import PROJECT
+from builder.verify.hosts import Host, HostSetup
+from builder.verify.listing import take_listing
 from tests.integration import checks, guide
 from tests.integration.dist import Dist
-from tests.integration.hosts import Host, HostSetup
 from tests.integration.images import Images, Suite
-from tests.integration.listing import take_listing
 from tests.integration.steps import Steps
 from tests.integration.stores import Addresses, run_sql, start_stores
 from tests.integration.test_deb import apt, refresh_lists

@@ -1,0 +1,1 @@
+"""Packages on clean hosts: containers with systemd, and what must hold on them."""

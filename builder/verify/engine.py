@@ -1,0 +1,96 @@
+"""The Docker engine that answers, and what its client for Python does not do right.
+
+The one module that knows the client; others take its names from here.
+"""
+
+import io
+import os
+import socket
+import struct
+from pathlib import Path
+
+import docker
+import requests
+from docker import DockerClient as Client
+from docker.errors import DockerException as EngineError
+from docker.errors import ImageNotFound
+from docker.models.containers import Container
+from docker.types import Mount
+
+from builder.errors import BuilderError, ExitCode
+
+__all__ = [
+    "Client",
+    "Container",
+    "EngineError",
+    "EngineUnavailableError",
+    "ImageNotFound",
+    "Mount",
+    "attach",
+    "cgroup_tree",
+    "connect",
+]
+
+# How the engine frames output: which stream, three bytes of padding, how long.
+_FRAME = struct.Struct(">BxxxL")
+_STDOUT, _STDERR = 1, 2
+
+
+class EngineUnavailableError(BuilderError):
+    """No Docker engine answers."""
+
+    exit_code = ExitCode.TOOL
+
+
+def connect() -> Client:
+    """A client of the engine that answers; EngineUnavailableError where there is none."""
+    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    try:
+        if address.startswith("unix://"):
+            # Asked first, because the client leaves its socket open where nobody answers.
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(address.removeprefix("unix://"))
+        return docker.from_env(timeout=120)
+    except (EngineError, requests.RequestException, OSError) as error:
+        raise EngineUnavailableError(
+            f"docker engine not reachable at {address}: {error}", hint="run: .ci/engine start"
+        ) from error
+
+
+def cgroup_tree() -> Path:
+    """Where this machine has the cgroup v2 tree, which systemd in a container needs.
+
+    A machine on v1 often mounts v2 beside it, at ``unified``; systemd 257 knows v2 alone.
+    """
+    for tree in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")):
+        if (tree / "cgroup.controllers").exists():
+            return tree
+    raise EngineUnavailableError(
+        "no cgroup v2 tree at /sys/fs/cgroup or /sys/fs/cgroup/unified",
+        hint="mount one: mkdir -p /sys/fs/cgroup/unified; "
+        "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified",
+    )
+
+
+def attach(client: Client, job: str, *, limit: int) -> tuple[bytes, bytes]:
+    """Start a command that ``exec_create`` made, and read both its outputs to their end.
+
+    Not by the SDK's ``exec_start``: it reads past its own buffer, and so loses output
+    that arrives together with the answer's header (1 in 100 commands on a busy machine).
+    """
+    api = client.api
+    start = {"Tty": False, "Detach": False}
+    answer = api._post_json(  # noqa: SLF001
+        api._url("/exec/{0}/start", job),  # noqa: SLF001
+        data=start,
+        stream=True,
+        timeout=limit,
+    )
+    with answer:
+        api._raise_for_status(answer)  # noqa: SLF001
+        stream = io.BytesIO(answer.raw.read())
+    output = {_STDOUT: bytearray(), _STDERR: bytearray()}
+    while header := stream.read(_FRAME.size):
+        channel, size = _FRAME.unpack(header)
+        output[channel] += stream.read(size)
+    return bytes(output[_STDOUT]), bytes(output[_STDERR])

@@ -1,0 +1,297 @@
+"""A clean host to install on: a container with systemd as PID 1.
+
+The container is removed when the ``with`` block ends, however it ends, unless
+``BUILDER_KEEP_HOSTS`` is set; when it ends by an error, what explains the error is
+copied to a folder first. Containers of other runs are never touched.
+"""
+
+import io
+import os
+import secrets
+import shlex
+import tarfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+from builder import log
+from builder.errors import BuilderError
+from builder.paths import PROJECT
+from builder.run import Result, failure_text
+from builder.verify.engine import Client, EngineError, Mount, attach, cgroup_tree
+
+RUN_ID = os.environ.get("BUILDER_TEST_RUN") or f"{os.getpid()}-{secrets.token_hex(3)}"
+LABEL = "backendai-test.run"
+BOOT_TIMEOUT_S = 60
+_TIMED_OUT = 124  # exit status of coreutils' timeout
+_KILLED = 137
+_TAIL_LINES = 40
+_HAS_NO_UPLOADS = (PurePosixPath("/tmp"), PurePosixPath("/run"))
+
+Command = str | Sequence[str]
+
+
+class HostError(BuilderError):
+    """A host did not come up, or a command on it failed or took too long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostSetup:
+    """What a host is made of.
+
+    ``mounts`` are folders of this machine shown read-only at a path of the host;
+    ``volumes`` lie on the disk itself, not in the overlay, where many files are written
+    twice as fast.
+    """
+
+    image: str
+    name: str
+    mounts: Mapping[Path, str] = field(default_factory=dict)
+    volumes: Sequence[str] = ("/opt",)
+    capabilities: Sequence[str] = ()
+    evidence: Path | None = None  # where to keep what explains a failure
+    network: str | None = None  # one of the engine's, in place of its default
+
+
+class Host:
+    """One container that has booted; use it as a context manager."""
+
+    def __init__(self, client: Client, setup: HostSetup) -> None:
+        self.name = f"backendai-test-{RUN_ID}-{setup.name}-{secrets.token_hex(2)}"
+        root = Path(os.environ.get("BUILDER_EVIDENCE") or PROJECT / "build" / "evidence")
+        self.evidence = setup.evidence or root / RUN_ID / setup.name
+        self._transcript: list[str] = []
+        self._client = client
+        self._options = {
+            **({"network": setup.network} if setup.network else {}),
+            "image": setup.image,
+            "name": self.name,
+            "hostname": setup.name,
+            "command": ["/sbin/init"],
+            "labels": {LABEL: RUN_ID},
+            "environment": {"container": "docker"},
+            "cap_add": ["SYS_ADMIN", "NET_ADMIN", *setup.capabilities],
+            "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
+            # The engine's default for a tmpfs is noexec, which no real host has.
+            "tmpfs": {"/run": "exec,mode=755", "/tmp": "exec,mode=1777"},
+            "mounts": _mounts(setup),
+            # The cgroup tree is the machine's: paths in it must be the machine's, too.
+            "cgroupns": "host",
+            "stop_signal": "SIGRTMIN+3",
+        }
+
+    @property
+    def address(self) -> str:
+        """Where this machine reaches the host."""
+        self._container.reload()
+        networks = self._container.attrs["NetworkSettings"]["Networks"]
+        return str(next(iter(networks.values()))["IPAddress"])
+
+    def reboot(self) -> None:
+        """Shut the host down as its own reboot does, and wait until it is up again."""
+        self._container.restart(timeout=BOOT_TIMEOUT_S)
+        self._wait_for_boot()
+
+    def __enter__(self) -> Self:
+        self._container = self._client.containers.create(**self._options)
+        try:
+            self._container.start()
+            self._wait_for_boot()
+        except BaseException:
+            self._finish(failed=True)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._finish(failed=kind is not None)
+
+    def run(
+        self,
+        command: Command,
+        *,
+        check: bool = True,
+        timeout: int = 120,
+        user: str = "root",
+        env: Mapping[str, str] | None = None,
+    ) -> Result:
+        """Run a command to its end on the host; a string is a script for ``sh``.
+
+        Raises HostError where it fails and ``check`` is set, and always where it takes
+        longer than ``timeout`` seconds.
+        """
+        words = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+        begin = time.monotonic()
+        # The client cannot stop what runs in the container, so the limit lives there, too.
+        job = self._client.api.exec_create(
+            self._container.id,
+            ["timeout", f"--kill-after={min(10, timeout)}", str(timeout), *words],
+            user=user,
+            environment={"LC_ALL": "C.UTF-8", **(env or {})},
+        )
+        stdout, stderr = attach(self._client, job["Id"], limit=timeout + 60)
+        status = self._client.api.exec_inspect(job["Id"])["ExitCode"]
+        elapsed = time.monotonic() - begin
+        result = Result(
+            stdout=stdout.decode(errors="replace"),
+            stderr=stderr.decode(errors="replace"),
+            status=status,
+        )
+        self._note(words, user, result, elapsed)
+        if status in (_TIMED_OUT, _KILLED) and elapsed >= timeout:
+            raise HostError(
+                f"{self.name}: took longer than {timeout} s\n"
+                + failure_text(words, status, [result.stdout, result.stderr])
+            )
+        if check and status != 0:
+            text = failure_text(words, status, [result.stdout, result.stderr])
+            raise HostError(f"{self.name}: {text}")
+        return result
+
+    def wait_until(self, what: str, ready: Callable[[], bool], *, timeout: int) -> float:
+        """Wait until ``ready`` answers true, and return the seconds it took."""
+        begin = time.monotonic()
+        while not ready():
+            if time.monotonic() - begin > timeout:
+                raise HostError(f"{self.name}: {what}: not after {timeout} s")
+            time.sleep(0.5)
+        return time.monotonic() - begin
+
+    def copy_in(self, source: Path, target: str, *, mode: int = 0o644, owner: int = 0) -> None:
+        """Copy one file to ``target``, whose folder must exist."""
+        self.write(target, source.read_bytes(), mode=mode, owner=owner)
+
+    def write(
+        self, target: str, content: bytes | str, *, mode: int = 0o644, owner: int = 0
+    ) -> None:
+        """Write a file, owned by the number ``owner``, into a folder that exists."""
+        path = PurePosixPath(target)
+        if any(path.is_relative_to(folder) for folder in _HAS_NO_UPLOADS):
+            raise HostError(f"{target}: the engine cannot copy into a tmpfs; use /srv or /root")
+        data = content.encode() if isinstance(content, str) else content
+        member = tarfile.TarInfo(path.name)
+        member.size, member.mode, member.mtime = len(data), mode, int(time.time())
+        member.uid = member.gid = owner
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            archive.addfile(member, io.BytesIO(data))
+        self._container.put_archive(str(path.parent), buffer.getvalue())
+
+    def read(self, source: str) -> str:
+        """The text of one file on the host."""
+        return self.run(["cat", source]).stdout
+
+    def copy_out(self, source: str, folder: Path) -> None:
+        """Copy a file or a folder of the host into ``folder`` of this machine."""
+        folder.mkdir(parents=True, exist_ok=True)
+        stream, _ = self._container.get_archive(source)
+        buffer = io.BytesIO(b"".join(stream))
+        with tarfile.open(fileobj=buffer) as archive:
+            archive.extractall(folder, filter="data")
+
+    def journal(self, unit: str | None = None, *, lines: int = 500) -> str:
+        """The end of the journal, of one unit or of the whole host."""
+        chosen = ["--unit", unit] if unit else []
+        command = ["journalctl", "--no-pager", f"--lines={lines}", *chosen]
+        return self.run(command, check=False).stdout
+
+    def failed_units(self) -> list[str]:
+        """The names of the units that failed."""
+        command = ["systemctl", "list-units", "--failed", "--plain", "--no-legend"]
+        return [line.split()[0] for line in self.run(command).stdout.splitlines() if line.strip()]
+
+    def collect_evidence(self) -> Path:
+        """Copy what explains a failure into the evidence folder, and return it.
+
+        Nothing of /etc/backend.ai: it holds secrets, and a CI keeps these folders.
+        """
+        self.evidence.mkdir(parents=True, exist_ok=True)
+        parts = {
+            "journal.txt": "journalctl --no-pager --lines=5000",
+            "units.txt": "systemctl list-units --all --no-pager; systemctl status --no-pager "
+            "--full --lines=30 'backendai*'",
+            "packages.txt": "dpkg -l; rpm -qa 2>/dev/null",
+            "files.txt": "ls -lanR /etc/backend.ai /var/lib/backendai /var/log/backendai "
+            "/run/backendai; ls -la /opt /opt/backendai /opt/backendai/*",
+            "processes.txt": "ps axfu; ss -ltnp; df -h; free -m",
+            "doctor.txt": "backendai-ctl status; backendai-ctl doctor; backendai-ctl seed status",
+        }
+        (self.evidence / "commands.txt").write_text("\n".join(self._transcript))
+        for name, script in parts.items():
+            result = self.run(script, check=False, timeout=60)
+            (self.evidence / name).write_text(result.stdout + result.stderr)
+        for path in ("/var/log/apt", "/var/log/dpkg.log", "/var/log/dnf.log"):
+            if self.run(["test", "-e", path], check=False).status == 0:
+                self.copy_out(path, self.evidence)
+        return self.evidence
+
+    def snapshot(self, repository: str, tag: str) -> None:
+        """Keep the host's file system, volumes excepted, as an image."""
+        # A host of this image belongs to the run that starts it, not to this one.
+        changes = [f'LABEL {LABEL}=""']
+        self._container.commit(repository=repository, tag=tag, changes=changes)
+
+    def _wait_for_boot(self) -> None:
+        state = ""
+
+        def has_booted() -> bool:
+            nonlocal state
+            self._container.reload()
+            if self._container.status != "running":
+                log_end = self._container.logs(tail=_TAIL_LINES).decode(errors="replace")
+                raise HostError(f"{self.name}: systemd ended at boot\n{log_end}")
+            state = self.run(["systemctl", "is-system-running"], check=False).stdout.strip()
+            return state in ("running", "degraded")
+
+        try:
+            took = self.wait_until("boot", has_booted, timeout=BOOT_TIMEOUT_S)
+        except HostError as error:
+            raise HostError(f"{error.message} (systemd says {state or 'nothing'})") from error
+        log.step(f"{self.name}: {state} after {took:.1f} s")
+        if state == "degraded":
+            log.warn(f"{self.name}: failed units: {', '.join(self.failed_units())}")
+
+    def _finish(self, *, failed: bool) -> None:
+        try:
+            if failed:
+                log.warn(f"{self.name}: evidence is in {self.collect_evidence()}")
+        except (BuilderError, EngineError, OSError) as error:
+            log.warn(f"{self.name}: could not collect all evidence: {error}")
+        finally:
+            if os.environ.get("BUILDER_KEEP_HOSTS"):
+                log.warn(f"{self.name}: kept; remove it by: docker rm -fv {self.name}")
+            else:
+                self._container.remove(v=True, force=True)
+
+    def _note(self, words: Sequence[str], user: str, result: Result, elapsed: float) -> None:
+        text = shlex.join(_first_line(word) for word in words)
+        log.detail(f"{self.name}: {elapsed:.1f} s: {text}")
+        self._transcript += [
+            f"[{user}] {text}",
+            f"  status {result.status}, {elapsed:.1f} s",
+            *(f"  {line}" for line in (result.stdout + result.stderr).splitlines()[-_TAIL_LINES:]),
+        ]
+
+
+def _mounts(setup: HostSetup) -> list[Mount]:
+    return [
+        Mount("/sys/fs/cgroup", str(cgroup_tree()), type="bind"),
+        *(Mount(target, None, type="volume") for target in setup.volumes),
+        *(
+            Mount(target, str(source), type="bind", read_only=True)
+            for source, target in setup.mounts.items()
+        ),
+    ]
+
+
+def _first_line(text: str) -> str:
+    """A script that an argument holds is told by its beginning."""
+    lines = text.strip().splitlines() or [""]
+    return lines[0] if len(lines) == 1 else f"{lines[0]} ..."
