@@ -20,10 +20,10 @@ from builder.model import Arch, PackageFormat, RuntimeChoice
 from builder.nfpm import Compression
 from builder.pack import Artifact, PackRequest, deliver, nfpm_path, pack_stage
 from builder.plan import PackagePlan, PlanInput, plan_package
-from builder.render import read_sources
 from builder.runtime.base import Runtime, RuntimeRequest
 from builder.runtime.choose import provide_runtime
 from builder.runtime.distro import distro_depends
+from builder.sources import read_sources
 from builder.spec import PackageSpec, ReleaseSpec, Spec
 from builder.stage import Stage, StageInput, find_stage, stage_key, stage_package, target_of
 from builder.wheels import Needed, fetch_files, prepare_wheels

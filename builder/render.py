@@ -1,35 +1,49 @@
 """Renders shipped text: jinja2 with strict names, and a quoting filter per language.
 
-Pure: the templates come as a mapping of path to text, read by :func:`read_sources`.
+Pure: the templates come as a mapping of path to text, read by :mod:`builder.sources`.
 """
 
+import json
+import re
 import shlex
+import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 
 from jinja2 import DictLoader, Environment, StrictUndefined, TemplateError
 
 from builder.errors import SpecError
 
 Sources = Mapping[str, bytes]
-SOURCE_FOLDERS = ("debian", "rpm", "systemd", "postinst", "docs")
 TEMPLATE_SUFFIX = ".j2"
-
-
-def read_sources(project: Path) -> Sources:
-    """Every file that a package may ship or render, by its path below the project."""
-    found: dict[str, bytes] = {}
-    for folder in SOURCE_FOLDERS:
-        for path in sorted((project / folder).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                found[path.relative_to(project).as_posix()] = path.read_bytes()
-    return found
+# What backendai-ctl takes, as JSON; made by builder.sources, not a file.
+TOOL_DESCRIPTION = "generated/backendai-ctl.json"
 
 
 def quote_systemd(value: object) -> str:
     """``value`` as one word of a unit's command line or environment."""
     text = str(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"' if not text or any(c in text for c in " \t'\";") else text
+
+
+def quote_toml(value: object) -> str:
+    """A string, or a list or table of strings, as TOML: what JSON writes of them is both."""
+    if isinstance(value, Mapping):
+        pairs = (f"{quote_toml(key)} = {quote_toml(one)}" for key, one in value.items())
+        return "{ " + ", ".join(pairs) + " }"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def quote_roff(value: object) -> str:
+    """``value`` as text of a manual page: nothing in it is a request or a hyphenation point."""
+    text = str(value).replace("\\", "\\e").replace("-", "\\-")
+    return re.sub(r"(?m)^(?=[.'])", r"\\&", text)
+
+
+def sentence(text: str) -> str:
+    """A help text, which begins small and has no full stop, as a sentence in short lines."""
+    flat = " ".join(text.split())
+    whole = flat[:1].upper() + flat[1:] + ("" if flat.endswith((".", "!", "?")) else ".")
+    return textwrap.fill(whole, 72, break_long_words=False, break_on_hyphens=False)
 
 
 class Renderer:
@@ -48,6 +62,10 @@ class Renderer:
         )
         self._environment.filters["sh"] = lambda value: shlex.quote(str(value))
         self._environment.filters["systemd"] = quote_systemd
+        self._environment.filters["roff"] = quote_roff
+        self._environment.filters["sentence"] = sentence
+        self._environment.globals["describe_tool"] = lambda: json.loads(sources[TOOL_DESCRIPTION])
+        self._environment.filters["toml"] = quote_toml
 
     def render(self, name: str, context: Mapping[str, object]) -> bytes:
         """The file at ``name``, rendered if it is a template.

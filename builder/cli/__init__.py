@@ -26,6 +26,7 @@ _COMMANDS = {
     "matrix": "builder.cli.matrix:matrix_command",
     "doctor": "builder.cli.doctor:doctor_command",
     "schema": "builder.cli.schema:schema_command",
+    "manual": "builder.cli.manual:manual_command",
 }
 
 

@@ -13,7 +13,6 @@ from builder import log
 from builder.cli.options import json_option, project_cache, project_spec
 from builder.errors import RepoError, UsageError
 from builder.paths import PROJECT
-from builder.render import read_sources
 from builder.repo.add import AddRequest, add_packages
 from builder.repo.check import Problem, check_target
 from builder.repo.config import load_config
@@ -30,6 +29,7 @@ from builder.repo.model import LOCAL, PUBLIC, RepoPackage
 from builder.repo.order import Publication
 from builder.repo.sign import Signer, find_source, open_signer
 from builder.repo.tree import build_tree, publish_target
+from builder.sources import read_sources
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -11,7 +11,7 @@ from backendai_target.layout import Layout
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status (see errors.Status)."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         return int(options.run(options, Layout(root=options.root)))
     except TargetError as error:
@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """What the command line takes; manual page and completion are made from it, too."""
     parser = argparse.ArgumentParser(
         prog="backendai-ctl", description="Set up the services of Backend.AI on this host."
     )

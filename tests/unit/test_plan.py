@@ -13,7 +13,8 @@ from builder.lock.inputs import needs_lock
 from builder.model import Arch, PackageFormat
 from builder.paths import PKGSPEC, PROJECT
 from builder.plan import PackagePlan, PlanInput, plan_fingerprint, plan_package, plan_summary
-from builder.render import Sources, read_sources
+from builder.render import Sources
+from builder.sources import read_sources
 from builder.spec import PackageSpec, Spec, load_spec
 from tests.conftest import Golden
 from tests.unit.specs import (

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from builder.errors import SpecError
-from builder.render import Renderer, quote_systemd, read_sources
+from builder.render import Renderer, quote_systemd
 from builder.run import run
+from builder.sources import read_sources
 
 AWKWARD = ["plain", "", "two words", "it's", '"quoted"', "$HOME", "`id`", "a;b", "back\\slash", "*"]
 

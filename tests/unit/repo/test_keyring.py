@@ -9,7 +9,6 @@ import pytest
 from builder.cache import Cache
 from builder.inspect.deb import parse_fields
 from builder.paths import PROJECT
-from builder.render import read_sources
 from builder.repo.config import RepoConfig
 from builder.repo.core import Repository
 from builder.repo.keyfiles import make_key_files
@@ -22,6 +21,7 @@ from builder.repo.keyring import (
     render_sources,
 )
 from builder.repo.sign import Signer
+from builder.sources import read_sources
 from builder.spec import Spec
 from tests.unit.fakenfpm import FakeNfpm
 

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 from builder.model import PackageFormat
 from builder.paths import PKGSPEC, PROJECT, TARGET_ROOT
-from builder.render import Renderer, read_sources
+from builder.render import Renderer
+from builder.sources import read_sources
 from builder.spec import PackageSpec, Spec, load_spec
 
 RELEASE = SimpleNamespace(version="26.9.6", name="26.9")

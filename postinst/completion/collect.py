@@ -1,0 +1,52 @@
+"""Collects what a service's commands take, for the shells: collect.py ENTRY TABLE.
+
+Run in the service's own environment. ENTRY is the first word of its commands, or _ for
+the client's, which begin with any. Writes TABLE by rename, and removes TABLE.lock.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+
+
+def rows(click, command, path, context=None):
+    """A line for each command: its words, and what may follow them."""
+    context = click.Context(command, info_name=path[-1] if path else "", parent=context)
+    options = [word for one in command.params for word in (*one.opts, *one.secondary_opts)]
+    names = command.list_commands(context) if hasattr(command, "list_commands") else []
+    found = []
+    for name in names:
+        try:
+            child = command.get_command(context, name)
+        except Exception:  # one that cannot be imported takes none of the others away
+            traceback.print_exc()
+            continue
+        if child is not None and not child.hidden:
+            found += [(name, child)]
+    shown = [name for name, _ in found]
+    shown += [word for word in (*options, "--help") if word.startswith("--")]
+    yield " ".join(path) + "\t" + " ".join(shown)
+    for name, child in found:
+        yield from rows(click, child, [*path, name], context)
+
+
+def main():
+    """Write the table."""
+    entry, table = sys.argv[1:]
+    try:
+        click = importlib.import_module("click")
+        command = importlib.import_module("ai.backend.cli.loader").load_entry_points()
+        path = []
+        if entry != "_":
+            command, path = command.get_command(click.Context(command), entry), [entry]
+        temporary = f"{table}.{os.getpid()}"
+        with open(temporary, "w", encoding="utf-8") as stream:
+            stream.writelines(f"{row}\n" for row in rows(click, command, path))
+        os.rename(temporary, table)
+    finally:
+        os.unlink(f"{table}.lock")
+
+
+if __name__ == "__main__":
+    main()
