@@ -12,6 +12,7 @@ from pathlib import Path
 from backendai_target.errors import NotReadyError
 from backendai_target.programs import run_program
 from backendai_target.schema import Address
+from backendai_target.seed.lock import LOCK_KEY
 
 _USER = "postgres"
 _SECONDS = 60
@@ -39,6 +40,10 @@ class LocalServer:
             said = "; ".join(told) or f"exit status {done.status}"
             raise NotReadyError(f"psql as {_USER}: {said}")
         return done.stdout
+
+    def run_alone(self, sql: str) -> str:
+        """The same, while no other run of this kind is under way on the server."""
+        return self.run(f"SELECT pg_advisory_lock({LOCK_KEY});\n{sql}")
 
     def has_role(self, name: str) -> bool:
         """Whether a role is called so."""

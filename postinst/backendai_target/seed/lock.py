@@ -11,7 +11,7 @@ from backendai_target.errors import NotReadyError
 from backendai_target.seed.database import Database
 
 # Every tool of these packages asks for this one number: "backends" in ASCII.
-_KEY = 0x6261636B656E6473
+LOCK_KEY = 0x6261636B656E6473
 _PAUSE_SECONDS = 0.5
 _TELL_SECONDS = 15.0
 _HOLDER = """
@@ -30,9 +30,9 @@ def database_lock(
     """Hold the lock; NotReadyError where another holds it for longer than ``seconds``."""
     until = time.monotonic() + seconds
     told = 0.0
-    while not database.value("SELECT pg_try_advisory_lock($1)", _KEY):
+    while not database.value("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
         now = time.monotonic()
-        holder = database.value(_HOLDER, _KEY) or "another node"
+        holder = database.value(_HOLDER, LOCK_KEY) or "another node"
         if now >= until:
             raise NotReadyError(f"{database.target}: {holder} still works on it")
         if now - told >= _TELL_SECONDS:
@@ -43,7 +43,7 @@ def database_lock(
         yield
     finally:
         with contextlib.suppress(NotReadyError):  # a lost connection has let go of it
-            database.value("SELECT pg_advisory_unlock($1)", _KEY)
+            database.value("SELECT pg_advisory_unlock($1)", LOCK_KEY)
 
 
 def check_lock(database: Database) -> None:
@@ -52,7 +52,7 @@ def check_lock(database: Database) -> None:
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
         " AND pid = pg_backend_pid() AND objsubid = 1"
         " AND (classid::bigint << 32) | objid::bigint = $1",
-        _KEY,
+        LOCK_KEY,
     )
     if not held:
         raise NotReadyError(f"{database.target}: the connection was lost in between")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from backendai_target.environment import use_environment
 from backendai_target.errors import TargetError
 from backendai_target.etcd import Etcd
 from backendai_target.layout import Layout
@@ -136,6 +137,7 @@ class Session:
     def _open(self, service: str) -> Filled:
         data = load_seed_data(self.layout, service)
         version = installed_version(self.layout, data)
+        use_environment(self.layout, service)  # whether by TLS, and whom to trust
         target = Target.from_config(self.configs[service], data.database)
         database = Database(target)
         return Filled(

@@ -42,6 +42,8 @@ class DatabaseStep:
                     state=State.WAITING, detail=error.message, remedy=f"on its server: {by_hand}"
                 )
             if isinstance(error, RefusedError) and server.has_role(self.one.target.user):
+                if self._is_let_in():  # another node has just made it
+                    return Finding(state=State.CREATE, detail=str(self.one.target))
                 told = f"{error.message}; the role has another password than this host has"
                 return Finding(state=State.WAITING, detail=told, remedy=f"to set it: {by_hand}")
             return Finding(state=State.CREATE, detail=str(self.one.target))
@@ -53,7 +55,16 @@ class DatabaseStep:
         server = find_local_server(self.one.target.address)
         if server is None:
             raise NotReadyError(f"{self.one.target}: its server went away")
-        server.run(self.one.answers.fill(self.one.recipe.sql))
+        server.run_alone(self.one.answers.fill(self.one.recipe.sql))
+
+    def _is_let_in(self) -> bool:
+        try:
+            self.one.database.connect()
+        except NoDatabaseError:
+            return True
+        except RefusedError:
+            return False
+        return True
 
     def _check_server(self) -> None:
         database, oldest = self.one.database, self.one.data.postgresql
