@@ -46,6 +46,10 @@ class Record:
             return None
         return cls(made=origin == "made", digest=digest)
 
+    def is_of(self, path: Path) -> bool:
+        """Whether the file is as this tool made it, and nobody has edited it."""
+        return self.made and hashlib.sha256(path.read_bytes()).hexdigest() == self.digest
+
     def __str__(self) -> str:
         return f"{'made' if self.made else 'found'} {self.digest}\n"
 

@@ -25,6 +25,7 @@ class Etcd:
     namespace: str
     user: str = ""
     password: str = ""
+    root: str = _ROOT
 
     def has(self, key: str) -> bool:
         """Whether ``key`` of the namespace is set; NotReadyError where etcd does not say."""
@@ -53,8 +54,21 @@ class Etcd:
         answer = self._ask("kv/txn", {"compare": absent, "success": puts}, self._token())
         return bool(answer.get("succeeded", False))
 
+    def put(self, key: str, value: str) -> None:
+        """Set ``key``, whatever it was."""
+        self._ask("kv/put", {"key": self._path(key), "value": _encoded(value)}, self._token())
+
+    def list(self, prefix: str) -> dict[str, str]:
+        """Every key of the namespace that begins with ``prefix``, which ends with a slash."""
+        # etcd's way to say "all that begin so": up to the letter after the slash.
+        question = {"key": self._path(prefix), "range_end": self._path(f"{prefix[:-1]}0")}
+        found = self._ask("kv/range", question, self._token()).get("kvs")
+        listed = found if isinstance(found, list) else []
+        skip = len(f"{self.root}/{self.namespace}/")
+        return {_decoded(one["key"])[skip:]: _decoded(one.get("value", "")) for one in listed}
+
     def _path(self, key: str) -> str:
-        return _encoded(f"{_ROOT}/{self.namespace}/{key}")
+        return _encoded(f"{self.root}/{self.namespace}/{key}")
 
     def _token(self) -> Mapping[str, str]:
         if not self.user:
@@ -82,3 +96,7 @@ class Etcd:
 
 def _encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
+
+
+def _decoded(text: object) -> str:
+    return base64.b64decode(str(text)).decode(errors="replace")

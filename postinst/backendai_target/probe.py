@@ -252,7 +252,8 @@ def answers(address: Address) -> bool:
     try:
         with socket.create_connection((host, address.port), timeout=_CONNECT_SECONDS):
             return True
-    except OSError:
+    # UnicodeError: a name that no name server takes, from an admin's own file.
+    except (OSError, UnicodeError):
         return False
 
 

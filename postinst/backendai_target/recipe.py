@@ -3,7 +3,7 @@
 import platform
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -11,6 +11,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from backendai_target.demand import Demand
+from backendai_target.doctor.data import Health, parse_health
 from backendai_target.errors import RecipeError, TargetError
 from backendai_target.layout import Layout
 from backendai_target.schema import Address, Value
@@ -96,6 +97,7 @@ class Recipe:
     etcd: Mapping[str, object]
     folders: tuple[FolderRecipe, ...]
     demands: tuple[Demand, ...] = ()
+    health: Health = field(default_factory=Health)
 
 
 def load_recipe(layout: Layout, service: str) -> Recipe:
@@ -121,7 +123,18 @@ def installed_services(layout: Layout) -> list[str]:
     return sorted(path.stem for path in layout.recipes.glob("*.toml"))
 
 
-_KEYS = {"service", "listens", "needs", "config", "sql", "steps", "etcd", "folder", "demand"}
+_KEYS = {
+    "service",
+    "listens",
+    "needs",
+    "config",
+    "sql",
+    "steps",
+    "etcd",
+    "folder",
+    "demand",
+    "health",
+}
 
 
 def _recipe(table: Mapping[str, object]) -> Recipe:
@@ -146,6 +159,7 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         steps=str(table.get("steps", "")),
         etcd=_table(table.get("etcd", {})),
         folders=tuple(_folder(_table(item)) for item in _list(table.get("folder", []))),
+        health=parse_health(_table(table.get("health", {}))),
         demands=tuple(_demand(_table(item)) for item in _list(table.get("demand", []))),
     )
 

@@ -18,7 +18,8 @@ _MAX_PORT = 65535
 _MAX_ID = 2**31 - 1
 _NOBODY = (65534, 65535)
 _MAX_SECONDS = 3600
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _IPV6 = re.compile(r"\[([0-9A-Fa-f:.]+)\]")
 
 

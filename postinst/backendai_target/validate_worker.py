@@ -10,7 +10,6 @@ import json
 import logging
 import pathlib
 import sys
-import tomllib
 from typing import Any
 
 _UNKNOWN = "Unknown config field"
@@ -36,7 +35,7 @@ def check(model: str, text: str) -> dict[str, Any]:
     kind = getattr(importlib.import_module(module), name)
     problems: list[dict[str, Any]] = []
     try:
-        kind.model_validate(tomllib.loads(text))
+        kind.model_validate(_parse(text))
     except Exception as error:
         found = _errors(error)
         if found is None:
@@ -44,6 +43,14 @@ def check(model: str, text: str) -> dict[str, Any]:
         problems = found
     unknown = [line for line in notes.lines if line.startswith(_UNKNOWN)]
     return {"problems": problems, "unknown": unknown}
+
+
+def _parse(text: str) -> Any:
+    try:
+        parser = importlib.import_module("tomllib")
+    except ImportError:  # Python 3.10
+        parser = importlib.import_module("tomli")
+    return parser.loads(text)
 
 
 def _make_no_folders() -> None:

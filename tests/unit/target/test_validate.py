@@ -96,8 +96,10 @@ def test_a_refused_answer_is_told_and_nothing_is_made(
         configured()
     file = f"{layout.etc}/manager.toml"
     assert caught.value.problems == [
-        f"{file}: manager.service-addr.port = 8082: "
-        + "8082 is not for you (site.toml: manager.address)",
+        (
+            f"{file}: manager.service-addr.port = 8082: "
+            "8082 is not for you (site.toml: manager.address)"
+        ),
         f"{file}: db.password = (not shown): no good: (not shown) (site.toml: database.password)",
     ]
     assert not (layout.etc / "manager.toml").exists()

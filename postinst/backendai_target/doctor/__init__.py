@@ -1,0 +1,1 @@
+"""Finds what an active unit hides, names the remedy, and applies the safe ones."""
