@@ -25,6 +25,7 @@ class ExitCode(IntEnum):
     TOOL = 10
     STORAGE = 11
     REPO = 12
+    VERIFY = 13
     INTERRUPTED = 130
 
 

@@ -70,7 +70,8 @@ class Host:
             "image": setup.image,
             "name": self.name,
             "hostname": setup.name,
-            "command": ["/sbin/init"],
+            "entrypoint": ["/sbin/init"],  # whatever the image says
+            "command": [],
             "labels": {LABEL: RUN_ID},
             "environment": {"container": "docker"},
             "cap_add": ["SYS_ADMIN", "NET_ADMIN", *setup.capabilities],

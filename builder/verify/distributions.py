@@ -1,0 +1,110 @@
+"""Which distributions packages are verified on: ``pkgspec/distributions.toml``."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from builder.errors import SpecError, UsageError
+from builder.model import PackageFormat
+from builder.paths import PKGSPEC
+from builder.spec.schema import Strict, Text
+from builder.spec.validate import read_toml, validate
+
+DISTRIBUTIONS_FILE = PKGSPEC / "distributions.toml"
+
+
+class Manager(StrEnum):
+    """A package manager, which decides the format."""
+
+    APT = "apt"
+    DNF = "dnf"
+    ZYPPER = "zypper"
+
+    @property
+    def packs(self) -> PackageFormat:
+        """The packages that it installs."""
+        return PackageFormat.DEB if self is Manager.APT else PackageFormat.RPM
+
+
+class Distribution(Strict):
+    """One distribution, and how a host of it is made."""
+
+    # It names files of evidence and tags of images.
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    image: Text
+    manager: Manager
+    id: Text = Field(description="ID of /etc/os-release")
+    version: Text = Field(description="how VERSION_ID of /etc/os-release begins")
+    base: tuple[Text, ...] = ()
+    stores: tuple[Text, ...] = ()
+    setup: tuple[str, ...] = ()
+    units: tuple[Text, ...] = ()
+    drop_ins: dict[str, str] = Field({})
+
+
+class DistributionsFile(Strict):
+    """All of the file."""
+
+    distribution: tuple[Distribution, ...] = Field(min_length=1)
+
+
+def load_distributions(path: Path) -> tuple[Distribution, ...]:
+    """The distributions of a file; SpecError with every problem it has."""
+    label = f"{path.parent.name}/{path.stem}"
+    table, problems = read_toml(path, label)
+    if not problems:
+        loaded, problems = validate(DistributionsFile, table, label)
+        if loaded is not None:
+            return loaded.distribution
+    raise SpecError(problems)
+
+
+def choose(
+    known: Sequence[Distribution], names: Iterable[str], formats: Iterable[PackageFormat]
+) -> list[Distribution]:
+    """Those called ``names``, or else all that install one of ``formats``.
+
+    Raises UsageError for a name that the file does not have.
+    """
+    chosen = []
+    for name in names:
+        found = [one for one in known if one.name == name]
+        if not found:
+            listed = ", ".join(one.name for one in known)
+            raise UsageError(f"no distribution is called '{name}'", hint=f"there are: {listed}")
+        chosen += found
+    wanted = set(formats)
+    return chosen or [one for one in known if one.manager.packs in wanted]
+
+
+def match(known: Sequence[Distribution], image: str, release: Mapping[str, str]) -> Distribution:
+    """The entry by which to set up ``image``, whose os-release is ``release``.
+
+    The same distribution and version, or the same distribution, or one that it is like.
+    Raises UsageError where there is none.
+    """
+    own, version = release.get("ID", ""), release.get("VERSION_ID", "")
+    families = [own, *release.get("ID_LIKE", "").split()]
+    same = [one for one in known if one.id == own and version.startswith(one.version)]
+    like = [one for family in families for one in known if one.id == family]
+    for found in (*same, *like):
+        return found.model_copy(update={"image": image, "name": _name(image)})
+    raise UsageError(
+        f"image {image} is of '{own or 'no distribution'}', which no entry is for",
+        hint="add one to a file like pkgspec/distributions.toml and name it by --distributions",
+    )
+
+
+def parse_os_release(text: str) -> dict[str, str]:
+    """/etc/os-release as a table."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
+
+
+def _name(image: str) -> str:
+    return "".join(
+        letter if letter.isalnum() or letter in ".-" else "-" for letter in image.lower()
+    )

@@ -1,0 +1,73 @@
+"""The cases as JSON and as JUnit XML, which CI systems show. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from builder.verify.case import Case, Status
+
+
+def as_table(cases: Sequence[Case]) -> dict[str, object]:
+    """For ``--json``."""
+    return {
+        "ok": all(case.ok for case in cases),
+        "cases": [
+            {
+                "distribution": case.distribution,
+                "image": case.image,
+                "packages": list(case.packages),
+                "ok": case.ok,
+                "evidence": None if case.ok else str(case.evidence),
+                "steps": [
+                    {**asdict(step), "seconds": round(step.seconds, 1)} for step in case.steps
+                ],
+            }
+            for case in cases
+        ],
+    }
+
+
+def as_junit(cases: Sequence[Case]) -> str:
+    """One suite a distribution, one case a step."""
+    root = Element("testsuites", name="builder verify")
+    for case in cases:
+        count = {status: sum(step.status is status for step in case.steps) for status in Status}
+        suite = SubElement(
+            root,
+            "testsuite",
+            name=case.distribution,
+            tests=str(len(case.steps)),
+            failures=str(count[Status.FAILED]),
+            skipped=str(count[Status.SKIPPED]),
+            time=f"{sum(step.seconds for step in case.steps):.3f}",
+        )
+        for step in case.steps:
+            one = SubElement(
+                suite,
+                "testcase",
+                name=step.name,
+                classname=f"verify.{case.distribution}",
+                time=f"{step.seconds:.3f}",
+            )
+            head = _printable(step.detail.partition("\n")[0])
+            if step.status is Status.FAILED:
+                failure = SubElement(one, "failure", message=head)
+                failure.text = _printable(f"{step.detail}\nevidence: {case.evidence}")
+            elif step.status is Status.SKIPPED:
+                SubElement(one, "skipped", message=head)
+    indent(root)
+    return f"{tostring(root, encoding='unicode', xml_declaration=True)}\n"
+
+
+def write_junit(path: Path, cases: Sequence[Case]) -> None:
+    """Write the XML by rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.write_text(as_junit(cases), encoding="utf-8")
+    scratch.replace(path)
+
+
+def _printable(text: str) -> str:
+    """XML has no way to write most control characters, which a terminal's colours are."""
+    return "".join(letter for letter in text if letter >= " " or letter in "\n\t")

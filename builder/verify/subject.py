@@ -1,0 +1,96 @@
+"""What is verified: package files, those that they depend on, and the services in them."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder import log
+from builder.errors import UsageError
+from builder.inspect import Package, inspect_package
+from builder.inspect.model import Relation
+from builder.model import PackageFormat
+
+# A service's recipe: its name is the service's.
+_RECIPE = re.compile(r"/usr/lib/backendai/recipes/([a-z0-9-]+)\.toml")
+# Who ships one fills the stores that the services share.
+_SEED = re.compile(r"/usr/lib/backendai/seed/[a-z0-9-]+\.toml")
+_DEPENDENCY = re.compile(r"([a-z0-9][a-z0-9+.-]+)(?: ?\(?(?:=|>=) ?([^ )]+)\)?)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """Packages of one format that are installed together."""
+
+    fmt: PackageFormat
+    files: tuple[Path, ...]
+    names: tuple[str, ...]
+    services: tuple[str, ...]
+    fills_stores: bool
+
+
+def load_subjects(files: Iterable[Path]) -> list[Subject]:
+    """The packages of each format, with those beside them that they depend on.
+
+    Raises UsageError where a file is no package or a name comes twice.
+    """
+    given = {path.resolve(): inspect_package(path) for path in files}
+    subjects = []
+    for fmt in PackageFormat:
+        packages = [one for one in given.values() if one.contents.fmt is fmt]
+        if packages:
+            subjects.append(_subject(fmt, _with_companions(packages)))
+    return subjects
+
+
+def _subject(fmt: PackageFormat, packages: Sequence[Package]) -> Subject:
+    names = [one.metadata.name for one in packages]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"more than one {fmt} of {', '.join(twice)}", hint="give one version and architecture"
+        )
+    paths = [file.path for one in packages for file in one.contents.files]
+    services = [found[1] for path in paths if (found := _RECIPE.fullmatch(path))]
+    return Subject(
+        fmt=fmt,
+        files=tuple(one.path.resolve() for one in packages),
+        names=tuple(names),
+        services=tuple(sorted(services)),
+        fills_stores=any(_SEED.fullmatch(path) for path in paths),
+    )
+
+
+def _with_companions(packages: Sequence[Package]) -> list[Package]:
+    """The same and, recursively, what they need of the folders that they lie in."""
+    found = {one.metadata.name: one for one in packages}
+    todo = list(packages)
+    while todo:
+        package = todo.pop()
+        for needed in _needed(package):
+            if needed in found:
+                continue
+            companion = _companion(package, needed)
+            if companion is not None:
+                log.step(f"taking {companion.path.name}, too: {package.metadata.name} needs it")
+                found[needed] = companion
+                todo.append(companion)
+    return list(found.values())
+
+
+def _needed(package: Package) -> list[str]:
+    """The names it depends on, where there is no choice."""
+    rows = package.contents.relations.get(Relation.DEPENDS, ())
+    matches = [_DEPENDENCY.fullmatch(row.strip()) for row in rows]
+    return [match[1] for match in matches if match]
+
+
+def _companion(package: Package, name: str) -> Package | None:
+    fmt = package.contents.fmt
+    pattern = f"{name}_*.deb" if fmt is PackageFormat.DEB else f"{name}-[0-9]*.rpm"
+    for path in sorted(package.path.parent.glob(pattern)):
+        other = inspect_package(path)
+        same = other.metadata.version == package.metadata.version
+        if same and other.metadata.name == name:
+            return other
+    return None
