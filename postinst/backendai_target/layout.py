@@ -62,6 +62,11 @@ class Layout:
         """How each installed service's configuration is made; shipped by its package."""
         return self.root / "usr/lib/backendai/recipes"
 
+    @property
+    def addons(self) -> Path:
+        """What each installed add-on says of itself; shipped by its package."""
+        return self.shipped / "addons"
+
     def python(self, service: str) -> Path:
         """The private CPython of ``service``."""
         return self.root / SERVICES.lstrip("/") / service / "bin/python3"
