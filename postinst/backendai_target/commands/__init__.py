@@ -1,6 +1,6 @@
 """The commands of `backendai-ctl`, one module a subject."""
 
-from backendai_target.commands import addon, answers, credentials, health, seed, service
+from backendai_target.commands import addon, answers, credentials, health, secrets, seed, service
 from backendai_target.commands.base import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -9,5 +9,6 @@ COMMANDS: tuple[Command, ...] = (
     *answers.COMMANDS,
     *seed.COMMANDS,
     *credentials.COMMANDS,
+    *secrets.COMMANDS,
     *addon.COMMANDS,
 )

@@ -69,7 +69,8 @@ class SecretsStep:
                 state=State.DIFFERS,
                 blocks=True,
                 detail=f"not the cluster's: {', '.join(wrong)}",
-                remedy="bring them from another node: backendai-ctl secrets export|import",
+                remedy="take them from another node (backendai-ctl secrets export | import),"
+                " or hold all to this node's: sudo backendai-ctl secrets adopt",
             )
         new = [name for name, value in stored.items() if value is None]
         if new:
@@ -80,6 +81,11 @@ class SecretsStep:
         """Register what no node has registered."""
         for name, value in self.secrets.items():
             self.etcd.create({_print_key(name): fingerprint(name, value)})
+
+    def adopt(self) -> None:
+        """Hold all nodes to this node's, whatever was registered."""
+        for name, value in self.secrets.items():
+            self.etcd.put(_print_key(name), fingerprint(name, value))
 
 
 @dataclass(frozen=True, kw_only=True)

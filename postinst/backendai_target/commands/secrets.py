@@ -1,0 +1,96 @@
+"""The commands that give all nodes of a cluster the same secrets."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from backendai_target.carry import forget_unedited, pack_secrets, take_secrets, unpack_secrets
+from backendai_target.commands.base import Command, account, answers, say, secret_store
+from backendai_target.configure import Host, configure
+from backendai_target.errors import HostError, Status, TargetError
+from backendai_target.layout import Layout
+from backendai_target.seed.session import Session
+from backendai_target.seed.steps.cluster import SecretsStep, shared_secrets
+
+
+def _export(_options: argparse.Namespace, layout: Layout) -> Status:
+    if sys.stdout.isatty():
+        raise TargetError(
+            "secrets do not belong on a terminal",
+            hint="umask 077; sudo backendai-ctl secrets export >secrets.tar",
+        )
+    sys.stdout.buffer.write(pack_secrets(layout))
+    sys.stdout.buffer.flush()
+    return Status.OK
+
+
+def _import(options: argparse.Namespace, layout: Layout) -> Status:
+    store = secret_store(options, layout)
+    secrets = unpack_secrets(_content(options.file))
+    changed = take_secrets(layout, store.writer, secrets, replace=options.replace)
+    if not changed:
+        say("this host has these secrets already")
+        return Status.OK
+    say(f"took {', '.join(changed)}")
+    services, edited = forget_unedited(layout)
+    host = Host(account=account(options), environment=os.environ, say=say)
+    for service in services:
+        configure(service, layout=layout, secrets=store, host=host)
+    for path in edited:
+        say(f"warning: {path} was edited here: put the new secrets into it yourself")
+    say("now restart the services of this host: systemctl restart 'backendai-*.service'")
+    return Status.OK
+
+
+def _adopt(options: argparse.Namespace, layout: Layout) -> Status:
+    session = Session.open(layout, answers(options, layout), say)
+    if session.etcd is None:
+        raise HostError("no service here has the address of etcd")
+    names = layout.root / "usr/lib/backendai/shared-secrets"
+    step = SecretsStep(etcd=session.etcd, secrets=shared_secrets(layout.secrets, names))
+    step.adopt()
+    say(f"the cluster's are now those of this host: {', '.join(step.secrets)}")
+    return Status.OK
+
+
+def _content(name: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise HostError(f"cannot read {name}: {error.strerror}") from error
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def action(
+        name: str, about: str, act: Callable[[argparse.Namespace, Layout], Status]
+    ) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=about, description=about)
+        added.set_defaults(act=act)
+        return added
+
+    action("export", "write this host's secrets to stdout, as a tar archive", _export)
+    take = action("import", "take the secrets of another node", _import)
+    take.add_argument("file", metavar="FILE", help="the archive; - for stdin")
+    take.add_argument(
+        "--replace", action="store_true", help="also those that this host has others for"
+    )
+    action("adopt", "make this host's secrets the ones that other nodes are held to", _adopt)
+
+
+def _run(options: argparse.Namespace, layout: Layout) -> Status:
+    act: Callable[[argparse.Namespace, Layout], Status] = options.act
+    return act(options, layout)
+
+
+COMMANDS = (
+    Command(
+        name="secrets",
+        about="give all nodes of a cluster the same secrets",
+        run=_run,
+        add_arguments=_arguments,
+    ),
+)
