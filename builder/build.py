@@ -10,11 +10,12 @@ from threading import Semaphore
 from typing import TypeVar
 
 from builder import log
+from builder.addon import Owners
 from builder.cache import Cache, storage_guard
 from builder.errors import LockError
 from builder.index import Target, uv_path
 from builder.lock import Lock, load_lock
-from builder.lock.inputs import inputs_digest, needs_lock
+from builder.lock.inputs import is_current, needs_lock
 from builder.manifest import write_manifest
 from builder.model import Arch, PackageFormat, RuntimeChoice
 from builder.nfpm import Compression
@@ -66,29 +67,53 @@ def plan_packages(request: BuildRequest, spec: Spec, project: Path) -> list[Pack
 
     Raises LockError where a lock is absent or no longer fits the spec.
     """
-    given = PlanInput(
+    given = _plan_input(request, spec, project)
+    plans = []
+    for package in request.packages:
+        lock = _current_lock(package, request.release, spec)
+        archs = request.archs if package.is_native else request.archs[:1]
+        for arch in archs:
+            if arch in package.archs:
+                plans.append(plan_package(package, lock, arch, given))
+            else:
+                log.step(f"{package.name}: is not made for {arch}")
+    return plans
+
+
+def _plan_input(request: BuildRequest, spec: Spec, project: Path) -> PlanInput:
+    return PlanInput(
         project=spec.project,
         release=request.release,
         sources=read_sources(project),
         maintainer=request.maintainer,
     )
-    plans = []
-    for package in request.packages:
-        lock = _current_lock(package, request.release, spec)
-        archs = request.archs if package.is_native else request.archs[:1]
-        plans += [plan_package(package, lock, arch, given) for arch in archs]
-    return plans
+
+
+def _plan_hosts(
+    plans: Sequence[PackagePlan], request: BuildRequest, spec: Spec, project: Path
+) -> dict[tuple[str, Arch], PackagePlan]:
+    """The plan of every add-on's host, asked for or not: the add-on is checked against it."""
+    found: dict[tuple[str, Arch], PackagePlan] = {}
+    for plan in plans:
+        if plan.python is None or plan.python.addon is None or plan.arch is None:
+            continue
+        host = spec.packages[plan.python.addon.host]
+        if (host.name, plan.arch) not in found:
+            lock = _current_lock(host, request.release, spec)
+            given = _plan_input(request, spec, project)
+            found[host.name, plan.arch] = plan_package(host, lock, plan.arch, given)
+    return found
 
 
 def _current_lock(package: PackageSpec, release: ReleaseSpec, spec: Spec) -> Lock | None:
     if not needs_lock(package):
         return None
     lock = load_lock(spec.root, release.name, package.name)
-    family = [spec.packages[name] for name in release.packages]
-    if lock.inputs != inputs_digest(package, release, family):
+    if not is_current(lock, package, release, spec):
+        host = f" or the lock of {package.addon.host}" if package.addon else ""
         raise LockError(
-            f"pkgspec/locks/{release.name}/{package.name}: pkgspec/ has changed since this "
-            "lock was made",
+            f"pkgspec/locks/{release.name}/{package.name}: pkgspec/{host} has changed since "
+            "this lock was made",
             hint="run 'builder lock'",
         )
     return lock
@@ -101,7 +126,13 @@ def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> lis
     _check_out(request.out)
     plans = plan_packages(request, spec, project)
     builder = _Builder(
-        request=request, spec=spec, cache=cache, runtimes={}, packing=Semaphore(request.jobs)
+        request=request,
+        spec=spec,
+        cache=cache,
+        hosts=_plan_hosts(plans, request, spec, project),
+        owners=Owners(),
+        runtimes={},
+        packing=Semaphore(request.jobs),
     )
     builder.prepare_runtimes(plans)
     built = [one for made in in_parallel(builder.build, plans, request.jobs) for one in made]
@@ -147,6 +178,8 @@ class _Builder:
     request: BuildRequest
     spec: Spec
     cache: Cache
+    hosts: Mapping[tuple[str, Arch], PackagePlan]
+    owners: Owners
     runtimes: dict[tuple[str, Arch], Runtime]
     # nfpm holds a whole deb in memory: no more of them at once than there are jobs.
     packing: Semaphore
@@ -177,6 +210,8 @@ class _Builder:
         """Stage one plan, pack it in every format, deliver."""
         begun = time.monotonic()
         stage = self._stage(plan)
+        if plan.python and plan.python.addon:
+            self.owners.claim(plan, stage.root)
         staged = time.monotonic() - begun
 
         def pack(fmt: PackageFormat) -> Built:
@@ -193,6 +228,12 @@ class _Builder:
             return None
         return self.runtimes[plan.python.minor, plan.arch]
 
+    def _host(self, plan: PackagePlan) -> Stage | None:
+        """The stage that an add-on is put into."""
+        if plan.python is None or plan.python.addon is None or plan.arch is None:
+            return None
+        return self._stage(self.hosts[plan.python.addon.host, plan.arch])
+
     def _stage(self, plan: PackagePlan) -> Stage:
         arch = plan.arch or self.request.archs[0]
         given = StageInput(
@@ -203,6 +244,7 @@ class _Builder:
             epoch=self._epoch,
             libraries=self.spec.project.libraries,
             jobs=self.request.jobs,
+            host=self._host(plan),
         )
         found = find_stage(stage_key(plan, given), self.cache)
         if found is not None:

@@ -58,7 +58,8 @@ def fetch_inputs(request: FetchRequest, spec: Spec, cache: Cache) -> list[Input]
     for package in filter(needs_lock, request.packages):
         lock = load_lock(spec.root, request.release.name, package.name)
         for arch in request.archs:
-            found |= _wheel_inputs(lock, arch, cache)
+            if arch in package.archs:
+                found |= _wheel_inputs(lock, arch, cache)
     for runtime in _runtimes(request, spec, cache):
         one = _runtime_input(runtime, cache)
         if one is not None:

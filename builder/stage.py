@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from builder import __version__, log
+from builder.addon import check_entry_points, refuse_shared_files
 from builder.cache import Cache, key_of
 from builder.elf import scan_tree
 from builder.errors import PayloadError, ToolError
@@ -29,7 +30,7 @@ from builder.payload import (
 from builder.plan import BUILD_INFO, PackagePlan, PythonPlan, doc_folder, plan_fingerprint
 from builder.run import run
 from builder.runtime.base import Runtime, runtime_info
-from builder.spec.schema import LibrarySpec
+from builder.spec.schema import AddonSpec, LibrarySpec
 from builder.timing import phase
 from builder.tree import link_tree, measure, settle, write_file
 from builder.wheels import WheelFile
@@ -37,19 +38,6 @@ from builder.wheels import WheelFile
 _FORMAT = 4  # of a stage; goes up when this module makes something else
 _ROOT = "root"
 _REPORT = "report.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageInput:
-    """What a stage is made from, beside the plan."""
-
-    arch: Arch
-    runtime: Runtime | None
-    wheels: Sequence[WheelFile]
-    samples: Mapping[str, Path]  # distribution name to its wheel
-    epoch: int  # mtime of every file
-    libraries: Mapping[str, LibrarySpec]
-    jobs: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +52,20 @@ class Stage:
     inputs: Mapping[str, object]  # as in build-info.json
 
 
+@dataclass(frozen=True, kw_only=True)
+class StageInput:
+    """What a stage is made from, beside the plan."""
+
+    arch: Arch
+    runtime: Runtime | None
+    wheels: Sequence[WheelFile]
+    samples: Mapping[str, Path]  # distribution name to its wheel
+    epoch: int  # mtime of every file
+    libraries: Mapping[str, LibrarySpec]
+    jobs: int
+    host: Stage | None = None  # of an add-on: the stage that it is put into
+
+
 def stage_key(plan: PackagePlan, given: StageInput) -> str:
     """The key of the stage: what goes into it, not where it came from."""
     return key_of(
@@ -74,6 +76,7 @@ def stage_key(plan: PackagePlan, given: StageInput) -> str:
         given.runtime.key if given.runtime else None,
         given.epoch,
         {soname: one.model_dump() for soname, one in given.libraries.items()},
+        *([given.host.key] if given.host else []),
     )
 
 
@@ -149,19 +152,37 @@ class _Maker:
         )
         installed = install_wheels(given.wheels, request, self.cache)
         with phase("stage", self.plan.name):
-            place_runtime(runtime, prefix, given.epoch)
+            if not python.addon:
+                place_runtime(runtime, prefix, given.epoch)
             for one in installed:
                 link_tree(one.tree, prefix, epoch=given.epoch, on_clash=clash_with(one, prefix))
             for one in installed:
                 finish_scripts(one, prefix, python.prefix)
-            self._check_metadata(prefix, runtime)
+            if python.addon and given.host:
+                self._check_addon(python.addon, prefix, runtime, given.host)
+            else:
+                self._check_metadata(prefix, runtime)
         rules = Rules(
             arch=given.arch,
             baseline=python.glibc,
             system=given.libraries,
             foreign=python.foreign_binaries,
         )
-        return check_libraries([*wheel_binaries(installed), *self._own(runtime)], rules)
+        # An add-on's host has said what the runtime needs.
+        own = [] if python.addon else self._own(runtime)
+        return check_libraries([*wheel_binaries(installed), *own], rules)
+
+    def _check_addon(self, addon: AddonSpec, prefix: Path, runtime: Runtime, host: Stage) -> None:
+        """The add-on's files are its own, and what it makes together with its host works."""
+        assert self.plan.python is not None
+        beside = below(host.root, self.plan.python.prefix)
+        refuse_shared_files(self.plan.name, prefix, beside)
+        check_entry_points(self.plan.name, addon, prefix, beside)
+        with self.cache.workspace() as work:
+            joined = work / "prefix"
+            link_tree(beside, joined, epoch=self.given.epoch)
+            link_tree(prefix, joined, epoch=self.given.epoch)
+            self._check_metadata(joined, runtime)
 
     def _own(self, runtime: Runtime) -> list[Binary]:
         """The runtime's own binaries, read once for each runtime."""

@@ -22,6 +22,12 @@ configure_service() {
     warn "not configured. Once mended, run: backendai-ctl configure {{ package.service.name }}"
 }
 
+# Lets the service load the add-ons that are there, and those alone.
+sync_addons() {
+    tool addon sync {{ package.service.name | sh }} ||
+        warn "add-ons are not enabled or disabled. Once mended, run: backendai-ctl addon sync {{ package.service.name }}"
+}
+
 # True where the stores answer and are filled, so that a first start can succeed.
 can_start() {
     tool check-stores {{ package.service.name | sh }} >/dev/null 2>&1

@@ -1,5 +1,6 @@
 """What a lock is made from, and whether it still is. Pure."""
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from packaging.requirements import Requirement
 
 from builder.cache import key_of
 from builder.errors import LockError
-from builder.lock.file import load_lock
+from builder.lock.file import Lock, load_lock
 from builder.spec import PackageSpec, ReleaseSpec, Spec
 
 
@@ -37,23 +38,40 @@ def needs_lock(package: PackageSpec) -> bool:
     return package.python is not None or bool(package.sample)
 
 
-def inputs_digest(package: PackageSpec, release: ReleaseSpec, family: Iterable[PackageSpec]) -> str:
+def inputs_digest(
+    package: PackageSpec,
+    release: ReleaseSpec,
+    family: Iterable[PackageSpec],
+    host: Lock | None = None,
+) -> str:
     """The hash of all in ``pkgspec/`` that decides what the lock says.
 
-    ``family`` is every package of the release: they share their constraints.
+    ``family`` is every package of the release: they share their constraints. ``host`` is
+    the lock that an add-on has to fit, and then the family's other needs do not matter.
     """
-    shared = sorted(word for one in family for word in requirements(one, release))
+    if host is not None:
+        bound: dict[str, object] = {"host": sorted(one.pin for one in host.wheel)}
+    else:
+        words = (word for one in family if not one.addon for word in requirements(one, release))
+        bound = {"shared": sorted(words)}
     return key_of(
         {
+            **bound,
             "requirements": requirements(package, release),
             "samples": sample_pins(package, release),
-            "shared": shared,
             "until": release.index_until.isoformat(),
             "sdists": {name: list(one.build_requires) for name, one in release.sdist.items()},
             "constraints": list(release.constraints),
             "glibc": release.glibc,
         }
     )
+
+
+def is_current(lock: Lock, package: PackageSpec, release: ReleaseSpec, spec: Spec) -> bool:
+    """Whether the lock is of what ``pkgspec/`` says today, the host's lock included."""
+    family = [spec.packages[name] for name in release.packages]
+    host = load_lock(spec.root, release.name, package.addon.host) if package.addon else None
+    return lock.inputs == inputs_digest(package, release, family, host)
 
 
 def stale_locks(spec: Spec, release: ReleaseSpec) -> list[str]:
@@ -63,15 +81,52 @@ def stale_locks(spec: Spec, release: ReleaseSpec) -> list[str]:
     for package in filter(needs_lock, family):
         try:
             lock = load_lock(spec.root, release.name, package.name)
+            current = is_current(lock, package, release, spec)
         except LockError as error:
             problems += error.message.splitlines()
             continue
-        if lock.inputs != inputs_digest(package, release, family):
+        if not current:
+            host = f" or the lock of {package.addon.host}" if package.addon else ""
             problems.append(
                 f"pkgspec/locks/{release.name}/{package.name}: "
-                "pkgspec/ has changed since this lock was made"
+                f"pkgspec/{host} has changed since this lock was made"
             )
-    return problems + _version_conflicts(spec.root, release, family)
+    services = [one for one in family if not one.addon]
+    return (
+        list(dict.fromkeys(problems))
+        + _version_conflicts(spec.root, release, services)
+        + _shared_extras(spec.root, release, family)
+    )
+
+
+def _shared_extras(root: Path, release: ReleaseSpec, family: list[PackageSpec]) -> list[str]:
+    """Distributions that two add-ons of one host would both install."""
+    locks = []
+    for package in family:
+        if package.addon:
+            with contextlib.suppress(LockError):
+                locks.append((package, load_lock(root, release.name, package.name)))
+    return clashing_extras(locks)
+
+
+def clashing_extras(locks: Iterable[tuple[PackageSpec, Lock]]) -> list[str]:
+    """One line for each distribution that a second add-on of the same host has, too.
+
+    No file can belong to two packages: the host has to have what both need.
+    """
+    seen: dict[tuple[str, str], str] = {}
+    problems = []
+    for package, lock in locks:
+        assert package.addon is not None
+        host = package.addon.host
+        for wheel in lock.wheel:
+            owner = seen.setdefault((host, wheel.name), package.name)
+            if owner != package.name:
+                problems.append(
+                    f"{wheel.name} is in {owner} and in {package.name}, which share a Python: "
+                    f"add it to 'extra-requirements' under [python] of pkgspec/packages/{host}"
+                )
+    return problems
 
 
 def _version_conflicts(root: Path, release: ReleaseSpec, family: list[PackageSpec]) -> list[str]:

@@ -7,7 +7,6 @@ same version everywhere.
 
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
 
@@ -18,25 +17,19 @@ from builder.cache import Cache
 from builder.download import fetch_blob
 from builder.errors import LockError
 from builder.index import IndexFile, Limits, Resolved, Target, resolve
-from builder.lock.file import Lock, LockedDistribution, LockedFile, load_lock
+from builder.lock.addons import lock_addons
+from builder.lock.file import Lock, LockedDistribution, load_lock
 from builder.lock.inputs import inputs_digest, needs_lock, requirements, sample_pins
+from builder.lock.session import (
+    Session,
+    Versions,
+    constraints_of,
+    limits_of,
+    lock_distribution,
+)
 from builder.model import Arch
 from builder.spec import PackageSpec, ReleaseSpec, Spec
-from builder.tags import is_pure
 from builder.timing import phase
-
-Versions = dict[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Session:
-    """What all resolutions of one release have in common."""
-
-    release: ReleaseSpec
-    family: Sequence[PackageSpec]
-    requires_python: str
-    targets: Sequence[Target]
-    cache: Cache
 
 
 def make_locks(
@@ -47,21 +40,26 @@ def make_locks(
     Versions in the present locks are kept where they still fit, unless ``upgrade``.
     Raises LockError where there is no solution or no Python fits.
     """
-    family = [spec.packages[name] for name in release.packages]
+    everything = [spec.packages[name] for name in release.packages]
+    family = [package for package in everything if not package.addon]
     locked = [package for package in family if needs_lock(package)]
-    minor, requires_python = choose_python(locked, release, pythons, cache)
+    addons = [package for package in everything if package.addon]
+    minor, requires_python = choose_python([*locked, *addons], release, pythons, cache)
     log.step(f"{release.name}: Python {minor} (Requires-Python {requires_python})")
-    session = _Session(
+    session = Session(
         release=release,
         family=family,
         requires_python=requires_python,
         targets=[Target(minor=minor, arch=arch, glibc=release.glibc) for arch in Arch],
         cache=cache,
     )
+    present = {} if upgrade else _present_versions(spec, release)
     with phase("resolve", release.name):
-        shared = _resolve_family(session, {} if upgrade else _present_versions(spec, release))
+        shared = _resolve_family(session, present)
         build = _resolve_build_requires(session)
-        return [_lock_package(package, session, shared, build) for package in locked]
+        locks = [_lock_package(package, session, shared, build) for package in locked]
+        hosts = {lock.package: lock for lock in locks}
+        return locks + lock_addons(addons, hosts, session, {**present, **shared})
 
 
 def choose_python(
@@ -75,7 +73,7 @@ def choose_python(
     target = Target(minor=_minor(newest_first[0]), arch=Arch.AMD64, glibc=release.glibc)
     roots = sorted({requirements(one, release)[0] for one in family if one.python})
     bounds = SpecifierSet()
-    for found in resolve(roots, target, _limits(release, {}), cache, deps=False):
+    for found in resolve(roots, target, limits_of(release, {}), cache, deps=False):
         if found.wheel is None:
             raise LockError(f"{found.name} {found.version} has no wheel on the index")
         bounds &= SpecifierSet(_requires_python(found.wheel, cache))
@@ -105,15 +103,6 @@ def read_metadata(wheel: Path) -> Mapping[str, str]:
         return dict(HeaderParser().parsestr(archive.read(member).decode("utf-8")).items())
 
 
-def _limits(release: ReleaseSpec, preferred: Versions, constraints: Sequence[str] = ()) -> Limits:
-    return Limits(
-        until=release.index_until,
-        sdists=tuple(release.sdist),
-        constraints=(*release.constraints, *constraints),
-        preferred=preferred,
-    )
-
-
 def _present_versions(spec: Spec, release: ReleaseSpec) -> Versions:
     found: Versions = {}
     for name in release.packages:
@@ -125,41 +114,37 @@ def _present_versions(spec: Spec, release: ReleaseSpec) -> Versions:
     return found
 
 
-def _resolve_family(session: _Session, preferred: Versions) -> Versions:
+def _resolve_family(session: Session, preferred: Versions) -> Versions:
     """One version for each distribution of the release, on every architecture."""
     wanted = sorted({word for one in session.family for word in requirements(one, session.release)})
     versions: Versions = {}
     for target in session.targets:
         log.step(f"resolving {len(wanted)} requirements together for {target.platform}")
         # A version found for one architecture binds the next one.
-        limits = _limits(session.release, preferred, _constraints(versions))
+        limits = limits_of(session.release, preferred, constraints_of(versions))
         versions |= {
             one.name: one.version for one in resolve(wanted, target, limits, session.cache)
         }
     return versions
 
 
-def _constraints(versions: Versions) -> list[str]:
-    return [f"{name}=={version}" for name, version in sorted(versions.items())]
-
-
-def _resolve_build_requires(session: _Session) -> tuple[LockedDistribution, ...]:
+def _resolve_build_requires(session: Session) -> tuple[LockedDistribution, ...]:
     release, target = session.release, session.targets[0]
     wanted = sorted({word for one in release.sdist.values() for word in one.build_requires})
     if not wanted:
         return ()
     found = resolve(wanted, target, Limits(until=release.index_until), session.cache)
-    return tuple(_lock_distribution([(target.arch, one)]) for one in found)
+    return tuple(lock_distribution([(target.arch, one)]) for one in found)
 
 
 def _lock_package(
     package: PackageSpec,
-    session: _Session,
+    session: Session,
     shared: Versions,
     build: tuple[LockedDistribution, ...],
 ) -> Lock:
     release = session.release
-    wheels = _resolve_targets(requirements(package, release), session, _constraints(shared))
+    wheels = _resolve_targets(requirements(package, release), session, constraints_of(shared))
     samples = _resolve_targets(sample_pins(package, release), session, deps=False)
     has_sdist = any(not file.is_wheel for one in wheels for file in one.files)
     log.step(f"{package.name}: {len(wheels)} distributions")
@@ -181,7 +166,7 @@ def _lock_package(
 
 def _resolve_targets(
     wanted: Sequence[str],
-    session: _Session,
+    session: Session,
     constraints: Sequence[str] = (),
     *,
     deps: bool = True,
@@ -189,23 +174,9 @@ def _resolve_targets(
     """Resolve for every target and put the same distribution's files together."""
     if not wanted:
         return ()
-    limits = _limits(session.release, {}, constraints)
+    limits = limits_of(session.release, {}, constraints)
     found: dict[str, list[tuple[Arch, Resolved]]] = {}
     for target in session.targets:
         for one in resolve(wanted, target, limits, session.cache, deps=deps):
             found.setdefault(one.name, []).append((target.arch, one))
-    return tuple(_lock_distribution(found[name]) for name in sorted(found))
-
-
-def _lock_distribution(per_arch: Sequence[tuple[Arch, Resolved]]) -> LockedDistribution:
-    first = per_arch[0][1]
-    files: dict[str, LockedFile] = {}
-    for arch, one in per_arch:
-        file = one.wheel or one.sdist
-        if file is None:
-            raise LockError(f"{one.name} {one.version} has no file that {arch} can use")
-        universal = not file.name.endswith(".whl") or is_pure(file.name)
-        files[file.name] = LockedFile(
-            file=file.name, sha256=file.sha256, size=file.size, arch=None if universal else arch
-        )
-    return LockedDistribution(name=first.name, version=first.version, files=tuple(files.values()))
+    return tuple(lock_distribution(found[name]) for name in sorted(found))

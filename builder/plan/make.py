@@ -68,16 +68,17 @@ def plan_package(
 
 
 def _plan_python(package: PackageSpec, lock: Lock | None) -> PythonPlan:
-    if lock is None or package.python is None or package.service is None:
+    if lock is None or package.python is None or package.folder is None:
         raise SpecError([f"{package.name}: has a Python and no lock"], hint="run 'builder lock'")
     return PythonPlan(
-        prefix=TARGET_ROOT / package.service.name,
+        prefix=TARGET_ROOT / package.folder,
         minor=lock.python,
         requires_python=lock.requires_python,
         glibc=lock.glibc,
         wheels=lock.wheel,
         build=lock.build,
         foreign_binaries=package.python.foreign_binaries,
+        addon=package.addon,
     )
 
 

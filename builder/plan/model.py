@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from builder.lock import LockedDistribution
 from builder.model import Arch, PackageFormat
 from builder.paths import TARGET_DOC
-from builder.spec.schema import PayloadKind
+from builder.spec.schema import AddonSpec, PayloadKind
 
 ROOT = "root"
 BUILD_INFO = "build-info.json"
@@ -47,6 +47,7 @@ class PythonPlan:
     wheels: tuple[LockedDistribution, ...]
     build: tuple[LockedDistribution, ...]
     foreign_binaries: tuple[str, ...]
+    addon: AddonSpec | None = None  # then the Python is its host's, and only wheels are added
 
 
 @dataclass(frozen=True, kw_only=True)

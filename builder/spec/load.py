@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import SpecError, UsageError
+from builder.spec.family import FamilySpec
 from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec, Strict
 from builder.spec.validate import Model, read_toml, validate
 
@@ -61,7 +62,11 @@ def load_spec(root: Path) -> Spec:
     packages = _load_folder(PackageSpec, root / "packages", root, problems)
     releases = _load_folder(ReleaseSpec, root / "releases", root, problems)
     problems += _name_problems({"packages": packages, "releases": releases})
-    problems += _release_problems(releases, packages, _stems(root / "packages"), project)
+    known = _stems(root / "packages")
+    addons = _load_addons(root, packages, known, problems)
+    known += list(addons)
+    packages |= addons
+    problems += _release_problems(releases, packages, known, project)
     problems += _default_problems(releases, _stems(root / "releases"))
     if problems or project is None:
         raise SpecError(sorted(set(problems)), hint="the schema is in pkgspec/schema/")
@@ -90,6 +95,21 @@ def _load_folder(
         if loaded is not None:
             found[path.stem] = loaded
     return found
+
+
+def _load_addons(
+    root: Path, packages: Mapping[str, PackageSpec], known: Sequence[str], problems: list[str]
+) -> dict[str, PackageSpec]:
+    """The packages that the family's file stands for; a project may have none."""
+    path = root / "accelerators.toml"
+    family = _load_file(FamilySpec, path, root, problems) if path.exists() else None
+    if family is None:
+        return {}
+    if family.host in known and family.host not in packages:
+        return {}  # its own problems are told already
+    found = family.problems(packages)
+    problems += found
+    return {} if found else family.expand(packages)
 
 
 def _stems(folder: Path) -> list[str]:

@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from builder.repo.config import SCHEMA_MODELS
+from builder.spec.family import FamilySpec
 from builder.spec.schema import MODELS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -11,6 +14,8 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schema_files() -> dict[str, str]:
     """File name to text of every published schema."""
+    models: dict[str, type[BaseModel]] = {"family": FamilySpec, **SCHEMA_MODELS}
+    models.update(MODELS.items())
     return {
         f"{kind}.schema.json": json.dumps(
             {
@@ -20,7 +25,7 @@ def schema_files() -> dict[str, str]:
             indent=2,
         )
         + "\n"
-        for kind, model in (*MODELS.items(), *SCHEMA_MODELS.items())
+        for kind, model in models.items()
     }
 
 

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic.functional_validators import model_validator
 
-from builder.model import PackageFormat
+from builder.model import Arch, PackageFormat
 
 # Debian policy 5.6.1; rpm accepts all of these.
 _PACKAGE_NAME = r"^[a-z0-9][a-z0-9+.-]+$"
@@ -72,6 +72,7 @@ def _version(text: str) -> str:
 Text = Annotated[str, AfterValidator(_no_dollar), StringConstraints(min_length=1)]
 TargetPath = Annotated[str, AfterValidator(_absolute), AfterValidator(_no_dollar)]
 SourcePath = Annotated[str, AfterValidator(_relative)]
+Summary = Annotated[Text, StringConstraints(max_length=80, pattern=r"^[^\n]*[^\n.]$")]
 RequirementText = Annotated[str, AfterValidator(_requirement)]
 VersionText = Annotated[str, AfterValidator(_version)]
 PackageName = Annotated[str, StringConstraints(pattern=_PACKAGE_NAME)]
@@ -155,10 +156,55 @@ class ServiceSpec(Strict):
     units: tuple[Text, ...] = ()
     manual_units: tuple[Text, ...] = Field((), description="shipped, for the admin to enable")
     config: tuple[Text, ...] = Field((), description="files under /etc/backend.ai made on the host")
+    config_option: Text | None = Field(
+        None,
+        description="names the server's file: its add-ons find theirs by name, not by variable",
+    )
     port: int | None = Field(None, ge=1, le=65535)
     holds_data: bool = Field(
         False, description="others' data: a purge leaves it, an upgrade does not restart it"
     )
+
+
+class NeedSpec(Strict):
+    """Something of the hardware's vendor that an add-on is of no use without."""
+
+    install: Text = Field(description="what to install, in the words of the warning")
+    paths: tuple[Text, ...] = Field((), description="globs; here and below: one is enough")
+    programs: tuple[Text, ...] = ()
+    libraries: tuple[Text, ...] = Field((), description="names or paths for the dynamic loader")
+
+    @model_validator(mode="after")
+    def _is_seen_by_something(self) -> "NeedSpec":
+        if not (self.paths or self.programs or self.libraries):
+            raise ValueError("needs one of 'paths', 'programs' and 'libraries' to be seen by")
+        return self
+
+
+class AddonFileSpec(Strict):
+    """A file of the add-on's in /etc/backend.ai: made on the host where it is absent."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    source: SourcePath
+
+
+class AddonSpec(Strict):
+    """What an add-on brings to the service of another package, and what it needs."""
+
+    host: PackageName = Field(description="the package whose Python the add-on is put into")
+    service: Annotated[str, StringConstraints(pattern=_SERVICE_NAME)]
+    name: Annotated[str, StringConstraints(pattern=_SERVICE_NAME)]
+    group: Text = Field(description="the entry points' group that the service looks into")
+    plugins: dict[str, Text] = Field(description="entry points, as the wheels have them")
+    allow: tuple[Text, ...] = Field(description="import packages that the service is to allow")
+    keys: tuple[Text, ...] = Field(description="kinds of devices; each has one add-on at a time")
+    keys_from: Text | None = Field(None, description="FILE:KEY in /etc/backend.ai has its kind")
+    config: Text = Field(description="the service's file in /etc/backend.ai that allows plug-ins")
+    allow_key: Text = Field(description="dotted key in it: what is loaded, all without it")
+    block_key: Text = Field(description="likewise: what is not")
+    needs: tuple[NeedSpec, ...] = ()
+    files: tuple[AddonFileSpec, ...] = ()
+    etcd: dict[str, str] = Field({}, description="keys that the cluster's etcd should have")
 
 
 class DebScripts(Strict):
@@ -208,7 +254,7 @@ class PackageSpec(Strict):
     """One package: ``pkgspec/packages/NAME.toml``."""
 
     name: PackageName
-    summary: Annotated[Text, StringConstraints(max_length=80, pattern=r"^[^\n]*[^\n.]$")]
+    summary: Summary
     description: Text
     section: Text = "net"
     group: Text = "Applications/System"
@@ -218,6 +264,8 @@ class PackageSpec(Strict):
     )
     python: PythonSpec | None = None
     service: ServiceSpec | None = None
+    addon: AddonSpec | None = None
+    archs: tuple[Arch, ...] = tuple(Arch)
     payload: tuple[PayloadSpec, ...] = ()
     sample: tuple[SampleSpec, ...] = ()
     deb: DebSpec = DebSpec()
@@ -225,14 +273,24 @@ class PackageSpec(Strict):
 
     @model_validator(mode="after")
     def _python_serves(self) -> "PackageSpec":
-        if self.python and not self.service:
-            raise ValueError("[python] needs [service]: its name is the folder under /opt")
+        if self.python and not (self.service or self.addon):
+            raise ValueError(
+                "[python] needs [service]: its name is the folder under /opt; or [addon]"
+            )
         return self
 
     @property
     def is_native(self) -> bool:
         """Whether the payload depends on the architecture."""
         return self.python is not None
+
+    @property
+    def folder(self) -> str | None:
+        """The folder under /opt that its Python is in."""
+        owner = self.service or self.addon
+        if owner is None:
+            return None
+        return owner.name if isinstance(owner, ServiceSpec) else owner.service
 
 
 class SdistSpec(Strict):

@@ -31,7 +31,7 @@ def context(package: PackageSpec, fmt: PackageFormat | None = None) -> dict[str,
         "package": package,
         "release": RELEASE,
         "version": "26.9.6-1",
-        "prefix": str(TARGET_ROOT / package.service.name) if package.service else None,
+        "prefix": str(TARGET_ROOT / package.folder) if package.folder else None,
         "python": "3.13" if package.python else None,
         "format": fmt.value if fmt else None,
     }

@@ -86,7 +86,13 @@ def test_unknown_argument_is_refused(
     ],
 )
 def test_other_states_of_dpkg_do_nothing(script: str, argument: str, tmp_path: Path) -> None:
-    texts = [t for _, fmt, name, t in scripts() if fmt == "deb" and name == script]
+    texts = [
+        text
+        for package, fmt, name, text in scripts()
+        if fmt == "deb" and name == script
+        # One that looks after add-ons has work to do then; see test_addon_scripts.py.
+        if not (argument == "triggered" and spec().packages[package].deb.triggers_interest)
+    ]
     assert texts
     for text in texts:
         path = tmp_path / script

@@ -1,0 +1,106 @@
+"""Locks of add-ons: what their host's lock lacks, resolved under that lock.
+
+An add-on is installed into its host's Python. So it takes every distribution that the
+host has at the host's version, and is refused where it cannot.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from builder import log
+from builder.errors import LockError
+from builder.index import Resolved, Target, resolve
+from builder.lock.file import Lock
+from builder.lock.inputs import clashing_extras, inputs_digest, requirements
+from builder.lock.session import (
+    Session,
+    Versions,
+    constraints_of,
+    limits_of,
+    lock_distribution,
+)
+from builder.model import Arch
+from builder.spec import PackageSpec
+
+
+def lock_addons(
+    addons: Sequence[PackageSpec],
+    hosts: Mapping[str, Lock],
+    session: Session,
+    preferred: Versions,
+) -> list[Lock]:
+    """The lock of each add-on; ``preferred`` are versions to take where nothing decides.
+
+    Raises LockError where an add-on would change a host's distribution, or two add-ons
+    would install the same one.
+    """
+    locks = []
+    for package in addons:
+        assert package.addon is not None
+        host = hosts[package.addon.host]
+        locks.append(_lock_addon(package, host, session, preferred))
+    shared = clashing_extras(zip(addons, locks, strict=True))
+    if shared:
+        raise LockError("\n".join(shared))
+    return locks
+
+
+def _lock_addon(package: PackageSpec, host: Lock, session: Session, preferred: Versions) -> Lock:
+    of_host = {one.name: one.version for one in host.wheel}
+    found: dict[str, list[tuple[Arch, Resolved]]] = {}
+    versions: Versions = {}
+    for target in session.targets:
+        if target.arch not in package.archs:
+            continue
+        # A version found for one architecture binds the next one.
+        for one in _resolve_under(package, target, session, {**versions, **of_host}, preferred):
+            versions[one.name] = one.version
+            if one.name not in of_host:
+                found.setdefault(one.name, []).append((target.arch, one))
+    log.step(f"{package.name}: {len(found)} distributions beside those of {host.package}")
+    return Lock.model_validate(
+        {
+            "release": host.release,
+            "version": host.version,
+            "package": package.name,
+            "python": host.python,
+            "requires-python": host.requires_python,
+            "glibc": host.glibc,
+            "inputs": inputs_digest(package, session.release, (), host),
+            "wheel": tuple(lock_distribution(found[name]) for name in sorted(found)),
+        }
+    )
+
+
+def _resolve_under(
+    package: PackageSpec, target: Target, session: Session, bound: Versions, preferred: Versions
+) -> list[Resolved]:
+    """Resolve with every version of ``bound`` fixed; on failure find out which cannot stay."""
+    wanted = requirements(package, session.release)
+    limits = limits_of(session.release, preferred, constraints_of(bound))
+    try:
+        return resolve(wanted, target, limits, session.cache)
+    except LockError as error:
+        changed = _changed_versions(wanted, target, session, bound)
+        if not changed:  # the index lacks it, or the network fails: uv's own words say it
+            raise
+        assert package.addon is not None
+        lines = [f"{name}: {bound[name]} there, {version} here" for name, version in changed]
+        raise LockError(
+            f"{package.name} does not fit {package.addon.host} on {target.arch}: it needs other "
+            "versions of what that has:\n" + "\n".join(f"  {line}" for line in lines),
+            hint="leave it out of the release's 'packages', or bind the versions of both "
+            "by 'constraints' of the release",
+        ) from error
+
+
+def _changed_versions(
+    wanted: Sequence[str], target: Target, session: Session, bound: Versions
+) -> Iterable[tuple[str, str]]:
+    """What would get another version than ``bound`` says, where that is only preferred."""
+    try:
+        free = resolve(wanted, target, limits_of(session.release, bound), session.cache)
+    except LockError:
+        return []
+    return [
+        (one.name, one.version) for one in free if bound.get(one.name, one.version) != one.version
+    ]

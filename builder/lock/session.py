@@ -1,0 +1,58 @@
+"""What all resolutions of one release have in common."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from builder.cache import Cache
+from builder.errors import LockError
+from builder.index import Limits, Resolved, Target
+from builder.lock.file import LockedDistribution, LockedFile
+from builder.model import Arch
+from builder.spec import PackageSpec, ReleaseSpec
+from builder.tags import is_pure
+
+Versions = dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """What all resolutions of one release have in common."""
+
+    release: ReleaseSpec
+    family: Sequence[PackageSpec]
+    requires_python: str
+    targets: Sequence[Target]
+    cache: Cache
+
+
+def limits_of(release: ReleaseSpec, preferred: Versions, constraints: Sequence[str] = ()) -> Limits:
+    """What a resolution for the release may choose from."""
+    return Limits(
+        until=release.index_until,
+        sdists=tuple(release.sdist),
+        constraints=(*release.constraints, *constraints),
+        preferred=preferred,
+    )
+
+
+def constraints_of(versions: Versions) -> list[str]:
+    """Each version as a requirement that means exactly it."""
+    return [f"{name}=={version}" for name, version in sorted(versions.items())]
+
+
+def lock_distribution(per_arch: Sequence[tuple[Arch, Resolved]]) -> LockedDistribution:
+    """One distribution with the file that each architecture installs.
+
+    Raises LockError where an architecture has none.
+    """
+    first = per_arch[0][1]
+    files: dict[str, LockedFile] = {}
+    for arch, one in per_arch:
+        file = one.wheel or one.sdist
+        if file is None:
+            raise LockError(f"{one.name} {one.version} has no file that {arch} can use")
+        universal = not file.name.endswith(".whl") or is_pure(file.name)
+        files[file.name] = LockedFile(
+            file=file.name, sha256=file.sha256, size=file.size, arch=None if universal else arch
+        )
+    return LockedDistribution(name=first.name, version=first.version, files=tuple(files.values()))

@@ -1,0 +1,10 @@
+# What an add-on's package has done by the service that it belongs to.
+# shellcheck disable=SC2329
+
+python={{ (prefix ~ "/bin/python3") | sh }}
+
+# Failures are the environment's: a broken agent.toml, a full disk.
+sync_addons() {
+    "$python" -I -B /usr/lib/backendai/target addon sync {{ package.addon.service | sh }} ||
+        warn "not enabled or disabled. Once mended, run: backendai-ctl addon sync {{ package.addon.service }}"
+}
