@@ -1,0 +1,557 @@
+"""Each fault that the doctor knows is found where it is, and not where it is not."""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from backendai_target.doctor.checks import (
+    cluster,
+    host,
+    listeners,
+    runner,
+    settings,
+    units,
+    volumes,
+)
+from backendai_target.doctor.examine import CHECKS, examine, exit_status, mend
+from backendai_target.doctor.model import Finding, Severity, error, note, warning
+from backendai_target.doctor.scene import Scene
+from backendai_target.errors import HostError, RecipeError
+from backendai_target.files import Owner
+from backendai_target.layout import Layout
+from backendai_target.recipe import load_recipe
+
+from tests.unit.target.conftest import install_recipe
+from tests.unit.target.scenes import RUNNING, STOPPED, Programs, process, scene, tcp_table
+from tests.unit.target.test_probe import free_port
+
+AGENT = "backendai-agent.service"
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="tries another account")
+STRANGER = Owner(uid=54321, gid=54321)
+
+
+@pytest.fixture
+def node(layout: Layout) -> Layout:
+    """A node with an agent and a storage proxy, and their volume."""
+    (layout.recipes / "manager.toml").unlink()
+    for service in ("agent", "storage-proxy"):
+        install_recipe(layout, service)
+    write_agent(layout)
+    (layout.etc / "storage-proxy.toml").write_text('[volume.volume1]\npath = "/srv/v/volume1"\n')
+    layout.site.write_text(
+        f'[storage]\npath = "/srv/v/volume1"\n[account]\nuid = {max(os.geteuid(), 1)}\n'
+        f"gid = {max(os.getegid(), 1)}\n"
+    )
+    volume = layout.root / "srv/v/volume1"
+    volume.mkdir(parents=True)
+    (volume / "version.txt").write_text("3\n")
+    return layout
+
+
+def write_agent(layout: Layout, mount: str = "/srv/v", more: str = "") -> None:
+    """agent.toml, as far as the checks look."""
+    (layout.etc / "agent.toml").write_text(
+        f'[agent]\nmount-path = "{mount}"\nrpc-listen-addr = {{ host = "127.0.0.1", port = 1 }}\n'
+        f"{more}"
+    )
+
+
+def whats(findings: Iterator[Finding] | list[Finding]) -> list[str]:
+    """What was found, in words."""
+    return [f"{one.severity.word}: {one.where}: {one.what}" for one in findings]
+
+
+def mountinfo(layout: Layout, *mounts: tuple[str, str]) -> None:
+    """What is mounted where, and of which kind."""
+    path = layout.root / "proc/self/mountinfo"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"1 0 0:1 / {at} rw shared:1 - {kind} source rw" for at, kind in mounts]
+    path.write_text("\n".join(lines) + "\n")
+
+
+# The volume.
+
+
+def test_a_good_volume_is_quiet(node: Layout) -> None:
+    (node.root / "etc/fstab").write_text("# /srv/old nfs\nserver:/v /srv/v nfs4 defaults 0 0\n")
+    mountinfo(node, ("/", "overlay"), ("/srv/v", "ext4"))
+    assert not whats(volumes.check_volume(scene(node)))
+    assert not list((node.root / "srv/v/volume1").glob(".*"))
+
+
+def test_a_volume_that_is_not_mounted(node: Layout) -> None:
+    (node.root / "etc/fstab").write_text("server:/v  /srv/v/  nfs4 defaults 0 0\n")
+    mountinfo(node, ("/", "overlay"))
+    (found,) = volumes.check_volume(scene(node))
+    assert found.severity is Severity.ERROR
+    assert "/srv/v is in /etc/fstab and not mounted" in found.what
+    assert found.remedy.startswith("mount /srv/v")
+
+
+def test_blanks_of_fstab_and_mountinfo_agree(node: Layout) -> None:
+    node.site.write_text('[storage]\npath = "/srv/v/volume1"\n')
+    (node.root / "etc/fstab").write_text("server:/v /srv/v\\040w nfs4 defaults\n")
+    assert volumes._fstab(scene(node)) == {"/srv/v w"}
+
+
+def test_a_missing_volume(node: Layout) -> None:
+    folder = node.root / "srv/v/volume1"
+    (folder / "version.txt").unlink()
+    folder.rmdir()
+    assert whats(volumes.check_volume(scene(node))) == [
+        "error: /srv/v/volume1: the volume is missing"
+    ]
+
+
+def test_paths_that_differ(node: Layout) -> None:
+    write_agent(node, mount="/mnt/elsewhere")
+    (found,) = volumes.check_volume(scene(node))
+    assert found.where == f"{node.etc}/agent.toml: agent.mount-path"
+    assert found.value == "/mnt/elsewhere"
+    (node.etc / "storage-proxy.toml").write_text('[volume.volume1]\npath = "/srv/w"\n')
+    (node.root / "srv/w").mkdir()
+    (node.root / "srv/w/version.txt").write_text("3\n")
+    found_keys = [one.where.rpartition(": ")[2] for one in volumes.check_volume(scene(node))]
+    assert found_keys == ["agent.mount-path", "volume.volume1.path"]
+
+
+def test_a_second_volume_is_not_a_difference(node: Layout) -> None:
+    text = '[volume.volume1]\npath = "/srv/v/volume1"\n[volume.fast]\npath = "/srv/v/fast"\n'
+    (node.etc / "storage-proxy.toml").write_text(text)
+    (node.root / "srv/v/fast").mkdir()
+    found = whats(volumes.check_volume(scene(node)))
+    assert len(found) == 1
+    assert found[0].startswith("error: /srv/v/fast: has no version.txt")
+
+
+@NEEDS_ROOT
+def test_another_owner(node: Layout) -> None:
+    folder = node.root / "srv/v/volume1"
+    for parent in (node.root, *node.root.parents):
+        if parent.stat().st_mode & 0o001 == 0:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    os.chown(folder, 1, 1)
+    found = {
+        one.what.partition(":")[0]: one
+        for one in volumes.check_volume(scene(node, account=STRANGER))
+    }
+    assert found["belongs to 1"].fix is None, "it holds data: the account may be what is wrong"
+    assert found["backendai cannot write there"].value == "54321:54321"
+    (folder / "version.txt").unlink()
+    findings = list(volumes.check_volume(scene(node, account=STRANGER)))
+    done, failed = mend(findings)
+    assert not failed
+    assert len(done) == 2
+    assert folder.stat().st_uid == (folder / "version.txt").stat().st_uid == STRANGER.uid
+    assert not whats(volumes.check_volume(scene(node, account=STRANGER)))
+
+
+@NEEDS_ROOT
+def test_a_squashed_root_on_nfs(node: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another owner than who wrote is what root_squash looks like from a node."""
+    mountinfo(node, ("/", "overlay"), ("/srv/v", "nfs4"))
+
+    def squashed(_: Path, owner: Owner) -> str:
+        return "what 0 writes belongs to nobody" if owner.uid == 0 else ""
+
+    monkeypatch.setattr(volumes, "_write_as", squashed)
+    (found,) = volumes.check_volume(scene(node, account=given_to_stranger(node)))
+    assert found.severity is Severity.WARNING
+    assert "root is squashed" in found.what
+    assert "no_root_squash" in found.remedy
+
+
+def given_to_stranger(node: Layout) -> Owner:
+    """Give the volume to an account that is not root."""
+    os.chown(node.root / "srv/v/volume1", STRANGER.uid, STRANGER.gid)
+    return STRANGER
+
+
+def test_an_older_layout_is_a_note(node: Layout) -> None:
+    (node.root / "srv/v/volume1/version.txt").write_text("2\n")
+    (found,) = volumes.check_volume(scene(node))
+    assert (found.severity, found.value) == (Severity.NOTE, "2")
+
+
+# The kernel runner.
+
+
+@pytest.fixture
+def runner_volume(node: Layout) -> Path:
+    """Docker's volume as the agent leaves it when unpacking fails."""
+    name = "backendai-krunner.v9.x86_64.static-gnu"
+    folder = node.root / "srv/docker/volumes" / name / "_data"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def docker(*, sessions: str = "", stopped: bool = False) -> Programs:
+    """A Docker that answers."""
+    programs = Programs()
+    programs.says("docker info", "/srv/docker\n")
+    programs.says("docker ps", sessions, status=int(stopped))
+    for command in ("docker volume rm", "systemctl"):
+        programs.says(command)
+    return programs
+
+
+def test_an_empty_runner_volume_is_found_and_removed(node: Layout, runner_volume: Path) -> None:
+    programs = docker()
+    here = scene(node, units={AGENT: RUNNING}, programs=programs)
+    (found,) = runner.check_runner_volumes(here)
+    assert "lacks VERSION and bin" in found.what
+    done, failed = mend([found])
+    assert not failed
+    assert "started backendai-agent.service again" in done[0]
+    assert programs.ran[-3:] == [
+        f"systemctl stop {AGENT}",
+        f"docker volume rm {runner_volume.parent.name}",
+        f"systemctl start {AGENT}",
+    ]
+
+
+@pytest.mark.usefixtures("runner_volume")
+@pytest.mark.parametrize("programs", [docker(sessions="0123abc\n"), docker(stopped=True)])
+def test_sessions_keep_their_runner_volume(node: Layout, programs: Programs) -> None:
+    (found,) = runner.check_runner_volumes(scene(node, programs=programs))
+    assert found.fix is None
+
+
+def test_a_whole_runner_volume_is_quiet(node: Layout, runner_volume: Path) -> None:
+    (runner_volume / "VERSION").write_text("9\n")
+    (runner_volume / "bin").mkdir()
+    assert "lacks bin:" in whats(runner.check_runner_volumes(scene(node, programs=docker())))[0]
+    (runner_volume / "bin/python").touch()
+    assert not list(runner.check_runner_volumes(scene(node, programs=docker())))
+
+
+@pytest.mark.usefixtures("runner_volume")
+def test_a_remedy_that_fails_is_told(node: Layout) -> None:
+    programs = docker()
+    programs.says("docker volume rm", status=1, stderr="volume is in use")
+    _, failed = mend(list(runner.check_runner_volumes(scene(node, programs=programs))))
+    assert "volume is in use" in failed[0]
+
+
+# Listeners.
+
+
+@pytest.fixture
+def listening(node: Layout) -> Layout:
+    """An agent whose metadata server is on every address, and others that may be."""
+    process(node.root, 70, [700, 701, 702, 703])
+    group = node.root / "sys/fs/cgroup/system.slice/agent"
+    group.mkdir(parents=True)
+    (group / "cgroup.procs").write_text("70\n")
+    rows = [
+        ("00000000", 40128, "0A", 700),
+        ("0100007F", 6003, "0A", 701),
+        ("00000000", 6001, "0A", 702),
+        ("00000000", 22, "0A", 999),  # not ours
+        ("00000000", 50000, "01", 703),  # a connection
+    ]
+    tcp_table(node.root, "tcp", rows)
+    tcp_table(node.root, "tcp6", [("0" * 32, 9999, "0A", 703)])
+    return node
+
+
+def agent_runs(layout: Layout) -> Scene:
+    """The agent, by its cgroup."""
+    return scene(layout, units={AGENT: {**RUNNING, "ControlGroup": "/system.slice/agent"}})
+
+
+def test_listeners_that_nobody_asked_for(listening: Layout) -> None:
+    found = list(listeners.check_listeners(agent_runs(listening)))
+    assert [(one.severity, one.value) for one in found] == [
+        (Severity.WARNING, f"0.0.0.0:{port}") for port in (6001, 9999, 40128)
+    ]
+    assert "metadata-host" in found[-1].remedy
+    assert "firewall" in found[0].remedy
+
+
+def test_site_toml_may_ask_for_them(listening: Layout) -> None:
+    text = listening.site.read_text()
+    listening.site.write_text(text + '[agent]\naddress = "0.0.0.0:6001"\n')
+    ports = [one.value for one in listeners.check_listeners(agent_runs(listening))]
+    assert ports == ["0.0.0.0:9999", "0.0.0.0:40128"]
+
+
+def test_a_file_may_ask_for_them_and_is_noted(listening: Layout) -> None:
+    more = (
+        'x = [{ ip = "0.0.0.0", port = 6001 }]\n'
+        '[proxy]\nbind_host = "0.0.0.0"\nbind_port_range = [40000, 40200]\n'
+    )
+    write_agent(listening, more=more)
+    found = list(listeners.check_listeners(agent_runs(listening)))
+    assert [(one.severity, one.value) for one in found] == [
+        (Severity.NOTE, "6001"),
+        (Severity.WARNING, "0.0.0.0:9999"),
+    ]
+
+
+def test_without_root_or_unit_nobody_looks(listening: Layout) -> None:
+    assert not list(listeners.check_listeners(scene(listening)))
+    assert not list(listeners.check_listeners(scene(listening, is_root=False)))
+
+
+# Files, room, versions.
+
+
+@NEEDS_ROOT
+def test_files_that_others_can_read(node: Layout) -> None:
+    node.secrets.mkdir()
+    secret = node.secrets / "a-secret"
+    secret.write_text("x\n")
+    secret.chmod(0o644)
+    for path in (node.etc, node.secrets):
+        path.chmod(0o750)
+    for path in node.etc.iterdir():
+        path.chmod(0o640)
+    os.chown(node.etc / "agent.toml", STRANGER.uid, 0)
+    findings = list(host.check_files(scene(node, account=STRANGER)))
+    assert [(one.where, one.value) for one in findings] == [
+        ("/etc/backend.ai/agent.toml", f"uid {STRANGER.uid}"),
+        ("/var/lib/backendai/secrets/a-secret", "0644"),
+    ]
+    mend(findings)
+    assert secret.stat().st_mode & 0o777 == 0o640
+    assert (node.etc / "agent.toml").stat().st_uid == 0
+    assert not list(host.check_files(scene(node, account=STRANGER)))
+
+
+@pytest.mark.parametrize(("left", "expected"), [(100, ["error"]), (900, ["warning"]), (5000, [])])
+def test_room(
+    node: Layout, monkeypatch: pytest.MonkeyPatch, left: int, expected: list[str]
+) -> None:
+    (node.root / "opt").mkdir(exist_ok=True)
+    blocks = os.statvfs_result((4096, 4096, 2**25, left * 256, left * 256, 1, 1, 1, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: blocks)
+    # One file system, told once.
+    assert [one.severity.word for one in host.check_room(scene(node))] == expected
+
+
+def test_versions_that_differ(node: Layout) -> None:
+    programs = Programs()
+    programs.says(
+        "dpkg-query",
+        "backendai-agent 26.9.6-1 installed\nbackendai-common 26.9.5-2 installed\n"
+        "backendai-manager 25.1-1 config-files\nbackendai-archive-keyring 1-1 installed\n",
+    )
+    (found,) = host.check_versions(scene(node, programs=programs))
+    assert found.value == "backendai-agent 26.9.6, backendai-common 26.9.5"
+
+
+def test_a_process_of_before_the_upgrade(node: Layout) -> None:
+    (node.root / "proc/70").mkdir(parents=True)
+    (node.root / "proc/70/exe").symlink_to("/opt/backendai/agent/bin/python3.13 (deleted)")
+    here = scene(node, units={AGENT: {**RUNNING, "MainPID": "70"}})
+    (found,) = host.check_versions(here)
+    assert found.remedy == f"systemctl restart {AGENT}"
+
+
+# Units, stores, settings.
+
+
+def test_units_that_failed_or_do_not_run(node: Layout) -> None:
+    write_agent(node)
+    port = f'{{ host = "127.0.0.1", port = {free_port()} }}'
+    text = f"[api.manager]\nservice-addr = {port}\n"
+    (node.etc / "storage-proxy.toml").write_text(text)
+    states = {
+        AGENT: {**RUNNING, "ActiveState": "failed"},
+        "backendai-storage-proxy.service": STOPPED,
+    }
+    found = whats(units.check_units(scene(node, units=states)))
+    proxy = "backendai-storage-proxy.service"
+    assert found == [
+        f"error: {AGENT}: {AGENT} failed and is tried again",
+        f"warning: {proxy}: {proxy} is enabled and does not run",
+    ]
+
+
+def test_a_taken_port_is_told_with_the_unit(node: Layout) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (node.etc / "agent.toml").write_text(
+            f'[agent]\nrpc-listen-addr = {{ host = "127.0.0.1", port = {port} }}\n'
+        )
+        found = list(units.check_units(scene(node, units={AGENT: STOPPED})))
+    assert "Address already in use" in found[1].what
+    assert f"sport = {port}" in found[1].remedy
+
+
+def test_running_without_an_answer(node: Layout) -> None:
+    (node.etc / "agent.toml").write_text(
+        f'[agent]\nrpc-listen-addr = {{ host = "127.0.0.1", port = {free_port()} }}\n'
+    )
+    (found,) = units.check_units(scene(node, units={AGENT: RUNNING}))
+    assert found.what == "agent runs and does not answer"
+
+
+def test_a_store_that_is_away_is_told_once(node: Layout) -> None:
+    port = free_port()
+    (node.root / "run").mkdir()
+    (node.root / "run/docker.sock").touch()
+    for service in ("agent", "storage-proxy"):
+        path = node.etc / f"{service}.toml"
+        path.write_text(path.read_text() + f'[etcd]\naddr = "127.0.0.1:{port}"\n')
+    (found,) = units.check_stores(scene(node))
+    assert f"nothing answers on 127.0.0.1:{port}" in found.what
+
+
+def test_docker_that_is_away(node: Layout) -> None:
+    programs = Programs()
+    programs.says("docker version", status=1, stderr="Cannot connect to the Docker daemon\n")
+    (found,) = units.check_engine(scene(node, programs=programs))
+    assert "Cannot connect" in found.what
+    programs.says("docker version", "28.0\n")
+    assert not list(units.check_engine(scene(node, programs=programs)))
+
+
+def test_wrong_settings(node: Layout) -> None:
+    node.site.write_text("[etcd]\naddress = 1\n[account]\nuid = 0\n")
+    here = scene(node)
+    (found,) = settings.check_site(here)
+    assert "did you mean 'addresses'" in found.what
+    assert [one.what for one in settings.check_configurations(here)] == []
+    (node.etc / "agent.toml.new").touch()
+    (node.etc / "storage-proxy.toml").unlink()
+    assert whats(settings.check_configurations(here)) == [
+        f"note: {node.etc}/agent.toml.new: this release, or site.toml, would make another file",
+        f"error: {node.etc}/storage-proxy.toml: the configuration is missing",
+    ]
+
+
+def test_the_account(node: Layout) -> None:
+    node.site.write_text("[account]\nuid = 1234\n")
+    (found,) = settings.check_account(scene(node, account=STRANGER))
+    assert "is 54321:54321, site.toml says 1234:1100" in found.what
+    nobody = Scene(node, run=Programs().run, show=lambda _: {}, account=None, is_root=True)
+    (found,) = settings.check_account(nobody)
+    assert found.severity is Severity.ERROR
+
+
+# Clocks and other nodes.
+
+
+@contextmanager
+def redis_at(offset: float, password: str = "") -> Iterator[int]:
+    """A server that knows AUTH and TIME, with another clock."""
+
+    def serve(server: socket.socket) -> None:
+        link, _ = server.accept()
+        with link, link.makefile("rb") as stream:
+            if password:
+                sent = [stream.readline() for _ in range(5)]
+                link.sendall(b"+OK\r\n" if password.encode() in sent[4] else b"-WRONGPASS\r\n")
+            seconds = b"%d" % (time.time() + offset)
+            link.sendall(b"*2\r\n$10\r\n" + seconds + b"\r\n$1\r\n0\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("offset", "severity"), [(0, None), (10, Severity.WARNING), (-100, Severity.ERROR)]
+)
+def test_a_clock_that_differs(node: Layout, offset: int, severity: Severity | None) -> None:
+    with redis_at(offset, "secret") as port:
+        node.site.write_text(f'[redis]\naddress = "127.0.0.1:{port}"\npassword = "secret"\n')
+        found = list(cluster.check_clock(scene(node)))
+    assert [one.severity for one in found] == ([] if severity is None else [severity])
+    if found:
+        assert ("behind" if offset > 0 else "ahead of") in found[0].what
+
+
+def test_a_clock_that_nobody_keeps(node: Layout) -> None:
+    programs = Programs()
+    programs.says("timedatectl", "no\n")
+    node.site.write_text(f'[redis]\naddress = "127.0.0.1:{free_port()}"\n')
+    (found,) = cluster.check_clock(scene(node, programs=programs))
+    assert found.severity is Severity.NOTE
+
+
+def test_nodes_that_differ(node: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {
+        "nodes/other": json.dumps({"uid": 1, "gid": os.getegid(), "volume": "/srv/v/volume1"}),
+        "nodes/broken": "{",
+    }
+
+    class Notes:
+        """In the place of etcd."""
+
+        namespace = "local"
+        address = "127.0.0.1:2379"
+
+        def put(self, key: str, value: str) -> None:
+            kept[key] = value
+
+        def list(self, prefix: str) -> dict[str, str]:
+            return {key: value for key, value in kept.items() if key.startswith(prefix)}
+
+    monkeypatch.setattr(cluster, "first_etcd", lambda _: Notes())
+    monkeypatch.setattr(cluster.dataclasses, "replace", lambda notes, **_: notes)
+    account = Owner(uid=4242, gid=os.getegid())
+    (found,) = cluster.check_nodes(scene(node, account=account))
+    assert found.what == "uid is 4242 here and 1 on other"
+    assert found.where == "site.toml: account.uid"
+    assert f"nodes/{os.uname().nodename}" in kept
+
+
+# The whole.
+
+
+def test_the_worst_comes_first_and_a_check_that_fails_is_one(node: Layout) -> None:
+    def broken(_: Scene) -> list[Finding]:
+        raise HostError("out of luck")
+
+    checks: dict[str, Callable[[Scene], list[Finding]]] = {
+        "a": lambda _: [note("n", "w", "r"), warning("x", "w", "r")],
+        "b": broken,
+    }
+    found = examine(scene(node), dict(checks))
+    assert [(one.severity.word, one.check) for one in found] == [
+        ("error", "b"),
+        ("warning", "a"),
+        ("note", "a"),
+    ]
+    assert "out of luck" in found[0].what
+    assert exit_status(found) == 4
+    assert exit_status(found[1:]) == 3
+    assert exit_status(found[2:]) == exit_status([]) == 0
+
+
+def test_every_finding_names_a_remedy(node: Layout) -> None:
+    node.site.write_text("[etcd\n")
+    found = examine(scene(node, units={AGENT: STOPPED}, programs=Programs()), dict(CHECKS))
+    assert found
+    for one in found:
+        assert one.remedy
+        assert one.where
+        assert set(one.as_table()) >= {"severity", "check", "what", "where", "value", "remedy"}
+
+
+def test_a_remedy_that_raises_is_not_the_end() -> None:
+    def fails() -> str:
+        raise HostError("no")
+
+    done, failed = mend(
+        [error("a", "here", "r", fix=fails), error("b", "there", "r", fix=lambda: "mended b")]
+    )
+    assert (done, failed) == (["mended b"], ["here: no"])
+
+
+def test_a_recipe_with_a_wrong_health_is_the_packages_fault(layout: Layout) -> None:
+    path = layout.recipes / "manager.toml"
+    path.write_text(path.read_text() + '\n[health]\nvolume = "x"\n')
+    with pytest.raises(RecipeError, match="unknown keys: volume"):
+        load_recipe(layout, "manager")
