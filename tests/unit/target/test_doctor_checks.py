@@ -1,5 +1,6 @@
 """Each fault that the doctor knows is found where it is, and not where it is not."""
 
+import dataclasses
 import json
 import os
 import socket
@@ -486,20 +487,22 @@ def test_nodes_that_differ(node: Layout, monkeypatch: pytest.MonkeyPatch) -> Non
         "nodes/broken": "{",
     }
 
+    @dataclasses.dataclass
     class Notes:
         """In the place of etcd."""
 
-        namespace = "local"
-        address = "127.0.0.1:2379"
+        namespace: str = "local"
+        address: str = "127.0.0.1:2379"
+        root: str = "/sorna"
 
         def put(self, key: str, value: str) -> None:
+            assert self.root == "/backendai-packages", "the other prefix is Backend.AI's"
             kept[key] = value
 
         def list(self, prefix: str) -> dict[str, str]:
             return {key: value for key, value in kept.items() if key.startswith(prefix)}
 
     monkeypatch.setattr(cluster, "first_etcd", lambda _: Notes())
-    monkeypatch.setattr(cluster.dataclasses, "replace", lambda notes, **_: notes)
     account = Owner(uid=4242, gid=os.getegid())
     (found,) = cluster.check_nodes(scene(node, account=account))
     assert found.what == "uid is 4242 here and 1 on other"
