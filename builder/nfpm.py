@@ -123,7 +123,7 @@ def _format_table(meta: Metadata, own: FormatPlan, given: PackInput) -> dict[str
         }
     return {
         "compression": given.compression.setting,
-        "summary": meta.summary,
+        "summary": meta.summary[:1].upper() + meta.summary[1:],
         "group": meta.group,
         "packager": meta.maintainer,
         "buildhost": "localhost",  # the builder's own name is nobody's business
@@ -151,7 +151,8 @@ def _contents(plan: PackagePlan, given: PackInput) -> list[dict[str, object]]:
         if not (prefix and one.target.is_relative_to(prefix))
         for target in _files(given.root, given.root / one.target.relative_to("/"))
     ]
-    contents.append(_sample_content(str(doc_folder(plan) / BUILD_INFO), given))
+    info = _sample_content(str(doc_folder(plan) / BUILD_INFO), given)
+    contents.append({**info, "type": "doc"} if given.fmt is PackageFormat.RPM else info)
     return contents + _folders(contents, plan, given)
 
 
@@ -188,7 +189,18 @@ def _content(entry: Entry, given: PackInput) -> dict[str, object]:
         case PayloadKind.CONFFILE:
             return {**common, "type": _CONFIG, "src": f"{given.root}{entry.target}"}
         case PayloadKind.FILE:
-            return {**common, "src": f"{given.root}{entry.target}"}
+            kind = _rpm_kind(entry.target) if given.fmt is PackageFormat.RPM else None
+            return {
+                **common,
+                "src": f"{given.root}{entry.target}",
+                **({"type": kind} if kind else {}),
+            }
+
+
+def _rpm_kind(target: PurePosixPath) -> str | None:
+    """What rpm marks a file as by its place, as rpmbuild does."""
+    kinds = {"/usr/share/doc": "doc", "/usr/share/man": "doc", "/usr/share/licenses": "license"}
+    return next((kind for top, kind in kinds.items() if target.is_relative_to(top)), None)
 
 
 def _files(root: Path, path: Path) -> list[str]:
@@ -209,8 +221,7 @@ def changelog_entries(meta: Metadata) -> list[dict[str, object]]:
             "semver": f"{version}-{revision}",
             "date": f"{day}T00:00:00Z",
             "packager": meta.maintainer,
-            "distributions": ["stable"],
-            "urgency": "medium",
+            "deb": {"distributions": ["stable"], "urgency": "medium"},
             "changes": [{"note": change} for change in changes],
         }
         for version, revision, day, changes in meta.changelog

@@ -6,7 +6,7 @@
 site_id() {
     [ -r /etc/backend.ai/site.toml ] || return 0
     awk -v key="$1" '
-        /^[ \t]*\[/ { inside = ($0 ~ /^[ \t]*\[[ \t]*account[ \t]*\]/); next }
+        /^[ \t]*\[/ { inside = ($0 ~ /^[ \t]*\[( |\t)*account[ \t]*\]/); next }
         inside {
             line = $0
             sub(/[ \t\r]*(#.*)?$/, "", line)

@@ -1,20 +1,29 @@
 """The packages around the services: the halfstack, the metapackage, what checks them."""
 
+import hashlib
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
 import docker
 import pytest
 
 from builder.model import PackageFormat
 from builder.paths import PROJECT
+from builder.run import run
 from builder.verify.hosts import Host, HostSetup
-from tests.integration import checks
+from tests.integration import checks, guide
 from tests.integration.dist import Dist
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.test_deb import apt, refresh_lists
+from tests.integration.test_rpm import become_distribution, dnf, make_repository
 
 pytestmark = pytest.mark.docker
 
 _MOUNT = "/dist"
+_SERVICES = ("manager", "storage-proxy", "webserver")
 _DATA = PROJECT / "tests/integration/data"
 _UNIT = "backendai-halfstack.service"
 _SETTINGS = ("site.toml", "halfstack.yml", "halfstack-redis.conf")
@@ -51,6 +60,100 @@ def make_images(host: Host) -> None:
     )
     for name in others:
         host.run(["docker", "tag", first, name])
+
+
+def make_flat_repository(folder: Path, files: Sequence[str]) -> None:
+    """An index beside the packages, so that apt resolves their names."""
+    stanzas = []
+    for name in files:
+        path = folder / name
+        fields = run(["dpkg-deb", "--field", path]).stdout.rstrip()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        stanzas.append(
+            f"{fields}\nFilename: ./{name}\nSize: {path.stat().st_size}\nSHA256: {digest}\n"
+        )
+    (folder / "Packages").write_text("\n".join(stanzas))
+
+
+@pytest.mark.parametrize("suite", list(Suite))
+def test_single_node(
+    suite: Suite, engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
+) -> None:
+    """`apt install backendai` on a host without anything: stores, services, seeded, running."""
+    packages = ("backendai", "backendai-halfstack", "backendai-common", "backendai-client")
+    names = dist.names(PackageFormat.DEB, *packages, *(f"backendai-{one}" for one in _SERVICES))
+    make_flat_repository(dist.folder, names)
+    setup = HostSetup(
+        image=images.base(suite), name=f"single-{suite}", mounts={dist.folder: _MOUNT}
+    )
+    with Host(engine, setup) as host:
+        host.write("/etc/apt/sources.list.d/ours.list", f"deb [trusted=yes] file:{_MOUNT} ./\n")
+        apt(host, "update")
+        instead = host.run("apt-get install --simulate backendai backendai-halfstack").stdout
+        assert "Inst backendai-halfstack" in instead
+        for store in ("postgresql", "valkey-server", "redis-server", "etcd-server"):
+            assert f"Inst {store} " not in instead
+        with steps("install"):
+            apt(host, "install", "backendai")
+        units = [f"backendai-{service}.service" for service in _SERVICES]
+
+        def all_run() -> bool:
+            command = ["systemctl", "is-active", *units]
+            return host.run(command, check=False).stdout.split() == ["active"] * len(units)
+
+        with steps("services"):
+            took = host.wait_until("all services run", all_run, timeout=_START_TIMEOUT_S)
+        steps.say(f"all ran {took:.0f} s after apt had ended")
+        host.wait_until("an answer", lambda: guide.get(host).startswith("200 "), timeout=30)
+        assert not host.failed_units()
+        with steps("complete"):
+            check_completion(host)
+        with steps("remove the metapackage"):
+            apt(host, "purge", "backendai")
+        assert all_run()
+
+
+def check_completion(host: Host) -> None:
+    """The manual is found, and a shell knows the manager's own commands."""
+    script = "/usr/lib/backendai/completion/complete backend.ai '' mgr etcd"
+    env = {"HOME": "/root"}
+
+    def knows() -> bool:
+        return "put-json" in host.run(script, env=env).stdout.split()
+
+    host.wait_until("the manager's commands are collected", knows, timeout=90)
+    for page in ("man1/backend.ai.1.gz", "man8/backendai-ctl.8.gz"):
+        host.run(f"gzip -dc /usr/share/man/{page} | grep -q '^.SH NAME'")
+
+
+def test_single_node_by_dnf(
+    engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps, tmp_path: Path
+) -> None:
+    """Where the distribution has no etcd, the halfstack comes instead, and says what it lacks."""
+    packages = ("backendai", "backendai-halfstack", "backendai-common", "backendai-client")
+    names = dist.names(PackageFormat.RPM, *packages, *(f"backendai-{one}" for one in _SERVICES))
+    setup = HostSetup(image=images.rpm(), name="single-rpm", mounts={dist.folder: _MOUNT})
+    with Host(engine, setup) as host:
+        become_distribution(host, names, tmp_path)
+        make_repository(host, names)
+        with steps("install"):
+            dnf(host, "install", "backendai")
+        listed = host.run(["rpm", "--query", "--all", "--queryformat", "%{NAME}\\n"]).stdout
+        assert {name.partition("-26")[0] for name in names} <= set(listed.split())
+        problems = checks.check_settings(host, _SETTINGS)
+        assert not problems, "\n".join(problems)
+        # Whichever was configured first, they agree on where the stores are.
+        port = re.search(r'"127.0.0.1:(\d+):5432"', host.read(_COMPOSE))
+        assert port
+        manager = tomllib.loads(host.read("/etc/backend.ai/manager.toml"))
+        assert manager["db"]["addr"] == {"host": "127.0.0.1", "port": int(port[1])}
+        # The unit needs Docker's, and this host has none.
+        assert "docker.service" in host.run(["systemctl", "start", _UNIT], check=False).stderr
+        with steps("remove"):
+            dnf(host, "remove", "backendai", "backendai-halfstack")
+        listed = host.run(["rpm", "--query", "--all", "--queryformat", "%{NAME}\\n"]).stdout
+        assert "backendai-manager" in listed.split()
+        assert "backendai-halfstack" not in listed.split()
 
 
 def let_docker_run(host: Host) -> None:

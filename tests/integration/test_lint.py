@@ -1,0 +1,61 @@
+"""lintian and rpmlint find nothing in the packages that is not overridden with a reason.
+
+The overrides ship in each deb; rpm's are in rpm/rpmlint.toml. Packages with a Python take
+a minute each and are alike: two stand for all, unless BUILDER_LINT_ALL is set.
+"""
+
+import os
+import shutil
+
+import pytest
+
+from builder.model import PackageFormat
+from builder.paths import PKGSPEC, PROJECT
+from builder.run import run
+from builder.spec import load_spec
+from tests.integration.dist import Dist
+from tests.integration.steps import Steps
+
+_LARGE = ("backendai-agent", "backendai-manager")
+_LIMIT = ["timeout", "900"]
+
+
+def _packages() -> list[str]:
+    spec = load_spec(PKGSPEC)
+    release = spec.release(None)
+    whole = bool(os.environ.get("BUILDER_LINT_ALL"))
+    return [
+        name
+        for name in release.packages
+        if whole
+        or name in _LARGE
+        or spec.packages[name].service is None
+        or spec.packages[name].python is None
+    ]
+
+
+@pytest.mark.build
+@pytest.mark.parametrize("package", _packages())
+def test_lintian(package: str, dist: Dist, steps: Steps) -> None:
+    if shutil.which("lintian") is None:
+        pytest.skip("lintian is not installed: apt-get install lintian")
+    (name,) = dist.names(PackageFormat.DEB, package)
+    options = ["--allow-root", "--fail-on=error,warning", "--tag-display-limit=0"]
+    with steps("lintian"):
+        result = run([*_LIMIT, "lintian", *options, dist.folder / name], check=False)
+    assert result.status == 0, result.stdout[:20_000] + result.stderr
+    assert not result.stdout, result.stdout[:20_000]
+
+
+@pytest.mark.build
+@pytest.mark.parametrize("package", _packages())
+def test_rpmlint(package: str, dist: Dist, steps: Steps) -> None:
+    if shutil.which("rpmlint") is None:
+        pytest.skip("rpmlint is not installed: apt-get install rpmlint")
+    (name,) = dist.names(PackageFormat.RPM, package)
+    settings = ["--config", PROJECT / "rpm/rpmlint.toml"]
+    with steps("rpmlint"):
+        result = run([*_LIMIT, "rpmlint", *settings, dist.folder / name], check=False)
+    found = [line for line in result.stdout.splitlines() if ": W: " in line or ": E: " in line]
+    assert not found, "\n".join(found[:200])
+    assert "1 packages and 0 specfiles checked; 0 errors, 0 warnings" in result.stdout
