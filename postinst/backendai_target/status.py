@@ -41,6 +41,11 @@ class ServiceStatus:
         return self.active == "active" and self.answers is not False
 
     @property
+    def is_coming(self) -> bool:
+        """Starting, and not answering yet."""
+        return self.active in ("activating", "reloading")
+
+    @property
     def is_wanted(self) -> bool:
         """Whether the admin wants it to run."""
         return self.enabled in ("enabled", "enabled-runtime")
@@ -64,6 +69,9 @@ class NodeStatus:
     def verdict(self) -> str:
         """One line for a person."""
         down = [one.service for one in self.services if one.is_wanted and not one.is_up]
+        coming = [one.service for one in self.services if one.is_wanted and one.is_coming]
+        if down and down == coming:
+            return f"starting: {', '.join(coming)}"
         if down:
             return f"down: {', '.join(down)}; `backendai-ctl doctor` tells more"
         if not any(one.is_wanted for one in self.services):
@@ -167,7 +175,7 @@ def _needs(scene: Scene, recipe: Recipe) -> str:
 def _seeded(scene: Scene) -> str:
     """What the last run of seeding came to; empty where nothing here is seeded."""
     # Only where the tool for it is there and the stores are filled from this node.
-    from backendai_target.seed.state import load_state  # noqa: PLC0415
+    from backendai_target.seed.state import is_complete, load_state  # noqa: PLC0415
 
     try:
         state = load_state(scene.layout)
@@ -175,7 +183,9 @@ def _seeded(scene: Scene) -> str:
         return "unseen"
     if state is None:
         return ""
-    return "complete" if state.get("complete") else "not complete: see backendai-ctl seed status"
+    # Whether something has changed since then, only root can tell.
+    is_done = is_complete(scene.layout) if scene.is_root else state.get("complete")
+    return "complete" if is_done else "not complete: see backendai-ctl seed status"
 
 
 def _addons(scene: Scene) -> tuple[str, ...]:
