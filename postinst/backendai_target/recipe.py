@@ -287,6 +287,8 @@ def _list_of_tables(value: Value) -> object:
     return tables if isinstance(tables, list) else [tables]
 
 
+_DRIVERS = {"journal": ["console"], "file": ["file"], "both": ["console", "file"]}
+
 # How an answer is written where the service wants it otherwise than site.toml has it.
 _FORMS: Mapping[str, Callable[[Value], object]] = {
     "plain": lambda value: value,
@@ -297,6 +299,7 @@ _FORMS: Mapping[str, Callable[[Value], object]] = {
     "port": lambda value: Address.parse(str(value)).port,
     "optional": lambda value: None if value == "" else value,
     "parent": lambda value: str(PurePosixPath(str(value)).parent),
+    "drivers": lambda value: _DRIVERS[str(value)],
     "projects": lambda value: _projects(str(value), platform.machine()),
 }
 

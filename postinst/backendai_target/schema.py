@@ -16,6 +16,7 @@ Check = Callable[[object], Value]
 
 _MAX_PORT = 65535
 _MAX_ID = 2**31 - 1
+_MAX_COUNT = 1000
 _NOBODY = (65534, 65535)
 _MAX_SECONDS = 3600
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
@@ -103,6 +104,12 @@ def _seconds(value: object) -> Value:
     raise ValueError
 
 
+def _count(value: object) -> Value:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_COUNT:
+        return value
+    raise ValueError
+
+
 def _address(value: object) -> Value:
     if isinstance(value, str):
         return str(Address.parse(value))
@@ -152,6 +159,8 @@ KINDS: Mapping[str, Kind] = {
         check=_text(_IDENTIFIER),
         allowed="2 to 63 letters, digits, '_' and '-', a letter or '_' first",
     ),
+    "log": Kind(check=_text("journal|file|both"), allowed="journal, file or both"),
+    "count": Kind(check=_count, allowed="a number from 1 to 1000"),
     "image": Kind(
         check=_text(_IMAGE), allowed="an image's name, for example registry.example.org/etcd:v3.5"
     ),

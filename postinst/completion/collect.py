@@ -8,9 +8,13 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 
-def rows(click, command, path, context=None):
+# The types are those of the service's own click, which only its environment has.
+def rows(click: Any, command: Any, path: list[str], context: Any = None) -> Iterator[str]:
     """A line for each command: its words, and what may follow them."""
     context = click.Context(command, info_name=path[-1] if path else "", parent=context)
     options = [word for one in command.params for word in (*one.opts, *one.secondary_opts)]
@@ -31,21 +35,20 @@ def rows(click, command, path, context=None):
         yield from rows(click, child, [*path, name], context)
 
 
-def main():
+def main() -> None:
     """Write the table."""
-    entry, table = sys.argv[1:]
+    entry, table = sys.argv[1], Path(sys.argv[2])
     try:
         click = importlib.import_module("click")
         command = importlib.import_module("ai.backend.cli.loader").load_entry_points()
-        path = []
+        path: list[str] = []
         if entry != "_":
             command, path = command.get_command(click.Context(command), entry), [entry]
-        temporary = f"{table}.{os.getpid()}"
-        with open(temporary, "w", encoding="utf-8") as stream:
-            stream.writelines(f"{row}\n" for row in rows(click, command, path))
-        os.rename(temporary, table)
+        temporary = table.with_name(f"{table.name}.{os.getpid()}")
+        temporary.write_text("".join(f"{row}\n" for row in rows(click, command, path)))
+        temporary.rename(table)
     finally:
-        os.unlink(f"{table}.lock")
+        table.with_name(f"{table.name}.lock").unlink()
 
 
 if __name__ == "__main__":

@@ -53,9 +53,9 @@ def test_rpmlint(package: str, dist: Dist, steps: Steps) -> None:
     if shutil.which("rpmlint") is None:
         pytest.skip("rpmlint is not installed: apt-get install rpmlint")
     (name,) = dist.names(PackageFormat.RPM, package)
-    settings = ["--config", PROJECT / "rpm/rpmlint.toml"]
+    settings = f"--config={PROJECT}/rpm/rpmlint.toml"
     with steps("rpmlint"):
-        result = run([*_LIMIT, "rpmlint", *settings, dist.folder / name], check=False)
+        result = run([*_LIMIT, "rpmlint", settings, dist.folder / name], check=False)
     found = [line for line in result.stdout.splitlines() if ": W: " in line or ": E: " in line]
     assert not found, "\n".join(found[:200])
     assert "1 packages and 0 specfiles checked; 0 errors, 0 warnings" in result.stdout

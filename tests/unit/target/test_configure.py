@@ -57,7 +57,8 @@ def test_makes_everything_from_defaults(layout: Layout, configured: Configured) 
     assert made["manager"]["ipc-base-path"] == "/run/backendai/manager"
     pair = str(made["manager"]["rpc-auth-manager-keypair"])
     assert Path(pair).read_text() == "SECRET-HALF\n"
-    assert made["logging"]["file"] == {"path": "/var/log/backendai/manager"}
+    assert made["logging"]["drivers"] == ["console"]
+    assert made["logging"]["file"] == {"path": "/var/log/backendai/manager", "backup-count": 10}
     assert len(password) >= 40
     assert [line.split()[0] for line in said] == ["made"] * 4
     # What the sample explains is kept.

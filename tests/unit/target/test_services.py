@@ -424,3 +424,34 @@ def test_recipes_set_only_what_the_questions_have(services: Layout, store: Secre
             resolve_tree(answers, config.settings)
         resolve_tree(answers, recipe.etcd)
         assert "{" not in answers.fill(recipe.steps)
+
+
+@pytest.mark.parametrize(
+    ("answer", "drivers"),
+    [("journal", ["console"]), ("file", ["file"]), ("both", ["console", "file"])],
+)
+def test_logs_go_where_the_site_says(
+    answer: str, drivers: list[str], services: Layout, configured: Configured
+) -> None:
+    services.site.write_text(f'[logging]\nto = "{answer}"\nfiles = 3\n')
+    for service, file in (
+        ("storage-proxy", "storage-proxy.toml"),
+        ("webserver", "webserver.conf"),
+        ("appproxy-worker", "app-proxy-worker.toml"),
+    ):
+        configured(service)
+        logging = table(made(services, file)["logging"])
+        assert logging["drivers"] == drivers
+        files = table(logging["file"])
+        assert files["path"] == f"/var/log/backendai/{service}"
+        # The server itself begins a new file; nothing else may move the old one away.
+        assert files["backup-count"] == 3
+
+
+@pytest.mark.parametrize("line", ['to = "syslog"', "files = 0", "files = true"])
+def test_a_wrong_answer_about_logs_is_refused(
+    line: str, services: Layout, configured: Configured
+) -> None:
+    services.site.write_text(f"[logging]\n{line}\n")
+    with pytest.raises(SiteError, match=r"logging\.\w+ = .*: must be (journal|a number)"):
+        configured("webserver")
