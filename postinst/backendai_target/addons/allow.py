@@ -116,12 +116,9 @@ def _after_sample(text: str, parents: list[str], key: str, wanted: tuple[str, ..
     commented = re.compile(rf"^#\s*{re.escape(key)}\s*=.*$", re.MULTILINE)
     header = re.compile(rf"^\[{re.escape('.'.join(parents))}\][^\n]*$", re.MULTILINE)
     for pattern in (commented, header):
-        found = list(pattern.finditer(text))
-        if len(found) == 1:
-            end = found[0].end()
-            newline = "\r\n" if text[end - 1 : end] == "\r" or "\r\n" in text else "\n"
-            candidate = text[:end].removesuffix("\r") + newline + line
-            candidate += "\r" * (text[end - 1 : end] == "\r") + text[end:]
+        for found in pattern.finditer(text):
+            carriage = "\r" if found[0].endswith("\r") else ""
+            candidate = f"{text[: found.end()]}\n{line}{carriage}{text[found.end() :]}"
             if _adds_only(text, candidate, parents, key, wanted):
                 return candidate
     return None
