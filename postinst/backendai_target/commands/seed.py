@@ -21,7 +21,7 @@ from backendai_target.seed.model import Line, State
 from backendai_target.seed.paths import prefix, state_folder
 from backendai_target.seed.plan import plan, render
 from backendai_target.seed.session import Filled, Session
-from backendai_target.seed.starting import start_unit, start_waiting
+from backendai_target.seed.starting import start_unit, start_waiting, stop_unit
 from backendai_target.seed.state import Report, failed, is_complete, load_state, save_report
 from backendai_target.seed.stores import stores_of, wait_for
 
@@ -131,11 +131,14 @@ def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
         except NotReadyError:
             start_unit(layout, images.RETRY)
             raise
+    stop_unit(layout, images.RETRY)
     return Status.OK
 
 
 def _stores(options: argparse.Namespace, layout: Layout) -> Status:
     session = _session(options, layout)
+    if session.unconfigured:  # of this transaction, and not the last: its script fills them
+        raise NotReadyError("; ".join(session.unconfigured.values()))
     with session.filled() as filled:
         away = [store for store in stores_of(session, filled) if not store.is_up()]
     if away:
@@ -192,7 +195,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     do.add_argument("--no-start", action="store_true", help="start no service afterwards")
     told = action("status", "show what the last run came to; asks no store", _status)
     told.add_argument("--json", action="store_true", help="for programs")
-    action("stores", "fail unless the stores that are to be filled answer", _stores)
+    action("stores", "fail unless all is configured and the stores that are to be filled answer", _stores)
     action("rescan", "scan the configured registry for images", _rescan)
 
 

@@ -46,8 +46,17 @@ def start_waiting(layout: Layout, say: Callable[[str], None]) -> dict[str, str]:
 
 def start_unit(layout: Layout, unit: str) -> None:
     """Ask systemd to start a unit, and do not wait for it."""
+    _ask(layout, "start", unit)
+
+
+def stop_unit(layout: Layout, unit: str) -> None:
+    """Ask systemd to stop a unit, and do not wait for it."""
+    _ask(layout, "stop", unit)
+
+
+def _ask(layout: Layout, action: str, unit: str) -> None:
     if layout.root == Path("/") and _SYSTEMD.is_dir():
-        _systemctl("start", "--no-block", unit)
+        _systemctl(action, "--no-block", unit)
 
 
 def _systemctl(*words: str) -> bool:
