@@ -20,7 +20,7 @@ from backendai_target.addons.record import (
     load_records,
     save_record,
 )
-from backendai_target.errors import HostError, SiteError, TargetError
+from backendai_target.errors import HostError, SiteError
 from backendai_target.files import Owner, Writer, exclusive
 from backendai_target.layout import Layout
 
@@ -110,7 +110,9 @@ def state_of(addon: Addon, tool: Tool) -> str:
     try:
         path, text = _read(addon.place, tool.layout)
         lists = read_lists(text, addon.place, str(path))
-    except TargetError:
+    except HostError:
+        return "not readable"
+    except SiteError:
         return "not configured"
     if lists.has(addon.allow):
         return "enabled"
