@@ -100,7 +100,7 @@ def test_life_on_a_clean_host(
         # Modes, owners, sizes and hashes are those of the package.
         host.run(["rpm", "--verify", "--nodeps", *PACKAGES], timeout=120)
         edited = life.edit()
-        life.follow_guide_and_start(installed)
+        life.restart_and_check(installed)
         life.reinstall(edited)
         kept = (f"+ {ADMIN_NOTE}", f"+ {checks.SETTINGS}/manager.toml")
         life.erase(kept, may_stay=_STAYS)

@@ -7,13 +7,13 @@ import pytest
 
 from builder.model import PackageFormat
 from builder.paths import PROJECT
-from builder.verify.hosts import Host, HostSetup
+from builder.verify.hosts import Host, HostError, HostSetup
 from builder.verify.listing import take_listing
 from tests.integration import checks, guide
 from tests.integration.dist import Dist
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
-from tests.integration.stores import Addresses, run_sql, start_stores
+from tests.integration.stores import run_sql, start_stores
 from tests.integration.test_deb import apt, refresh_lists
 
 pytestmark = pytest.mark.docker
@@ -42,16 +42,12 @@ def test_manager_storage_proxy_and_webserver(
     with Host(engine, setup) as host:
         refresh_lists(host)
         with steps("stores"):
-            stores = start_stores(host, Suite.TRIXIE)
+            start_stores(host, Suite.TRIXIE)
         before = take_listing(host)
         with steps("install"):
             apt(host, "install", *files)
         with steps("check what was installed"):
             check_installed(host)
-        with steps("the guide's steps by hand"):
-            fill(host, stores)
-        with steps("start"):
-            start(host, _SERVICES)
         with steps("use"):
             use(host, dist.version)
         check_listeners(host)
@@ -82,7 +78,7 @@ def test_agent_with_docker(
     with Host(engine, setup) as host:
         refresh_lists(host)
         with steps("stores"):
-            stores = start_stores(host, Suite.TRIXIE)
+            start_stores(host, Suite.TRIXIE)
         # Without it, Docker refuses networks where the kernel has IPv6 and the host has not.
         host.run(["mkdir", "-p", _DOCKER_DROP_IN.rpartition("/")[0]])
         host.write(
@@ -95,11 +91,8 @@ def test_agent_with_docker(
         assert state(host, "is-enabled", "agent-watcher") == "disabled"
         problems = checks.check_settings(host, ("site.toml", "agent.toml"))
         assert not problems, "\n".join(problems)
-        with steps("the guide's steps by hand"):
-            guide.follow_guide(host, stores)
-            host.run(["backendai-ctl", "check-stores", "agent"])
-        with steps("start"):
-            start(host, services)
+        with steps("start by itself"):
+            wait_for_services(host, services)
         with steps("register"):
             host.wait_until("the agent is ALIVE", lambda: "ALIVE" in list_agents(host), timeout=60)
         # It registers as well where what its containers need could not be unpacked.
@@ -128,14 +121,8 @@ def test_app_proxy(engine: docker.DockerClient, images: Images, dist: Dist, step
             start_stores(host, Suite.TRIXIE)
         with steps("install"):
             apt(host, "install", *files)
-        # The one has no database yet, the other no coordinator.
-        assert {state(host, "is-active", service) for service in services} == {"inactive"}
-        with steps("database"):
-            run_sql(host, host.run(["backendai-ctl", "sql", services[0]]).stdout)
-            schema = ["backend.ai", "app-proxy-coordinator", "schema", "oneshot"]
-            host.run([*schema, "-f", "/etc/backend.ai/alembic-appproxy.ini"])
-        with steps("start"):
-            start(host, services)
+        with steps("start by itself"):
+            wait_for_services(host, services)
         workers = "SELECT authority, status FROM workers"
         host.wait_until(
             "the worker has joined",
@@ -150,30 +137,27 @@ def test_app_proxy(engine: docker.DockerClient, images: Images, dist: Dist, step
 
 def list_agents(host: Host) -> str:
     """What an administrator sees by the client's commands, as anybody on the host."""
-    pairs = guide.read_fixture(host, "keypairs")["keypairs"]
-    admin = next(pair for pair in pairs if pair["is_admin"])
+    admin = guide.read_account(host)
     env = {
         "HOME": "/tmp",
         "BACKEND_ENDPOINT": guide.ADDRESS,
         "BACKEND_ENDPOINT_TYPE": "api",
-        "BACKEND_ACCESS_KEY": str(admin["access_key"]),
-        "BACKEND_SECRET_KEY": str(admin["secret_key"]),
+        "BACKEND_ACCESS_KEY": admin["access_key"],
+        "BACKEND_SECRET_KEY": admin["secret_key"],
     }
     command = ["backend.ai", "admin", "agent", "list"]
     return host.run(command, user="nobody", env=env, check=False).stdout
 
 
 def check_installed(host: Host) -> None:
-    """All is configured and enabled; only what has what it needs was started."""
+    """All is configured and enabled, and comes up by itself."""
     problems = checks.check_settings(host, _CONFIG)
     for service in _SERVICES[1:]:  # the manager's has a test of its own
         problems += checks.check_python(host, service)
     assert not problems, "\n".join(problems)
     enabled = {service: state(host, "is-enabled", service) for service in _SERVICES}
     assert enabled == dict.fromkeys(_SERVICES, "enabled")
-    # The stores answer and are empty: only the webserver needs nothing in them.
-    active = {service: state(host, "is-active", service) for service in _SERVICES}
-    assert active == {"manager": "inactive", "storage-proxy": "inactive", "webserver": "active"}
+    wait_for_services(host, _SERVICES)
     assert host.run(["stat", "-c", "%U:%G %a", _VOLUME]).stdout == "backendai:backendai 750\n"
 
 
@@ -183,30 +167,22 @@ def state(host: Host, question: str, service: str) -> str:
     return host.run(command, check=False).stdout.strip()
 
 
-def fill(host: Host, stores: Addresses) -> None:
-    """The guide's steps, with what etcd has to know of the storage proxy by our command."""
-    guide.follow_guide(host, stores)
-    host.run(
-        "set -e; umask 077; backendai-ctl etcd storage-proxy >/root/storage-proxy.json; "
-        'backend.ai mgr etcd put-json "" - </root/storage-proxy.json; '
-        "rm /root/storage-proxy.json"
-    )
-
-
-def start(host: Host, services: tuple[str, ...]) -> None:
-    """Start one after the other, and see that each is up when systemd says so."""
+def wait_for_services(host: Host, services: tuple[str, ...]) -> None:
+    """Wait until each is up: those that came before their stores were filled are started then."""
     for service in services:
-        unit = f"backendai-{service}.service"
-        result = host.run(["systemctl", "restart", unit], check=False, timeout=_START_TIMEOUT_S)
-        assert result.status == 0, host.journal(unit, lines=60)
-        assert state(host, "is-active", service) == "active", host.journal(unit, lines=60)
+
+        def is_active(service: str = service) -> bool:
+            return state(host, "is-active", service) == "active"
+
+        try:
+            host.wait_until(f"{service} is active", is_active, timeout=_START_TIMEOUT_S)
+        except HostError as error:
+            raise HostError(f"{error.message}\n{host.journal(lines=80)}") from error
 
 
 def use(host: Host, version: str) -> None:
     """Log in by the webserver, see the volume by the manager, make a folder on it."""
-    (admin,) = [
-        user for user in guide.read_fixture(host, "users")["users"] if user["role"] == "superadmin"
-    ]
+    admin = guide.read_account(host)
     given = {"url": _WEB, "username": admin["email"], "password": admin["password"]}
     host.copy_in(_CLIENT, "/root/use_webserver.py")
     host.write("/root/login.json", json.dumps(given), mode=0o600)

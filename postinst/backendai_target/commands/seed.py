@@ -195,7 +195,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     do.add_argument("--no-start", action="store_true", help="start no service afterwards")
     told = action("status", "show what the last run came to; asks no store", _status)
     told.add_argument("--json", action="store_true", help="for programs")
-    action("stores", "fail unless all is configured and the stores that are to be filled answer", _stores)
+    action("stores", "fail unless all is configured and the stores to be filled answer", _stores)
     action("rescan", "scan the configured registry for images", _rescan)
 
 
