@@ -15,7 +15,7 @@ from tests.integration.steps import Steps
 pytestmark = pytest.mark.docker
 
 _MOUNT = "/dist"
-_APT_TIMEOUT_S = 240
+_APT_TIMEOUT_S = 420
 _APT = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--no-install-recommends"]
 
 

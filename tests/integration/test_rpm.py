@@ -22,7 +22,7 @@ pytestmark = pytest.mark.docker
 
 _MOUNT = "/dist"
 _REPOSITORY = "/srv/repository"
-_DNF_TIMEOUT_S = 240
+_DNF_TIMEOUT_S = 420
 _REPO_FILE = f"""\
 [packages-under-test]
 name=Packages under test
