@@ -49,5 +49,6 @@ def _is_loopback(value: Value) -> bool:
 
 KINDS: Mapping[str, Callable[[Value], bool]] = {
     "loopback": _is_loopback,
-    "empty": lambda value: value == "",
+    "empty": lambda value: not value,
+    "without-tls": lambda value: value == "prefer",
 }

@@ -77,16 +77,22 @@ def test_the_environment_wins_over_suggestions(halfstack: Layout, configured: Co
 def test_stores_that_are_elsewhere_are_refused(halfstack: Layout, configured: Configured) -> None:
     halfstack.site.write_text(
         '[database]\naddress = "10.0.0.5:5432"\n'
+        'tls = "require"\n'
+        '[redis]\nsentinels = ["127.0.0.1:26379"]\n'
         '[etcd]\naddresses = ["127.0.0.1:2379", "127.0.0.1:2380"]\nuser = "root"\n'
     )
     with pytest.raises(SiteError) as caught:
         configured("halfstack")
     alone = "with backendai-halfstack, which serves this node alone"
+    with_it = "with backendai-halfstack, whose"
     members = "['127.0.0.1:2379', '127.0.0.1:2380']"
     assert [line.partition(": ")[2] for line in caught.value.problems] == [
         f"database.address = '10.0.0.5:5432': must be 127.0.0.1:PORT {alone}",
         f'etcd.addresses = {members}: must be ["127.0.0.1:PORT"] {alone}',
         "etcd.user = 'root': must be empty with backendai-halfstack, whose etcd asks for no user",
+        f"database.tls = 'require': must be prefer {with_it} PostgreSQL is on loopback without TLS",
+        f"redis.sentinels = ['127.0.0.1:26379']: must be empty {with_it} Valkey is one without "
+        + "Sentinels",
     ]
     assert not (halfstack.etc / "halfstack.yml").exists()
 
