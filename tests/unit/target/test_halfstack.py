@@ -84,6 +84,7 @@ def test_stores_that_are_elsewhere_are_refused(halfstack: Layout, configured: Co
     with pytest.raises(SiteError) as caught:
         configured("halfstack")
     alone = "with backendai-halfstack, which serves this node alone"
+    alone_too = "Valkey is one without Sentinels"
     with_it = "with backendai-halfstack, whose"
     members = "['127.0.0.1:2379', '127.0.0.1:2380']"
     assert [line.partition(": ")[2] for line in caught.value.problems] == [
@@ -91,8 +92,7 @@ def test_stores_that_are_elsewhere_are_refused(halfstack: Layout, configured: Co
         f'etcd.addresses = {members}: must be ["127.0.0.1:PORT"] {alone}',
         "etcd.user = 'root': must be empty with backendai-halfstack, whose etcd asks for no user",
         f"database.tls = 'require': must be prefer {with_it} PostgreSQL is on loopback without TLS",
-        f"redis.sentinels = ['127.0.0.1:26379']: must be empty {with_it} Valkey is one without "
-        + "Sentinels",
+        f"redis.sentinels = ['127.0.0.1:26379']: must be empty {with_it} {alone_too}",
     ]
     assert not (halfstack.etc / "halfstack.yml").exists()
 
