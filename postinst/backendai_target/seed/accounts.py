@@ -90,28 +90,35 @@ def renew(tables: dict[str, list[Row]], spec: Accounts, deriver: Deriver, admin:
 
     The superadmin gets the address ``admin``; all other accounts become inactive.
     """
-    changed: dict[str, str] = {}
+    emails: dict[str, str] = {}
+    active: set[str] = set()
     for user in tables.get(spec.users, []):
+        if "role" not in user:
+            continue
         user["password"] = deriver.password(str(user["uuid"]))
         if user["role"] == _SUPERADMIN:
-            changed[str(user["email"])] = admin
+            active.add(str(user["uuid"]))
+            emails[str(user["email"])] = admin
             user["email"] = admin
         else:
             user["status"] = "inactive"
-    for column in spec.emails:
-        table, _, key = column.partition(".")
-        for row in tables.get(table, []):
-            row[key] = changed.get(str(row.get(key)), row.get(key))
-
-
-def renew_pairs(pairs: Sequence[Row], users: Sequence[Row], deriver: Deriver) -> None:
-    """The same for key pairs; one of an inactive user is inactive."""
-    active = {str(user["uuid"]) for user in users if user["role"] == _SUPERADMIN}
-    for pair in pairs:
+    keys: dict[str, str] = {}
+    for pair in tables.get(spec.keypairs, []):
         known = str(pair["access_key"])
-        pair["access_key"] = deriver.access_key(known)
+        keys[known] = pair["access_key"] = deriver.access_key(known)
         pair["secret_key"] = deriver.secret_key(known)
         pair["is_active"] = str(pair["user"]) in active
+    _follow(tables, spec.emails, emails)
+    _follow(tables, spec.access_keys, keys)
+
+
+def _follow(tables: dict[str, list[Row]], columns: Sequence[str], new: Mapping[str, str]) -> None:
+    """Let what names a value by its old name name the new one."""
+    for column in columns:
+        table, _, key = column.partition(".")
+        for row in tables.get(table, []):
+            if key in row:
+                row[key] = new.get(str(row[key]), row[key])
 
 
 def accounts_of(users: Sequence[Row], pairs: Sequence[Row]) -> list[Account]:

@@ -20,8 +20,9 @@ class Accounts:
 
     users: str
     keypairs: str
-    # Columns elsewhere that name a user by e-mail, as TABLE.COLUMN.
+    # Columns elsewhere that name a user by e-mail, or a key pair, as TABLE.COLUMN.
     emails: tuple[str, ...] = ()
+    access_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ class Line:
 
     since: tuple[int, ...]
     fixtures: tuple[str, ...] = ()
+    optional: frozenset[str] = frozenset()  # of these, what not every release ships
     integers: tuple[str, ...] = ()  # TABLE.COLUMN that the fixtures have as text
     settings: tuple[Setting, ...] = ()
     accounts: Accounts | None = None
@@ -146,9 +148,11 @@ def _data(service: str, table: Mapping[str, Any]) -> SeedData:
 
 
 def _line(table: Mapping[str, Any]) -> Line:
+    fixtures = tuple(table.get("fixtures", ()))
     return Line(
         since=version_numbers(table["since"]),
-        fixtures=tuple(table.get("fixtures", ())),
+        fixtures=tuple(name.rstrip("?") for name in fixtures),
+        optional=frozenset(name.rstrip("?") for name in fixtures if name.endswith("?")),
         integers=tuple(table.get("integers", ())),
         settings=tuple(Setting(**item) for item in table.get("set", ())),
         accounts=_accounts(table["accounts"]) if "accounts" in table else None,
@@ -158,7 +162,8 @@ def _line(table: Mapping[str, Any]) -> Line:
 
 
 def _accounts(table: Mapping[str, Any]) -> Accounts:
-    return Accounts(**{**table, "emails": tuple(table.get("emails", ()))})
+    words = {key: tuple(table.get(key, ())) for key in ("emails", "access_keys")}
+    return Accounts(**{**table, **words})
 
 
 def _grant(table: Mapping[str, Any]) -> Grant:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backendai_target.errors import RecipeError
-from backendai_target.seed.accounts import Account, Deriver, Row, accounts_of, renew, renew_pairs
+from backendai_target.seed.accounts import Account, Deriver, Row, accounts_of, renew
 from backendai_target.seed.data import Line, Registries
 
 # Keys of a fixture that are no table.
@@ -41,20 +41,27 @@ def prepare(folder: Path, line: Line, values: Values) -> Fixtures:
 
     The same input gives the same rows. Raises RecipeError where one is missing or broken.
     """
-    files = {name: _read(folder / f"example-{name}.json") for name in line.fixtures}
+    paths = {name: folder / f"example-{name}.json" for name in line.fixtures}
+    files = {
+        name: _read(path)
+        for name, path in paths.items()
+        if name not in line.optional or path.exists()
+    }
     merged = _merged(files)
     normalised = list(_mend_integers(merged, line.integers))
     for setting in line.settings:
         for row in merged.get(setting.table, []):
-            row[setting.column] = values.resolve(setting.value)
+            if setting.column in row:
+                row[setting.column] = values.resolve(setting.value)
     if line.registries is not None:
-        _set_registries(merged, line.registries, values.answer)
+        for fixture in files.values():
+            _set_registries(fixture, line.registries, values.answer)
     accounts: list[Account] = []
     if line.accounts is not None:
-        users = merged.get(line.accounts.users, [])
+        # A fixture that only changes rows names them by their id alone.
+        users = [row for row in merged.get(line.accounts.users, []) if "role" in row]
         pairs = merged.get(line.accounts.keypairs, [])
         renew(merged, line.accounts, values.deriver, values.admin_email)
-        renew_pairs(pairs, users, values.deriver)
         accounts = accounts_of(users, pairs)
     return Fixtures(files=files, accounts=tuple(accounts), normalised=tuple(normalised))
 
@@ -75,11 +82,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merged(files: Mapping[str, dict[str, Any]]) -> dict[str, list[Row]]:
-    """The rows of each table, whichever file they are in; changing them changes the files."""
+    """The rows of each table from all files; changing a row changes it in its file."""
     merged: dict[str, list[Row]] = {}
     for fixture in files.values():
         for table in tables_of(fixture):
-            merged.setdefault(table, fixture[table])
+            merged.setdefault(table, []).extend(fixture[table])
     return merged
 
 

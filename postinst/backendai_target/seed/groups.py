@@ -77,7 +77,7 @@ def _database_groups(session: Session, one: Filled, seconds: float) -> list[Grou
     steps: list[Step] = [SchemaStep(one=one)]
     if one.line.fixtures:
         steps.append(CredentialsStep(one=one))
-        steps += [FixturesStep(one=one, fixture=fixture) for fixture in one.line.fixtures]
+        steps += [FixturesStep(one=one, fixture=fixture) for fixture in one.fixtures.files]
     steps += [GrantStep(one=one, grant=grant) for grant in one.line.grants]
     if one.line.fixtures:
         steps.append(FinishStep(one=one))

@@ -42,6 +42,7 @@ PAIRS: dict[str, list[dict[str, Any]]] = {
         },
     ]
 }
+MAIN = {"__mode": "update", "users": [{"uuid": "u2", "main": "A2"}, {"uuid": "u1", "main": "A1"}]}
 PRESETS = {"__mode": "insert", "presets": [{"shm": "1024"}, {"shm": 5}, {}]}
 REGISTRIES = {
     "registries": [
@@ -52,10 +53,16 @@ REGISTRIES = {
 ANSWERS = {"r.name": "cr", "r.url": "https://cr", "r.type": "h", "r.projects": "stable"}
 LINE = Line(
     since=(26,),
-    fixtures=("users", "pairs", "presets", "registries"),
+    fixtures=("users", "pairs", "main", "presets", "registries", "newer"),
+    optional=frozenset({"main", "newer"}),
     integers=("presets.shm",),
     settings=(Setting(table="scaling_groups", column="token", value={"secret": "t"}),),
-    accounts=Accounts(users="users", keypairs="keypairs", emails=("keypairs.user_id",)),
+    accounts=Accounts(
+        users="users",
+        keypairs="keypairs",
+        emails=("keypairs.user_id",),
+        access_keys=("users.main",),
+    ),
     registries=Registries(
         table="registries", name="r.name", url="r.url", type="r.type", projects="r.projects"
     ),
@@ -65,7 +72,13 @@ LINE = Line(
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The fixtures of a release."""
-    parts = {"users": USERS, "pairs": PAIRS, "presets": PRESETS, "registries": REGISTRIES}
+    parts = {
+        "users": USERS,
+        "pairs": PAIRS,
+        "main": MAIN,
+        "presets": PRESETS,
+        "registries": REGISTRIES,
+    }
     for name, table in parts.items():
         (tmp_path / f"example-{name}.json").write_text(json.dumps(table))
     return tmp_path
@@ -89,7 +102,16 @@ def test_no_public_account_is_left(folder: Path) -> None:
     for known in ("p1", "p2", '"A1"', '"A2"', "S1", "S2", "everybody knows"):
         assert known not in text
     assert made.files["users"]["scaling_groups"][0]["token"] == "fresh"
-    assert list(made.files) == ["users", "pairs", "presets", "registries"]
+    assert list(made.files) == ["users", "pairs", "main", "presets", "registries"]
+
+
+def test_what_names_a_key_pair_names_the_new_one(folder: Path) -> None:
+    made = prepared(folder)
+    one, two = (pair["access_key"] for pair in made.files["pairs"]["keypairs"])
+    rows = [{"uuid": "u2", "main": two}, {"uuid": "u1", "main": one}]
+    assert made.files["main"] == {"__mode": "update", "users": rows}
+    (folder / "example-main.json").unlink()
+    assert "main" not in prepared(folder).files
 
 
 def test_only_the_superadmin_is_active_and_has_the_sites_address(folder: Path) -> None:
