@@ -558,3 +558,34 @@ def test_a_recipe_with_a_wrong_health_is_the_packages_fault(layout: Layout) -> N
     path.write_text(path.read_text() + '\n[health]\nvolume = "x"\n')
     with pytest.raises(RecipeError, match="unknown keys: volume"):
         load_recipe(layout, "manager")
+
+
+@pytest.mark.parametrize(
+    ("state", "has_token", "count"),
+    [
+        ({"UnitFileState": "enabled"}, False, 1),
+        ({"UnitFileState": "disabled", "ActiveState": "active"}, False, 1),
+        ({"UnitFileState": "enabled"}, True, 0),
+        ({"UnitFileState": "disabled"}, False, 0),
+    ],
+)
+def test_a_watcher_that_everybody_may_command(
+    node: Layout,
+    monkeypatch: pytest.MonkeyPatch,
+    state: dict[str, str],
+    *,
+    has_token: bool,
+    count: int,
+) -> None:
+    class Store:
+        """In the place of etcd."""
+
+        def has(self, key: str) -> bool:
+            assert key == "config/watcher/token"
+            return has_token
+
+    monkeypatch.setattr(units, "find_etcd", lambda _: Store())
+    watcher = "backendai-agent-watcher.service"
+    found = list(units.check_guards(scene(node, units={watcher: state})))
+    assert [one.where for one in found] == [watcher] * count
+    assert all(one.severity is Severity.ERROR for one in found)
