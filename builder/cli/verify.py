@@ -28,6 +28,7 @@ from builder.verify.images import os_release
 from builder.verify.report import as_table, write_junit
 from builder.verify.subject import Subject, load_subjects
 
+_TABLE_WIDTH = 120  # a log has no width of its own
 _STYLE = {Status.OK: "green", Status.FAILED: "bold red", Status.SKIPPED: "yellow"}
 
 
@@ -107,6 +108,7 @@ def _pairs(
 
 def _print(cases: Sequence[Case]) -> None:
     console = Console(highlight=False)
+    console.width = max(console.width, _TABLE_WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
     steps = list(dict.fromkeys(step.name for case in cases for step in case.steps))
     table.add_column("distribution", no_wrap=True)

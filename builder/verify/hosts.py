@@ -53,7 +53,7 @@ class HostSetup:
     volumes: Sequence[str] = ("/opt",)
     capabilities: Sequence[str] = ()
     evidence: Path | None = None  # where to keep what explains a failure
-    network: str | None = None  # one of the engine's, in place of its default
+    shared: Mapping[str, str] = field(default_factory=dict)  # the engine's volumes, by name
 
 
 class Host:
@@ -66,7 +66,6 @@ class Host:
         self._transcript: list[str] = []
         self._client = client
         self._options = {
-            **({"network": setup.network} if setup.network else {}),
             "image": setup.image,
             "name": self.name,
             "hostname": setup.name,
@@ -255,9 +254,20 @@ class Host:
             took = self.wait_until("boot", has_booted, timeout=BOOT_TIMEOUT_S)
         except HostError as error:
             raise HostError(f"{error.message} (systemd says {state or 'nothing'})") from error
+        self._hold_cgroup()
         log.step(f"{self.name}: {state} after {took:.1f} s")
         if state == "degraded":
             log.warn(f"{self.name}: failed units: {', '.join(self.failed_units())}")
+
+    def _hold_cgroup(self) -> None:
+        """Keep a process in the container's own cgroup.
+
+        A Docker inside hands that cgroup's controllers down when it makes a container; from
+        then on the kernel lets no process into it, and so no command onto this host. The
+        kernel refuses the former where a process is in it already.
+        """
+        job = self._client.api.exec_create(self._container.id, ["sleep", "infinity"])
+        self._client.api.exec_start(job["Id"], detach=True)
 
     def _finish(self, *, failed: bool) -> None:
         try:
@@ -285,6 +295,7 @@ def _mounts(setup: HostSetup) -> list[Mount]:
     return [
         Mount("/sys/fs/cgroup", str(cgroup_tree()), type="bind"),
         *(Mount(target, None, type="volume") for target in setup.volumes),
+        *(Mount(target, name, type="volume") for name, target in setup.shared.items()),
         *(
             Mount(target, str(source), type="bind", read_only=True)
             for source, target in setup.mounts.items()

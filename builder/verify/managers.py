@@ -39,7 +39,8 @@ def remove(manager: Manager, names: Sequence[str]) -> Words:
 
 def purge(manager: Manager, names: Sequence[str]) -> Words | None:
     """Remove configuration and state, too; None where the manager knows no such thing."""
-    return [*_APT, "purge", *names] if manager is Manager.APT else None
+    # Not by apt, which knows no package that left nothing behind when it was removed.
+    return ["dpkg", "--purge", *names] if manager is Manager.APT else None
 
 
 def installed(manager: Manager) -> str:
