@@ -23,6 +23,7 @@ from backendai_target.systemd import is_active, unit_of
 
 _CONNECT_SECONDS = 3.0
 _PAUSE_SECONDS = 0.5
+_MAX_PORT = 65535
 # The unit is started with the service that requires it.
 _DOCKER = (
     "run/docker.sock",
@@ -88,16 +89,19 @@ class ServiceConfig:
 
     def _address(self, item: object, dotted: str) -> Address:
         match item:
-            case {"host": str(host), "port": int(port)}:
+            case {"host": str(host), "port": int(port)} if 1 <= port <= _MAX_PORT:
                 return Address(host=host, port=port)
-            case {"ip": str(host), "port": int(port)}:
+            case {"ip": str(host), "port": int(port)} if 1 <= port <= _MAX_PORT:
                 return Address(host=host, port=port)
             case str(text):
                 try:
                     return _address_of_url(text) if "://" in text else Address.parse(text)
                 except ValueError as error:
                     raise HostError(f"{self.label}: {dotted} = {text!r} is {error}") from error
-        raise HostError(f"{self.label}: {dotted} = {item!r} is not an address")
+        shown = item
+        if isinstance(item, dict):  # the whole of a section may hold more than an address
+            shown = {key: item[key] for key in ("host", "ip", "port") if key in item}
+        raise HostError(f"{self.label}: {dotted} = {shown!r} is not an address")
 
 
 def _address_of_url(url: str) -> Address:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import tomlkit
@@ -101,14 +101,19 @@ class Validator:
         )
 
     def check_file(self, config: ConfigRecipe) -> Verdict:
-        """The same of the file as it lies in /etc; HostError where it cannot be read."""
+        """The same of the file as it lies in /etc; HostError where it cannot be read.
+
+        It is the admin's: no answer of site.toml is to blame for what is in it.
+        """
         path = self.layout.etc / config.file
         if config.model is None:
             return Verdict()
         try:
-            return self.check(config, path.read_text(encoding="utf-8"))
+            verdict = self.check(config, path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise HostError(f"cannot read {path}: {error}") from error
+        problems = tuple(replace(one, answer="") for one in verdict.problems)
+        return replace(verdict, problems=problems)
 
 
 def _problem(  # noqa: PLR0913, PLR0917
