@@ -12,17 +12,18 @@ OUT ?= dist
 ARGS ?=
 JOBS ?= auto
 CHANNEL ?= testing
+DISTRO ?= trixie
 # As root the build may install what compiling CPython needs; else it says what to install.
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--install-build-deps)
 # The others are templates: tests render each in every variant and check the result.
 SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv postinst/backend.ai postinst/backendai-ctl
 
 .DEFAULT_GOAL := help
-.PHONY: help packages package test test-unit test-integration lint type format locks bench \
+.PHONY: help packages package test test-unit test-integration e2e e2e-full demo lint type format locks bench \
 	clean repo setup setup-dev toolchain
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 packages: setup ## build all packages of the default release into dist/
 	$(BUILDER) build --out $(OUT) $(ROOT_ARGS) $(ARGS)
@@ -39,13 +40,23 @@ repo: packages ## add dist/ to a repository and publish it: make repo REPO=/srv/
 test: setup-dev ## run every test that this machine can; what needs Docker is skipped without it
 	@$(BUILDER) --quiet build --out $(OUT) $(ROOT_ARGS) || \
 		echo "warning: no packages: the tests that install them are skipped" >&2
-	$(PYTEST) -n $(JOBS) --dist worksteal $(ARGS)
+	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit tests/integration $(ARGS)
 
 test-unit: setup-dev ## run the tests that need no network, root or Docker
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit $(ARGS)
 
 test-integration: setup-dev ## run the tests that build and install real packages
 	$(PYTEST) tests/integration $(ARGS)
+
+e2e: setup-dev ## clean hosts become nodes that people use; pictures in build/e2e
+	$(PYTEST) -n $(JOBS) --dist loadgroup tests/e2e $(ARGS)
+
+e2e-full: setup-dev ## the same, with the cases that take long
+	BUILDER_E2E_FULL=1 $(PYTEST) -n $(JOBS) --dist loadgroup tests/e2e $(ARGS)
+
+demo: setup-dev ## a running single node to look at: make demo [DISTRO=bookworm|trixie|rpm]
+	@ls $(OUT)/*.deb $(OUT)/*.rpm >/dev/null 2>&1 || $(MAKE) packages
+	$(BIN)/python -m tests.e2e.demo --distro $(DISTRO) --dist $(OUT)
 
 lint: setup-dev ## ruff, shellcheck, codespell, schemas and locks
 	$(BIN)/ruff check .

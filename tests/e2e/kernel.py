@@ -1,0 +1,84 @@
+"""The image of a session, made on the spot: Debian's Python with the labels of a kernel."""
+
+import fcntl
+from pathlib import Path
+
+from builder import log
+from builder.cache import key_of
+from builder.paths import cache_root
+from builder.verify.engine import Client, ImageNotFound
+from builder.verify.hosts import Host
+from tests.integration.images import Images, Suite
+
+NAME = "stable/python:3.13-trixie"
+_LABELS = {
+    "kernelspec": "1",
+    "role": "COMPUTE",
+    "features": "batch query uid-match user-input",
+    "resource.min.cpu": "1",
+    "resource.min.mem": "64m",
+    "runtime-type": "python",
+    "runtime-path": "/usr/bin/python3",
+    "envs.corecount": "OPENBLAS_NUM_THREADS,OMP_NUM_THREADS,NPROC",
+    "service-ports": "",
+    "base-distro": "ubuntu20.04",
+}
+_PACKAGES = ("python3", "python3-ipykernel")
+_MOUNT = "/kernel-image"
+_LOAD_TIMEOUT_S = 300
+
+
+def mounts(client: Client) -> dict[Path, str]:
+    """The folder with the image, for a host that is to have it."""
+    return {_make(client).parent: _MOUNT}
+
+
+def load(host: Host) -> None:
+    """Let the host's own Docker have the image."""
+    host.run(f"docker load --quiet --input {_MOUNT}/kernel.tar", timeout=_LOAD_TIMEOUT_S)
+
+
+def _make(client: Client) -> Path:
+    """The saved image, made where it is absent."""
+    base = Images(client).base(Suite.TRIXIE)
+    key = key_of(base, _PACKAGES, _LABELS, 1)[:12]
+    folder = cache_root() / "images" / f"kernel-{key}"
+    folder.mkdir(parents=True, exist_ok=True)
+    saved = folder / "kernel.tar"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not saved.exists():
+            log.step(f"making the image {NAME}")
+            _save(client, base, saved)
+    return saved
+
+
+def _save(client: Client, base: str, target: Path) -> None:
+    install = "apt-get update -qq && apt-get install -y -qq --no-install-recommends"
+    script = f"{install} {' '.join(_PACKAGES)} && apt-get clean && rm -rf /var/lib/apt/lists/*"
+    container = client.containers.create(
+        base, ["sh", "-c", script], environment={"DEBIAN_FRONTEND": "noninteractive"}
+    )
+    try:
+        container.start()
+        status = container.wait()["StatusCode"]
+        assert status == 0, container.logs(tail=30).decode(errors="replace")
+        labels = " ".join(f'ai.backend.{name}="{value}"' for name, value in _LABELS.items())
+        repository, _, tag = NAME.partition(":")
+        # Not the command that made it: a kernel is started with one of its own.
+        changes = [f"LABEL {labels}", 'CMD ["/bin/bash"]']
+        container.commit(repository=repository, tag=tag, changes=changes)
+    finally:
+        container.remove(v=True, force=True)
+    scratch = target.with_suffix(".new")
+    try:
+        with scratch.open("wb") as file:
+            for block in client.images.get(NAME).save(named=True):
+                file.write(block)
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)
+        try:
+            client.images.remove(NAME)
+        except ImageNotFound:
+            log.detail(f"{NAME} is not there any more")

@@ -1,0 +1,187 @@
+"""A node of a cluster: a clean host with the stores of its distribution, and our repository."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from builder import log
+from builder.verify.engine import Client
+from builder.verify.hosts import Host, HostSetup
+from tests.e2e.repository import Repository
+from tests.integration.images import Images, Suite
+from tests.integration.stores import start_stores
+from tests.integration.stub import Release, make_stub_rpm
+from tests.integration.test_deb import apt, refresh_lists
+
+SERVICES = ("manager", "storage-proxy", "webserver")
+WEB_PORT = 8090
+API = "http://127.0.0.1:8081"
+_INSTALL_TIMEOUT_S = 900
+_READY_TIMEOUT_S = 400
+_DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/container.conf"
+_KEEP_LISTS = ("-o", "APT::Get::List-Cleanup=0")
+# Hosts that are up, for the evidence of a test that fails.
+OPEN: list[Host] = []
+
+
+class Kind(StrEnum):
+    """What a node is."""
+
+    BOOKWORM = "bookworm"
+    TRIXIE = "trixie"
+    RPM = "rpm"
+
+    @property
+    def suite(self) -> Suite:
+        """Whose stores it has."""
+        return Suite.BOOKWORM if self is Kind.BOOKWORM else Suite.TRIXIE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """An account of the cluster."""
+
+    email: str
+    password: str
+    access_key: str
+    secret_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What every node is made in: the engine, the repository, a folder for scratch files."""
+
+    client: Client
+    repository: Repository
+    scratch: Path
+
+
+@dataclass(kw_only=True)
+class Node:
+    """One host, by its package manager."""
+
+    host: Host
+    kind: Kind
+    scratch: Path
+
+    def install(self, *names: str) -> None:
+        """Install packages from the repository."""
+        self.host.run(self._words("install", names), timeout=_INSTALL_TIMEOUT_S)
+
+    def remove(self, *names: str) -> None:
+        """Remove packages, and leave what the operator may want to keep."""
+        self.host.run(self._words("remove", names), timeout=_INSTALL_TIMEOUT_S)
+
+    def state(self, service: str) -> str:
+        """What systemd says of a service."""
+        command = ["systemctl", "is-active", f"backendai-{service}.service"]
+        return self.host.run(command, check=False).stdout.strip()
+
+    def wait_for(self, *services: str) -> float:
+        """Wait until all are active, and return the seconds it took."""
+        return self.host.wait_until(
+            f"active: {', '.join(services)}",
+            lambda: all(self.state(one) == "active" for one in services),
+            timeout=_READY_TIMEOUT_S,
+        )
+
+    def login(self) -> Login:
+        """The superadmin that the installation made."""
+        shown = self.host.run(["backendai-ctl", "credentials", "--show", "--json"]).stdout
+        (admin,) = [one for one in json.loads(shown) if one["role"] == "superadmin"]
+        return Login(**{name: admin[name] for name in Login.__annotations__})
+
+    def client(self, login: Login, *words: str, timeout: int = 90, cwd: str = "/srv/user") -> str:
+        """Call the published client as anybody on the host; what it prints."""
+        env = {
+            "HOME": "/srv/user",
+            "BACKEND_ENDPOINT": API,
+            "BACKEND_ENDPOINT_TYPE": "api",
+            "BACKEND_ACCESS_KEY": login.access_key,
+            "BACKEND_SECRET_KEY": login.secret_key,
+        }
+        self.host.run("mkdir -p /srv/user/back && chown nobody /srv/user /srv/user/back")
+        script = 'cd "$0" && exec backend.ai "$@"'
+        command = ["sh", "-c", script, cwd, *words]
+        return self.host.run(command, user="nobody", env=env, timeout=timeout).stdout
+
+    def query(self, login: Login, *words: str) -> Any:
+        """The same, with ``--output=json``."""
+        return json.loads(self.client(login, "--output=json", *words))
+
+    def _words(self, action: str, names: Sequence[str]) -> list[str]:
+        if self.kind is Kind.RPM:
+            release = self.host.read("/etc/dnf/vars/releasever").strip()
+            return ["dnf", f"--releasever={release}", "--assumeyes", action, *names]
+        options = ["--yes", "--no-install-recommends", "--allow-downgrades"]
+        return ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options, action, *names]
+
+
+@contextmanager
+def open_node(  # noqa: PLR0913 - by name
+    world: World,
+    kind: Kind,
+    name: str,
+    *,
+    stores: bool = True,
+    mounts: Mapping[Path, str] | None = None,
+    shared: Mapping[str, str] | None = None,
+) -> Iterator[Node]:
+    """A node that knows the repository and has nothing of ours yet; its stores run or are not."""
+    client = world.client
+    images = Images(client)
+    if kind is Kind.RPM:
+        image = images.rpm()
+    else:
+        image = images.stores(kind.suite) if stores else images.base(kind.suite)
+    setup = HostSetup(
+        image=image,
+        name=name,
+        mounts=mounts or {},
+        shared=shared or {},
+        # Docker's layers need a file system of the disk's own.
+        volumes=("/opt", "/var/lib/docker", "/var/lib/containerd"),
+        # Containers for sessions ask for both.
+        capabilities=("IPC_LOCK", "SYS_NICE"),
+    )
+    with Host(client, setup) as host:
+        OPEN.append(host)
+        try:
+            node = Node(host=host, kind=kind, scratch=world.scratch)
+            _prepare(node, world)
+            if stores:
+                start_stores(host, kind.suite)
+            yield node
+        finally:
+            OPEN.remove(host)
+
+
+def _prepare(node: Node, world: World) -> None:
+    host = node.host
+    # Without it, Docker refuses networks where the kernel has IPv6 and the host has not.
+    host.run(["mkdir", "-p", _DOCKER_DROP_IN.rpartition("/")[0]])
+    host.write(_DOCKER_DROP_IN, "[Service]\nEnvironment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1\n")
+    if node.kind is Kind.RPM:
+        become_distribution(host, world.scratch)
+        world.repository.tell_dnf(host)
+    else:
+        refresh_lists(host)
+        world.repository.tell_apt(host)
+        only_ours = "Dir::Etc::sourcelist=sources.list.d/backendai.sources"
+        apt(host, "update", "-o", only_ours, "-o", "Dir::Etc::sourceparts=-", *_KEEP_LISTS)
+    log.detail(f"{host.name}: has the repository")
+
+
+def become_distribution(host: Host, scratch: Path) -> None:
+    """Install the stub of the oldest release that has what packages built here ask for."""
+    release = Release.EL9
+    stub = make_stub_rpm(scratch, release)
+    host.copy_in(stub, f"/root/{stub.name}")
+    host.run(["rpm", "--install", f"/root/{stub.name}"])
+    # The second is a folder of that distribution's own.
+    host.run(["mkdir", "-p", "/etc/dnf/vars", "/usr/share/licenses"])
+    host.write("/etc/dnf/vars/releasever", f"{release.value}\n")

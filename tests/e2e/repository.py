@@ -1,0 +1,97 @@
+"""The packages under test as a signed repository, served to hosts on the engine's network."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_network
+from pathlib import Path
+
+from builder.model import PackageFormat
+from builder.repo.model import PUBLIC
+from builder.repo.serve import open_server
+from builder.verify.engine import Client
+from builder.verify.hosts import Host
+from tests.integration.dist import Dist
+from tests.integration.site import Site, make_key
+
+NAME = "backendai"
+CHANNEL = "stable"
+_HELPER = "/usr/lib/apt/apt-helper"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository:
+    """A published repository, and where hosts find it."""
+
+    site: Site
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.site.url
+
+    def add(self, *paths: Path) -> None:
+        """Take packages in and show them to readers."""
+        self.site.builder("add", "--channel", CHANNEL, "--no-manifest", *map(str, paths))
+        self.site.publish()
+
+    def tell_apt(self, host: Host) -> None:
+        """Give the host the key and the source, as the repository's page says."""
+        address = self.url.partition("://")[2].partition(":")[0]
+        direct = f'Acquire::http::Proxy::{address} "DIRECT";\n'
+        host.write("/etc/apt/apt.conf.d/95local", direct)
+        keyring = f"/usr/share/keyrings/{NAME}-archive-keyring.gpg"
+        sources = f"/etc/apt/sources.list.d/{NAME}.sources"
+        host.run(f"{_HELPER} download-file {self.url}/keys/{NAME}.gpg {keyring}")
+        host.run(f"{_HELPER} download-file {self.url}/setup/{CHANNEL}.sources {sources}")
+
+    def tell_dnf(self, host: Host) -> None:
+        """The same for dnf."""
+        key = f"/etc/pki/rpm-gpg/RPM-GPG-KEY-{NAME}"
+        source = f"/etc/yum.repos.d/{NAME}.repo"
+        host.run(["mkdir", "-p", "/etc/pki/rpm-gpg", "/etc/yum.repos.d"])
+        host.run(f"{_HELPER} download-file {self.url}/keys/{NAME}.asc {key}")
+        host.run(f"{_HELPER} download-file {self.url}/setup/{CHANNEL}.repo {source}")
+
+
+@contextmanager
+def open_repository(client: Client, folder: Path, dist: Dist) -> Iterator[Repository]:
+    """A repository of the version under test, served for as long as the block runs."""
+    public = folder / "repository" / PUBLIC
+    public.mkdir(parents=True)
+    with open_server(public, host=_gateway(client)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            fingerprint, key = make_key()
+            key_file = folder / "key.asc"
+            key_file.touch(mode=0o600)
+            key_file.write_text(key)
+            root = folder / "repository"
+            site = Site(root=root, url=server.url, fingerprint=fingerprint, key_file=key_file)
+            site.builder("init", "--base-url", server.url, "--key", fingerprint, "--name", NAME)
+            repository = Repository(site=site)
+            repository.add(*_files(dist))
+            yield repository
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _files(dist: Dist) -> list[Path]:
+    found = [
+        path
+        for kind in PackageFormat
+        for path in sorted(dist.folder.glob(f"*.{kind}"))
+        if f"{dist.version}-" in path.name
+    ]
+    assert found, f"nothing of {dist.version} in {dist.folder}"
+    return found
+
+
+def _gateway(client: Client) -> str:
+    """This machine's address on the network of the engine's containers."""
+    config = client.networks.get("bridge").attrs["IPAM"]["Config"][0]
+    # Not every engine tells the former; it then is the network's first address.
+    return str(config.get("Gateway") or next(ip_network(config["Subnet"]).hosts()))

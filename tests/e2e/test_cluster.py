@@ -1,0 +1,191 @@
+"""Several nodes: each with its own part and address, and managers that stand in for another."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import pytest
+
+from tests.e2e.nodes import Kind, Login, Node, World, open_node
+from tests.integration.steps import Steps
+from tests.integration.test_deb import apt
+
+pytestmark = [pytest.mark.docker, pytest.mark.full]
+
+_ACCOUNT = "backendai"
+_VOLUME = "/srv/backendai/volume1"
+_SITE = "/etc/backend.ai/site.toml"
+_API_PORT = 8081
+_LISTEN = r"""
+set -e
+printf 'ETCD_LISTEN_CLIENT_URLS="http://0.0.0.0:2379"\n' >>/etc/default/etcd
+printf 'ETCD_ADVERTISE_CLIENT_URLS="http://%s:2379"\n' "$0" >>/etc/default/etcd
+sed -i 's/^bind .*/bind 0.0.0.0/; s/^protected-mode .*/protected-mode no/' /etc/valkey/valkey.conf
+echo "listen_addresses = '*'" >>/etc/postgresql/17/main/postgresql.conf
+echo 'host all all samenet scram-sha-256' >>/etc/postgresql/17/main/pg_hba.conf
+systemctl restart etcd valkey-server postgresql
+"""
+_PROXY = """\
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    option httpchk GET /
+    option redispatch
+    retries 3
+frontend api
+    bind 0.0.0.0:8081
+    default_backend managers
+backend managers
+    default-server check inter 1s fall 2 rise 1
+"""
+
+
+def open_stores(node: Node) -> None:
+    """Let the stores of a node answer on the network, too."""
+    node.host.run(["sh", "-c", _LISTEN, node.host.address], timeout=120)
+
+
+def give_site(node: Node, text: str) -> None:
+    """What an operator or a configuration tool does before anything is installed."""
+    node.host.run(["mkdir", "-p", "/etc/backend.ai"])
+    node.host.write(_SITE, text, mode=0o640)
+
+
+def carry_secrets(source: Node, target: Node) -> None:
+    """As the operator guide says, before the target's services are installed."""
+    source.host.run("umask 077; backendai-ctl secrets export >/root/secrets.tar")
+    source.host.copy_out("/root/secrets.tar", target.scratch)
+    target.install("backendai-common")
+    target.host.copy_in(target.scratch / "secrets.tar", "/root/secrets.tar", mode=0o600)
+    target.host.run("tar -C /var/lib/backendai/secrets -xf /root/secrets.tar")
+    target.host.run("systemd-tmpfiles --create backendai.conf; rm /root/secrets.tar")
+
+
+def alive_agents(node: Node, login: Login) -> int:
+    """How many agents the cluster has."""
+    return node.client(login, "admin", "agent", "list").count("ALIVE")
+
+
+@contextmanager
+def shared_volume(world: World) -> Iterator[str]:
+    """Stands for an export of NFS: the same files at the same path of several nodes."""
+    volume = world.client.volumes.create(f"e2e-{secrets.token_hex(4)}")
+    try:
+        yield volume.name
+    finally:
+        volume.remove()
+
+
+@pytest.mark.xdist_group("cluster")
+def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
+    with ExitStack() as stack:
+        volume = stack.enter_context(shared_volume(world))
+        manager = stack.enter_context(open_node(world, Kind.TRIXIE, "manager"))
+        names = ("storage", "agent-a", "agent-b")
+        storage, *agents = (
+            stack.enter_context(
+                open_node(world, Kind.TRIXIE, name, stores=False, shared={volume: _VOLUME})
+            )
+            for name in names
+        )
+        open_stores(manager)
+        here, there = manager.host.address, storage.host.address
+        cluster = (
+            f'[etcd]\naddresses = ["{here}:2379"]\n[redis]\naddress = "{here}:6379"\n'
+            f'[manager]\ninternal-address = "{here}:18080"\nurl = "http://{here}:8081"\n'
+            f'[storage-proxy]\nmanager-address = "{there}:6022"\n'
+            f'manager-url = "http://{there}:6022"\nclient-url = "http://{there}:6021"\n'
+        )
+        with steps("manager"):
+            give_site(manager, cluster)
+            manager.install("backendai-manager", "backendai-client")
+            manager.wait_for("manager")
+        with steps("storage"):
+            give_site(storage, cluster)
+            carry_secrets(manager, storage)
+            storage.install("backendai-storage-proxy")
+            storage.wait_for("storage-proxy")
+        with steps("agents"):
+            for agent in agents:
+                own = agent.host.address
+                give_site(
+                    agent,
+                    f'[etcd]\naddresses = ["{here}:2379"]\n'
+                    f'[agent]\naddress = "{own}:6001"\ncontainer-host = "{own}"\n',
+                )
+                agent.install("backendai-agent")
+                agent.wait_for("agent")
+        login = manager.login()
+        both = partial(alive_agents, manager, login)
+        manager.host.wait_until("both agents are ALIVE", lambda: both() == 2, timeout=120)
+        numbers = {node.host.run(["id", _ACCOUNT]).stdout for node in (manager, storage, *agents)}
+        assert len(numbers) == 1, numbers
+        with steps("a file by the storage node"):
+            manager.client(login, "vfolder", "create", "shared", "local:volume1")
+            manager.host.write("/srv/user/note.txt", "for all nodes\n")
+            manager.client(login, "vfolder", "upload", "shared", "note.txt")
+            for node in (storage, *agents):
+                found = node.host.run(["find", _VOLUME, "-name", "note.txt"]).stdout.strip()
+                assert node.host.read(found) == "for all nodes\n"
+        with steps("restart of the manager"):
+            manager.host.run(["systemctl", "restart", "backendai-manager"], timeout=240)
+            assert [agent.state("agent") for agent in agents] == ["active", "active"]
+            manager.host.wait_until("both agents are ALIVE", lambda: both() == 2, timeout=120)
+
+
+@pytest.mark.xdist_group("ha")
+def test_one_of_three_managers_dies_and_the_api_answers(world: World, steps: Steps) -> None:
+    with ExitStack() as stack:
+        front = stack.enter_context(open_node(world, Kind.TRIXIE, "front"))
+        open_stores(front)
+        managers = [
+            stack.enter_context(open_node(world, Kind.TRIXIE, f"manager{n}", stores=False))
+            for n in range(3)
+        ]
+        here = front.host.address
+        front.host.run(["sh", "-c", "umask 077; openssl rand -hex 16 >/root/password"])
+        password = front.host.read("/root/password").strip()
+        front.host.run("runuser -u postgres -- createdb backend")
+        sql = f"CREATE ROLE backend LOGIN PASSWORD '{password}';\n"
+        sql += "ALTER DATABASE backend OWNER TO backend;\n"
+        front.host.write("/srv/role.sql", sql)
+        front.host.run("runuser -u postgres -- psql -f /srv/role.sql; rm /srv/role.sql")
+        site = (
+            f'[etcd]\naddresses = ["{here}:2379"]\n[redis]\naddress = "{here}:6379"\n'
+            f'[database]\naddress = "{here}:5432"\npassword = "{password}"\n'
+        )
+        first, *others = managers
+        with steps("the first manager"):
+            give_site(first, site)
+            first.install("backendai-manager")
+            first.wait_for("manager")
+        with steps("two more"):
+            for other in others:
+                give_site(other, site)
+                carry_secrets(first, other)
+                other.install("backendai-manager")
+                other.wait_for("manager")
+        assert len({node.login() for node in managers}) == 1
+        with steps("proxy"):
+            apt(front.host, "install", "haproxy")
+            servers = "".join(
+                f"    server m{n} {node.host.address}:{_API_PORT}\n"
+                for n, node in enumerate(managers)
+            )
+            front.host.write("/etc/haproxy/haproxy.cfg", _PROXY + servers)
+            front.host.run(["systemctl", "restart", "haproxy"])
+            front.install("backendai-client")
+        login = first.login()
+        ask = partial(front.client, login, "admin", "agent", "list")
+        ask()
+        with steps("one dies"):
+            first.host.run(
+                "systemctl kill --signal=KILL backendai-manager; systemctl stop backendai-manager"
+            )
+            assert first.state("manager") != "active"
+            for _ in range(5):
+                ask()
+        assert [node.state("manager") for node in others] == ["active", "active"]
