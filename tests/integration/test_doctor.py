@@ -141,10 +141,10 @@ def miss_docker(host: Host, agent: str) -> None:
 def edit_wrongly(host: Host) -> None:
     """An admin's own mistake: warned of, and left."""
     conf = "/etc/backend.ai/webserver.conf"
-    host.run(["sed", "-i", 's/^port = 8090/port = "none"/', conf])
+    host.run(["sed", "-i", "s/^port = 8090/port = 809000/", conf])
     edited = host.read(conf)
     result = host.run(["backendai-ctl", "configure", "webserver"])
-    assert 'service.port = "none"' in result.stderr
+    assert "service.port = 809000" in result.stderr
     assert host.read(conf) == edited
     result = host.run(["backendai-ctl", "check-config", "webserver"], check=False)
     assert result.status == _REFUSED

@@ -106,6 +106,10 @@ def test_needs_name_the_store_that_is_away(layout: Layout, recipe: Recipe) -> No
         ("[manager]\n", "has no manager.service-addr"),
         ('[manager]\nservice-addr = "x"\n', "manager.service-addr = 'x' is not HOST:PORT"),
         ("[manager]\nservice-addr = 5\n", "manager.service-addr = 5 is not an address"),
+        (
+            '[manager]\nservice-addr = { host = "127.0.0.1", port = 80900, password = "p" }\n',
+            "manager.service-addr = {'host': '127.0.0.1', 'port': 80900} is not an address",
+        ),
         ("[manager\n", "is not TOML"),
     ],
 )
