@@ -14,7 +14,7 @@ from tests.integration.dist import Dist
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
-from tests.integration.test_deb import apt, refresh_lists
+from tests.integration.test_deb import refresh_lists
 
 pytestmark = pytest.mark.docker
 
@@ -22,6 +22,7 @@ _MOUNT = "/dist"
 _SITE = "/etc/backend.ai/site.toml"
 _VOLUME = "/srv/backendai/volume1"
 _DROP_IN = "/etc/systemd/system/docker.service.d/container.conf"
+_INSTALL_TIMEOUT_S = 600
 _NOT_READY = 69
 _REFUSED = 78
 _ERRORS = 4
@@ -154,7 +155,7 @@ def edit_wrongly(host: Host) -> None:
 def install(host: Host, *files: str, check: bool = True) -> str:
     """What apt says while it installs these."""
     command = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", *files]
-    result = host.run(command, check=check, timeout=300)
+    result = host.run(command, check=check, timeout=_INSTALL_TIMEOUT_S)
     assert check or result.status != 0
     assert not check or not host.run(["dpkg", "--audit"]).stdout
     return result.stdout + result.stderr
@@ -212,7 +213,7 @@ def test_planted_faults(
             start_stores(host, Suite.TRIXIE)
             secure_stores(host)
         with steps("install"):
-            apt(host, "install", *files)
+            install(host, *files)
             guide.wait_until_filled(host)
         with steps("up"):
             host.wait_until(
