@@ -53,7 +53,8 @@ class Filled:
     def fixtures(self) -> Fixtures:
         """The release's fixtures, made this installation's."""
         values = Values(
-            deriver=self.deriver,
+            # Without accounts no secret is wanted, and none is made.
+            deriver=self.deriver if self.line.accounts else Deriver(secret=""),
             admin_email=str(self.answers.value("admin.email")),
             resolve=self.answers.resolve,
             answer=lambda name: str(self.answers.value(name)),
