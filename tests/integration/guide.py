@@ -21,7 +21,7 @@ except OSError as error:
 """
 
 
-def wait_until_filled(host: Host, *, timeout: int = 120) -> None:
+def wait_until_filled(host: Host, *, timeout: int = 300) -> None:
     """Wait until nothing is left to fill; HostError with what is missing where it is."""
 
     def is_filled() -> bool:

@@ -224,6 +224,8 @@ def kills(runs: int, wanted: State, steps: int, seed: int) -> dict[str, object]:
         problems += compare(name, state(NODES[0]), wanted)
         if number % 10 == 0:
             problems += check_password(NODES[0])
+        sys.stderr.write(f"{number}: {len(problems)} problems: killed at {told[:60]}\n")
+        sys.stderr.flush()
     return {"runs": runs, "killed_at": where, "problems": problems}
 
 
