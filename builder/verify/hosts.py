@@ -26,6 +26,8 @@ from builder.verify.engine import Client, EngineError, Mount, attach, cgroup_tre
 RUN_ID = os.environ.get("BUILDER_TEST_RUN") or f"{os.getpid()}-{secrets.token_hex(3)}"
 LABEL = "backendai-test.run"
 BOOT_TIMEOUT_S = 60
+_REBOOT_TIMEOUT_S = 400
+_SHUTDOWN_TIMEOUT_S = 100  # what the client of the engine waits for an answer is longer
 _TIMED_OUT = 124  # exit status of coreutils' timeout
 _KILLED = 137
 _TAIL_LINES = 40
@@ -92,8 +94,9 @@ class Host:
 
     def reboot(self) -> None:
         """Shut the host down as its own reboot does, and wait until it is up again."""
-        self._container.restart(timeout=BOOT_TIMEOUT_S)
-        self._wait_for_boot()
+        self._container.restart(timeout=_SHUTDOWN_TIMEOUT_S)
+        # What starts at boot is part of it: services that take their time.
+        self._wait_for_boot(_REBOOT_TIMEOUT_S)
 
     def __enter__(self) -> Self:
         self._container = self._client.containers.create(**self._options)
@@ -238,7 +241,7 @@ class Host:
         changes = [f'LABEL {LABEL}=""']
         self._container.commit(repository=repository, tag=tag, changes=changes)
 
-    def _wait_for_boot(self) -> None:
+    def _wait_for_boot(self, limit: int = BOOT_TIMEOUT_S) -> None:
         state = ""
 
         def has_booted() -> bool:
@@ -251,7 +254,7 @@ class Host:
             return state in ("running", "degraded")
 
         try:
-            took = self.wait_until("boot", has_booted, timeout=BOOT_TIMEOUT_S)
+            took = self.wait_until("boot", has_booted, timeout=limit)
         except HostError as error:
             raise HostError(f"{error.message} (systemd says {state or 'nothing'})") from error
         self._hold_cgroup()
