@@ -237,7 +237,7 @@ def test_an_etcd_that_asks_for_a_user(filling: Filling) -> None:
     host.run("etcdctl user add root:secret && etcdctl user grant-role root root")
     host.run("etcdctl auth enable")
     try:
-        filling.fails_with("etcd on 127.0.0.1:2379")
+        filling.fails_with("etcd on 127.0.0.1:2379 refuses")
     finally:
         host.run("etcdctl --user root:secret auth disable && etcdctl user delete root")
     filling.succeeds()
