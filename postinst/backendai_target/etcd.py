@@ -42,6 +42,32 @@ class Etcd:
             return None
         return base64.b64decode(str(found[0].get("value", ""))).decode(errors="replace")
 
+    def create(self, pairs: Mapping[str, str]) -> bool:
+        """Set all these keys where none of them is set, in one transaction; says whether it did."""
+        absent = [
+            {"key": self._path(key), "result": "EQUAL", "target": "CREATE", "create_revision": "0"}
+            for key in pairs
+        ]
+        puts = [
+            {"request_put": {"key": self._path(key), "value": _encoded(value)}}
+            for key, value in pairs.items()
+        ]
+        answer = self._ask("kv/txn", {"compare": absent, "success": puts}, self._token())
+        return bool(answer.get("succeeded", False))
+
+    def put(self, key: str, value: str) -> None:
+        """Set ``key``, whatever it was."""
+        self._ask("kv/put", {"key": self._path(key), "value": _encoded(value)}, self._token())
+
+    def list(self, prefix: str) -> dict[str, str]:
+        """Every key of the namespace that begins with ``prefix``, which ends with a slash."""
+        # etcd's way to say "all that begin so": up to the letter after the slash.
+        question = {"key": self._path(prefix), "range_end": self._path(f"{prefix[:-1]}0")}
+        found = self._ask("kv/range", question, self._token()).get("kvs")
+        listed = found if isinstance(found, list) else []
+        skip = len(f"{self.root}/{self.namespace}/")
+        return {_decoded(one["key"])[skip:]: _decoded(one.get("value", "")) for one in listed}
+
     def _path(self, key: str) -> str:
         return _encoded(f"{self.root}/{self.namespace}/{key}")
 
