@@ -308,6 +308,9 @@ class ChangelogSpec(Strict):
     changes: tuple[Text, ...]
 
 
+ReleaseLine = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}\.[0-9]{1,2}$")]
+
+
 class ReleaseSpec(Strict):
     """One release line: ``pkgspec/releases/NAME.toml``."""
 
@@ -318,6 +321,9 @@ class ReleaseSpec(Strict):
     glibc: Glibc = Field("2.28", description="the oldest glibc its wheels may need")
     index_until: AwareDatetime = Field(description="the resolver sees no file uploaded later")
     packages: Annotated[tuple[PackageName, ...], Field(min_length=1)]
+    upgrades_from: tuple[ReleaseLine, ...] = Field(
+        (), description="the lines whose databases it can migrate, itself among them; default: all"
+    )
     sdist: dict[str, SdistSpec] = {}
     constraints: tuple[RequirementText, ...] = ()
     changelog: Annotated[tuple[ChangelogSpec, ...], Field(min_length=1)]
