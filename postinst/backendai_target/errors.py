@@ -6,13 +6,15 @@ from enum import IntEnum
 class Status(IntEnum):
     """Exit statuses, by sysexits.h, whose names `systemctl status` shows.
 
-    Maintainer scripts treat all but OK as "warn and go on".
+    Maintainer scripts treat all but OK as "warn and go on", and stop at REFUSED, where
+    going on would destroy data.
     """
 
     OK = 0
     INTERNAL = 1
     NOT_READY = 69
     HOST = 71
+    REFUSED = 77
     SITE = 78
 
 
@@ -51,3 +53,9 @@ class NotReadyError(TargetError):
     """A service or one of its stores does not answer, or a port is taken."""
 
     status = Status.NOT_READY
+
+
+class RefusedError(TargetError):
+    """What was asked for would destroy data."""
+
+    status = Status.REFUSED

@@ -42,6 +42,17 @@ class Etcd:
             return None
         return base64.b64decode(str(found[0].get("value", ""))).decode(errors="replace")
 
+    def all(self) -> dict[str, str]:
+        """Every key of the namespace, without the namespace, and its value."""
+        start, end = (f"{_ROOT}/{self.namespace}{last}" for last in ("/", "0"))  # 0 follows /
+        question = {"key": _encoded(start), "range_end": _encoded(end)}
+        found = self._ask("kv/range", question, self._token()).get("kvs", [])
+        pairs = found if isinstance(found, list) else []
+        return {
+            _decoded(pair["key"]).removeprefix(start): _decoded(pair.get("value", ""))
+            for pair in pairs
+        }
+
     def create(self, pairs: Mapping[str, str]) -> bool:
         """Set all these keys where none of them is set, in one transaction; says whether it did."""
         absent = [

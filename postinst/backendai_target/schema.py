@@ -19,6 +19,7 @@ _MAX_ID = 2**31 - 1
 _MAX_COUNT = 1000
 _NOBODY = (65534, 65535)
 _MAX_SECONDS = 3600
+_MAX_AMOUNT = 100
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _IPV6 = re.compile(r"\[([0-9A-Fa-f:.]+)\]")
@@ -104,6 +105,12 @@ def _seconds(value: object) -> Value:
     raise ValueError
 
 
+def _amount(value: object) -> Value:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_AMOUNT:
+        return value
+    raise ValueError
+
+
 def _count(value: object) -> Value:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_COUNT:
         return value
@@ -149,6 +156,7 @@ _ADDRESS = "HOST:PORT, for example 10.0.0.5:NNNN or [fd00::5]:NNNN"
 KINDS: Mapping[str, Kind] = {
     "id": Kind(check=_account_id, allowed="a number from 1 to 2147483647, but not 65534 or 65535"),
     "seconds": Kind(check=_seconds, allowed=f"a number of seconds from 0 to {_MAX_SECONDS}"),
+    "amount": Kind(check=_amount, allowed=f"a number from 0 to {_MAX_AMOUNT}"),
     "address": Kind(check=_address, allowed=_ADDRESS),
     "addresses": Kind(check=_addresses, allowed=f"a list of {_ADDRESS}"),
     "any-addresses": Kind(check=_any_addresses, allowed=f"a list, or [], of {_ADDRESS}"),

@@ -1,6 +1,16 @@
 """The commands of `backendai-ctl`, one module a subject."""
 
-from backendai_target.commands import addon, answers, credentials, health, secrets, seed, service
+from backendai_target.commands import (
+    addon,
+    answers,
+    backup,
+    credentials,
+    health,
+    secrets,
+    seed,
+    service,
+    upgrade,
+)
 from backendai_target.commands.base import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -11,4 +21,6 @@ COMMANDS: tuple[Command, ...] = (
     *credentials.COMMANDS,
     *secrets.COMMANDS,
     *addon.COMMANDS,
+    *upgrade.COMMANDS,
+    *backup.COMMANDS,
 )

@@ -38,6 +38,11 @@ class Marks:
         """Make or change a mark."""
         self._database.execute(*self.prepared(name, value))
 
+    def drop(self, name: str) -> None:
+        """Take a mark away, if it is there."""
+        if self.get(name) is not None:
+            self._database.execute((f"DELETE FROM {_TABLE} WHERE name = $1", (name,)))
+
     def prepared(self, name: str, value: str) -> list[tuple[str, Sequence[object]]]:
         """The statements that ``set`` does, for a transaction with others."""
         put = (

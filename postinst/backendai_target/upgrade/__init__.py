@@ -1,0 +1,1 @@
+"""Upgrades of a service's database, and the backups that make them safe."""

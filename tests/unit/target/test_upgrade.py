@@ -1,0 +1,136 @@
+"""Upgrades: which versions follow which, what is refused, which dumps are kept."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from backendai_target.errors import HostError
+from backendai_target.seed.revisions import Revisions
+from backendai_target.seed.session import Filled
+from backendai_target.upgrade import check, dump, schema
+from backendai_target.upgrade.check import Examiner, Verdict
+from backendai_target.upgrade.data import is_older, line_of, upstream
+from backendai_target.upgrade.dump import Dumper
+from backendai_target.upgrade.schema import Schema, Standing
+
+RELEASE = Revisions(known=frozenset({"a", "b"}), heads=frozenset({"b"}))
+
+
+class FakeDatabase:
+    """Answers what a dump asks for."""
+
+    def __init__(self, answers: dict[str, object]) -> None:
+        self.answers = answers
+
+    def value(self, statement: str, *_: object) -> object:
+        """The answer whose key the statement has."""
+        return next(value for key, value in self.answers.items() if key in statement)
+
+
+class FakeFilled:
+    """A service with a database."""
+
+    target = "database 'x'"
+    version = "26.9.6"
+
+    def __init__(self, **answers: object) -> None:
+        self.database = FakeDatabase(answers)
+
+
+def filled(**answers: object) -> Filled:
+    return cast("Filled", FakeFilled(**answers))
+
+
+@pytest.mark.parametrize(
+    ("version", "release", "line"),
+    [
+        ("26.9.6-1", "26.9.6", "26.9"),
+        ("26.9.0~rc1-2", "26.9.0rc1", "26.9"),
+        ("25.19.2", "25.19.2", "25.19"),
+    ],
+)
+def test_a_package_version_names_a_release_and_its_line(
+    version: str, release: str, line: str
+) -> None:
+    assert upstream(version) == release
+    assert line_of(version) == line
+
+
+def test_releases_are_ordered_by_number() -> None:
+    assert is_older("26.9.6-1", "26.10.0-1")
+    assert not is_older("26.9.6-1", "26.9.6-2")
+    assert not is_older("26.9.6", "26.8.9")
+
+
+@pytest.mark.parametrize(
+    ("found", "standing"),
+    [
+        ((), Standing.EMPTY),
+        (("b",), Standing.CURRENT),
+        (("a",), Standing.OLDER),
+        (("c",), Standing.NEWER),
+        (("a", "c"), Standing.NEWER),
+    ],
+)
+def test_a_database_stands_to_the_release(found: Sequence[str], standing: Standing) -> None:
+    assert Schema(found=found, release=RELEASE).standing is standing
+
+
+def verdict(
+    monkeypatch: pytest.MonkeyPatch, *, to: str, found: str, known: str | None
+) -> tuple[Verdict, str]:
+    """What the examiner says of the schema where ``to`` had the revisions ``known``."""
+    monkeypatch.setattr(schema, "look", lambda _: Schema(found=(found,), release=RELEASE))
+    monkeypatch.setattr(check, "schema_of_release", lambda _one, _version: known)
+    examiner = Examiner(one=filled(), dumper=dumper(Path("/")), to=to)
+    return cast("Any", examiner)._schema()  # type: ignore[no-any-return]
+
+
+def test_a_downgrade_goes_on_only_where_the_schema_is_known_to_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert verdict(monkeypatch, to="26.9.5-1", found="b", known="b")[0] is Verdict.FINE
+    assert verdict(monkeypatch, to="26.8.3-1", found="b", known="a")[0] is Verdict.REFUSE
+    refused = verdict(monkeypatch, to="26.8.3-1", found="b", known=None)
+    assert refused[0] is Verdict.REFUSE
+    assert "unknown to 26.8.3" in refused[1]
+
+
+def test_a_database_of_a_newer_release_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert verdict(monkeypatch, to="", found="z", known=None)[0] is Verdict.REFUSE
+    assert verdict(monkeypatch, to="", found="a", known=None)[0] is Verdict.WARN
+
+
+def dumper(folder: Path, keep: int = 2) -> Dumper:
+    return Dumper(folder=folder, keep=keep, seconds=1)
+
+
+def test_no_dump_by_an_older_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(dump, "client_version", lambda: 15)
+    with pytest.raises(HostError, match=r"pg_dump 15 cannot dump .* PostgreSQL 17"):
+        dumper(tmp_path).check(filled(server_version_num=170002, pg_database_size=1))
+
+
+def test_no_dump_where_it_may_not_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(dump, "client_version", lambda: 17)
+    monkeypatch.setattr(dump, "free_bytes", lambda _: 100 * 1024**2)
+    small = filled(server_version_num=170002, pg_database_size=10 * 1024**2)
+    dumper(tmp_path).check(small)
+    large = filled(server_version_num=170002, pg_database_size=1024**3)
+    with pytest.raises(HostError, match=r"100 MB are free, .* may need 576 MB"):
+        dumper(tmp_path).check(large)
+
+
+def test_no_pg_dump_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dump.shutil, "which", lambda _: None)  # type: ignore[attr-defined]
+    with pytest.raises(HostError) as caught:
+        dump.client_version()
+    assert "postgresql-client" in str(caught.value.hint)
+
+
+def test_kept_dumps_are_one_service_s_and_in_their_order(tmp_path: Path) -> None:
+    names = ("manager-20260102T000000Z-1.dump", "manager-20260101T000000Z-2.dump")
+    for name in (*names, "other-20260101T000000Z-1.dump", "manager-broken.dump"):
+        (tmp_path / name).touch()
+    assert [path.name for path in dumper(tmp_path).kept("manager")] == sorted(names)
