@@ -21,12 +21,15 @@ purge_service() {
 purge_secrets() {
     rm -rf /var/lib/backendai/secrets/"$1"-* /var/lib/backendai/secrets/."$1"-*
     rm -f "/var/lib/backendai/credentials/$1.toml" "/var/lib/backendai/seed/$1.log"
+    # Dumps of its database stay: nobody can make them again.
+    rm -f /var/lib/backendai/upgrade/"$1".*
 }
 
 # The shared folders go with the last that was in them.
 remove_empty_folders() {
     for folder in /run/backendai /var/log/backendai /var/lib/backendai/secrets \
         /var/lib/backendai/generated /var/lib/backendai/credentials \
+        /var/lib/backendai/upgrade /var/lib/backendai/backup \
         /var/lib/backendai/seed/waiting /var/lib/backendai/seed \
         /var/lib/backendai /etc/backend.ai; do
         rmdir "$folder" 2>/dev/null || true # not empty, or never made

@@ -57,6 +57,22 @@ stop_waiting() {
     rm -f {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }}
 }
 
+# Dumps and migrates the service's database, if it has one that the new release wants
+# otherwise. Where that fails, the service is down and stays so.
+upgrade_stores() {
+    if tool upgrade --no-start {{ package.service.name | sh }}; then
+        return 0
+    fi
+    warn "{{ package.service.name }} stays down. Once mended, run: backendai-ctl upgrade {{ package.service.name }}"
+    return 1
+}
+
+# True, once, where the service ran and was stopped for its database.
+was_stopped() {
+    [ -e "$stopped_note" ] && rm -f "$stopped_note"
+}
+stopped_note={{ ("/var/lib/backendai/upgrade/" ~ package.service.name ~ ".stopped") | sh }}
+
 show_steps() {
     tool steps {{ package.service.name | sh }} 2>/dev/null || true # configure has said why
 }

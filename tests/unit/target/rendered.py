@@ -10,7 +10,7 @@ from builder.render import Renderer
 from builder.sources import read_sources
 from builder.spec import PackageSpec, Spec, load_spec
 
-RELEASE = SimpleNamespace(version="26.9.6", name="26.9")
+RELEASE = SimpleNamespace(version="26.9.6", name="26.9", upgrades_from=("26.8", "26.9"))
 
 
 @cache

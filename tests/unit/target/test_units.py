@@ -55,7 +55,10 @@ def test_unit_waits_longer_than_the_check() -> None:
     assert unit["Type"] == ["simple"]
     assert unit["WantedBy"] == ["backendai.target"]
     assert unit["PartOf"] == ["backendai.target"]
-    assert unit["ConditionPathExists"] == ["/etc/backend.ai/manager.toml"]
+    assert unit["ConditionPathExists"] == [
+        "/etc/backend.ai/manager.toml",
+        "!/var/lib/backendai/upgrade/manager.failed",
+    ]
     assert {"LimitNOFILE": ["5242880"], "LimitNPROC": ["131072"]}.items() <= unit.items()
 
 
