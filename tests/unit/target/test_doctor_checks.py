@@ -63,7 +63,7 @@ def write_agent(layout: Layout, mount: str = "/srv/v", more: str = "") -> None:
     )
 
 
-def whats(findings: Iterator[Finding] | list[Finding]) -> list[str]:
+def said(findings: Iterator[Finding] | list[Finding]) -> list[str]:
     """What was found, in words."""
     return [f"{one.severity.word}: {one.where}: {one.what}" for one in findings]
 
@@ -82,7 +82,7 @@ def mountinfo(layout: Layout, *mounts: tuple[str, str]) -> None:
 def test_a_good_volume_is_quiet(node: Layout) -> None:
     (node.root / "etc/fstab").write_text("# /srv/old nfs\nserver:/v /srv/v nfs4 defaults 0 0\n")
     mountinfo(node, ("/", "overlay"), ("/srv/v", "ext4"))
-    assert not whats(volumes.check_volume(scene(node)))
+    assert not said(volumes.check_volume(scene(node)))
     assert not list((node.root / "srv/v/volume1").glob(".*"))
 
 
@@ -105,7 +105,7 @@ def test_a_missing_volume(node: Layout) -> None:
     folder = node.root / "srv/v/volume1"
     (folder / "version.txt").unlink()
     folder.rmdir()
-    assert whats(volumes.check_volume(scene(node))) == [
+    assert said(volumes.check_volume(scene(node))) == [
         "error: /srv/v/volume1: the volume is missing"
     ]
 
@@ -126,7 +126,7 @@ def test_a_second_volume_is_not_a_difference(node: Layout) -> None:
     text = '[volume.volume1]\npath = "/srv/v/volume1"\n[volume.fast]\npath = "/srv/v/fast"\n'
     (node.etc / "storage-proxy.toml").write_text(text)
     (node.root / "srv/v/fast").mkdir()
-    found = whats(volumes.check_volume(scene(node)))
+    found = said(volumes.check_volume(scene(node)))
     assert len(found) == 1
     assert found[0].startswith("error: /srv/v/fast: has no version.txt")
 
@@ -150,7 +150,7 @@ def test_another_owner(node: Layout) -> None:
     assert not failed
     assert len(done) == 2
     assert folder.stat().st_uid == (folder / "version.txt").stat().st_uid == STRANGER.uid
-    assert not whats(volumes.check_volume(scene(node, account=STRANGER)))
+    assert not said(volumes.check_volume(scene(node, account=STRANGER)))
 
 
 @NEEDS_ROOT
@@ -227,7 +227,7 @@ def test_sessions_keep_their_runner_volume(node: Layout, programs: Programs) -> 
 def test_a_whole_runner_volume_is_quiet(node: Layout, runner_volume: Path) -> None:
     (runner_volume / "VERSION").write_text("9\n")
     (runner_volume / "bin").mkdir()
-    assert "lacks bin:" in whats(runner.check_runner_volumes(scene(node, programs=docker())))[0]
+    assert "lacks bin:" in said(runner.check_runner_volumes(scene(node, programs=docker())))[0]
     (runner_volume / "bin/python").touch()
     assert not list(runner.check_runner_volumes(scene(node, programs=docker())))
 
@@ -368,7 +368,7 @@ def test_units_that_failed_or_do_not_run(node: Layout) -> None:
         AGENT: {**RUNNING, "ActiveState": "failed"},
         "backendai-storage-proxy.service": STOPPED,
     }
-    found = whats(units.check_units(scene(node, units=states)))
+    found = said(units.check_units(scene(node, units=states)))
     proxy = "backendai-storage-proxy.service"
     assert found == [
         f"error: {AGENT}: {AGENT} failed and is tried again",
@@ -423,7 +423,7 @@ def test_wrong_settings(node: Layout) -> None:
     assert [one.what for one in settings.check_configurations(here)] == []
     (node.etc / "agent.toml.new").touch()
     (node.etc / "storage-proxy.toml").unlink()
-    assert whats(settings.check_configurations(here)) == [
+    assert said(settings.check_configurations(here)) == [
         f"note: {node.etc}/agent.toml.new: this release, or site.toml, would make another file",
         f"error: {node.etc}/storage-proxy.toml: the configuration is missing",
     ]
