@@ -40,7 +40,7 @@ fill_stores() {
     mkdir -p /var/lib/backendai/seed/waiting || warn "could not make /var/lib/backendai/seed"
     touch {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }} ||
         warn "could not note that {{ package.service.name }} is to be started"
-    if tool seed stores >/dev/null 2>&1; then
+    if tool seed stores; then # or says what is not there yet
         run_static backendai-seed.service
     else
         run_static backendai-seed.service --no-block

@@ -59,8 +59,7 @@ class Life:
                 problems.append(f"{guide.UNIT}: {enabled.strip() or 'unknown'}, not enabled")
             # Its stores answered: they are filled, and it runs.
             guide.wait_until_filled(host)
-            if not self.is_active():
-                problems.append(f"{guide.UNIT}: does not run")
+            host.wait_until(f"{guide.UNIT} runs", self.is_active, timeout=200)
             assert not problems, "\n".join(problems)
         return installed
 

@@ -280,7 +280,10 @@ def test_three_nodes_at_once(filling: Filling, steps: Steps) -> None:
 
 
 def trials(filling: Filling, kind: str, count: int) -> dict[str, object]:
-    """What data/seed_trials.py reports."""
+    """What data/seed_trials.py reports; it can be the only test that is chosen."""
+    start_stores(filling.host, Suite.TRIXIE)
+    units = ("backendai-seed-retry.timer", "backendai-seed", "backendai-manager")
+    filling.host.run(["systemctl", "stop", *units])
     filling.host.copy_in(_TRIALS, "/root/seed_trials.py")
     command = [f"{guide.PREFIX}/bin/python3", "-I", "-B", "/root/seed_trials.py", kind, str(count)]
     result = filling.host.run(command, timeout=120 + 90 * count)
