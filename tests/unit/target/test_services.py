@@ -224,8 +224,8 @@ def etcd_gateway(keys: set[str], password: str | None = None) -> Iterator[int]:
             "has no config/redis/addr or config/redis/sentinel yet",
         ),
         ({"/sorna/rack/config/redis/addr"}, "right", "right", None),
-        ({"/sorna/rack/config/redis/addr"}, "right", "wrong", "does not answer: HTTP Error 400"),
-        ({"/sorna/rack/config/redis/addr"}, "right", "", "does not answer: HTTP Error 400"),
+        ({"/sorna/rack/config/redis/addr"}, "right", "wrong", "refuses: HTTP Error 400"),
+        ({"/sorna/rack/config/redis/addr"}, "right", "", "refuses: HTTP Error 400"),
     ],
 )
 def test_storage_proxy_waits_until_etcd_knows_redis(  # noqa: PLR0913, PLR0917
