@@ -28,6 +28,7 @@ LABEL = "backendai-test.run"
 BOOT_TIMEOUT_S = 60
 _REBOOT_TIMEOUT_S = 400
 _SHUTDOWN_TIMEOUT_S = 100  # what the client of the engine waits for an answer is longer
+_UP = ("starting", "running", "degraded")  # systemd has sorted its processes by then
 _TIMED_OUT = 124  # exit status of coreutils' timeout
 _KILLED = 137
 _TAIL_LINES = 40
@@ -243,21 +244,24 @@ class Host:
 
     def _wait_for_boot(self, limit: int = BOOT_TIMEOUT_S) -> None:
         state = ""
+        held = False
 
         def has_booted() -> bool:
-            nonlocal state
+            nonlocal state, held
             self._container.reload()
             if self._container.status != "running":
                 log_end = self._container.logs(tail=_TAIL_LINES).decode(errors="replace")
                 raise HostError(f"{self.name}: systemd ended at boot\n{log_end}")
             state = self.run(["systemctl", "is-system-running"], check=False).stdout.strip()
+            if not held and state in _UP:
+                self._hold_cgroup()
+                held = True
             return state in ("running", "degraded")
 
         try:
             took = self.wait_until("boot", has_booted, timeout=limit)
         except HostError as error:
             raise HostError(f"{error.message} (systemd says {state or 'nothing'})") from error
-        self._hold_cgroup()
         log.step(f"{self.name}: {state} after {took:.1f} s")
         if state == "degraded":
             log.warn(f"{self.name}: failed units: {', '.join(self.failed_units())}")

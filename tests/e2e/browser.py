@@ -74,9 +74,10 @@ def log_in(page: Page, login: Login, picture: str) -> None:
     page.screenshot(path=pictures() / f"{picture}.png")
 
 
-def see_summary(page: Page) -> None:
+def see_summary(page: Page, picture: str) -> None:
     """The page after the login has its menu, and no error in place of it."""
     page.get_by_text("Sessions", exact=True).first.wait_for(state="visible", timeout=20_000)
+    page.screenshot(path=pictures() / f"{picture}.png")
 
 
 def _lets_in(response: Response) -> bool:
