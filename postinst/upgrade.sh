@@ -2,12 +2,18 @@
 # is installed can become this version. One without the command has no say.
 # shellcheck disable=SC2329
 
-{% set installed = "/opt/backendai/" ~ package.service.name ~ "/bin/python3" %}
 check_upgrade() {
-    [ -x {{ installed | sh }} ] && [ -e /usr/lib/backendai/target ] || return 0
-    status=0
-    {{ installed | sh }} -I -B /usr/lib/backendai/target upgrade-check --brief \
-        --to {{ version | sh }} --from-lines {{ release.upgrades_from | join(" ") | sh }} \
-        {{ package.service.name | sh }} >&2 || status="$?"
-    [ "$status" -ne 77 ] || exit 1 # refused; all else is the environment's
+    [ -e /usr/lib/backendai/target ] || return 0
+    {% if package.service %}
+    for python in {{ ("/opt/backendai/" ~ package.service.name ~ "/bin/python3") | sh }} /opt/backendai/*/bin/python3; do
+    {% else %}
+    for python in /opt/backendai/*/bin/python3; do
+    {% endif %}
+        [ -x "$python" ] || continue
+        status=0
+        "$python" -I -B /usr/lib/backendai/target upgrade-check --brief \
+            --to {{ version | sh }} --from-lines {{ release.upgrades_from | join(" ") | sh }}{{ " " ~ (package.service.name | sh) if package.service else "" }} >&2 || status="$?"
+        [ "$status" -ne 77 ] || exit 1 # refused; all else is the environment's
+        return 0
+    done
 }

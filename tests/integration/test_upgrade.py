@@ -237,7 +237,7 @@ def test_killed_migration(host: Host, dist: Dist, steps: Steps) -> None:
         with steps(f"kill after {seconds} s"):
             script = (
                 f"setsid backendai-ctl upgrade >/dev/null 2>&1 & sleep {seconds}; "
-                "kill -KILL -- -$! 2>/dev/null; wait; true"
+                "pkill -KILL -g $!; wait; true"
             )
             host.run(script)
     with steps("finish"):
