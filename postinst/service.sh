@@ -11,6 +11,15 @@ tool() {
     {% endif %}
 }
 
+# The same for what asks a store: rpm may run scriptlets without a network.
+tool_with_network() {
+    {% if prefix %}
+    outside {{ prefix | sh }}/bin/python3 -I -B /usr/lib/backendai/target "$@"
+    {% else %}
+    outside /usr/bin/backendai-ctl "$@"
+    {% endif %}
+}
+
 make_folders() {
     systemd-tmpfiles --create {{ (package.name ~ ".conf") | sh }} || warn "could not make all folders in /var and /run"
 }
@@ -30,7 +39,7 @@ sync_addons() {
 
 # True where the stores answer and are filled, so that a first start can succeed.
 can_start() {
-    tool check-stores {{ package.service.name | sh }} >/dev/null 2>&1
+    tool_with_network check-stores {{ package.service.name | sh }} >/dev/null 2>&1
 }
 
 # Fills the stores, and says that this service waits for them: whichever run of the
@@ -40,7 +49,7 @@ fill_stores() {
     mkdir -p /var/lib/backendai/seed/waiting || warn "could not make /var/lib/backendai/seed"
     touch {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }} ||
         warn "could not note that {{ package.service.name }} is to be started"
-    if tool seed stores; then # or says what is not there yet
+    if tool_with_network seed stores; then # or says what is not there yet
         run_static backendai-seed.service
     else
         run_static backendai-seed.service --no-block

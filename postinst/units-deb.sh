@@ -16,6 +16,11 @@ track_unit() {
     deb-systemd-helper update-state "$1" >/dev/null || true # nothing to remember yet
 }
 
+# outside PROGRAM ...: dpkg runs scripts like any program.
+outside() {
+    "$@"
+}
+
 # run_static UNIT [OPTION]: a unit that nothing enables, which deb-systemd-invoke would not
 # start. 104 is policy-rc.d's other word for yes.
 run_static() {

@@ -12,6 +12,16 @@ invoke() {
     fi
 }
 
+# outside PROGRAM ...: run as a unit of its own, out of what rpm shuts scriptlets in
+# (%__transaction_unshare_nonet).
+outside() {
+    if has_systemd; then
+        systemd-run --quiet --wait --pipe --collect "$@"
+    else
+        "$@"
+    fi
+}
+
 # run_static UNIT [OPTION]: a unit that nothing enables.
 run_static() {
     has_systemd || return 0
