@@ -86,6 +86,7 @@ def _plan_input(request: BuildRequest, spec: Spec, project: Path) -> PlanInput:
         release=request.release,
         sources=read_sources(project),
         maintainer=request.maintainer,
+        packages=[spec.packages[name] for name in request.release.packages],
     )
 
 

@@ -118,6 +118,7 @@ def _format_table(meta: Metadata, own: FormatPlan, given: PackInput) -> dict[str
         interest = list(own.triggers_interest)
         return {
             "compression": given.compression.setting,
+            **({"breaks": list(own.breaks)} if own.breaks else {}),
             **({"triggers": {"interest_noawait": interest}} if interest else {}),
             "scripts": _only(_DEB_ONLY, given),
         }

@@ -2,7 +2,7 @@
 
 import gzip
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -38,6 +38,7 @@ class PlanInput:
     release: ReleaseSpec
     sources: Sources
     maintainer: str | None = None  # in place of the project's
+    packages: Sequence[PackageSpec] = ()  # of the release: what an add-on's host has to know
 
 
 def plan_package(
@@ -248,13 +249,29 @@ def _plan_format(
             for script, source in named.items()
             if source is not None
         },
+        breaks=_broken_addons(package, given) if fmt is PackageFormat.DEB else (),
         triggers_interest=package.deb.triggers_interest if fmt is PackageFormat.DEB else (),
     )
 
 
+def _broken_addons(package: PackageSpec, given: PlanInput) -> tuple[str, ...]:
+    """What dpkg needs to refuse a host whose add-ons stay behind.
+
+    It looks at what an unpacked package breaks, and not at who depends on its old
+    version (deb-control(5)); rpm looks at both.
+    """
+    full = _full_version(given)
+    names = [one.name for one in given.packages if one.addon and one.addon.host == package.name]
+    return tuple(f"{name} ({sign} {full})" for name in sorted(names) for sign in ("<<", ">>"))
+
+
+def _full_version(given: PlanInput) -> str:
+    return f"{given.release.package_version}-{given.release.revision}"
+
+
 def _release_dependencies(package: PackageSpec, fmt: PackageFormat, given: PlanInput) -> list[str]:
     """Exactly the same version: the shared files are read by code of that version."""
-    full = f"{given.release.package_version}-{given.release.revision}"
+    full = _full_version(given)
     common = [given.project.common] if package.depends_common else []
     return [
         f"{name} (= {full})" if fmt is PackageFormat.DEB else f"{name} = {full}"

@@ -59,6 +59,7 @@ class FormatPlan:
     suggests: tuple[str, ...]
     conflicts: tuple[str, ...]
     scripts: Mapping[str, str]  # script name to text
+    breaks: tuple[str, ...] = ()  # dpkg's word
     triggers_interest: tuple[str, ...] = ()
 
 

