@@ -170,7 +170,8 @@ def test_removed_and_installed_again_it_goes_on(deb_node: Node) -> None:
     node.client(login, "vfolder", "upload", "kept", "note.txt")
     node.remove(*_packages(node.kind), "backendai-common")
     assert not node.host.run("find /opt/backendai ! -type d", check=False).stdout
-    assert not node.host.run("pgrep -af /opt/backendai", check=False).stdout
+    running = "ls -l /proc/[0-9]*/exe 2>/dev/null | grep -F ' /opt/backendai/'"
+    assert not node.host.run(running, check=False).stdout
     node.install(*_packages(node.kind))
     node.wait_for(*_ALL)
     assert node.login() == login
