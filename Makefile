@@ -19,7 +19,7 @@ ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--install-build-deps)
 SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv postinst/backend.ai postinst/backendai-ctl
 
 .DEFAULT_GOAL := help
-.PHONY: help packages package test test-unit test-integration e2e e2e-full demo lint type format locks bench \
+.PHONY: help packages package test test-full test-unit test-integration e2e e2e-full demo lint type format locks bench \
 	clean repo setup setup-dev toolchain
 
 help: ## list the targets
@@ -42,6 +42,9 @@ test: setup-dev ## run every test that this machine can; what needs Docker is sk
 		echo "warning: no packages: the tests that install them are skipped" >&2
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit tests/integration $(ARGS)
 
+test-full: ## the same, with the cases that take long
+	BUILDER_FULL=1 $(MAKE) test
+
 test-unit: setup-dev ## run the tests that need no network, root or Docker
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit $(ARGS)
 
@@ -52,7 +55,7 @@ e2e: setup-dev ## clean hosts become nodes that people use; pictures in build/e2
 	$(PYTEST) -n $(JOBS) --dist loadgroup tests/e2e $(ARGS)
 
 e2e-full: setup-dev ## the same, with the cases that take long
-	BUILDER_E2E_FULL=1 $(PYTEST) -n $(JOBS) --dist loadgroup tests/e2e $(ARGS)
+	BUILDER_FULL=1 $(PYTEST) -n $(JOBS) --dist loadgroup tests/e2e $(ARGS)
 
 demo: setup-dev ## a running single node to look at: make demo [DISTRO=bookworm|trixie|rpm]
 	@ls $(OUT)/*.deb $(OUT)/*.rpm >/dev/null 2>&1 || $(MAKE) packages

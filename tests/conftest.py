@@ -1,5 +1,6 @@
 """What all tests share: golden files, a cache of one's own, the real spec."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what is rendered now into tests/golden/, to be reviewed as a diff",
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the cases that take long to ``make test-full``."""
+    if os.environ.get("BUILDER_FULL"):
+        return
+    skip = pytest.mark.skip(reason="takes long: run make test-full")
+    for item in items:
+        if item.get_closest_marker("full"):
+            item.add_marker(skip)
 
 
 @dataclass(frozen=True, kw_only=True)

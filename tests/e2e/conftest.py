@@ -18,16 +18,6 @@ from tests.integration.dist import Dist
 __all__ = ["dist", "engine", "images", "steps"]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the cases that take long to ``make e2e-full``."""
-    if os.environ.get("BUILDER_E2E_FULL"):
-        return
-    skip = pytest.mark.skip(reason="takes long: run make e2e-full")
-    for item in items:
-        if item.get_closest_marker("full"):
-            item.add_marker(skip)
-
-
 def pytest_exception_interact(node: pytest.Item, call: object, report: object) -> None:
     """Keep what explains a failure, a folder for each case: its hosts may live on."""
     root = Path(os.environ.get("BUILDER_EVIDENCE") or PROJECT / "build" / "evidence")

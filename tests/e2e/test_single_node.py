@@ -59,7 +59,7 @@ def node(request: pytest.FixtureRequest, world: World) -> Iterator[Node]:
 @pytest.fixture
 def deb_node(node: Node) -> Node:
     """For what is the same by dnf, and asked there by ``make e2e-full`` alone."""
-    if node.kind is Kind.RPM and not os.environ.get("BUILDER_E2E_FULL"):
+    if node.kind is Kind.RPM and not os.environ.get("BUILDER_FULL"):
         pytest.skip("by dnf: run make e2e-full")
     return node
 
@@ -148,6 +148,7 @@ def test_a_reboot_brings_everything_back(deb_node: Node) -> None:
     assert not node.host.failed_units()
 
 
+@pytest.mark.full
 def test_one_goes_and_the_rest_runs(deb_node: Node) -> None:
     """In turn: each is removed, the others go on, and it comes back as it was."""
     node = deb_node

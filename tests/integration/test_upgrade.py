@@ -1,7 +1,6 @@
 """Real releases upgraded on a clean host with real stores and data in the database."""
 
 import json
-import os
 from collections.abc import Iterator
 
 import docker
@@ -254,8 +253,6 @@ def test_killed_migration(host: Host, dist: Dist, steps: Steps) -> None:
 @pytest.mark.parametrize("version", ["26.3.3", "25.19.2"])
 def test_older_lines(host: Host, dist: Dist, steps: Steps, version: str) -> None:
     """Older lines to 26.9.6, with data."""
-    if not os.environ.get("BUILDER_E2E_FULL"):
-        pytest.skip("takes long: BUILDER_E2E_FULL is not set")
     with steps(f"install {version}"):
         install(host, dist, version)
     old = revision(host)
