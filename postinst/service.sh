@@ -69,7 +69,7 @@ stop_waiting() {
 # Dumps and migrates the service's database, if it has one that the new release wants
 # otherwise. Where that fails, the service is down and stays so.
 upgrade_stores() {
-    if tool upgrade --no-start {{ package.service.name | sh }}; then
+    if tool_with_network upgrade --no-start {{ package.service.name | sh }}; then
         return 0
     fi
     warn "{{ package.service.name }} stays down. Once mended, run: backendai-ctl upgrade {{ package.service.name }}"

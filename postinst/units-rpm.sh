@@ -16,7 +16,8 @@ invoke() {
 # (%__transaction_unshare_nonet).
 outside() {
     if has_systemd; then
-        systemd-run --quiet --wait --pipe --collect "$@"
+        systemd-run --quiet --wait --pipe --collect \
+            --setenv="BACKENDAI_ALLOW_UPGRADE=${BACKENDAI_ALLOW_UPGRADE:-}" "$@"
     else
         "$@"
     fi

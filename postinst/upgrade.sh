@@ -1,5 +1,6 @@
 # Before the new files come: the installed tool, with the old release, says whether what
-# is installed can become this version. One without the command has no say.
+# is installed can become this version. One without the command has no say. Needs
+# outside() of units-deb.sh or units-rpm.sh, because it asks the database.
 # shellcheck disable=SC2329
 
 check_upgrade() {
@@ -11,7 +12,7 @@ check_upgrade() {
     {% endif %}
         [ -x "$python" ] || continue
         status=0
-        "$python" -I -B /usr/lib/backendai/target upgrade-check --brief \
+        outside "$python" -I -B /usr/lib/backendai/target upgrade-check --brief \
             --to {{ version | sh }} --from-lines {{ release.upgrades_from | join(" ") | sh }}{{ " " ~ (package.service.name | sh) if package.service else "" }} >&2 || status="$?"
         [ "$status" -ne 77 ] || exit 1 # refused; all else is the environment's
         return 0
