@@ -162,6 +162,7 @@ def test_one_goes_and_the_rest_runs(deb_node: Node) -> None:
         node.wait_for(*_ALL)
 
 
+@pytest.mark.full
 def test_removed_and_installed_again_it_goes_on(deb_node: Node) -> None:
     """Accounts, folders and what is in them outlive the packages."""
     node = deb_node
