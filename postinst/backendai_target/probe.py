@@ -217,11 +217,14 @@ def find_etcd(config: ServiceConfig) -> Etcd:
 
 
 def _check_keys(config: ServiceConfig, keys: tuple[str, ...]) -> None:
-    """Raise NotReadyError unless the first member that answers has every key."""
+    """Raise NotReadyError unless the first member that answers has every key.
+
+    One that ends with a slash stands for any key below it.
+    """
     etcd = find_etcd(config)
     for alternatives in keys:
         names = alternatives.split("|")
-        if not any(etcd.has(key) for key in names):
+        if not any(etcd.list(key) if key.endswith("/") else etcd.has(key) for key in names):
             raise NotReadyError(f"etcd on {etcd.address} has no {' or '.join(names)} yet")
 
 

@@ -9,6 +9,7 @@ import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -191,8 +192,12 @@ def etcd_gateway(keys: set[str], password: str | None = None) -> Iterator[int]:
             elif self.path == "/v3/kv/range" and (
                 password is None or self.headers["Authorization"] == "a.token"
             ):
-                if base64.b64decode(asked["key"]).decode() in keys:
-                    answer["count"] = "1"  # a 64-bit number is a string in protobuf's JSON
+                begin, end = (base64.b64decode(asked.get(n, "")) for n in ("key", "range_end"))
+                found = [key.encode() for key in sorted(keys)]
+                found = [key for key in found if begin <= key < end or key == begin]
+                if found:
+                    answer["count"] = str(len(found))  # a 64-bit number is a string in its JSON
+                    answer["kvs"] = [{"key": base64.b64encode(key).decode()} for key in found]
             else:
                 self.send_error(400)
                 return
@@ -249,6 +254,25 @@ def test_storage_proxy_waits_until_etcd_knows_redis(  # noqa: PLR0913, PLR0917
             return
         with pytest.raises(NotReadyError, match=problem):
             check_needs(services, recipe)
+
+
+@pytest.mark.parametrize("instance", [None, "i-manager"])
+def test_a_needed_key_may_be_any_below_another(
+    services: Layout, configured: Configured, instance: str | None
+) -> None:
+    keys = {"/sorna/local/config/redis/addr", "/sorna/local/nodes/managers"}
+    if instance:
+        keys.add(f"/sorna/local/nodes/manager/{instance}")
+    with etcd_gateway(keys) as port:
+        services.site.write_text(f'[etcd]\naddresses = ["127.0.0.1:{port}"]\n')
+        configured("storage-proxy")
+        recipe = load_recipe(services, "storage-proxy")
+        needs = replace(recipe.needs, etcd=("config/redis/addr", "nodes/manager/"))
+        if instance:
+            check_needs(services, replace(recipe, needs=needs))
+            return
+        with pytest.raises(NotReadyError, match="has no nodes/manager/ yet"):
+            check_needs(services, replace(recipe, needs=needs))
 
 
 def test_webserver_from_defaults(services: Layout, configured: Configured) -> None:
