@@ -25,6 +25,22 @@ purge_secrets() {
     rm -f /var/lib/backendai/upgrade/"$1".*
 }
 
+# What services made for each other goes with the last that was configured here; one
+# that is removed, and not purged, still has its records.
+purge_shared_secrets() {
+    for record in /var/lib/backendai/generated/*; do
+        case "${record##*/}" in
+            site.toml | '*') ;;
+            *) return 0 ;;
+        esac
+    done
+    while read -r name; do
+        rm -f "/var/lib/backendai/secrets/$name"
+    done <<'END'
+{% include "postinst/seed/shared-secrets" %}
+END
+}
+
 # The shared folders go with the last that was in them.
 remove_empty_folders() {
     for folder in /run/backendai /var/log/backendai /var/lib/backendai/secrets \

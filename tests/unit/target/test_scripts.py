@@ -396,6 +396,29 @@ def test_purge_removes_what_was_made_and_leaves_what_was_found(tmp_path: Path) -
     assert not (tmp_path / "run/backendai").exists()
 
 
+@pytest.mark.parametrize("other_record", [None, "storage-proxy.toml"])
+def test_shared_secrets_go_with_the_last_service(tmp_path: Path, other_record: str | None) -> None:
+    text = next(
+        text
+        for package, fmt, name, text in scripts()
+        if (package, fmt, name) == ("backendai-manager", "deb", "postrm")
+    )
+    for top in ("/etc/backend.ai", "/var/lib/backendai", "/var/log/backendai", "/run/backendai"):
+        text = text.replace(top, f"{tmp_path}{top}")
+    script = tmp_path / "postrm"
+    script.write_text(text)
+    state = tmp_path / "var/lib/backendai"
+    shared = state / "secrets/appproxy-coordinator-api-secret"
+    records = [
+        state / "generated" / name for name in ("site.toml", "manager.toml", other_record or "")
+    ]
+    for path in (shared, *(one for one in records if one.name != "generated")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    run(["sh", script, "purge"], env=tools(tmp_path / "bin", deb_systemd_helper="exit 0"))
+    assert shared.exists() == (other_record is not None)
+
+
 def test_all_sources_are_shipped_or_included() -> None:
     """A template that nothing names is a mistake in pkgspec."""
     named = {
