@@ -75,7 +75,7 @@ class Filling:
 
 
 @pytest.fixture(scope="module")
-def filling(engine: docker.DockerClient, images: Images, dist: Dist) -> Iterator[Filling]:
+def bare(engine: docker.DockerClient, images: Images, dist: Dist) -> Iterator[Filling]:
     """A host on which the manager was installed without a store."""
     packages = ("backendai-common", "backendai-manager")
     files = [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *packages)]
@@ -89,13 +89,24 @@ def filling(engine: docker.DockerClient, images: Images, dist: Dist) -> Iterator
         yield Filling(host)
 
 
-def test_a_store_that_comes_later(filling: Filling, steps: Steps) -> None:
+@pytest.fixture(scope="module")
+def filling(bare: Filling) -> Filling:
+    """The same with its stores filled, whichever of these tests runs first here."""
+    host = bare.host
+    if host.run(["systemctl", "is-active", "postgresql"], check=False).status != 0:
+        start_stores(host, Suite.TRIXIE)
+        guide.wait_until_filled(host)
+        host.run(f"systemctl stop {guide.UNIT} backendai-image-rescan-retry.timer")
+    return bare
+
+
+def test_a_store_that_comes_later(bare: Filling, steps: Steps) -> None:
     """Installed without stores, a manager runs once the last of them answers."""
-    host = filling.host
+    host = bare.host
     assert host.run(["systemctl", "is-active", guide.UNIT], check=False).stdout == "inactive\n"
     status = host.run(["backendai-ctl", "seed", "status"], check=False)
     assert status.status == _NOT_READY, status.stdout
-    filling.fails_with("etcd on 127.0.0.1:2379 does not answer")
+    bare.fails_with("etcd on 127.0.0.1:2379 does not answer")
     with steps("the stores come, and all goes by itself"):
         start_stores(host, Suite.TRIXIE)
         guide.wait_until_filled(host)
