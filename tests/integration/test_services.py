@@ -1,6 +1,7 @@
 """Every service of a node on one clean host: installed together, filled, used, removed."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -16,6 +17,7 @@ from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
 from tests.integration.test_deb import apt, refresh_lists
+from tests.integration.test_rpm import become_distribution, dnf, make_repository
 
 pytestmark = pytest.mark.docker
 
@@ -124,16 +126,43 @@ def test_app_proxy(engine: docker.DockerClient, images: Images, dist: Dist, step
             apt(host, "install", *files)
         with steps("start by itself"):
             wait_for_services(host, services)
-        workers = "SELECT authority, status FROM workers"
-        host.wait_until(
-            "the worker has joined",
-            lambda: run_sql(host, workers, database="appproxy") == "worker-1|ALIVE\n",
-            timeout=30,
-        )
-        assert not host.failed_units()
+        check_worker(host)
         with steps("remove"):
             apt(host, "purge", *(f"backendai-{service}" for service in services), _COMMON)
         assert not host.run("ls /var/lib/backendai/secrets", check=False).stdout
+
+
+def test_app_proxy_by_dnf(
+    engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps, tmp_path: Path
+) -> None:
+    """The same from the rpms."""
+    services = ("appproxy-coordinator", "appproxy-worker")
+    packages = [f"backendai-{service}" for service in services]
+    files = dist.names(PackageFormat.RPM, _COMMON, *packages)
+    setup = HostSetup(image=images.rpm(), name="app-proxy-rpm", mounts={dist.folder: _MOUNT})
+    with Host(engine, setup) as host:
+        become_distribution(host, files, tmp_path)
+        make_repository(host, files)
+        start_stores(host, Suite.TRIXIE)
+        with steps("install"):
+            dnf(host, "install", *packages)
+        with steps("start by itself"):
+            wait_for_services(host, services)
+        check_worker(host)
+        with steps("remove one"):
+            dnf(host, "remove", "--noautoremove", packages[0])
+        assert state(host, "is-active", services[1]) == "active"
+
+
+def check_worker(host: Host) -> None:
+    """The worker has joined the coordinator."""
+    workers = "SELECT authority, status FROM workers"
+    host.wait_until(
+        "the worker has joined",
+        lambda: run_sql(host, workers, database="appproxy") == "worker-1|ALIVE\n",
+        timeout=30,
+    )
+    assert not host.failed_units()
 
 
 def list_agents(host: Host) -> str:
