@@ -15,7 +15,15 @@ from backendai_target.addons.sync import (
     state_of,
     sync_addons,
 )
-from backendai_target.commands.base import Command, answers, caller, print_out, say, secret_store
+from backendai_target.commands.base import (
+    Command,
+    answers,
+    caller,
+    print_out,
+    run_action,
+    say,
+    secret_store,
+)
 from backendai_target.errors import Status, TargetError
 from backendai_target.files import Writer
 from backendai_target.layout import Layout
@@ -133,16 +141,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     keys.set_defaults(act=_etcd)
 
 
-def _run(options: argparse.Namespace, layout: Layout) -> Status:
-    act: Callable[[argparse.Namespace, Layout], Status] = options.act
-    return act(options, layout)
-
-
 COMMANDS = (
     Command(
         name="addon",
         about="list, enable or disable the accelerator add-ons of this host",
-        run=_run,
+        run=run_action,
         add_arguments=_arguments,
     ),
 )

@@ -4,7 +4,7 @@ import argparse
 import os
 from collections.abc import Callable
 
-from backendai_target.commands.base import Command, print_out, say, secret_store
+from backendai_target.commands.base import Command, print_out, run_action, say, secret_store
 from backendai_target.errors import Status
 from backendai_target.layout import Layout
 from backendai_target.siteedit import get_answer, set_answer
@@ -43,16 +43,11 @@ def _action(
     parser.set_defaults(act=act)
 
 
-def _run(options: argparse.Namespace, layout: Layout) -> Status:
-    act: Callable[[argparse.Namespace, Layout], Status] = options.act
-    return act(options, layout)
-
-
 COMMANDS = (
     Command(
         name="site",
         about="read or change an answer in site.toml",
-        run=_run,
+        run=run_action,
         add_arguments=_arguments,
     ),
 )

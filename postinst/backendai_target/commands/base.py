@@ -13,6 +13,9 @@ from backendai_target.recipe import Answers
 from backendai_target.secretstore import SecretStore
 from backendai_target.site import load_site
 
+# What a command or action does; returns its exit status.
+Act = Callable[[argparse.Namespace, Layout], int]
+
 
 def no_arguments(parser: argparse.ArgumentParser) -> None:
     """A command that takes none."""
@@ -23,13 +26,33 @@ def service_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("service", metavar="SERVICE", help="for example manager")
 
 
+def action_adder(
+    parser: argparse.ArgumentParser,
+) -> Callable[[str, str, Act], argparse.ArgumentParser]:
+    """For a command of several actions: adds one by its name, what it does, and the function."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def add(name: str, about: str, act: Act) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=about, description=about)
+        added.set_defaults(act=act)
+        return added
+
+    return add
+
+
+def run_action(options: argparse.Namespace, layout: Layout) -> int:
+    """Run the action that was named: the function at ``act``."""
+    act: Act = options.act
+    return act(options, layout)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Command:
     """One command of the tool: what `--help` says, what it takes, what it does."""
 
     name: str
     about: str
-    run: Callable[[argparse.Namespace, Layout], int]
+    run: Act
     add_arguments: Callable[[argparse.ArgumentParser], None] = no_arguments
 
 

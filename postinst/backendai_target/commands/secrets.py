@@ -3,11 +3,18 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from backendai_target.carry import forget_unedited, pack_secrets, take_secrets, unpack_secrets
-from backendai_target.commands.base import Command, account, answers, say, secret_store
+from backendai_target.commands.base import (
+    Command,
+    account,
+    action_adder,
+    answers,
+    run_action,
+    say,
+    secret_store,
+)
 from backendai_target.configure import Host, configure
 from backendai_target.errors import HostError, Status, TargetError
 from backendai_target.layout import Layout
@@ -63,15 +70,7 @@ def _content(name: str) -> bytes:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-
-    def action(
-        name: str, about: str, act: Callable[[argparse.Namespace, Layout], Status]
-    ) -> argparse.ArgumentParser:
-        added = actions.add_parser(name, help=about, description=about)
-        added.set_defaults(act=act)
-        return added
-
+    action = action_adder(parser)
     action("export", "write this host's secrets to stdout, as a tar archive", _export)
     take = action("import", "take the secrets of another node", _import)
     take.add_argument("file", metavar="FILE", help="the archive; - for stdin")
@@ -81,16 +80,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     action("adopt", "make this host's secrets the ones that other nodes are held to", _adopt)
 
 
-def _run(options: argparse.Namespace, layout: Layout) -> Status:
-    act: Callable[[argparse.Namespace, Layout], Status] = options.act
-    return act(options, layout)
-
-
 COMMANDS = (
     Command(
         name="secrets",
         about="give all nodes of a cluster the same secrets",
-        run=_run,
+        run=run_action,
         add_arguments=_arguments,
     ),
 )

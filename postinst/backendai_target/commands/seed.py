@@ -5,11 +5,17 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from backendai_target.commands.base import Command, answers, print_out, say
+from backendai_target.commands.base import (
+    Command,
+    action_adder,
+    answers,
+    print_out,
+    run_action,
+    say,
+)
 from backendai_target.errors import HostError, NotReadyError, Status
 from backendai_target.files import exclusive
 from backendai_target.layout import Layout
@@ -174,15 +180,7 @@ def _own_words() -> list[str]:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-
-    def action(
-        name: str, about: str, act: Callable[[argparse.Namespace, Layout], Status]
-    ) -> argparse.ArgumentParser:
-        added = actions.add_parser(name, help=about, description=about)
-        added.set_defaults(act=act)
-        return added
-
+    action = action_adder(parser)
     show = action("plan", "show what is there and what would be created; changes nothing", _plan)
     show.add_argument("--json", action="store_true", help="for programs")
     do = action("apply", "create what is missing, and start what waits for it", _apply)
@@ -199,16 +197,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     action("rescan", "scan the configured registry for images", _rescan)
 
 
-def _run(options: argparse.Namespace, layout: Layout) -> Status:
-    act: Callable[[argparse.Namespace, Layout], Status] = options.act
-    return act(options, layout)
-
-
 COMMANDS = (
     Command(
         name="seed",
         about="fill the stores: database, etcd, first accounts",
-        run=_run,
+        run=run_action,
         add_arguments=_arguments,
     ),
 )
