@@ -355,16 +355,22 @@ def test_arguments_of_the_server_are_quoted() -> None:
     assert "'/etc/backend.ai/it'\"'\"'s here.conf'" in render("systemd/run-service.j2", other())
 
 
-def test_purge_removes_what_was_made_and_leaves_what_was_found(tmp_path: Path) -> None:
+def write_postrm(root: Path) -> Path:
+    """The manager's postrm, for a host that lies below ``root``."""
     text = next(
         text
         for package, fmt, name, text in scripts()
         if (package, fmt, name) == ("backendai-manager", "deb", "postrm")
     )
     for top in ("/etc/backend.ai", "/var/lib/backendai", "/var/log/backendai", "/run/backendai"):
-        text = text.replace(top, f"{tmp_path}{top}")
-    script = tmp_path / "postrm"
+        text = text.replace(top, f"{root}{top}")
+    script = root / "postrm"
     script.write_text(text)
+    return script
+
+
+def test_purge_removes_what_was_made_and_leaves_what_was_found(tmp_path: Path) -> None:
+    script = write_postrm(tmp_path)
     kept = ("etc/backend.ai/alembic.ini", "etc/backend.ai/site.toml")
     gone = (
         "etc/backend.ai/manager.toml",
@@ -398,15 +404,7 @@ def test_purge_removes_what_was_made_and_leaves_what_was_found(tmp_path: Path) -
 
 @pytest.mark.parametrize("other_record", [None, "storage-proxy.toml"])
 def test_shared_secrets_go_with_the_last_service(tmp_path: Path, other_record: str | None) -> None:
-    text = next(
-        text
-        for package, fmt, name, text in scripts()
-        if (package, fmt, name) == ("backendai-manager", "deb", "postrm")
-    )
-    for top in ("/etc/backend.ai", "/var/lib/backendai", "/var/log/backendai", "/run/backendai"):
-        text = text.replace(top, f"{tmp_path}{top}")
-    script = tmp_path / "postrm"
-    script.write_text(text)
+    script = write_postrm(tmp_path)
     state = tmp_path / "var/lib/backendai"
     shared = state / "secrets/appproxy-coordinator-api-secret"
     records = [
