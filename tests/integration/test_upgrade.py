@@ -122,9 +122,6 @@ def check_files(host: Host) -> None:
     assert host.run(script).stdout == ""
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a first filling does not note its schema, so going back is refused"
-)
 def test_one_line(host: Host, dist: Dist, steps: Steps) -> None:
     """26.9.5 to 26.9.6, whose schemas are one: a restart, no dump; and back again."""
     with steps("install 26.9.5"):

@@ -7,6 +7,8 @@ from backendai_target.seed.database import Database
 
 SCHEMA = "backendai_packages"
 _TABLE = f"{SCHEMA}.marks"
+# The schema that each release had here, by which a downgrade knows whether it fits.
+_OF_RELEASE = "schema/"
 _MAKE = f"""
 CREATE TABLE IF NOT EXISTS {_TABLE} (
     name text PRIMARY KEY,
@@ -42,6 +44,15 @@ class Marks:
         """Take a mark away, if it is there."""
         if self.get(name) is not None:
             self._database.execute((f"DELETE FROM {_TABLE} WHERE name = $1", (name,)))
+
+    def set_schema(self, version: str, revisions: Sequence[str]) -> None:
+        """Note which revisions the release ``version`` worked with here."""
+        self.set(f"{_OF_RELEASE}{version}", " ".join(sorted(revisions)))
+
+    def schema_of(self, version: str) -> list[str] | None:
+        """The revisions that ``version`` worked with here, sorted; None where it did not."""
+        text = self.get(f"{_OF_RELEASE}{version}")
+        return None if text is None else text.split()
 
     def prepared(self, name: str, value: str) -> list[tuple[str, Sequence[object]]]:
         """The statements that ``set`` does, for a transaction with others."""

@@ -12,7 +12,6 @@ from backendai_target.seed.session import Filled
 from backendai_target.upgrade import schema
 from backendai_target.upgrade.data import is_older, line_of, load_upgrade_data, upstream
 from backendai_target.upgrade.dump import Dumper, free_bytes
-from backendai_target.upgrade.migrate import schema_of_release
 from backendai_target.upgrade.schema import Standing
 
 _MB = 1024 * 1024
@@ -96,10 +95,11 @@ class Examiner:
         if found.standing is Standing.EMPTY or not is_older(new, self.one.version):
             return Verdict.FINE, at
         # A downgrade. The database remembers the schema of each release that used it.
-        known = schema_of_release(self.one, new)
-        if known == " ".join(found.found):
+        known = self.one.marks.schema_of(new)
+        if known == sorted(found.found):
             return Verdict.FINE, f"{at}, which {new} has too"
-        told = f"is at {at}; {new} had {known}" if known else f"is at {at}, unknown to {new}"
+        had = f"{new} had {', '.join(known)}" if known else f"the schema of {new} is not known here"
+        told = f"is at {at}; {had}"
         return Verdict.REFUSE, (
             f"{self.one.target} {told}. Stop the service, put back a dump of {new} afterwards"
             " (backendai-ctl restore FILE), and allow the downgrade"

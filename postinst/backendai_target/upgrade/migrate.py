@@ -19,8 +19,6 @@ from backendai_target.upgrade.schema import Standing
 
 # There while a migration is under way; what a killed one leaves is mended by the next run.
 _UNDER_WAY = "migration"
-# The schema that each release had here, by which a downgrade knows whether it fits.
-_OF_RELEASE = "schema/"
 _TAIL_LINES = 8
 
 
@@ -67,8 +65,7 @@ class Migration:
             return True  # seeding makes it
         if found.standing is Standing.OLDER or self._under_way() is not None:
             return False
-        name = f"{_OF_RELEASE}{self.one.version}"
-        if self.one.marks.get(name) != " ".join(found.found):
+        if self.one.marks.schema_of(self.one.version) != sorted(found.found):
             with database_lock(self.one.database, seconds=LOCK_SECONDS, say=self.say):
                 self._note(found.found)
         return True
@@ -169,10 +166,5 @@ class Migration:
 
     def _note(self, found: Sequence[str]) -> None:
         one = self.one
-        one.marks.set(f"{_OF_RELEASE}{one.version}", " ".join(found))
+        one.marks.set_schema(one.version, found)
         one.marks.drop(_UNDER_WAY)
-
-
-def schema_of_release(one: Filled, version: str) -> str | None:
-    """The revisions that ``version`` had when it worked with this database, if it did."""
-    return one.marks.get(f"{_OF_RELEASE}{version}")

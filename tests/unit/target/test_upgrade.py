@@ -6,9 +6,11 @@ from typing import Any, cast
 
 import pytest
 from backendai_target.errors import HostError
+from backendai_target.seed.database import Database
+from backendai_target.seed.marks import Marks
 from backendai_target.seed.revisions import Revisions
 from backendai_target.seed.session import Filled
-from backendai_target.upgrade import check, dump, schema
+from backendai_target.upgrade import dump, schema
 from backendai_target.upgrade.check import Examiner, Verdict
 from backendai_target.upgrade.data import is_older, line_of, upstream
 from backendai_target.upgrade.dump import Dumper
@@ -36,6 +38,7 @@ class FakeFilled:
 
     def __init__(self, **answers: object) -> None:
         self.database = FakeDatabase(answers)
+        self.marks = Marks(cast("Database", self.database))
 
 
 def filled(**answers: object) -> Filled:
@@ -82,8 +85,8 @@ def verdict(
 ) -> tuple[Verdict, str]:
     """What the examiner says of the schema where ``to`` had the revisions ``known``."""
     monkeypatch.setattr(schema, "look", lambda _: Schema(found=(found,), release=RELEASE))
-    monkeypatch.setattr(check, "schema_of_release", lambda _one, _version: known)
-    examiner = Examiner(one=filled(), dumper=dumper(Path("/")), to=to)
+    one = filled(to_regclass=False, marks=known)
+    examiner = Examiner(one=one, dumper=dumper(Path("/")), to=to)
     return cast("Any", examiner)._schema()  # type: ignore[no-any-return]
 
 
@@ -94,7 +97,7 @@ def test_a_downgrade_goes_on_only_where_the_schema_is_known_to_fit(
     assert verdict(monkeypatch, to="26.8.3-1", found="b", known="a")[0] is Verdict.REFUSE
     refused = verdict(monkeypatch, to="26.8.3-1", found="b", known=None)
     assert refused[0] is Verdict.REFUSE
-    assert "unknown to 26.8.3" in refused[1]
+    assert "the schema of 26.8.3 is not known here" in refused[1]
 
 
 def test_a_database_of_a_newer_release_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

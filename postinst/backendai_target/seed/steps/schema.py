@@ -76,6 +76,7 @@ class SchemaStep:
             raise NotReadyError(
                 f"{one.target}: has no schema after `schema oneshot`", hint=f"see {one.cli.log}"
             )
+        one.marks.set_schema(one.version, found)
         one.marks.set(_MARK, f"{one.version} {' '.join(found)}")
 
     def _versions(self) -> Sequence[str]:
