@@ -66,8 +66,8 @@ stop_waiting() {
     rm -f {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }}
 }
 
-# Dumps and migrates the service's database, if it has one that the new release wants
-# otherwise. Where that fails, the service is down and stays so.
+# Dumps and migrates a database that was left by a removal, if the release wants it otherwise.
+# Where that fails, the service is down and stays so.
 upgrade_stores() {
     if tool_with_network upgrade --no-start {{ package.service.name | sh }}; then
         return 0
@@ -76,11 +76,24 @@ upgrade_stores() {
     return 1
 }
 
-# True, once, where the service ran and was stopped for its database.
-was_stopped() {
-    [ -e "$stopped_note" ] && rm -f "$stopped_note"
+pending_note={{ ("/var/lib/backendai/upgrade/" ~ package.service.name ~ ".pending") | sh }}
+
+# Says that the service is to be brought to this version once all of the transaction is in
+# place, and which of its units run until then; a run that was cut off has said it before.
+note_upgrade() {
+    mkdir -p "${pending_note%/*}" || warn "could not make ${pending_note%/*}"
+    if {
+        cat "$pending_note" 2>/dev/null || true # there is none yet
+        {% for unit in package.service.units + package.service.manual_units %}
+        if is_running {{ unit | sh }}; then
+            echo {{ unit | sh }}
+        fi
+        {% endfor %}
+    } | sort -u >"$pending_note.new" && mv "$pending_note.new" "$pending_note"; then
+        return 0
+    fi
+    warn "not restarted. Once mended, run: backendai-ctl upgrade, and restart {{ package.name }}"
 }
-stopped_note={{ ("/var/lib/backendai/upgrade/" ~ package.service.name ~ ".stopped") | sh }}
 
 show_steps() {
     tool steps {{ package.service.name | sh }} 2>/dev/null || true # configure has said why

@@ -21,13 +21,23 @@ outside() {
     "$@"
 }
 
+# may_start UNIT: whether systemd runs, and the host lets packages start units. 104 is
+# policy-rc.d's other word for yes.
+may_start() {
+    has_systemd || return 1
+    [ -x /usr/sbin/policy-rc.d ] || return 0
+    /usr/sbin/policy-rc.d "$1" restart >/dev/null 2>&1 || [ "$?" -eq 104 ]
+}
+
+# True while it has a process: also one that still starts has old files open.
+is_running() {
+    has_systemd && [ "$(systemctl show --property=MainPID --value "$1")" -gt 0 ]
+}
+
 # run_static UNIT [OPTION]: a unit that nothing enables, which deb-systemd-invoke would not
-# start. 104 is policy-rc.d's other word for yes.
+# start.
 run_static() {
-    has_systemd || return 0
-    if [ -x /usr/sbin/policy-rc.d ]; then
-        /usr/sbin/policy-rc.d "$1" restart >/dev/null 2>&1 || [ "$?" -eq 104 ] || return 0
-    fi
+    may_start "$1" || return 0
     systemctl restart ${2:+"$2"} "$1" || warn "$1 failed, and is tried again; see: journalctl -u $1"
 }
 

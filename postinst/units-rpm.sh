@@ -23,6 +23,16 @@ outside() {
     fi
 }
 
+# may_start UNIT: whether systemd runs.
+may_start() {
+    has_systemd
+}
+
+# True while it has a process: also one that still starts has old files open.
+is_running() {
+    has_systemd && [ "$(systemctl show --property=MainPID --value "$1")" -gt 0 ]
+}
+
 # run_static UNIT [OPTION]: a unit that nothing enables.
 run_static() {
     has_systemd || return 0

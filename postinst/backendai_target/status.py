@@ -15,6 +15,8 @@ from backendai_target.errors import TargetError
 from backendai_target.probe import answers, check_docker, check_needs, host_problems
 from backendai_target.recipe import Recipe
 from backendai_target.systemd import unit_of
+from backendai_target.upgrade.paths import failure_note
+from backendai_target.upgrade.pending import pending_upgrades
 
 _WIDTH = 80
 
@@ -131,8 +133,27 @@ def _service(scene: Scene, recipe: Recipe, versions: Mapping[str, str]) -> Servi
         answers=is_answering,
         config=_config(scene, recipe),
         needs=_needs(scene, recipe) if config else "",
-        problems=() if is_active or not config else tuple(host_problems(scene.layout, recipe)),
+        problems=_problems(scene, recipe, is_active=is_active) if config else (),
     )
+
+
+def _problems(scene: Scene, recipe: Recipe, *, is_active: bool) -> tuple[str, ...]:
+    """What keeps a service down, or is left to do for one that runs."""
+    found = _upgrade_problems(scene, recipe.service)
+    if not is_active:
+        found += host_problems(scene.layout, recipe)
+    return tuple(found)
+
+
+def _upgrade_problems(scene: Scene, service: str) -> list[str]:
+    finish = f"sudo backendai-ctl upgrade {service}"
+    failure = failure_note(scene.layout, service)
+    if failure.exists():
+        told = f": {failure.read_text(encoding='utf-8').strip()}" if scene.is_root else ""
+        return [f"its database is not upgraded{told}\nOnce mended, run: {finish}"]
+    if any(one.service == service and one.old_units() for one in pending_upgrades(scene.layout)):
+        return ["runs the release from before; run: sudo backendai-ctl upgrade --pending"]
+    return []
 
 
 def _short_time(text: str) -> str:

@@ -96,12 +96,12 @@ def _restart(addon: Addon, layout: Layout) -> None:
         say(f"warning: could not restart {unit}; see: systemctl status {unit}")
 
 
-def enable_installed(options: argparse.Namespace, layout: Layout) -> None:
-    """After a service was configured: enable its add-ons; what fails is told, no more."""
-    if not load_addons(layout, options.service):
+def sync_installed(options: argparse.Namespace, layout: Layout, service: str) -> None:
+    """Let a service load the add-ons that are there; what fails is told, no more."""
+    if not load_addons(layout, service):
         return
     try:
-        sync_addons(options.service, tool_of(options, layout))
+        sync_addons(service, tool_of(options, layout))
     except TargetError as error:
         say(f"warning: add-ons: {error.message}")
 

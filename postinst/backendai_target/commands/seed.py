@@ -16,6 +16,7 @@ from backendai_target.commands.base import (
     run_action,
     say,
 )
+from backendai_target.commands.upgrade import finish_of
 from backendai_target.errors import HostError, NotReadyError, Status
 from backendai_target.files import exclusive
 from backendai_target.layout import Layout
@@ -30,6 +31,7 @@ from backendai_target.seed.session import Filled, Session
 from backendai_target.seed.starting import start_unit, start_waiting, stop_unit
 from backendai_target.seed.state import Report, failed, is_complete, load_state, save_report
 from backendai_target.seed.stores import stores_of, wait_for
+from backendai_target.upgrade.pending import pending_upgrades
 
 _LOCK_SECONDS = 300.0
 
@@ -45,7 +47,7 @@ def _plan(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _apply(options: argparse.Namespace, layout: Layout) -> Status:
-    if options.if_needed and is_complete(layout):
+    if options.if_needed and is_complete(layout) and not pending_upgrades(layout):
         return _finish(options, layout, {})
     _use_own_python(layout)
     begin = time.monotonic()
@@ -59,11 +61,12 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
         away = wait_for(stores_of(session, filled), float(wait), say)
         for store in away:
             say(f"{store} does not answer")
+        upgraded = options.no_start or _upgrade(options, layout, session, filled)
         run = Run(say=say)
         lines = run.apply(groups_of(session, filled, lock_seconds=_LOCK_SECONDS))
         notes = [note for one in filled for note in _notes(one, lines)]
         took = time.monotonic() - begin
-        complete = not failed(lines) and not away
+        complete = not failed(lines) and not away and upgraded
         report = Report(complete=complete, lines=lines, notes=notes, seconds=took)
         save_report(layout, report)
         scans = [one for one in filled if complete and one.data.rescan and _lacks_images(one)]
@@ -77,6 +80,18 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
         )
     say(f"the stores are filled, after {took:.1f} s")
     return _finish(options, layout, {})
+
+
+def _upgrade(
+    options: argparse.Namespace, layout: Layout, session: Session, filled: list[Filled]
+) -> bool:
+    """End upgrades that were cut off, or found their database away; false where one is left."""
+    if not pending_upgrades(layout):
+        return True
+    outcome = finish_of(options, layout, session.answers, wait=False).run(filled)
+    for service, error in {**outcome.failed, **outcome.away}.items():
+        say(f"{service} is not upgraded: {error.message}")
+    return not outcome.away
 
 
 def _finish(options: argparse.Namespace, layout: Layout, left: dict[str, str]) -> Status:

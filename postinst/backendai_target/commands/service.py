@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 
-from backendai_target.commands.addon import enable_installed
+from backendai_target.commands.addon import sync_installed
 from backendai_target.commands.base import (
     Command,
     account,
@@ -27,7 +27,7 @@ def _configure(options: argparse.Namespace, layout: Layout) -> Status:
     configure(options.service, layout=layout, secrets=secret_store(options, layout), host=host)
     for problem in host_problems(layout, load_recipe(layout, options.service)):
         say(f"warning: {problem}")
-    enable_installed(options, layout)
+    sync_installed(options, layout, options.service)
     return Status.OK
 
 

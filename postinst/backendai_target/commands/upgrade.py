@@ -6,21 +6,27 @@ import os
 from functools import partial
 from pathlib import Path
 
+from backendai_target.commands.addon import sync_installed
 from backendai_target.commands.base import Command, answers, print_out, say
-from backendai_target.errors import RefusedError, Status, TargetError
+from backendai_target.errors import RefusedError, Status
 from backendai_target.files import exclusive
 from backendai_target.layout import Layout
+from backendai_target.programs import run_program
 from backendai_target.recipe import Answers
 from backendai_target.seed.accounts import private_writer
 from backendai_target.seed.data import seeded_services
+from backendai_target.systemd import has_systemd
+from backendai_target.upgrade.batch import Outcome, migrate_all
 from backendai_target.upgrade.check import Examiner, Result, Verdict
 from backendai_target.upgrade.dump import Dumper
-from backendai_target.upgrade.migrate import Migration
+from backendai_target.upgrade.finish import Finish
 from backendai_target.upgrade.opened import open_session, use_own_python
-from backendai_target.upgrade.paths import allow_file, failure_note, upgrade_folder
-from backendai_target.upgrade.units import start_stopped, stop_for_work
+from backendai_target.upgrade.paths import allow_file, upgrade_folder
+from backendai_target.upgrade.pending import pending_upgrades
+from backendai_target.upgrade.units import start_stopped
 
 _ALLOW = "BACKENDAI_ALLOW_UPGRADE"
+_ASK_SECONDS = 30.0
 
 
 def dumper_of(given: Answers) -> Dumper:
@@ -78,38 +84,56 @@ def _is_allowed(layout: Layout) -> bool:
 
 def _upgrade(options: argparse.Namespace, layout: Layout) -> Status:
     services = _named(options, layout)
-    if not services:
+    if not (pending_upgrades(layout) if options.pending else services):
         return Status.OK
     use_own_python(layout)
     given = answers(options, layout)
-    private_writer().ensure_folder(upgrade_folder(layout), mode=0o755)
-    done: dict[str, str] = {}
-    failed: list[TargetError] = []
-    with exclusive(upgrade_folder(layout)), open_session(layout, given, say, services) as opened:
-        for one in opened[1]:
-            service = one.data.service
-            failure = failure_note(layout, service)
-            migration = Migration(one=one, dumper=dumper_of(given), say=say)
-            try:
-                migrated = migration.run(before=partial(stop_for_work, layout, service))
-            except TargetError as error:
-                # It cannot work with this database, nor may what is left of the old release.
-                stop_for_work(layout, service)
-                private_writer().replace(failure, f"{error.message}\n")
-                failed.append(error)
-                continue
-            failure.unlink(missing_ok=True)
-            done[service] = "migrated" if migrated else "nothing to migrate"
-            if not options.no_start:
-                start_stopped(layout, service, say)
-    for other in failed[1:]:
-        say(f"error: {other.message}")
+    if options.pending:
+        with open_session(layout, given, say, services) as (_, filled):
+            outcome = finish_of(options, layout, given, wait=True).run(filled)
+        _retry(layout, outcome)
+    else:
+        private_writer().ensure_folder(upgrade_folder(layout), mode=0o755)
+        with (
+            exclusive(upgrade_folder(layout)),
+            open_session(layout, given, say, services) as (_, filled),
+        ):
+            outcome = migrate_all(layout, filled, dumper_of(given), say)
+        for service in () if options.no_start else outcome.done:
+            start_stopped(layout, service, say)
+    return _ended(options, outcome)
+
+
+def finish_of(options: argparse.Namespace, layout: Layout, given: Answers, *, wait: bool) -> Finish:
+    """What ends the pending upgrades of this host."""
+    return Finish(
+        layout=layout,
+        dumper=dumper_of(given),
+        say=say,
+        sync=partial(sync_installed, options, layout),
+        wait=wait,
+    )
+
+
+def _retry(layout: Layout, outcome: Outcome) -> None:
+    """Let the unit that fills the stores go on trying; it begins with pending upgrades."""
+    if outcome.away and has_systemd(layout):
+        say("it is tried again by itself, until the database is reached")
+        command = ["systemctl", "restart", "--no-block", "backendai-seed.service"]
+        run_program(command, seconds=_ASK_SECONDS)
+
+
+def _ended(options: argparse.Namespace, outcome: Outcome) -> Status:
+    problems = [*outcome.failed.values(), *outcome.away.values()]
     if options.json:
-        print_out(json.dumps({"done": done, "failed": [one.message for one in failed]}) + "\n")
-    if failed:
-        raise failed[0]
-    for service, outcome in done.items():
-        say(f"{service}: {outcome}")
+        told = {"done": outcome.done, "failed": [one.message for one in problems]}
+        print_out(json.dumps(told) + "\n")
+    for service, text in outcome.done.items():
+        say(f"{service}: {text}")
+    for other in problems[1:]:
+        say(f"error: {other.message}")
+    if problems:
+        raise problems[0]
     return Status.OK
 
 
@@ -139,6 +163,11 @@ def _upgrade_arguments(parser: argparse.ArgumentParser) -> None:
     _services(parser)
     parser.add_argument(
         "--no-start", action="store_true", help="leave a service stopped that was stopped for it"
+    )
+    parser.add_argument(
+        "--pending",
+        action="store_true",
+        help="end what the package manager has begun, and restart what runs the old release",
     )
 
 

@@ -1,7 +1,6 @@
 """Starts the services that wait for their stores, once these are filled."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from backendai_target.errors import TargetError
 from backendai_target.layout import Layout
@@ -9,9 +8,9 @@ from backendai_target.probe import check_needs
 from backendai_target.programs import run_program
 from backendai_target.recipe import load_recipe
 from backendai_target.seed.paths import waiting_folder
+from backendai_target.systemd import has_systemd
 
 _SECONDS = 30
-_SYSTEMD = Path("/run/systemd/system")
 
 
 def waiting_services(layout: Layout) -> list[str]:
@@ -35,7 +34,7 @@ def start_waiting(layout: Layout, say: Callable[[str], None]) -> dict[str, str]:
             left[service] = error.message
             continue
         unit = f"backendai-{service}.service"
-        if layout.root == Path("/") and _SYSTEMD.is_dir() and _systemctl("is-enabled", unit):
+        if has_systemd(layout) and _systemctl("is-enabled", unit):
             say(f"starting {unit}")
             if not _systemctl("start", "--no-block", unit):
                 left[service] = f"systemd did not take the start of {unit}"
@@ -55,7 +54,7 @@ def stop_unit(layout: Layout, unit: str) -> None:
 
 
 def _ask(layout: Layout, action: str, unit: str) -> None:
-    if layout.root == Path("/") and _SYSTEMD.is_dir():
+    if has_systemd(layout):
         _systemctl(action, "--no-block", unit)
 
 

@@ -1,13 +1,12 @@
 """Stops a service for work on its database, and starts it again if it ran."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from backendai_target.errors import NotReadyError
 from backendai_target.layout import Layout
 from backendai_target.programs import run_program
 from backendai_target.seed.accounts import private_writer
-from backendai_target.systemd import is_active, unit_of
+from backendai_target.systemd import has_systemd, is_active, unit_of
 from backendai_target.upgrade.paths import stopped_note, upgrade_folder
 
 _STOP_SECONDS = 120
@@ -16,7 +15,7 @@ _START_SECONDS = 240
 
 def stop_for_work(layout: Layout, service: str) -> None:
     """Stop the service, and remember that it ran; NotReadyError where it does not stop."""
-    if not _has_systemd(layout) or not is_active(unit_of(service)):
+    if not has_systemd(layout) or not is_active(unit_of(service)):
         return
     private_writer().ensure_folder(upgrade_folder(layout), mode=0o755)
     private_writer().replace(stopped_note(layout, service), "")
@@ -31,11 +30,7 @@ def start_stopped(layout: Layout, service: str, say: Callable[[str], None]) -> N
     if not note.exists():
         return
     note.unlink()
-    if _has_systemd(layout):
+    if has_systemd(layout):
         done = run_program(["systemctl", "start", unit_of(service)], seconds=_START_SECONDS)
         if done.status:
             say(f"{unit_of(service)} did not start; see: systemctl status {unit_of(service)}")
-
-
-def _has_systemd(layout: Layout) -> bool:
-    return layout.root == Path("/") and Path("/run/systemd/system").is_dir()

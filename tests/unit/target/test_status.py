@@ -13,6 +13,7 @@ from backendai_target.doctor.model import error, note, warning
 from backendai_target.doctor.scene import Scene
 from backendai_target.layout import Layout
 from backendai_target.status import look, render
+from backendai_target.upgrade.paths import failure_note
 
 from builder.paths import PROJECT
 from tests.unit.target.scenes import RUNNING, STOPPED, Programs, scene
@@ -173,3 +174,12 @@ def test_every_recipe_keeps_to_run_and_leaves_the_gateway_off() -> None:
             assert not key.endswith("num-proc"), path.name
         if recipe["service"] == "webserver":
             assert settings["apollo-router.enabled"] is False
+
+
+def test_a_service_whose_database_is_not_upgraded_says_so(layout: Layout, port: int) -> None:
+    failure = failure_note(layout, "manager")
+    failure.parent.mkdir(parents=True)
+    failure.write_text("column exists\n")
+    told = " ".join(render(look(here(layout, STOPPED))).split())
+    assert "manager: its database is not upgraded: column exists" in told
+    assert "Once mended, run: sudo backendai-ctl upgrade manager" in told
