@@ -35,6 +35,7 @@ def dumper_of(given: Answers) -> Dumper:
         folder=Path(str(given.value("backup.folder"))),
         keep=int(str(given.value("backup.keep"))),
         seconds=float(str(given.value("backup.timeout"))),
+        max_bytes=int(str(given.value("backup.gigabytes"))) * 10**9,
     )
 
 

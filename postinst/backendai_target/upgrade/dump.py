@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +73,7 @@ class Dumper:
     folder: Path
     keep: int
     seconds: float
+    max_bytes: int = 0  # that the dumps of one database may take; 0 is no bound
 
     def check(self, one: Filled) -> None:
         """Raise HostError where a dump cannot be made: no pg_dump, an older one, no space."""
@@ -94,7 +95,7 @@ class Dumper:
             )
 
     def make(self, one: Filled, path: Path | None = None) -> Path:
-        """Dump the database; the oldest of more than ``keep`` dumps of it go afterwards.
+        """Dump the database; the oldest go afterwards where there are too many, or too much.
 
         The file has its name only once it is whole. Raises HostError or NotReadyError.
         """
@@ -152,7 +153,7 @@ class Dumper:
         return sorted(self.folder.glob(f"{service}-[0-9]*T*{_SUFFIX}"), key=lambda path: path.name)
 
     def _prune(self, one: Filled) -> None:
-        for path in self.kept(one.data.service)[: -max(self.keep, 1)]:
+        for path in surplus(self.kept(one.data.service), self.keep, self.max_bytes):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 
@@ -160,6 +161,18 @@ class Dumper:
         done = run_program(command, seconds=self.seconds, stdin=stdin, env=variables(one))
         if done.status:
             raise NotReadyError(f"{one.target}: {command[0]}: {_last(done.stderr)}")
+
+
+def surplus(dumps: Sequence[Path], keep: int, max_bytes: int) -> list[Path]:
+    """Which of these, the oldest first, are to go; never the newest."""
+    kept: list[Path] = []
+    total = 0
+    for path in reversed(dumps):
+        total += path.stat().st_size
+        if kept and (len(kept) >= keep or (max_bytes and total > max_bytes)):
+            break
+        kept.append(path)
+    return [path for path in dumps if path not in kept]
 
 
 def variables(one: Filled) -> Mapping[str, str]:

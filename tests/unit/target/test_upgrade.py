@@ -13,7 +13,7 @@ from backendai_target.seed.session import Filled
 from backendai_target.upgrade import dump, schema
 from backendai_target.upgrade.check import Examiner, Verdict
 from backendai_target.upgrade.data import is_older, line_of, upstream
-from backendai_target.upgrade.dump import Dumper
+from backendai_target.upgrade.dump import Dumper, surplus
 from backendai_target.upgrade.schema import Schema, Standing
 
 RELEASE = Revisions(known=frozenset({"a", "b"}), heads=frozenset({"b"}))
@@ -137,3 +137,16 @@ def test_kept_dumps_are_one_service_s_and_in_their_order(tmp_path: Path) -> None
     for name in (*names, "other-20260101T000000Z-1.dump", "manager-broken.dump"):
         (tmp_path / name).touch()
     assert [path.name for path in dumper(tmp_path).kept("manager")] == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("keep", "max_bytes", "left"),
+    [(3, 0, 3), (9, 0, 4), (0, 0, 1), (9, 25, 2), (9, 20, 2), (9, 5, 1), (1, 100, 1)],
+)
+def test_dumps_are_bounded_in_number_and_size(
+    tmp_path: Path, keep: int, max_bytes: int, left: int
+) -> None:
+    dumps = [tmp_path / f"{number}.dump" for number in range(4)]
+    for path in dumps:
+        path.write_bytes(b"x" * 10)
+    assert surplus(dumps, keep, max_bytes) == dumps[: 4 - left]
