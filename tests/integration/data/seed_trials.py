@@ -104,8 +104,8 @@ def start(node: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-def state(node: Path) -> State:
-    """What the stores and the node hold, in a form that two runs have in common."""
+def rows() -> list[str]:
+    """What the database holds, in a form that two runs have in common."""
     tables = sql(
         "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1", "backend"
     ).split()
@@ -113,10 +113,14 @@ def state(node: Path) -> State:
         f"SELECT '{table}', to_jsonb(t) - ARRAY{list(UNSTABLE)!r} FROM {table} t;\n"
         for table in tables
     )
-    rows = sorted(UUID.sub("(uuid)", line) for line in sql(query, "backend").splitlines())
+    return sorted(UUID.sub("(uuid)", line) for line in sql(query, "backend").splitlines())
+
+
+def state(node: Path) -> State:
+    """What the stores and the node hold, likewise."""
     keys = etcd("get", "--prefix", "/sorna/").splitlines()
     accounts = (node / "var/lib/backendai/credentials/manager.toml").read_text()
-    return {"rows": rows, "etcd": keys, "accounts": accounts.splitlines()}
+    return {"rows": rows(), "etcd": keys, "accounts": accounts.splitlines()}
 
 
 def check_password(node: Path) -> list[str]:
@@ -275,4 +279,5 @@ def main() -> None:
     sys.stdout.write(json.dumps(report) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

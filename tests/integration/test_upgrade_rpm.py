@@ -1,0 +1,132 @@
+"""The upgrades of test_upgrade.py by dnf, whose scriptlets come in another order."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from builder.model import PackageFormat
+from builder.verify.hosts import Host, HostSetup
+from tests.integration import guide
+from tests.integration.dist import Dist, NoPackagesError
+from tests.integration.images import Images, Suite
+from tests.integration.steps import Steps
+from tests.integration.stores import run_sql, start_stores
+from tests.integration.test_rpm import become_distribution, dnf, make_repository
+from tests.integration.test_upgrade import (
+    CHANGE,
+    CONFIG,
+    DATABASE,
+    check_kept,
+    dumps,
+    revision,
+    starts,
+    wait_for_answer,
+)
+
+pytestmark = pytest.mark.docker
+
+_MOUNT = "/dist"
+_PACKAGES = ("backendai-common", "backendai-manager")
+_OLD, _NEW = "26.8.3", "26.9.6"
+_TIMEOUT_S = 420
+
+
+def files(dist: Dist, version: str) -> list[str]:
+    """The packages of a release; skips where there are none."""
+    try:
+        return Dist(folder=dist.folder, version=version).names(PackageFormat.RPM, *_PACKAGES)
+    except NoPackagesError as error:
+        pytest.skip(f"{error.message}; {error.hint}")
+
+
+@pytest.fixture
+def host(engine: docker.DockerClient, images: Images, dist: Dist, tmp_path: Path) -> Iterator[Host]:
+    """A clean host whose stores answer, and which knows both releases."""
+    both = files(dist, _OLD) + files(dist, _NEW)
+    setup = HostSetup(image=images.rpm(), name="upgrade-rpm", mounts={dist.folder: _MOUNT})
+    with Host(engine, setup) as host:
+        become_distribution(host, both, tmp_path)
+        make_repository(host, both)
+        start_stores(host, Suite.TRIXIE)
+        yield host
+
+
+def installed(host: Host) -> dict[str, str]:
+    """The version of each of our packages."""
+    listed = host.run(["rpm", "--query", "--queryformat", "%{NAME} %{VERSION}\\n", *_PACKAGES])
+    return dict(line.split() for line in listed.stdout.splitlines())
+
+
+def check_files(host: Host) -> None:
+    """Every file below the prefix is the installed package's, and as it was packed."""
+    host.run(["rpm", "--verify", "--nodeps", *_PACKAGES], timeout=120)
+    script = (
+        "rpm -ql backendai-manager | sort >/root/listed; "
+        "find /opt/backendai/manager | sort >/root/found; comm -13 /root/listed /root/found"
+    )
+    assert host.run(script).stdout == ""
+
+
+def test_across_lines_by_dnf(host: Host, steps: Steps) -> None:
+    """Dumped, migrated, restarted once at the transaction's end; back only with the dump."""
+    with steps(f"install {_OLD}"):
+        dnf(host, "install", f"backendai-manager-{_OLD}")
+        guide.wait_until_filled(host)
+        wait_for_answer(host)
+    run_sql(host, CHANGE, database=DATABASE)
+    host.run(["sed", "-i", "1i # mine", CONFIG])
+    old, began = revision(host), starts(host)
+    with steps(f"upgrade to {_NEW}"):
+        dnf(host, "upgrade")
+        wait_for_answer(host)
+    assert installed(host) == dict.fromkeys(_PACKAGES, _NEW)
+    new = revision(host)
+    assert new != old
+    assert starts(host) == began + 1
+    check_kept(host)
+    check_files(host)
+    assert not host.run("ls /var/lib/backendai/upgrade/*.pending", check=False).stdout
+    (dump,) = dumps(host)
+
+    with steps("a downgrade is refused"):
+        release = host.read("/etc/dnf/vars/releasever").strip()
+        wanted = [f"{package}-{_OLD}" for package in _PACKAGES]
+        command = ["dnf", f"--releasever={release}", "--assumeyes", "downgrade", *wanted]
+        refused = host.run(command, check=False, timeout=_TIMEOUT_S)
+    assert refused.status != 0
+    assert "would destroy data" in refused.stderr + refused.stdout
+    assert installed(host) == dict.fromkeys(_PACKAGES, _NEW)
+    wait_for_answer(host)
+    assert revision(host) == new
+
+    with steps("downgrade with the dump"):
+        host.run("touch /etc/backend.ai/allow-upgrade")
+        dnf(host, "downgrade", *wanted)
+        assert installed(host) == dict.fromkeys(_PACKAGES, _OLD)
+        assert guide.get(host) == ""  # down: its database is of a newer release
+        host.run(["backendai-ctl", "restore", "--yes", dump], timeout=_TIMEOUT_S)
+        wait_for_answer(host)
+    assert revision(host) == old
+    check_kept(host)
+
+
+def test_a_store_that_is_away_by_dnf(host: Host, steps: Steps) -> None:
+    """The transaction ends well, and the migration by itself when the store is back."""
+    with steps(f"install {_OLD}"):
+        dnf(host, "install", f"backendai-manager-{_OLD}")
+        guide.wait_until_filled(host)
+        wait_for_answer(host)
+    old = revision(host)
+    host.run(["systemctl", "stop", "postgresql"])
+    with steps("upgrade while the database is away"):
+        dnf(host, "upgrade")
+    assert installed(host) == dict.fromkeys(_PACKAGES, _NEW)
+    told = " ".join(host.run(["backendai-ctl", "status"], check=False).stdout.split())
+    assert "its database is not upgraded" in told
+    host.run(["systemctl", "start", "postgresql"])
+    with steps("it ends by itself"):
+        wait_for_answer(host)
+    assert revision(host) != old
+    assert not host.failed_units()
