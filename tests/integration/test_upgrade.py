@@ -310,6 +310,62 @@ def schema_dump(host: Host) -> str:
     return "\n".join(line for line in text.splitlines() if "restrict" not in line)
 
 
+def kill_install(host: Host, packages: list[str], until: str) -> None:
+    """Begin an installation, and kill it with all its children once ``until`` is true."""
+    words = " ".join(packages)
+    host.run(
+        "export DEBIAN_FRONTEND=noninteractive; "
+        f"setsid apt-get -y install {words} >/root/killed.log 2>&1 & pid=$!; "
+        f"until {until} || ! kill -0 $pid; do sleep 0.05; done; pkill -KILL -s $pid; wait; true",
+        timeout=_TIMEOUT_S,
+    )
+
+
+def test_a_transaction_that_is_killed(host: Host, dist: Dist, steps: Steps) -> None:
+    """Killed while files are unpacked, and again; dpkg and the service come out of it."""
+    with steps("install 26.8.3"):
+        install(host, dist, "26.8.3")
+    old = revision(host)
+    packages = files(dist, "26.9.6")
+    moments = (
+        "grep -q 'half-installed backendai-manager' /var/log/dpkg.log",
+        "grep -q 'status half-configured backendai-manager:amd64 26.9.6' /var/log/dpkg.log",
+    )
+    for until in moments:
+        with steps(f"killed at: {until}"):
+            kill_install(host, packages, until)
+            assert host.run(["dpkg", "--audit"]).stdout
+            host.run(["dpkg", "--configure", "-a"], check=False, timeout=_TIMEOUT_S)
+    with steps("again, to its end"):
+        apt(host, "install", *packages)
+        wait_for_answer(host)
+    check_consistent(host)
+    assert revision(host) != old
+    check_kept(host)
+    check_files(host)
+    assert not host.run("ls /var/lib/backendai/upgrade/*.pending", check=False).stdout
+
+
+def test_a_host_that_loses_its_power_amid_an_upgrade(host: Host, dist: Dist, steps: Steps) -> None:
+    """It boots with new code and an old schema: that is mended before the service starts."""
+    with steps("install 26.8.3"):
+        install(host, dist, "26.8.3")
+    old = revision(host)
+    with steps("killed before the end of the transaction"):
+        kill_install(
+            host, files(dist, "26.9.6"), "[ -e /var/lib/backendai/upgrade/manager.pending ]"
+        )
+    assert revision(host) == old
+    with steps("boot"):
+        host.reboot()
+        wait_for_answer(host)
+    assert revision(host) != old
+    host.run(["dpkg", "--configure", "-a"], timeout=_TIMEOUT_S)
+    check_consistent(host)
+    check_kept(host)
+    wait_for_answer(host)
+
+
 def test_killed_migration(host: Host, dist: Dist, steps: Steps) -> None:
     """SIGKILL to the tool and the migration at each step and any time; the next run ends it."""
     with steps("install 26.8.3"):
