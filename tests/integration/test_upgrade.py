@@ -11,7 +11,7 @@ import pytest
 from builder.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import guide
-from tests.integration.dist import Dist, NoPackagesError
+from tests.integration.dist import Dist, have_release
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
@@ -42,11 +42,8 @@ _WANTED = "default|changed by an admin\nresearch|a row of ours\n"
 
 
 def files(dist: Dist, version: str) -> list[str]:
-    """The packages of a release, by their paths on the host; skips where there are none."""
-    try:
-        names = Dist(folder=dist.folder, version=version).names(PackageFormat.DEB, *_PACKAGES)
-    except NoPackagesError as error:
-        pytest.skip(f"{error.message}; {error.hint}")
+    """The packages of a release, by their paths on the host."""
+    names = have_release(dist, version, PackageFormat.DEB, *_PACKAGES)
     return [f"{_MOUNT}/{name}" for name in names]
 
 
@@ -127,6 +124,7 @@ def check_files(host: Host) -> None:
     assert host.run(script).stdout == ""
 
 
+@pytest.mark.full
 def test_one_line(host: Host, dist: Dist, steps: Steps) -> None:
     """26.9.5 to 26.9.6, whose schemas are one: a restart, no dump; and back again."""
     with steps("install 26.9.5"):
@@ -238,6 +236,7 @@ def fails_with(host: Host, message: str) -> None:
     assert message in told, told
 
 
+@pytest.mark.full
 def test_a_migration_that_cannot_be_undone_is_not_begun(
     host: Host, dist: Dist, steps: Steps
 ) -> None:
@@ -264,6 +263,7 @@ def test_a_migration_that_cannot_be_undone_is_not_begun(
     check_kept(host)
 
 
+@pytest.mark.full
 def test_a_migration_that_fails_is_undone(host: Host, dist: Dist, steps: Steps) -> None:
     """Where something of the admin's is in its way, all is as it was, and it says so."""
     with steps("26.9.6 on a database of 26.8.3"):
@@ -321,6 +321,7 @@ def kill_install(host: Host, packages: list[str], until: str) -> None:
     )
 
 
+@pytest.mark.full
 def test_a_transaction_that_is_killed(host: Host, dist: Dist, steps: Steps) -> None:
     """Killed while files are unpacked, and again; dpkg and the service come out of it."""
     with steps("install 26.8.3"):
@@ -366,6 +367,7 @@ def test_a_host_that_loses_its_power_amid_an_upgrade(host: Host, dist: Dist, ste
     wait_for_answer(host)
 
 
+@pytest.mark.full
 def test_killed_migration(host: Host, dist: Dist, steps: Steps) -> None:
     """SIGKILL to the tool and the migration at each step and any time; the next run ends it."""
     with steps("install 26.8.3"):

@@ -9,7 +9,7 @@ import pytest
 from builder.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import guide
-from tests.integration.dist import Dist, NoPackagesError
+from tests.integration.dist import Dist, have_release
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
@@ -33,18 +33,14 @@ _OLD, _NEW = "26.8.3", "26.9.6"
 _TIMEOUT_S = 420
 
 
-def files(dist: Dist, version: str) -> list[str]:
-    """The packages of a release; skips where there are none."""
-    try:
-        return Dist(folder=dist.folder, version=version).names(PackageFormat.RPM, *_PACKAGES)
-    except NoPackagesError as error:
-        pytest.skip(f"{error.message}; {error.hint}")
-
-
 @pytest.fixture
 def host(engine: docker.DockerClient, images: Images, dist: Dist, tmp_path: Path) -> Iterator[Host]:
     """A clean host whose stores answer, and which knows both releases."""
-    both = files(dist, _OLD) + files(dist, _NEW)
+    both = [
+        name
+        for version in (_OLD, _NEW)
+        for name in have_release(dist, version, PackageFormat.RPM, *_PACKAGES)
+    ]
     setup = HostSetup(image=images.rpm(), name="upgrade-rpm", mounts={dist.folder: _MOUNT})
     with Host(engine, setup) as host:
         become_distribution(host, both, tmp_path)
@@ -112,6 +108,7 @@ def test_across_lines_by_dnf(host: Host, steps: Steps) -> None:
     check_kept(host)
 
 
+@pytest.mark.full
 def test_a_store_that_is_away_by_dnf(host: Host, steps: Steps) -> None:
     """The transaction ends well, and the migration by itself when the store is back."""
     with steps(f"install {_OLD}"):
