@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -304,10 +305,14 @@ def tables_of(host: Host) -> set[str]:
 
 
 def schema_dump(host: Host) -> str:
-    """Every object of the database but the tool's own."""
+    """Every object of the database but the tool's own, without what one dump adds to another.
+
+    PostgreSQL writes the casts of a condition otherwise once it has read its own.
+    """
     command = "runuser -u postgres -- pg_dump --schema-only --schema=public"
     text = host.run(f"cd / && {command} {DATABASE}").stdout
-    return "\n".join(line for line in text.splitlines() if "restrict" not in line)
+    plain = re.sub(r"::(character varying|text)(\[\])?|[()]", "", text)
+    return "\n".join(line for line in plain.splitlines() if "restrict" not in line)
 
 
 def kill_install(host: Host, packages: list[str], until: str) -> None:
