@@ -336,7 +336,7 @@ def test_a_transaction_that_is_killed(host: Host, dist: Dist, steps: Steps) -> N
     old = revision(host)
     packages = files(dist, "26.9.6")
     moments = (
-        "grep -q 'half-installed backendai-manager' /var/log/dpkg.log",
+        "grep -q 'upgrade backendai-manager:amd64 26.8.3' /var/log/dpkg.log && sleep 3",
         "grep -q 'status half-configured backendai-manager:amd64 26.9.6' /var/log/dpkg.log",
     )
     for until in moments:
