@@ -308,6 +308,13 @@ class ChangelogSpec(Strict):
     changes: tuple[Text, ...]
 
 
+class OwnSampleSpec(Strict):
+    """A file of ours in the place of a sample that the release's wheels do not have."""
+
+    target: TargetPath = Field(description="as in the package's [[sample]]")
+    source: SourcePath = Field(description="below the project's root; *.j2 renders")
+
+
 ReleaseLine = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}\.[0-9]{1,2}$")]
 
 
@@ -326,6 +333,7 @@ class ReleaseSpec(Strict):
     )
     sdist: dict[str, SdistSpec] = {}
     constraints: tuple[RequirementText, ...] = ()
+    sample: tuple[OwnSampleSpec, ...] = ()
     changelog: Annotated[tuple[ChangelogSpec, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

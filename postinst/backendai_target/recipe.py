@@ -3,7 +3,7 @@
 import platform
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -14,6 +14,7 @@ from backendai_target.demand import Demand
 from backendai_target.doctor.data import Health, parse_health
 from backendai_target.errors import RecipeError, TargetError
 from backendai_target.layout import Layout
+from backendai_target.release import Numbers, find_version, newest_line, version_numbers
 from backendai_target.schema import Address, Value
 from backendai_target.secretstore import SecretStore
 from backendai_target.site import Site
@@ -61,6 +62,16 @@ class Needs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConfigLine:
+    """What is of one release line in a file, beside what all lines have in common."""
+
+    since: Numbers
+    settings: Mapping[str, object]
+    remove: tuple[str, ...] = ()
+    model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConfigRecipe:
     """One configuration file: what is set in, and removed from, its sample.
 
@@ -73,6 +84,24 @@ class ConfigRecipe:
     template: str | None = None
     # MODULE:CLASS of the release that reads the file.
     model: str | None = None
+    lines: tuple[ConfigLine, ...] = ()
+
+    def of_release(self, version: str | None) -> "ConfigRecipe":
+        """With what the line of ``version`` adds; of the newest where no release is known."""
+        by_age = sorted(self.lines, key=lambda line: line.since)
+        if version is None:
+            line = by_age[-1] if by_age else None
+        else:
+            line = newest_line(by_age, lambda one: one.since, version)
+        if line is None:
+            return replace(self, lines=())
+        return replace(
+            self,
+            settings={**self.settings, **line.settings},
+            remove=(*self.remove, *line.remove),
+            model=line.model or self.model,
+            lines=(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +130,7 @@ class Recipe:
 
 
 def load_recipe(layout: Layout, service: str) -> Recipe:
-    """The recipe that the package of ``service`` shipped."""
+    """The recipe that the package of ``service`` shipped, for its release."""
     path = layout.recipes / f"{service}.toml"
     try:
         table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
@@ -113,9 +142,14 @@ def load_recipe(layout: Layout, service: str) -> Recipe:
     except (OSError, UnicodeDecodeError, TOMLKitError) as error:
         raise RecipeError(f"{path}: {error}") from error
     try:
-        return _recipe(table)
-    except (KeyError, TypeError) as error:
+        recipe = _recipe(table)
+        distribution = str(table.get("distribution", ""))
+    except (KeyError, TypeError, ValueError) as error:
         raise RecipeError(f"{path}: {error!r}") from error
+    # An image that is being built, and a test, have a recipe and no release.
+    version = find_version(layout, service, distribution)
+    configs = tuple(config.of_release(version) for config in recipe.configs)
+    return replace(recipe, configs=configs)
 
 
 def installed_services(layout: Layout) -> list[str]:
@@ -125,6 +159,7 @@ def installed_services(layout: Layout) -> list[str]:
 
 _KEYS = {
     "service",
+    "distribution",
     "listens",
     "needs",
     "config",
@@ -181,8 +216,22 @@ def _config(table: Mapping[str, object]) -> ConfigRecipe:
         settings=_table(table["set"]),
         remove=_words(table.get("remove", [])),
         template=str(table["template"]) if "template" in table else None,
-        model=str(table["model"]) if "model" in table else None,
+        model=_model(table),
+        lines=tuple(_config_line(_table(item)) for item in _list(table.get("line", []))),
     )
+
+
+def _config_line(table: Mapping[str, object]) -> ConfigLine:
+    return ConfigLine(
+        since=version_numbers(str(table["since"])),
+        settings=_table(table.get("set", {})),
+        remove=_words(table.get("remove", [])),
+        model=_model(table),
+    )
+
+
+def _model(table: Mapping[str, object]) -> str | None:
+    return str(table["model"]) if "model" in table else None
 
 
 def _table(value: object) -> dict[str, object]:
