@@ -64,7 +64,7 @@ def collect(folder: Path) -> Revisions:
     for script in folder.glob("*.py"):
         text = script.read_text(encoding="utf-8")
         before = frozenset(_words(_DOWN, text))
-        parents |= {revision: before for revision in _words(_REVISION, text)}
+        parents |= dict.fromkeys(_words(_REVISION, text), before)
     known = frozenset(parents)
     return Revisions(known=known, heads=known.difference(*parents.values()), parents=parents)
 
