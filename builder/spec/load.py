@@ -142,6 +142,13 @@ def _release_problems(
         if name not in known
     ]
     problems += [
+        f"pkgspec/releases/{release.name}: 'extra-requirements' names '{name}', "
+        f"which is not among its packages{_guess(name, release.packages)}"
+        for release in releases.values()
+        for name in release.extra_requirements
+        if name not in release.packages
+    ]
+    problems += [
         f"pkgspec/packages/{needing}: 'depends-release' names '{name}', which the release "
         f"{release.name} does not have{_guess(name, release.packages)}"
         for release in releases.values()

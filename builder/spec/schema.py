@@ -297,6 +297,7 @@ class SdistSpec(Strict):
     """A distribution that has no wheel and may be built into one."""
 
     build_requires: tuple[RequirementText, ...] = ("setuptools",)
+    archs: tuple[Arch, ...] = Field(tuple(Arch), description="those that it has no wheel for")
 
 
 class ChangelogSpec(Strict):
@@ -334,6 +335,9 @@ class ReleaseSpec(Strict):
     sdist: dict[str, SdistSpec] = {}
     constraints: tuple[RequirementText, ...] = ()
     sample: tuple[OwnSampleSpec, ...] = ()
+    extra_requirements: dict[PackageName, tuple[RequirementText, ...]] = Field(
+        {}, description="of a package: what other releases bring with their own requirements"
+    )
     changelog: Annotated[tuple[ChangelogSpec, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
