@@ -62,11 +62,12 @@ class Needs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConfigLine:
-    """What is of one release line in a file, beside what all lines have in common."""
+class RecipeLine:
+    """What is of one release line, beside what all have in common: in etcd, or in one file."""
 
     since: Numbers
-    settings: Mapping[str, object]
+    etcd: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
     model: str | None = None
 
@@ -84,17 +85,11 @@ class ConfigRecipe:
     template: str | None = None
     # MODULE:CLASS of the release that reads the file.
     model: str | None = None
-    lines: tuple[ConfigLine, ...] = ()
+    lines: tuple[RecipeLine, ...] = ()
 
     def of_release(self, version: str | None) -> "ConfigRecipe":
-        """With what the line of ``version`` adds; of the newest where no release is known."""
-        by_age = sorted(self.lines, key=lambda line: line.since)
-        if version is None:
-            line = by_age[-1] if by_age else None
-        else:
-            line = newest_line(by_age, lambda one: one.since, version)
-        if line is None:
-            return replace(self, lines=())
+        """With what the line of ``version`` adds."""
+        line = _line_of(self.lines, version)
         return replace(
             self,
             settings={**self.settings, **line.settings},
@@ -127,6 +122,17 @@ class Recipe:
     folders: tuple[FolderRecipe, ...]
     demands: tuple[Demand, ...] = ()
     health: Health = field(default_factory=Health)
+    distribution: str = ""  # whose version says which line holds
+    lines: tuple[RecipeLine, ...] = ()
+
+    def of_release(self, version: str | None) -> "Recipe":
+        """With what the line of ``version`` adds."""
+        return replace(
+            self,
+            configs=tuple(config.of_release(version) for config in self.configs),
+            etcd=_joined(self.etcd, _line_of(self.lines, version).etcd),
+            lines=(),
+        )
 
 
 def load_recipe(layout: Layout, service: str) -> Recipe:
@@ -143,13 +149,31 @@ def load_recipe(layout: Layout, service: str) -> Recipe:
         raise RecipeError(f"{path}: {error}") from error
     try:
         recipe = _recipe(table)
-        distribution = str(table.get("distribution", ""))
     except (KeyError, TypeError, ValueError) as error:
         raise RecipeError(f"{path}: {error!r}") from error
-    # An image that is being built, and a test, have a recipe and no release.
-    version = find_version(layout, service, distribution)
-    configs = tuple(config.of_release(version) for config in recipe.configs)
-    return replace(recipe, configs=configs)
+    return recipe.of_release(find_version(layout, service, recipe.distribution))
+
+
+def _line_of(lines: tuple[RecipeLine, ...], version: str | None) -> RecipeLine:
+    """The line that ``version`` has reached; the newest where nobody knows the release.
+
+    So it is in an image that is being built, and in a test.
+    """
+    if version is None:
+        line = max(lines, key=lambda one: one.since, default=None)
+    else:
+        line = newest_line(lines, lambda one: one.since, version)
+    return line or RecipeLine(since=())
+
+
+def _joined(tree: Mapping[str, object], other: Mapping[str, object]) -> Mapping[str, object]:
+    """Both trees in one; what both have is of ``other``."""
+    found = dict(tree)
+    for key, value in other.items():
+        known = found.get(key)
+        both = isinstance(value, Mapping) and isinstance(known, Mapping)
+        found[key] = _joined(known, value) if both else value  # type: ignore[arg-type]
+    return found
 
 
 def installed_services(layout: Layout) -> list[str]:
@@ -169,6 +193,7 @@ _KEYS = {
     "folder",
     "demand",
     "health",
+    "line",
 }
 
 
@@ -195,6 +220,8 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         etcd=_table(table.get("etcd", {})),
         folders=tuple(_folder(_table(item)) for item in _list(table.get("folder", []))),
         health=parse_health(_table(table.get("health", {}))),
+        distribution=str(table.get("distribution", "")),
+        lines=_lines(table),
         demands=tuple(_demand(_table(item)) for item in _list(table.get("demand", []))),
     )
 
@@ -217,13 +244,18 @@ def _config(table: Mapping[str, object]) -> ConfigRecipe:
         remove=_words(table.get("remove", [])),
         template=str(table["template"]) if "template" in table else None,
         model=_model(table),
-        lines=tuple(_config_line(_table(item)) for item in _list(table.get("line", []))),
+        lines=_lines(table),
     )
 
 
-def _config_line(table: Mapping[str, object]) -> ConfigLine:
-    return ConfigLine(
+def _lines(table: Mapping[str, object]) -> tuple[RecipeLine, ...]:
+    return tuple(_line(_table(item)) for item in _list(table.get("line", [])))
+
+
+def _line(table: Mapping[str, object]) -> RecipeLine:
+    return RecipeLine(
         since=version_numbers(str(table["since"])),
+        etcd=_table(table.get("etcd", {})),
         settings=_table(table.get("set", {})),
         remove=_words(table.get("remove", [])),
         model=_model(table),
