@@ -7,7 +7,6 @@ from pathlib import Path
 
 import docker
 import pytest
-from backendai_target.upgrade.data import line_of
 from packaging.version import Version
 
 from builder.paths import PKGSPEC
@@ -77,6 +76,11 @@ def find_ways(releases: Iterable[ReleaseSpec]) -> list[Way]:
         for line, one in newest.items()
         if one is not default
     ]
+
+
+def line_of(version: str) -> str:
+    """As the target's tool names it, and `upgrades-from` does: 23.9 of 23.9.10."""
+    return ".".join(map(str, Version(version).release[:2]))
 
 
 def _order(release: ReleaseSpec) -> Version:
