@@ -189,16 +189,16 @@ def test_a_package_that_needs_one_the_release_lacks(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         (
-            '[[sample]]\ntarget = "/usr/share/exmple"\nsource = "postinst/tool"\n',
+            '[[sample]]\ntarget = "/usr/share/exampl"\nsource = "postinst/tool"\n',
             (
-                "a [[sample]] is at /usr/share/exmple, where no package of the release has one "
+                "a [[sample]] is at /usr/share/exampl, where no package of the release has one "
                 "(did you mean '/usr/share/example'?)"
             ),
         ),
         (
-            '[extra-requirements]\nexmple-service = ["attrs"]\n',
+            '[extra-requirements]\nexample-servce = ["attrs"]\n',
             (
-                "'extra-requirements' names 'exmple-service', which is not among its packages "
+                "'extra-requirements' names 'example-servce', which is not among its packages "
                 "(did you mean 'example-service'?)"
             ),
         ),
