@@ -27,7 +27,12 @@ class Revisions:
     heads: frozenset[str]
     parents: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
-    def applied(self, found: Iterable[str]) -> frozenset[str]:
+    def ahead(self, listed: Iterable[str], found: Iterable[str]) -> list[str]:
+        """Those of ``listed`` that a database at ``found`` has yet to come by, in their order."""
+        passed = self._passed(found)
+        return [revision for revision in listed if revision in self.known - passed]
+
+    def _passed(self, found: Iterable[str]) -> frozenset[str]:
         """``found`` and every revision that comes before one of them."""
         seen: set[str] = set()
         left = list(found)

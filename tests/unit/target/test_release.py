@@ -125,7 +125,7 @@ def test_every_release_that_is_built_can_be_filled(layout: Layout, real_spec: Sp
     assert installed_version(layout, data) == "26.3.3"
 
 
-def test_revisions_before_a_databases_own_are_known(tmp_path: Path) -> None:
+def test_a_database_has_some_revisions_ahead(tmp_path: Path) -> None:
     scripts = {"a": None, "b": "a", "c": "a", "d": ("b", "c"), "e": "d", "side": "a"}
     for name, down in scripts.items():
         written = json.dumps(down) if not isinstance(down, tuple) else repr(down)
@@ -134,6 +134,9 @@ def test_revisions_before_a_databases_own_are_known(tmp_path: Path) -> None:
     release = collect(tmp_path)
     assert release.known == set(scripts)
     assert release.heads == {"e", "side"}
-    assert release.applied(["d"]) == {"a", "b", "c", "d"}
-    assert release.applied(["side", "b"]) == {"a", "b", "side"}
-    assert release.applied(["unknown"]) == {"unknown"}
+    every = sorted(scripts)
+    assert release.ahead(every, ["d"]) == ["e", "side"]
+    assert release.ahead(every, ["side", "b"]) == ["c", "d", "e"]
+    assert release.ahead(["e", "of another release", "c"], ["a"]) == ["e", "c"]
+    assert release.ahead(every, []) == every
+    assert release.ahead(every, ["e", "side"]) == []
