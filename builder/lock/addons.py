@@ -76,7 +76,7 @@ def _resolve_under(
 ) -> list[Resolved]:
     """Resolve with every version of ``bound`` fixed; on failure find out which cannot stay."""
     wanted = requirements(package, session.release)
-    limits = limits_of(session.release, preferred, constraints_of(bound))
+    limits = limits_of(session.release, target.arch, preferred, constraints_of(bound))
     try:
         return resolve(wanted, target, limits, session.cache)
     except LockError as error:
@@ -98,7 +98,8 @@ def _changed_versions(
 ) -> Iterable[tuple[str, str]]:
     """What would get another version than ``bound`` says, where that is only preferred."""
     try:
-        free = resolve(wanted, target, limits_of(session.release, bound), session.cache)
+        limits = limits_of(session.release, target.arch, bound)
+        free = resolve(wanted, target, limits, session.cache)
     except LockError:
         return []
     return [

@@ -9,7 +9,9 @@ from packaging.requirements import Requirement
 from builder.cache import key_of
 from builder.errors import LockError
 from builder.lock.file import Lock, load_lock
+from builder.model import Arch
 from builder.spec import PackageSpec, ReleaseSpec, Spec
+from builder.spec.schema import SdistSpec
 
 
 def pinned(requirement: str, release: ReleaseSpec) -> str:
@@ -25,7 +27,12 @@ def requirements(package: PackageSpec, release: ReleaseSpec) -> list[str]:
     """What is asked of the resolver for this package; empty for one without Python."""
     if package.python is None:
         return []
-    return [pinned(package.python.requirement, release), *package.python.extra_requirements]
+    extra = release.extra_requirements.get(package.name, ())
+    return [
+        pinned(package.python.requirement, release),
+        *package.python.extra_requirements,
+        *extra,
+    ]
 
 
 def sample_pins(package: PackageSpec, release: ReleaseSpec) -> list[str]:
@@ -60,11 +67,16 @@ def inputs_digest(
             "requirements": requirements(package, release),
             "samples": sample_pins(package, release),
             "until": release.index_until.isoformat(),
-            "sdists": {name: list(one.build_requires) for name, one in release.sdist.items()},
+            "sdists": {name: _sdist_inputs(one) for name, one in release.sdist.items()},
             "constraints": list(release.constraints),
             "glibc": release.glibc,
         }
     )
+
+
+def _sdist_inputs(sdist: SdistSpec) -> list[str]:
+    every = set(sdist.archs) == set(Arch)
+    return [*sdist.build_requires, *([] if every else sorted(sdist.archs))]
 
 
 def is_current(lock: Lock, package: PackageSpec, release: ReleaseSpec, spec: Spec) -> bool:

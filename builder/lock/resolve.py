@@ -73,7 +73,7 @@ def choose_python(
     target = Target(minor=_minor(newest_first[0]), arch=Arch.AMD64, glibc=release.glibc)
     roots = sorted({requirements(one, release)[0] for one in family if one.python})
     bounds = SpecifierSet()
-    for found in resolve(roots, target, limits_of(release, {}), cache, deps=False):
+    for found in resolve(roots, target, limits_of(release, target.arch, {}), cache, deps=False):
         if found.wheel is None:
             raise LockError(f"{found.name} {found.version} has no wheel on the index")
         bounds &= SpecifierSet(_requires_python(found.wheel, cache))
@@ -121,7 +121,8 @@ def _resolve_family(session: Session, preferred: Versions) -> Versions:
     for target in session.targets:
         log.step(f"resolving {len(wanted)} requirements together for {target.platform}")
         # A version found for one architecture binds the next one.
-        limits = limits_of(session.release, preferred, constraints_of(versions))
+        bound = constraints_of(versions)
+        limits = limits_of(session.release, target.arch, preferred, bound)
         versions |= {
             one.name: one.version for one in resolve(wanted, target, limits, session.cache)
         }
@@ -174,9 +175,9 @@ def _resolve_targets(
     """Resolve for every target and put the same distribution's files together."""
     if not wanted:
         return ()
-    limits = limits_of(session.release, {}, constraints)
     found: dict[str, list[tuple[Arch, Resolved]]] = {}
     for target in session.targets:
+        limits = limits_of(session.release, target.arch, {}, constraints)
         for one in resolve(wanted, target, limits, session.cache, deps=deps):
             found.setdefault(one.name, []).append((target.arch, one))
     return tuple(lock_distribution(found[name]) for name in sorted(found))

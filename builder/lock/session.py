@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from builder.cache import Cache
 from builder.errors import LockError
-from builder.index import Limits, Resolved, Target
+from builder.index import IndexFile, Limits, Resolved, Target
 from builder.lock.file import LockedDistribution, LockedFile
 from builder.model import Arch
 from builder.spec import PackageSpec, ReleaseSpec
@@ -25,11 +25,13 @@ class Session:
     cache: Cache
 
 
-def limits_of(release: ReleaseSpec, preferred: Versions, constraints: Sequence[str] = ()) -> Limits:
+def limits_of(
+    release: ReleaseSpec, arch: Arch, preferred: Versions, constraints: Sequence[str] = ()
+) -> Limits:
     """What a resolution for the release may choose from."""
     return Limits(
         until=release.index_until,
-        sdists=tuple(release.sdist),
+        sdists=tuple(name for name, sdist in release.sdist.items() if arch in sdist.archs),
         constraints=(*release.constraints, *constraints),
         preferred=preferred,
     )
@@ -46,13 +48,26 @@ def lock_distribution(per_arch: Sequence[tuple[Arch, Resolved]]) -> LockedDistri
     Raises LockError where an architecture has none.
     """
     first = per_arch[0][1]
-    files: dict[str, LockedFile] = {}
+    files: dict[str, tuple[Arch, IndexFile]] = {}
     for arch, one in per_arch:
         file = one.wheel or one.sdist
         if file is None:
             raise LockError(f"{one.name} {one.version} has no file that {arch} can use")
-        universal = not file.name.endswith(".whl") or is_pure(file.name)
-        files[file.name] = LockedFile(
-            file=file.name, sha256=file.sha256, size=file.size, arch=None if universal else arch
-        )
-    return LockedDistribution(name=first.name, version=first.version, files=tuple(files.values()))
+        files[file.name] = (arch, file)
+    # One architecture's sdist beside another's wheel is not for both.
+    universal = len(files) == 1 and all(
+        not name.endswith(".whl") or is_pure(name) for name in files
+    )
+    return LockedDistribution(
+        name=first.name,
+        version=first.version,
+        files=tuple(
+            LockedFile(
+                file=file.name,
+                sha256=file.sha256,
+                size=file.size,
+                arch=None if universal else arch,
+            )
+            for arch, file in files.values()
+        ),
+    )

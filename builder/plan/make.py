@@ -50,6 +50,7 @@ def plan_package(
     have the same target, or one in the Python tree is not as all else there.
     """
     renderer = Renderer(given.sources)
+    package = _with_own_samples(package, given.release)
     python = _plan_python(package, lock) if package.python else None
     entries = _plan_entries(package, python, renderer, given)
     _refuse_collisions(package.name, entries)
@@ -65,6 +66,22 @@ def plan_package(
         resolved_for=(lock.python, lock.glibc) if lock else None,
         formats={one: _plan_format(package, one, renderer, python, given) for one in PackageFormat},
         own_folders=given.project.own_folders,
+    )
+
+
+def _with_own_samples(package: PackageSpec, release: ReleaseSpec) -> PackageSpec:
+    """The package with files of ours for the samples that the release's wheels lack."""
+    own = {one.target: one.source for one in release.sample}
+    replaced = [
+        PayloadSpec.model_validate({"target": one.target, "source": own[one.target]})
+        for one in package.sample
+        if one.target in own
+    ]
+    return package.model_copy(
+        update={
+            "payload": (*package.payload, *replaced),
+            "sample": tuple(one for one in package.sample if one.target not in own),
+        }
     )
 
 

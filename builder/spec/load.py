@@ -67,6 +67,7 @@ def load_spec(root: Path) -> Spec:
     known += list(addons)
     packages |= addons
     problems += _release_problems(releases, packages, known, project)
+    problems += _sample_problems(releases, packages)
     problems += _default_problems(releases, _stems(root / "releases"))
     if problems or project is None:
         raise SpecError(sorted(set(problems)), hint="the schema is in pkgspec/schema/")
@@ -141,6 +142,13 @@ def _release_problems(
         if name not in known
     ]
     problems += [
+        f"pkgspec/releases/{release.name}: 'extra-requirements' names '{name}', "
+        f"which is not among its packages{_guess(name, release.packages)}"
+        for release in releases.values()
+        for name in release.extra_requirements
+        if name not in release.packages
+    ]
+    problems += [
         f"pkgspec/packages/{needing}: 'depends-release' names '{name}', which the release "
         f"{release.name} does not have{_guess(name, release.packages)}"
         for release in releases.values()
@@ -151,6 +159,25 @@ def _release_problems(
     ]
     if project and project.common not in known:
         problems.append(f"pkgspec/project: 'common' names '{project.common}', an unknown package")
+    return problems
+
+
+def _sample_problems(
+    releases: Mapping[str, ReleaseSpec], packages: Mapping[str, PackageSpec]
+) -> list[str]:
+    """A release's own sample takes the place of one that a package of it has."""
+    problems = []
+    for release in releases.values():
+        listed = [packages[name] for name in release.packages if name in packages]
+        if len(listed) != len(release.packages):  # told already
+            continue
+        targets = [sample.target for package in listed for sample in package.sample]
+        problems += [
+            f"pkgspec/releases/{release.name}: a [[sample]] is at {one.target}, where no package "
+            f"of the release has one{_guess(one.target, targets)}"
+            for one in release.sample
+            if one.target not in targets
+        ]
     return problems
 
 

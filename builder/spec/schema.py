@@ -297,6 +297,7 @@ class SdistSpec(Strict):
     """A distribution that has no wheel and may be built into one."""
 
     build_requires: tuple[RequirementText, ...] = ("setuptools",)
+    archs: tuple[Arch, ...] = Field(tuple(Arch), description="those that it has no wheel for")
 
 
 class ChangelogSpec(Strict):
@@ -306,6 +307,13 @@ class ChangelogSpec(Strict):
     revision: int = Field(1, ge=1)
     day: date
     changes: tuple[Text, ...]
+
+
+class OwnSampleSpec(Strict):
+    """A file of ours in the place of a sample that the release's wheels do not have."""
+
+    target: TargetPath = Field(description="as in the package's [[sample]]")
+    source: SourcePath = Field(description="below the project's root; *.j2 renders")
 
 
 ReleaseLine = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}\.[0-9]{1,2}$")]
@@ -326,6 +334,10 @@ class ReleaseSpec(Strict):
     )
     sdist: dict[str, SdistSpec] = {}
     constraints: tuple[RequirementText, ...] = ()
+    sample: tuple[OwnSampleSpec, ...] = ()
+    extra_requirements: dict[PackageName, tuple[RequirementText, ...]] = Field(
+        {}, description="of a package: what other releases bring with their own requirements"
+    )
     changelog: Annotated[tuple[ChangelogSpec, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

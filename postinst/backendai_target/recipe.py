@@ -3,7 +3,7 @@
 import platform
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -14,6 +14,7 @@ from backendai_target.demand import Demand
 from backendai_target.doctor.data import Health, parse_health
 from backendai_target.errors import RecipeError, TargetError
 from backendai_target.layout import Layout
+from backendai_target.release import Numbers, find_version, newest_line, version_numbers
 from backendai_target.schema import Address, Value
 from backendai_target.secretstore import SecretStore
 from backendai_target.site import Site
@@ -61,6 +62,17 @@ class Needs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecipeLine:
+    """What is of one release line, beside what all have in common: in etcd, or in one file."""
+
+    since: Numbers
+    etcd: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+    model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConfigRecipe:
     """One configuration file: what is set in, and removed from, its sample.
 
@@ -73,6 +85,18 @@ class ConfigRecipe:
     template: str | None = None
     # MODULE:CLASS of the release that reads the file.
     model: str | None = None
+    lines: tuple[RecipeLine, ...] = ()
+
+    def of_release(self, version: str | None) -> "ConfigRecipe":
+        """With what the line of ``version`` adds."""
+        line = _line_of(self.lines, version)
+        return replace(
+            self,
+            settings={**self.settings, **line.settings},
+            remove=(*self.remove, *line.remove),
+            model=line.model or self.model,
+            lines=(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +122,21 @@ class Recipe:
     folders: tuple[FolderRecipe, ...]
     demands: tuple[Demand, ...] = ()
     health: Health = field(default_factory=Health)
+    distribution: str = ""  # whose version says which line holds
+    lines: tuple[RecipeLine, ...] = ()
+
+    def of_release(self, version: str | None) -> "Recipe":
+        """With what the line of ``version`` adds."""
+        return replace(
+            self,
+            configs=tuple(config.of_release(version) for config in self.configs),
+            etcd=_joined(self.etcd, _line_of(self.lines, version).etcd),
+            lines=(),
+        )
 
 
 def load_recipe(layout: Layout, service: str) -> Recipe:
-    """The recipe that the package of ``service`` shipped."""
+    """The recipe that the package of ``service`` shipped, for its release."""
     path = layout.recipes / f"{service}.toml"
     try:
         table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
@@ -113,9 +148,32 @@ def load_recipe(layout: Layout, service: str) -> Recipe:
     except (OSError, UnicodeDecodeError, TOMLKitError) as error:
         raise RecipeError(f"{path}: {error}") from error
     try:
-        return _recipe(table)
-    except (KeyError, TypeError) as error:
+        recipe = _recipe(table)
+    except (KeyError, TypeError, ValueError) as error:
         raise RecipeError(f"{path}: {error!r}") from error
+    return recipe.of_release(find_version(layout, service, recipe.distribution))
+
+
+def _line_of(lines: tuple[RecipeLine, ...], version: str | None) -> RecipeLine:
+    """The line that ``version`` has reached; the newest where nobody knows the release.
+
+    So it is in an image that is being built, and in a test.
+    """
+    if version is None:
+        line = max(lines, key=lambda one: one.since, default=None)
+    else:
+        line = newest_line(lines, lambda one: one.since, version)
+    return line or RecipeLine(since=())
+
+
+def _joined(tree: Mapping[str, object], other: Mapping[str, object]) -> Mapping[str, object]:
+    """Both trees in one; what both have is of ``other``."""
+    found = dict(tree)
+    for key, value in other.items():
+        known = found.get(key)
+        both = isinstance(value, Mapping) and isinstance(known, Mapping)
+        found[key] = _joined(known, value) if both else value  # type: ignore[arg-type]
+    return found
 
 
 def installed_services(layout: Layout) -> list[str]:
@@ -125,6 +183,7 @@ def installed_services(layout: Layout) -> list[str]:
 
 _KEYS = {
     "service",
+    "distribution",
     "listens",
     "needs",
     "config",
@@ -134,6 +193,7 @@ _KEYS = {
     "folder",
     "demand",
     "health",
+    "line",
 }
 
 
@@ -160,6 +220,8 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         etcd=_table(table.get("etcd", {})),
         folders=tuple(_folder(_table(item)) for item in _list(table.get("folder", []))),
         health=parse_health(_table(table.get("health", {}))),
+        distribution=str(table.get("distribution", "")),
+        lines=_lines(table),
         demands=tuple(_demand(_table(item)) for item in _list(table.get("demand", []))),
     )
 
@@ -181,8 +243,27 @@ def _config(table: Mapping[str, object]) -> ConfigRecipe:
         settings=_table(table["set"]),
         remove=_words(table.get("remove", [])),
         template=str(table["template"]) if "template" in table else None,
-        model=str(table["model"]) if "model" in table else None,
+        model=_model(table),
+        lines=_lines(table),
     )
+
+
+def _lines(table: Mapping[str, object]) -> tuple[RecipeLine, ...]:
+    return tuple(_line(_table(item)) for item in _list(table.get("line", [])))
+
+
+def _line(table: Mapping[str, object]) -> RecipeLine:
+    return RecipeLine(
+        since=version_numbers(str(table["since"])),
+        etcd=_table(table.get("etcd", {})),
+        settings=_table(table.get("set", {})),
+        remove=_words(table.get("remove", [])),
+        model=_model(table),
+    )
+
+
+def _model(table: Mapping[str, object]) -> str | None:
+    return str(table["model"]) if "model" in table else None
 
 
 def _table(value: object) -> dict[str, object]:

@@ -395,19 +395,3 @@ def test_killed_migration(host: Host, dist: Dist, steps: Steps) -> None:
     )
     assert not report["problems"], json.dumps(report["problems"], indent=1)
     check_kept(host)
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("version", ["26.3.3", "25.19.2"])
-def test_older_lines(host: Host, dist: Dist, steps: Steps, version: str) -> None:
-    """Older lines to 26.9.6, with data."""
-    with steps(f"install {version}"):
-        install(host, dist, version)
-    old = revision(host)
-    with steps("upgrade"):
-        apt(host, "install", *files(dist, "26.9.6"))
-        wait_for_answer(host)
-    check_consistent(host)
-    assert revision(host) != old
-    check_kept(host)
-    check_files(host)

@@ -10,8 +10,9 @@ from builder.errors import LockError
 from builder.index import IndexFile, Limits, Resolved, Target
 from builder.lock import load_lock, lock_path, save_lock, stale_locks
 from builder.lock.file import render_lock
-from builder.lock.inputs import needs_lock, requirements, sample_pins
+from builder.lock.inputs import inputs_digest, needs_lock, requirements, sample_pins
 from builder.lock.resolve import choose_python, make_locks
+from builder.lock.session import limits_of, lock_distribution
 from builder.model import Arch
 from builder.paths import PKGSPEC
 from builder.spec import Spec, load_spec
@@ -109,6 +110,47 @@ def test_requirements_without_a_version_mean_the_releases(real_spec: Spec) -> No
     assert requirements(manager, release) == [f"backend.ai-manager=={release.version}"]
     assert sample_pins(manager, release) == [f"backend.ai-install=={release.version}"]
     assert not needs_lock(real_spec.packages["backendai-common"])
+
+
+def test_a_release_may_ask_for_more(tmp_path: Path) -> None:
+    text = RELEASE + '[extra-requirements]\nexample-service = ["attrs"]\n'
+    spec = load_spec(write_pkgspec(tmp_path, releases={"1.0": text}))
+    release, package = spec.release(None), spec.packages["example-service"]
+    assert requirements(package, release) == ["example-service==1.0.2", "attrs"]
+    plain = load_example(tmp_path / "plain").release(None)
+    assert inputs_digest(package, release, []) != inputs_digest(package, plain, [])
+
+
+def test_an_sdist_is_for_the_architectures_that_have_no_wheel(tmp_path: Path) -> None:
+    text = RELEASE + '[sdist.half]\narchs = ["arm64"]\n[sdist.none]\n'
+    release = load_spec(write_pkgspec(tmp_path, releases={"1.0": text})).release(None)
+    assert limits_of(release, Arch.AMD64, {}).sdists == ("none",)
+    assert limits_of(release, Arch.ARM64, {}).sdists == ("half", "none")
+
+
+def resolved(wheel: str | None, sdist: str | None = None) -> Resolved:
+    def file(name: str | None) -> IndexFile | None:
+        return IndexFile(name=name, url="", sha256="ab" * 32, size=1) if name else None
+
+    return Resolved(name="half", version="1", wheel=file(wheel), sdist=file(sdist), files=())
+
+
+def test_a_file_of_one_architecture_is_not_for_the_other() -> None:
+    wheel = "half-1-cp36-abi3-manylinux2014_x86_64.whl"
+    both = lock_distribution(
+        [(Arch.AMD64, resolved(wheel)), (Arch.ARM64, resolved(None, "half-1.tar.gz"))]
+    )
+    found = {arch: both.file_for(arch) for arch in Arch}
+    assert {arch: file.file for arch, file in found.items() if file} == {
+        Arch.AMD64: wheel,
+        Arch.ARM64: "half-1.tar.gz",
+    }
+    for name in ("half-1-py3-none-any.whl", "half-1.tar.gz"):
+        one = resolved(name) if name.endswith(".whl") else resolved(None, name)
+        (file,) = lock_distribution([(arch, one) for arch in Arch]).files
+        assert file.arch is None
+    with pytest.raises(LockError, match="half 1 has no file that arm64 can use"):
+        lock_distribution([(Arch.ARM64, resolved(None))])
 
 
 class FakeIndex:

@@ -249,6 +249,43 @@ def test_a_sample_is_found_in_the_lock_however_it_is_spelled(tmp_path: Path) -> 
         plan_package(package, make_lock(spec), Arch.AMD64, given)
 
 
+OWN_SAMPLE = """
+[[sample]]
+target = "/usr/share/example/b.toml"
+source = "postinst/service.conf"
+"""
+
+
+def test_a_release_has_a_file_of_ours_for_a_sample(tmp_path: Path) -> None:
+    packages = {"example-common": COMMON, "example-service": SERVICE.replace("[deb]", SAMPLE)}
+    root = write_pkgspec(tmp_path, packages=packages, releases={"1.0": RELEASE + OWN_SAMPLE})
+    plan = plan_example(load_spec(root))
+    assert plan.samples == ()
+    (entry,) = [one for one in plan.entries if one.target.name == "b.toml"]
+    assert entry.content == SOURCES["postinst/service.conf"]
+    assert entry.mode == 0o644
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"), [("25.19", ["alembic.ini"]), ("26.3", ["alembic.ini"]), ("23.09", [])]
+)
+def test_the_older_managers_have_all_that_they_are_configured_from(
+    real_spec: Spec, real_sources: Sources, name: str, ours: list[str]
+) -> None:
+    release, package = real_spec.release(name), real_spec.packages["backendai-manager"]
+    given = PlanInput(project=real_spec.project, release=release, sources=real_sources)
+    lock = load_lock(real_spec.root, release.name, package.name)
+    plan = plan_package(package, lock, Arch.AMD64, given)
+    folder = "/opt/backendai/manager/share/backendai/samples/"
+    own = [entry.target.name for entry in plan.entries if str(entry.target).startswith(folder)]
+    assert own == ours
+    taken = [str(one.target) for one in plan.samples]
+    samples = {"manager.toml", "alembic.ini"}
+    assert {f"{folder}{one}" for one in samples - set(ours)} <= set(taken)
+    # By this the packages' own tool reads its data, in every service's CPython.
+    assert "tomlkit" in {one.name for one in lock.wheel}
+
+
 def test_a_python_without_a_lock_asks_for_one(tmp_path: Path) -> None:
     spec = load_example(tmp_path)
     given = PlanInput(project=spec.project, release=spec.release(None), sources=SOURCES)

@@ -185,6 +185,34 @@ def test_a_package_that_needs_one_the_release_lacks(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            '[[sample]]\ntarget = "/usr/share/exampl"\nsource = "postinst/tool"\n',
+            (
+                "a [[sample]] is at /usr/share/exampl, where no package of the release has one "
+                "(did you mean '/usr/share/example'?)"
+            ),
+        ),
+        (
+            '[extra-requirements]\nexample-servce = ["attrs"]\n',
+            (
+                "'extra-requirements' names 'example-servce', which is not among its packages "
+                "(did you mean 'example-service'?)"
+            ),
+        ),
+    ],
+)
+def test_what_a_release_changes_of_its_packages_is_there(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    sample = '[[sample]]\ndistribution = "x"\nmember = "y"\ntarget = "/usr/share/example"\n\n[deb]'
+    packages = {"example-common": COMMON, "example-service": SERVICE.replace("[deb]", sample, 1)}
+    root = write_pkgspec(tmp_path, packages=packages, releases={"1.0": RELEASE + text})
+    assert problems_of(root) == [f"pkgspec/releases/1.0: {problem}"]
+
+
 def test_a_release_with_an_unknown_package_or_a_second_default(tmp_path: Path) -> None:
     second = RELEASE.replace('name = "1.0"', 'name = "2.0"').replace(
         "example-service", "exmple-service"

@@ -1,6 +1,5 @@
 """What is seeded into a service's database, as its package ships it for every release line."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,22 @@ from tomlkit.exceptions import TOMLKitError
 
 from backendai_target.errors import RecipeError
 from backendai_target.layout import Layout
+from backendai_target.release import find_version, newest_line, version_numbers
 from backendai_target.seed.paths import data_folder, prefix
+
+__all__ = [
+    "Accounts",
+    "Grant",
+    "Line",
+    "Registries",
+    "SeedData",
+    "Setting",
+    "fixtures_folder",
+    "installed_version",
+    "load_seed_data",
+    "seeded_services",
+    "version_numbers",  # upgrades compare by it
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,17 +100,10 @@ class SeedData:
 
     def line(self, version: str) -> Line:
         """The newest line that ``version`` has reached; RecipeError for an older release."""
-        number = version_numbers(version)
-        fitting = [line for line in self.lines if line.since <= number]
-        if not fitting:
+        line = newest_line(self.lines, lambda one: one.since, version)
+        if line is None:
             raise RecipeError(f"{self.distribution} {version} is older than what can be seeded")
-        return max(fitting, key=lambda line: line.since)
-
-
-def version_numbers(version: str) -> tuple[int, ...]:
-    """The numbers that a version begins with: (26, 9, 6)."""
-    found = re.match(r"\d+(\.\d+)*", version)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
+        return line
 
 
 def seeded_services(layout: Layout) -> list[str]:
@@ -115,17 +122,14 @@ def load_seed_data(layout: Layout, service: str) -> SeedData:
 
 
 def installed_version(layout: Layout, data: SeedData) -> str:
-    """The release that is installed, by the name of its metadata's folder."""
-    stem = data.distribution.replace("-", "_")
-    pattern = re.compile(rf"(?i){re.escape(stem)}-(?P<version>[^-]+)\.dist-info")
-    for folder in prefix(layout, data.service).glob("lib/python3.*/site-packages/*.dist-info"):
-        found = pattern.fullmatch(folder.name.replace("backend_ai", "backend.ai"))
-        if found:
-            return found["version"]
-    raise RecipeError(
-        f"{data.distribution} is not in {prefix(layout, data.service)}",
-        hint=f"reinstall backendai-{data.service}",
-    )
+    """The release that is installed; RecipeError where there is none."""
+    version = find_version(layout, data.service, data.distribution)
+    if version is None:
+        raise RecipeError(
+            f"{data.distribution} is not in {prefix(layout, data.service)}",
+            hint=f"reinstall backendai-{data.service}",
+        )
+    return version
 
 
 def fixtures_folder(layout: Layout, service: str) -> Path:

@@ -5,7 +5,8 @@ Importing a few hundred of them takes seconds, and only the service's own CPytho
 
 import configparser
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from backendai_target.errors import HostError, RecipeError
@@ -24,6 +25,23 @@ class Revisions:
 
     known: frozenset[str]
     heads: frozenset[str]
+    parents: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def ahead(self, listed: Iterable[str], found: Iterable[str]) -> list[str]:
+        """Those of ``listed`` that a database at ``found`` has yet to come by, in their order."""
+        passed = self._passed(found)
+        return [revision for revision in listed if revision in self.known - passed]
+
+    def _passed(self, found: Iterable[str]) -> frozenset[str]:
+        """``found`` and every revision that comes before one of them."""
+        seen: set[str] = set()
+        left = list(found)
+        while left:
+            revision = left.pop()
+            if revision not in seen:
+                seen.add(revision)
+                left += self.parents.get(revision, ())
+        return frozenset(seen)
 
 
 def read_revisions(layout: Layout, service: str, alembic_config: str) -> Revisions:
@@ -47,13 +65,13 @@ def read_revisions(layout: Layout, service: str, alembic_config: str) -> Revisio
 
 def collect(folder: Path) -> Revisions:
     """The revisions of the scripts in ``folder``."""
-    known: set[str] = set()
-    followed: set[str] = set()
+    parents: dict[str, frozenset[str]] = {}
     for script in folder.glob("*.py"):
         text = script.read_text(encoding="utf-8")
-        known.update(_words(_REVISION, text))
-        followed.update(_words(_DOWN, text))
-    return Revisions(known=frozenset(known), heads=frozenset(known - followed))
+        before = frozenset(_words(_DOWN, text))
+        parents |= dict.fromkeys(_words(_REVISION, text), before)
+    known = frozenset(parents)
+    return Revisions(known=known, heads=known.difference(*parents.values()), parents=parents)
 
 
 def _words(pattern: re.Pattern[str], text: str) -> list[str]:
