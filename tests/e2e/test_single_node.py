@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from builder.verify.hosts import HostError
 from tests.e2e import browser, kernel
@@ -19,7 +18,9 @@ from tests.integration.test_deb import apt
 
 pytestmark = pytest.mark.docker
 
-_ALL = (*SERVICES, "agent")
+_ALL = (*SERVICES, "graphql", "agent")
+# What goes with a service, by its package's dependencies.
+_GO_WITH = {"manager": ("graphql",)}
 _MOCK = "backendai-accelerator-mock"
 _VOLUME_HOST = "local:volume1"
 _IMAGE = f"local/{kernel.NAME}"
@@ -81,18 +82,34 @@ def test_a_person_logs_in_by_a_browser(node: Node) -> None:
         browser.log_in(page, node.login(), f"after-login-{node.kind}")
 
 
-@pytest.mark.xfail(
-    raises=PlaywrightTimeoutError,
-    strict=True,
-    reason="the Web UI of 26.9 asks a GraphQL gateway, which no package brings yet",
-)
 def test_a_person_sees_the_summary(node: Node) -> None:
     """Its first query, myRolesV2, is in a schema that the manager alone does not answer."""
     with browser.open_page() as page:
+        traffic = browser.watch(page)
         url = f"http://{node.host.address}:{WEB_PORT}/"
         browser.see_login_page(page, url, f"login-{node.kind}")
         browser.log_in(page, node.login(), f"after-login-{node.kind}")
         browser.see_summary(page, f"summary-{node.kind}")
+        assert traffic.graphql
+        assert traffic.problems() == []
+
+
+def test_a_person_clicks_through_the_menu(deb_node: Node) -> None:
+    """Every page is drawn, and none of all their queries has an error."""
+    node = deb_node
+    with browser.open_page() as page:
+        traffic = browser.watch(page)
+        url = f"http://{node.host.address}:{WEB_PORT}/"
+        browser.see_login_page(page, url, f"login-{node.kind}")
+        browser.log_in(page, node.login(), f"after-login-{node.kind}")
+        browser.see_summary(page, f"summary-{node.kind}")
+        seen = browser.walk_menu(traffic, f"page-{node.kind}")
+        ends = {path.rpartition("/")[2] for path in seen}
+        assert {"dashboard", "data", "session", "users", "project", "environment"} <= ends
+        assert {"agent", "settings", "resource-policy"} <= ends
+        # Every page asks; those that were only passed by would not have.
+        assert len(traffic.graphql) > len(seen)
+        assert traffic.problems() == []
 
 
 def test_a_file_comes_back_as_it_went(node: Node) -> None:
@@ -163,7 +180,8 @@ def test_one_goes_and_the_rest_runs(deb_node: Node) -> None:
     """In turn: each is removed, the others go on, and it comes back as it was."""
     node = deb_node
     for service in _ALL:
-        rest = [one for one in _ALL if one != service]
+        gone = (service, *_GO_WITH.get(service, ()))
+        rest = [one for one in _ALL if one not in gone]
         node.remove(f"backendai-{service}")
         assert {one: node.state(one) for one in rest} == dict.fromkeys(rest, "active"), service
         assert not node.host.failed_units()
