@@ -1,7 +1,6 @@
 """The gateway as a web server: GraphQL over HTTP, and events for subscriptions."""
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections import OrderedDict
@@ -123,27 +122,28 @@ async def _send_events(request: web.Request, answers: AsyncIterator[bytes]) -> w
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
     )
     await response.prepare(request)
-    sending = asyncio.Lock()
 
-    async def send(text: bytes) -> None:
-        async with sending:
-            await response.write(text)
+    async def send_all() -> None:
+        async for answer in answers:
+            await response.write(b"event: next\ndata: " + answer + b"\n\n")
+        await response.write(b"event: complete\ndata:\n\n")
 
     async def keep_alive() -> None:
         while True:
             await asyncio.sleep(_EVENT_SECONDS)
-            await send(b":\n\n")
+            await response.write(b":\n\n")
 
-    beat = asyncio.create_task(keep_alive())
+    # A client that has left is noticed when something is sent; then nothing is waited for.
+    tasks = [asyncio.create_task(send_all()), asyncio.create_task(keep_alive())]
     try:
-        async for answer in answers:
-            await send(b"event: next\ndata: " + answer + b"\n\n")
-        await send(b"event: complete\ndata:\n\n")
-        await response.write_eof()
-    except ConnectionResetError:
-        log.debug("a client left its subscription")
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        beat.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ConnectionResetError):
-            await beat
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for problem in ended:
+        if isinstance(problem, ConnectionResetError):
+            log.debug("a client left its subscription")
+        elif isinstance(problem, Exception):
+            raise problem
     return response

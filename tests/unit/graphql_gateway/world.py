@@ -46,6 +46,7 @@ class FakeManager:
     instead: dict[str, Misbehave] = field(default_factory=dict)
     # Answers of a subscription, in place of those of its schema.
     events: list[dict[str, Any]] = field(default_factory=list)
+    pause: float = 0.0  # before each
 
     def __post_init__(self) -> None:
         self._schemas = {name: executable(text) for name, text in TEXTS.items()}
@@ -118,6 +119,7 @@ class FakeManager:
         query = {**payload, "query": payload["query"].replace("subscription", "query", 1)}
         answer = {"data": {"changes": self.execute_changes(query)}}
         for event in self.events or [answer, answer]:
+            await asyncio.sleep(self.pause)
             kind = "error" if isinstance(event.get("payload"), list) else "next"
             await socket.send_json(
                 {"id": asked["id"], "type": kind, "payload": event.get("payload", event)}
