@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from graphql import (
     DirectiveNode,
@@ -26,6 +27,7 @@ from graphql_gateway.split import Hop, Splitter, response_key, text_of
 from graphql_gateway.supergraph import Subgraph, Supergraph
 
 _MAX_TOKENS = 20_000  # the longest operation of the Web UI has under 2,000
+_MAX_ROOT_FIELDS = 1_000
 _INTROSPECTION = {"__schema", "__type"}
 # Quadratic, and each subgraph looks itself before it resolves anything.
 _RULES = tuple(one for one in specified_rules if one is not OverlappingFieldsCanBeMergedRule)
@@ -74,9 +76,14 @@ def plan_operation(
         for one in document.definitions
         if isinstance(one, FragmentDefinitionNode)
     }
+    found = _root_fields(operation.selection_set.selections, fragments, ())
+    # No more than that: fragments that name others twice, again and again, would explode.
+    fields = list(islice(found, _MAX_ROOT_FIELDS + 1))
+    if len(fields) > _MAX_ROOT_FIELDS:
+        raise RequestError.of("the query is too large")
     if not introspection:
-        _refuse_introspection(operation, fragments)
-    return _Planner(supergraph, query, document, operation, fragments).plan()
+        _refuse_introspection(fields)
+    return _Planner(supergraph, query, document, operation, fragments).plan(fields)
 
 
 def _parse(query: str) -> DocumentNode:
@@ -103,20 +110,18 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
     return found[0]
 
 
-def _refuse_introspection(
-    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
-) -> None:
+# The directives of the fragments that a root field is in, from the outermost one.
+_Under = tuple[tuple[DirectiveNode, ...], ...]
+
+
+def _refuse_introspection(fields: Sequence[tuple[FieldNode, _Under]]) -> None:
     """What the manager itself refuses by default: its schema, and what every type is."""
-    for field, _ in _root_fields(operation.selection_set.selections, fragments, ()):
+    for field, _ in fields:
         if field.name.value in _INTROSPECTION:
             raise RequestError.of(
                 f"Cannot query '{field.name.value}': introspection is disabled.",
                 "INTROSPECTION_DISABLED",
             )
-
-
-# The directives of the fragments that a root field is in, from the outermost one.
-_Under = tuple[tuple[DirectiveNode, ...], ...]
 
 
 def _root_fields(
@@ -160,10 +165,9 @@ class _Planner:
         self._operation = operation
         self._fragments = fragments
 
-    def plan(self) -> Plan:
+    def plan(self, listed: Sequence[tuple[FieldNode, _Under]]) -> Plan:
         kind = self._operation.operation
         root = ROOTS[kind]
-        listed = list(_root_fields(self._operation.selection_set.selections, self._fragments, ()))
         groups = self._groups(root, [one for one in listed if one[0].name.value[:2] != "__"])
         has_own = any(field.name.value in _INTROSPECTION for field, _ in listed)
         if kind is OperationType.SUBSCRIPTION and len(groups) != 1:

@@ -75,6 +75,8 @@ class Upstream:
         async with aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=settings.timeout_seconds),
+            # Every subscription takes one for as long as somebody looks at a page.
+            connector=aiohttp.TCPConnector(limit=0),
             trust_env=False,
         ) as session:
             yield cls(session, settings, subgraphs)

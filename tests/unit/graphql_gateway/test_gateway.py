@@ -4,11 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from graphql_gateway import server
+from graphql_gateway.plan import Plan, plan_operation
+from graphql_gateway.supergraph import Supergraph
 
 from tests.unit.graphql_gateway.world import Client, FakeManager, Misbehave, ask, play
 
@@ -416,11 +419,46 @@ def test_what_is_no_query_is_refused_here(query: str, code: str) -> None:
     assert played.manager.asked == []
 
 
-def test_fragments_that_explode_are_refused() -> None:
-    parts = [f"fragment F{n} on Role {{ ...F{n + 1} ...F{n + 1} }}" for n in range(40)]
-    query = "{ role { ...F0 } } " + " ".join(parts) + " fragment F40 on Role { holder { host } }"
-    played = ask(query)
-    assert played.answer.errors[0]["message"] == "the query is too large"
+@pytest.mark.parametrize(
+    ("on", "head", "tail"),
+    [("Role", "{ role { ...F0 } }", "holder { host }"), ("Query", "{ ...F0 }", "hello")],
+)
+def test_fragments_that_explode_are_refused(on: str, head: str, tail: str) -> None:
+    parts = [f"fragment F{n} on {on} {{ ...F{n + 1} ...F{n + 1} }}" for n in range(40)]
+    query = f"{head} {' '.join(parts)} fragment F40 on {on} {{ {tail} }}"
+    assert ask(query).answer.errors[0]["message"] == "the query is too large"
+
+
+@pytest.mark.parametrize("depth", [20, 60, 90, 120, 150, 400])
+def test_what_is_nested_is_answered_or_refused(depth: int) -> None:
+    """However deep the interpreter can go: nobody sees it fail."""
+    query = "{ role { holder { " + "peers { " * depth + "id" + " }" * depth + " } } }"
+    answer = ask(query).answer
+    assert answer.status == 200
+    peers: dict[str, Any] = {"role": {"holder": {"peers": [{"peers": []}]}}}
+    assert answer.table.get("data", peers) == peers
+    assert ("errors" in answer.table) == ("data" not in answer.table)
+    assert "data" in answer.table or depth > 20
+
+
+def test_plans_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[str] = []
+
+    def note(supergraph: Supergraph, query: str, *rest: Any, **more: Any) -> Plan:
+        planned.append(query)
+        return plan_operation(supergraph, query, *rest, **more)
+
+    monkeypatch.setattr(server, "plan_operation", note)
+    monkeypatch.setattr(server, "_KEPT", 30)
+
+    async def scenario(client: Client, _manager: FakeManager) -> None:
+        for query in ("{ hello }", "{ motto }", "{ hello }", "{ role { id } }", "{ hello }"):
+            assert (await client.ask(query)).data
+        assert planned == ["{ hello }", "{ motto }", "{ role { id } }"]
+        assert (await client.ask("{ motto }")).data
+        assert planned[3:] == ["{ motto }"]
+
+    play(scenario)
 
 
 def test_introspection_is_of_the_whole_where_it_is_allowed() -> None:
