@@ -31,6 +31,7 @@ _SETTLED_WITHIN_S = 30
 _GRAPHQL = "/func/admin/gql"
 _MENU = "nav a[href^='/']"
 _ADMIN = "/admin/"
+_MAKE_FOLDER = "Create Folder"
 # What the Web UI shows in place of a page that it could not draw.
 _BROKEN = ("An error has occurred", "Something went wrong")
 
@@ -147,11 +148,31 @@ def watch(page: Page) -> Traffic:
     return traffic
 
 
-def see_summary(page: Page, picture: str) -> None:
-    """The page after the login has its menu, and no error in place of it."""
-    page.get_by_text("Sessions", exact=True).first.wait_for(state="visible", timeout=20_000)
+def see_summary(traffic: Traffic, picture: str) -> None:
+    """The page after the login has its menu and what it is for, and no error in their place."""
+    page = traffic.page
+    page.get_by_text("Sessions", exact=True).first.wait_for(state="visible")
+    page.get_by_role("button", name=_MAKE_FOLDER).first.wait_for(state="visible")
+    traffic.settle()
     _see_that_it_is_whole(page)
     page.screenshot(path=pictures() / f"{picture}.png")
+
+
+def make_folder(traffic: Traffic, name: str, picture: str) -> None:
+    """Make a folder on the first page, as a person does, and see it in the list."""
+    page = traffic.page
+    page.get_by_role("button", name=_MAKE_FOLDER).first.click()
+    page.get_by_placeholder("(maximum 64 chars)").fill(name)
+    traffic.settle()  # where it can be is asked
+    with page.expect_response(_makes_a_folder):
+        page.get_by_role("button", name="Create", exact=True).click()
+    _visit(traffic, _first_of(page, "/data"), picture)
+    page.get_by_text(name, exact=True).first.wait_for(state="visible")
+    page.screenshot(path=pictures() / f"{picture}.png")
+
+
+def _first_of(page: Page, end: str) -> str:
+    return next(path for path in _menu(page) if path.endswith(end))
 
 
 def walk_menu(traffic: Traffic, picture: str) -> list[str]:
@@ -186,6 +207,12 @@ def _see_that_it_is_whole(page: Page) -> None:
     text = page.locator("body").inner_text()
     broken = [words for words in _BROKEN if words in text]
     assert not broken, f"{page.url}: {broken}"
+
+
+def _makes_a_folder(response: Response) -> bool:
+    """By a mutation of one schema, whose answer has objects of the other."""
+    asked = response.request.post_data or ""
+    return _GRAPHQL in response.url and "createVfolderV2" in asked
 
 
 def _lets_in(response: Response) -> bool:

@@ -89,7 +89,7 @@ def test_a_person_sees_the_summary(node: Node) -> None:
         url = f"http://{node.host.address}:{WEB_PORT}/"
         browser.see_login_page(page, url, f"login-{node.kind}")
         browser.log_in(page, node.login(), f"after-login-{node.kind}")
-        browser.see_summary(page, f"summary-{node.kind}")
+        browser.see_summary(traffic, f"summary-{node.kind}")
         assert traffic.graphql
         assert traffic.problems() == []
 
@@ -102,7 +102,7 @@ def test_a_person_clicks_through_the_menu(deb_node: Node) -> None:
         url = f"http://{node.host.address}:{WEB_PORT}/"
         browser.see_login_page(page, url, f"login-{node.kind}")
         browser.log_in(page, node.login(), f"after-login-{node.kind}")
-        browser.see_summary(page, f"summary-{node.kind}")
+        browser.see_summary(traffic, f"summary-{node.kind}")
         seen = browser.walk_menu(traffic, f"page-{node.kind}")
         ends = {path.rpartition("/")[2] for path in seen}
         assert {"dashboard", "data", "session", "users", "project", "environment"} <= ends
@@ -110,6 +110,21 @@ def test_a_person_clicks_through_the_menu(deb_node: Node) -> None:
         # Every page asks; those that were only passed by would not have.
         assert len(traffic.graphql) > len(seen)
         assert traffic.problems() == []
+
+
+def test_a_person_makes_a_folder(deb_node: Node) -> None:
+    """By the Web UI; the client finds it."""
+    node = deb_node
+    with browser.open_page() as page:
+        traffic = browser.watch(page)
+        browser.see_login_page(
+            page, f"http://{node.host.address}:{WEB_PORT}/", f"login-{node.kind}"
+        )
+        browser.log_in(page, node.login(), f"after-login-{node.kind}")
+        browser.make_folder(traffic, "by-hand", f"folder-{node.kind}")
+        assert traffic.problems() == []
+    assert "by-hand" in node.client(node.login(), "vfolder", "list")
+    node.client(node.login(), "vfolder", "delete", "by-hand")
 
 
 def test_a_file_comes_back_as_it_went(node: Node) -> None:
