@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -75,20 +76,13 @@ def test_everything_is_up_and_says_so(node: Node) -> None:
 
 
 def test_a_person_logs_in_by_a_browser(node: Node) -> None:
-    """The pictures are kept in build/e2e."""
-    url = f"http://{node.host.address}:{WEB_PORT}/"
-    with browser.open_page() as page:
-        browser.see_login_page(page, url, f"login-{node.kind}")
-        browser.log_in(page, node.login(), f"after-login-{node.kind}")
+    with _logged_in(node):
+        pass
 
 
 def test_a_person_sees_the_summary(node: Node) -> None:
     """Its first query, myRolesV2, is in a schema that the manager alone does not answer."""
-    with browser.open_page() as page:
-        traffic = browser.watch(page)
-        url = f"http://{node.host.address}:{WEB_PORT}/"
-        browser.see_login_page(page, url, f"login-{node.kind}")
-        browser.log_in(page, node.login(), f"after-login-{node.kind}")
+    with _logged_in(node) as traffic:
         browser.see_summary(traffic, f"summary-{node.kind}")
         assert traffic.graphql
         assert traffic.problems() == []
@@ -97,11 +91,7 @@ def test_a_person_sees_the_summary(node: Node) -> None:
 def test_a_person_clicks_through_the_menu(deb_node: Node) -> None:
     """Every page is drawn, and none of all their queries has an error."""
     node = deb_node
-    with browser.open_page() as page:
-        traffic = browser.watch(page)
-        url = f"http://{node.host.address}:{WEB_PORT}/"
-        browser.see_login_page(page, url, f"login-{node.kind}")
-        browser.log_in(page, node.login(), f"after-login-{node.kind}")
+    with _logged_in(node) as traffic:
         browser.see_summary(traffic, f"summary-{node.kind}")
         seen = browser.walk_menu(traffic, f"page-{node.kind}")
         ends = {path.rpartition("/")[2] for path in seen}
@@ -115,16 +105,23 @@ def test_a_person_clicks_through_the_menu(deb_node: Node) -> None:
 def test_a_person_makes_a_folder(deb_node: Node) -> None:
     """By the Web UI; the client finds it."""
     node = deb_node
+    with _logged_in(node) as traffic:
+        browser.make_folder(traffic, "by-hand", f"folder-{node.kind}")
+        assert traffic.problems() == []
+    assert "by-hand" in node.client(node.login(), "vfolder", "list")
+    node.client(node.login(), "vfolder", "delete", "by-hand")
+
+
+@contextmanager
+def _logged_in(node: Node) -> Iterator[browser.Traffic]:
+    """The Web UI after the login; the pictures are kept in build/e2e."""
     with browser.open_page() as page:
         traffic = browser.watch(page)
         browser.see_login_page(
             page, f"http://{node.host.address}:{WEB_PORT}/", f"login-{node.kind}"
         )
         browser.log_in(page, node.login(), f"after-login-{node.kind}")
-        browser.make_folder(traffic, "by-hand", f"folder-{node.kind}")
-        assert traffic.problems() == []
-    assert "by-hand" in node.client(node.login(), "vfolder", "list")
-    node.client(node.login(), "vfolder", "delete", "by-hand")
+        yield traffic
 
 
 def test_a_file_comes_back_as_it_went(node: Node) -> None:
