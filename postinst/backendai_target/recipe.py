@@ -379,6 +379,7 @@ _FORMS: Mapping[str, Callable[[Value], object]] = {
     "host": lambda value: Address.parse(str(value)).host,
     "port": lambda value: Address.parse(str(value)).port,
     "optional": lambda value: None if value == "" else value,
+    "given": bool,
     "parent": lambda value: str(PurePosixPath(str(value)).parent),
     "drivers": lambda value: _DRIVERS[str(value)],
     "projects": lambda value: _projects(str(value), platform.machine()),

@@ -188,6 +188,10 @@ KINDS: Mapping[str, Kind] = {
     "url": Kind(
         check=_text(_URL), allowed="a URL that begins with http:// or https://, without a query"
     ),
+    "any-url": Kind(
+        check=_text(f"({_URL})?"),
+        allowed="a URL that begins with http:// or https://, without a query, or empty",
+    ),
 }
 
 

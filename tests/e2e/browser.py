@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Response, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page, Request, Response, sync_playwright
 
 from builder.paths import PROJECT
 from tests.e2e.nodes import Login
@@ -23,6 +26,14 @@ _OPTIONS = (
     "--disable-sync",
 )
 _PAGE_TIMEOUT_MS = 90_000
+_QUIET_S = 1.5
+_SETTLED_WITHIN_S = 30
+_GRAPHQL = "/func/admin/gql"
+_MENU = "nav a[href^='/']"
+_ADMIN = "/admin/"
+_MAKE_FOLDER = "Create Folder"
+# What the Web UI shows in place of a page that it could not draw.
+_BROKEN = ("An error has occurred", "Something went wrong")
 
 
 def find_chromium() -> str:
@@ -38,6 +49,60 @@ def pictures() -> Path:
     folder = Path(os.environ.get("BUILDER_E2E_OUT") or PROJECT / "build" / "e2e")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@dataclass(kw_only=True)
+class Traffic:
+    """What a page asks, and its GraphQL requests that have their answers."""
+
+    page: Page
+    graphql: list[Request] = field(default_factory=list)
+    _pending: set[Request] = field(default_factory=set)
+    _quiet_since: float = field(default_factory=time.monotonic)
+
+    def begin(self, request: Request) -> None:
+        """Of the page's request."""
+        self._pending.add(request)
+
+    def end(self, request: Request) -> None:
+        """Of the page's requestfinished and requestfailed."""
+        self._pending.discard(request)
+        self._quiet_since = time.monotonic()
+        if _GRAPHQL in request.url:
+            self.graphql.append(request)
+
+    def settle(self) -> None:
+        """Wait until the page asks nothing more, or asks again and again for what changes.
+
+        The browser's own idea of an idle network is about whole documents alone.
+        """
+        self._quiet_since = time.monotonic()
+        end = self._quiet_since + _SETTLED_WITHIN_S
+        while time.monotonic() < end:
+            self.page.wait_for_timeout(100)
+            if not self._pending and time.monotonic() - self._quiet_since > _QUIET_S:
+                return
+
+    def problems(self) -> list[str]:
+        """What went wrong by GraphQL, with the query it went wrong for."""
+        return [
+            f"{request.frame.url}: {said}: {(request.post_data or '')[:300]}"
+            for request in self.graphql
+            if (said := _problem(request))
+        ]
+
+
+def _problem(request: Request) -> str:
+    response = request.response()
+    if response is None:
+        return "no answer"
+    try:
+        table = response.json()
+    except (PlaywrightError, ValueError) as error:
+        return f"{response.status}, no JSON: {error}"
+    if response.status != 200:
+        return f"{response.status}: {table}"
+    return str(table["errors"]) if table.get("errors") else ""
 
 
 @contextmanager
@@ -74,10 +139,80 @@ def log_in(page: Page, login: Login, picture: str) -> None:
     page.screenshot(path=pictures() / f"{picture}.png")
 
 
-def see_summary(page: Page, picture: str) -> None:
-    """The page after the login has its menu, and no error in place of it."""
-    page.get_by_text("Sessions", exact=True).first.wait_for(state="visible", timeout=20_000)
+def watch(page: Page) -> Traffic:
+    """Note what the page asks from now on."""
+    traffic = Traffic(page=page)
+    page.on("request", traffic.begin)
+    page.on("requestfinished", traffic.end)
+    page.on("requestfailed", traffic.end)
+    return traffic
+
+
+def see_summary(traffic: Traffic, picture: str) -> None:
+    """The page after the login has its menu and what it is for, and no error in their place."""
+    page = traffic.page
+    page.get_by_text("Sessions", exact=True).first.wait_for(state="visible")
+    page.get_by_role("button", name=_MAKE_FOLDER).first.wait_for(state="visible")
+    traffic.settle()
+    _see_that_it_is_whole(page)
     page.screenshot(path=pictures() / f"{picture}.png")
+
+
+def make_folder(traffic: Traffic, name: str, picture: str) -> None:
+    """Make a folder on the first page, as a person does, and see it in the list."""
+    page = traffic.page
+    page.get_by_role("button", name=_MAKE_FOLDER).first.click()
+    page.get_by_placeholder("(maximum 64 chars)").fill(name)
+    traffic.settle()  # where it can be is asked
+    with page.expect_response(_makes_a_folder):
+        page.get_by_role("button", name="Create", exact=True).click()
+    _visit(traffic, _first_of(page, "/data"), picture)
+    page.get_by_text(name, exact=True).first.wait_for(state="visible")
+    page.screenshot(path=pictures() / f"{picture}.png")
+
+
+def _first_of(page: Page, end: str) -> str:
+    return next(path for path in _menu(page) if path.endswith(end))
+
+
+def walk_menu(traffic: Traffic, picture: str) -> list[str]:
+    """Click on each page of the menu and then of the administrators'; their paths."""
+    page = traffic.page
+    seen = [_visit(traffic, path, picture) for path in _menu(page) if not path.startswith(_ADMIN)]
+    page.locator(f"nav a[href^='{_ADMIN}']").first.click()
+    page.wait_for_url(f"**{_ADMIN}*")
+    page.locator(f"nav a[href='{_ADMIN}agent']").wait_for(state="visible")
+    seen += [_visit(traffic, path, picture) for path in _menu(page) if path.startswith(_ADMIN)]
+    return seen
+
+
+def _menu(page: Page) -> list[str]:
+    """The paths that it leads to; the logo's has no text."""
+    links = page.locator(_MENU).all()
+    paths = [link.get_attribute("href") or "" for link in links if link.inner_text().strip()]
+    return list(dict.fromkeys(paths))
+
+
+def _visit(traffic: Traffic, path: str, picture: str) -> str:
+    page = traffic.page
+    page.locator(f"nav a[href='{path}']").first.click()
+    page.wait_for_url(f"**{path}**")
+    traffic.settle()
+    page.screenshot(path=pictures() / f"{picture}{path.replace('/', '-')}.png")
+    _see_that_it_is_whole(page)
+    return path
+
+
+def _see_that_it_is_whole(page: Page) -> None:
+    text = page.locator("body").inner_text()
+    broken = [words for words in _BROKEN if words in text]
+    assert not broken, f"{page.url}: {broken}"
+
+
+def _makes_a_folder(response: Response) -> bool:
+    """By a mutation of one schema, whose answer has objects of the other."""
+    asked = response.request.post_data or ""
+    return _GRAPHQL in response.url and "createVfolderV2" in asked
 
 
 def _lets_in(response: Response) -> bool:

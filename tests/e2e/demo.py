@@ -26,6 +26,7 @@ _PACKAGES = ("backendai", "backendai-agent", "backendai-accelerator-mock")
 # Where the stores come with the stub of a distribution, the metapackage has nothing to bring.
 _RPM_PACKAGES = (
     "backendai-manager",
+    "backendai-graphql",
     "backendai-storage-proxy",
     "backendai-webserver",
     "backendai-client",

@@ -195,7 +195,7 @@ def test_planted_faults(
     engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
 ) -> None:
     """A node that is well; then one fault after the other, found and, where safe, mended."""
-    services = ("manager", "storage-proxy", "webserver", "agent")
+    services = ("manager", "graphql", "storage-proxy", "webserver", "agent")
     names = ("backendai-common", *(f"backendai-{one}" for one in services))
     files = [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *names)]
     setup = HostSetup(
@@ -243,6 +243,7 @@ def test_planted_faults(
         with steps("plant"):
             plant_listener(host)
             plant_node(host)
+            plant_silent_peer(host)
             plant_dead_unit(host)
 
 
@@ -344,6 +345,16 @@ def plant_node(host: Host) -> None:
     assert found["what"] == "uid is 1100 here and 1200 on rack2"
     host.run([*etcdctl, "del", key])
     assert not doctor(host, "nodes")
+
+
+def plant_silent_peer(host: Host) -> None:
+    """A webserver whose GraphQL gateway is away."""
+    host.run(["systemctl", "stop", "backendai-graphql"])
+    (found,) = doctor(host, "peer")
+    assert found["value"] == "127.0.0.1:4000"
+    assert "Web UI" in found["what"]
+    host.run(["systemctl", "start", "backendai-graphql"], timeout=300)
+    assert not doctor(host, "peer")
 
 
 def plant_dead_unit(host: Host) -> None:

@@ -20,7 +20,7 @@ _TIMEOUT_S = 540
 # What Debian's own packages, which some of ours depend on, change in the chroot.
 _OF_OTHERS = ("/usr/lib/dbus-1.0/dbus-daemon-launch-helper",)
 _GROUPS = {
-    "services": ("manager", "storage-proxy", "webserver", "client"),
+    "services": ("manager", "graphql", "storage-proxy", "webserver", "client"),
     "agent-and-proxy": ("agent", "appproxy-coordinator", "appproxy-worker"),
 }
 

@@ -28,6 +28,19 @@ class GuardedUnit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Peer:
+    """Another service that this one passes requests on to, on whichever node."""
+
+    key: str  # of the listening file, which has its addresses
+    says: str
+    remedy: str
+    # A key that has to be true for it to be asked; what to say where it is not.
+    where: str = ""
+    unasked: str = ""
+    unasked_remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Health:
     """What to look at beside units, ports and stores."""
 
@@ -35,11 +48,12 @@ class Health:
     volumes: Mapping[str, str] = field(default_factory=dict)
     docker_volumes: tuple[DockerVolume, ...] = ()
     guarded_units: tuple[GuardedUnit, ...] = ()
+    peers: tuple[Peer, ...] = ()
     # What to do about a port that the release opens on every address.
     exposed: Mapping[str, str] = field(default_factory=dict)
 
 
-_KEYS = {"volumes", "docker-volume", "guarded-unit", "exposed"}
+_KEYS = {"volumes", "docker-volume", "guarded-unit", "exposed", "peer"}
 
 
 def parse_health(table: Mapping[str, Any]) -> Health:
@@ -59,6 +73,10 @@ def parse_health(table: Mapping[str, Any]) -> Health:
                 for one in table.get("docker-volume", [])
             ),
             guarded_units=tuple(GuardedUnit(**one) for one in table.get("guarded-unit", [])),
+            peers=tuple(
+                Peer(**{key.replace("-", "_"): text for key, text in one.items()})
+                for one in table.get("peer", [])
+            ),
             exposed={str(port): str(text) for port, text in table.get("exposed", {}).items()},
         )
     except (KeyError, TypeError, AttributeError) as problem:

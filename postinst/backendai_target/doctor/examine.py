@@ -25,6 +25,7 @@ CHECKS: dict[str, Check] = {
     "files": host.check_files,
     "unit": units.check_units,
     "store": units.check_stores,
+    "peer": units.check_peers,
     "docker": units.check_engine,
     "runner": runner.check_runner_volumes,
     "volume": volumes.check_volume,

@@ -589,3 +589,53 @@ def test_a_watcher_that_everybody_may_command(
     found = list(units.check_guards(scene(node, units={watcher: state})))
     assert [one.where for one in found] == [watcher] * count
     assert all(one.severity is Severity.ERROR for one in found)
+
+
+# Others that a service passes requests on to.
+
+
+def write_webserver(layout: Layout, *, manager: str, gateway: str, enabled: bool = True) -> None:
+    """webserver.conf, as far as the checks look."""
+    (layout.recipes / "manager.toml").unlink(missing_ok=True)
+    install_recipe(layout, "webserver")
+    (layout.etc / "webserver.conf").write_text(
+        f'[api]\nendpoint = "{manager}"\n[apollo-router]\nenabled = {str(enabled).lower()}\n'
+        f'endpoint = "{gateway}"\n[service]\nip = "127.0.0.1"\nport = 1\n'
+    )
+
+
+WEBSERVER = {"backendai-webserver.service": RUNNING}
+
+
+def test_a_gateway_that_is_silent_or_not_asked_is_found(layout: Layout) -> None:
+    silent = f"127.0.0.1:{free_port()}"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        there = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        write_webserver(layout, manager=there, gateway=there)
+        assert list(units.check_peers(scene(layout, units=WEBSERVER))) == []
+
+        # Where there are several, each is looked at.
+        write_webserver(layout, manager=there, gateway=f"{there},http://{silent}")
+        (found,) = units.check_peers(scene(layout, units=WEBSERVER))
+        assert (found.severity, found.value) == (Severity.ERROR, silent)
+        assert found.where.endswith("webserver.conf: apollo-router.endpoint")
+        assert "backendai-graphql" in found.remedy
+
+        write_webserver(layout, manager=there, gateway=f"http://{silent}", enabled=False)
+        (found,) = units.check_peers(scene(layout, units=WEBSERVER))
+        assert (found.severity, found.value) == (Severity.WARNING, "false")
+        assert "enabled = true" in found.remedy
+
+        write_webserver(layout, manager=f"http://{silent}", gateway=there)
+        (found,) = units.check_peers(scene(layout, units=WEBSERVER))
+        assert "manager" in found.what
+
+    # One that does not run asks nobody.
+    stopped = {"backendai-webserver.service": STOPPED}
+    assert list(units.check_peers(scene(layout, units=stopped))) == []
+
+
+def test_a_file_without_a_gateway_is_for_the_release_to_judge(layout: Layout) -> None:
+    write_webserver(layout, manager="http://127.0.0.1:1", gateway="")
+    (layout.etc / "webserver.conf").write_text('[service]\nip = "127.0.0.1"\nport = 1\n')
+    assert list(units.check_peers(scene(layout, units=WEBSERVER))) == []

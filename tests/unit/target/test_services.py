@@ -286,10 +286,50 @@ def test_webserver_from_defaults(services: Layout, configured: Configured) -> No
     # An empty password would be sent, and refused.
     assert "password" not in redis
     assert found["webserver"]["ipc-base-path"] == "/run/backendai/webserver"
-    assert found["apollo-router"]["enabled"] is False
+    # The gateway of this node, unless another is named.
+    assert found["apollo-router"] == {"enabled": True, "endpoint": "http://127.0.0.1:4000"}
     assert found["debug"]["enabled"] is False
     # Nothing but what was asked for is new: a [section] that is not the webserver's.
     assert set(found) == set(tomllib.loads(samples.WEBSERVER))
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://hive.example.com", {"enabled": True, "endpoint": "https://hive.example.com"}),
+        ("", {"enabled": False}),
+    ],
+)
+def test_webserver_asks_the_gateway_that_is_named(
+    services: Layout, configured: Configured, url: str, expected: dict[str, object]
+) -> None:
+    services.site.write_text(f'[graphql]\nurl = "{url}"\n')
+    configured("webserver")
+    assert made(services, "webserver.conf")["apollo-router"] == expected
+
+
+def test_graphql_gateway_is_for_this_host_unless_told_otherwise(
+    services: Layout, configured: Configured
+) -> None:
+    shipped = PROJECT / "postinst/graphql/graphql.toml"
+    (services.shipped / "graphql").mkdir(parents=True)
+    (services.shipped / "graphql/graphql.toml").write_text(shipped.read_text())
+    install_recipe(services, "graphql")
+    configured("graphql")
+    found = made(services, "graphql.toml")
+    assert found["gateway"]["address"] == {"host": "127.0.0.1", "port": 4000}
+    assert found["manager"]["url"] == "http://127.0.0.1:8081"
+    (services.etc / "graphql.toml").unlink()
+    services.site.write_text(
+        '[graphql]\naddress = "[fd00::5]:4001"\n[manager]\nurl = "https://api.example.com"\n'
+    )
+    configured("graphql")
+    found = made(services, "graphql.toml")
+    assert found["gateway"]["address"] == {"host": "fd00::5", "port": 4001}
+    assert found["manager"]["url"] == "https://api.example.com"
+    recipe = load_recipe(services, "graphql")
+    (address,) = ServiceConfig.load(services, recipe).addresses("gateway.address")
+    assert str(address) == "[fd00::5]:4001"
 
 
 def test_webserver_follows_the_answers(services: Layout, configured: Configured) -> None:

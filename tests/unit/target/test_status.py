@@ -163,7 +163,7 @@ def test_status_of_a_host_without_systemd(
     assert [one["service"] for one in answer["services"]] == ["manager"]
 
 
-def test_every_recipe_keeps_to_run_and_leaves_the_gateway_off() -> None:
+def test_every_recipe_keeps_to_run() -> None:
     """What the issue asks of each service's configuration."""
     for path in sorted((PROJECT / "postinst/recipes").glob("*.toml")):
         recipe = tomllib.loads(path.read_text())
@@ -172,8 +172,6 @@ def test_every_recipe_keeps_to_run_and_leaves_the_gateway_off() -> None:
             if key.endswith(("ipc-base-path", "ipc_base_path", "pid-file", "pid_file")):
                 assert value.startswith(f"/run/backendai/{recipe['service']}"), (path.name, key)
             assert not key.endswith("num-proc"), path.name
-        if recipe["service"] == "webserver":
-            assert settings["apollo-router.enabled"] is False
 
 
 def test_a_service_whose_database_is_not_upgraded_says_so(layout: Layout, port: int) -> None:

@@ -75,6 +75,27 @@ def check_stores(scene: Scene) -> Iterator[Finding]:
             continue  # only the service's own CPython has the client
 
 
+def check_peers(scene: Scene) -> Iterator[Finding]:
+    """What a running service passes requests on to answers, on whichever node it is."""
+    for recipe in scene.recipes:
+        config = scene.configs.get(recipe.service)
+        if config is None or not scene.is_active(recipe.service):
+            continue
+        for peer in recipe.health.peers:
+            try:
+                if peer.where and not config.get(peer.where):
+                    where = f"{config.label}: {peer.where}"
+                    yield warning(peer.unasked, where, peer.unasked_remedy, value="false")
+                    continue
+                addresses = config.addresses(peer.key)
+            except TargetError:
+                continue  # the release's own verdict tells
+            silent = [str(one) for one in addresses if not answers(one)]
+            if silent:
+                where = f"{config.label}: {peer.key}"
+                yield error(peer.says, where, peer.remedy, value=", ".join(silent))
+
+
 def check_engine(scene: Scene) -> Iterator[Finding]:
     """Docker answers where a service needs it."""
     for recipe in scene.recipes:

@@ -1,0 +1,73 @@
+"""The commands: `serve`, which the unit runs, and `dump`, which that runs beside itself."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiohttp import web
+
+from graphql_gateway.config import SETTINGS, load_settings, load_subgraphs
+from graphql_gateway.errors import GatewayError
+from graphql_gateway.server import Gateway
+from graphql_gateway.supergraph import compose
+from graphql_gateway.texts import ask_release, dump
+from graphql_gateway.upstream import Upstream
+
+log = logging.getLogger("graphql_gateway")
+_USAGE = 2
+_GRACE_SECONDS = 10.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # The journal has the time.
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    try:
+        match words:
+            case [] | ["serve"]:
+                asyncio.run(_serve(SETTINGS))
+            case ["serve", file]:
+                asyncio.run(_serve(Path(file)))
+            case ["dump"]:
+                sys.stdout.write(dump(load_subgraphs()) + "\n")
+            case _:
+                sys.stderr.write("usage: serve [FILE] | dump\n")
+                return _USAGE
+    except GatewayError as error:
+        log.error("%s", error)  # noqa: TRY400 - its words are the whole story
+        return 1
+    return 0
+
+
+async def _serve(file: Path) -> None:
+    settings, subgraphs = load_settings(file), load_subgraphs()
+    texts = await ask_release(sys.argv[0])
+    supergraph = compose({one.name: texts[one.name] for one in subgraphs if one.name in texts})
+    for warning in supergraph.warnings:
+        log.warning("%s", warning)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with Upstream.open(settings, subgraphs) as upstream:
+        runner = web.AppRunner(
+            Gateway(supergraph, upstream, settings).application(),
+            access_log=None,
+            shutdown_timeout=_GRACE_SECONDS,
+        )
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, settings.host, settings.port)
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            raise GatewayError(
+                f"cannot listen on {settings.host}:{settings.port}: {error}"
+            ) from error
+        log.info("%d types of %s", len(supergraph.schema.type_map), ", ".join(texts))
+        log.info("on %s:%d, for %s", settings.host, settings.port, settings.manager_url)
+        await stop.wait()
+        await runner.cleanup()

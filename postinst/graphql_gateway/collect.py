@@ -1,0 +1,177 @@
+"""Reads one subgraph's schema text: its types, and what federation says of them.
+
+https://specs.apollo.dev/federation/v2.7
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from graphql import (
+    ConstDirectiveNode,
+    DefinitionNode,
+    DocumentNode,
+    EnumTypeDefinitionNode,
+    EnumTypeExtensionNode,
+    EnumValueDefinitionNode,
+    FieldDefinitionNode,
+    GraphQLError,
+    InputObjectTypeDefinitionNode,
+    InputObjectTypeExtensionNode,
+    InputValueDefinitionNode,
+    InterfaceTypeDefinitionNode,
+    InterfaceTypeExtensionNode,
+    ListValueNode,
+    NamedTypeNode,
+    ObjectTypeDefinitionNode,
+    ObjectTypeExtensionNode,
+    OperationType,
+    ScalarTypeDefinitionNode,
+    SchemaDefinitionNode,
+    SchemaExtensionNode,
+    StringValueNode,
+    UnionTypeDefinitionNode,
+    UnionTypeExtensionNode,
+    parse,
+)
+
+from graphql_gateway.errors import GatewayError
+
+ROOTS: Mapping[OperationType, str] = {
+    OperationType.QUERY: "Query",
+    OperationType.MUTATION: "Mutation",
+    OperationType.SUBSCRIPTION: "Subscription",
+}
+# What federation itself adds to a subgraph, which no client sees.
+_MACHINERY_FIELDS = {"_entities", "_service"}
+_MACHINERY_TYPES = {"_Any", "_Entity", "_Service", "_FieldSet", "FieldSet", "federation__FieldSet"}
+# These change who resolves a field, or who may see it, in ways that are not made here.
+_UNSUPPORTED = {
+    "requires", "provides", "inaccessible", "interfaceObject", "authenticated",
+    "requiresScopes", "policy", "fromContext",
+}  # fmt: skip
+
+_OBJECT = (ObjectTypeDefinitionNode, ObjectTypeExtensionNode)
+_INTERFACE = (InterfaceTypeDefinitionNode, InterfaceTypeExtensionNode)
+_UNION = (UnionTypeDefinitionNode, UnionTypeExtensionNode)
+_ENUM = (EnumTypeDefinitionNode, EnumTypeExtensionNode)
+_INPUT = (InputObjectTypeDefinitionNode, InputObjectTypeExtensionNode)
+
+
+@dataclass(kw_only=True)
+class TypeParts:
+    """One type of a subgraph, of its definition and all extensions."""
+
+    name: str
+    kind: str  # of the definition's node
+    description: StringValueNode | None = None
+    interfaces: dict[str, NamedTypeNode] = field(default_factory=dict)
+    fields: dict[str, FieldDefinitionNode] = field(default_factory=dict)
+    inputs: dict[str, InputValueDefinitionNode] = field(default_factory=dict)
+    values: dict[str, EnumValueDefinitionNode] = field(default_factory=dict)
+    members: dict[str, NamedTypeNode] = field(default_factory=dict)
+    keys: list[tuple[str, ...]] = field(default_factory=list)
+    external: set[str] = field(default_factory=set)
+
+
+@dataclass(kw_only=True)
+class SubgraphParts:
+    """All types of one subgraph."""
+
+    name: str
+    types: dict[str, TypeParts]
+    # Root fields that it takes over: field to the subgraph that had it.
+    overrides: dict[tuple[str, str], str]
+    warnings: list[str]
+
+
+def collect(name: str, text: str) -> SubgraphParts:
+    """Read the schema text of the subgraph ``name``; GatewayError where it is none."""
+    try:
+        document = parse(text, no_location=True)
+    except GraphQLError as error:
+        raise GatewayError(f"the schema of {name} cannot be read: {error.message}") from error
+    _check_roots(name, document)
+    parts = SubgraphParts(name=name, types={}, overrides={}, warnings=[])
+    for definition in document.definitions:
+        _add(parts, definition)
+    return parts
+
+
+def _check_roots(name: str, document: DocumentNode) -> None:
+    for definition in document.definitions:
+        if isinstance(definition, SchemaDefinitionNode | SchemaExtensionNode):
+            for one in definition.operation_types or ():
+                if one.type.name.value != ROOTS[one.operation]:
+                    raise GatewayError(
+                        f"{name} calls its {one.operation.value} type {one.type.name.value}"
+                    )
+
+
+def _add(parts: SubgraphParts, node: DefinitionNode) -> None:
+    kinds = (*_OBJECT, *_INTERFACE, *_UNION, *_ENUM, *_INPUT, ScalarTypeDefinitionNode)
+    if not isinstance(node, kinds):
+        return  # the schema itself, and definitions of directives
+    name = node.name.value
+    if name in _MACHINERY_TYPES or name.startswith("link__"):
+        return
+    kind = node.kind.replace("_extension", "_definition")
+    found = parts.types.setdefault(name, TypeParts(name=name, kind=kind))
+    if found.kind != kind:
+        raise GatewayError(f"{parts.name} has {name} as two kinds of types")
+    found.description = found.description or getattr(node, "description", None)
+    found.keys += _keys(node.directives or ())
+    _warn(parts, name, node.directives or ())
+    if isinstance(node, _OBJECT + _INTERFACE):
+        found.interfaces |= {one.name.value: one for one in node.interfaces or ()}
+        for one in node.fields or ():
+            _add_field(parts, found, one)
+    elif isinstance(node, _UNION):
+        found.members |= {one.name.value: one for one in node.types or ()}
+    elif isinstance(node, _ENUM):
+        found.values |= {one.name.value: one for one in node.values or ()}
+    elif isinstance(node, _INPUT):
+        found.inputs |= {one.name.value: one for one in node.fields or ()}
+
+
+def _add_field(parts: SubgraphParts, found: TypeParts, node: FieldDefinitionNode) -> None:
+    name = node.name.value
+    if found.name == ROOTS[OperationType.QUERY] and name in _MACHINERY_FIELDS:
+        return
+    found.fields[name] = node
+    _warn(parts, f"{found.name}.{name}", node.directives or ())
+    for directive in node.directives or ():
+        if _plain(directive) == "external":
+            found.external.add(name)
+        if _plain(directive) == "override":
+            parts.overrides[found.name, name] = _argument(directive, "from")
+
+
+def _keys(directives: Iterable[ConstDirectiveNode]) -> list[tuple[str, ...]]:
+    """The keys by which the subgraph finds an entity; those of keys within keys are left out."""
+    found = []
+    for directive in directives:
+        if _plain(directive) == "key" and _argument(directive, "resolvable") != "false":
+            fields = _argument(directive, "fields")
+            if fields and "{" not in fields:
+                found.append(tuple(fields.replace(",", " ").split()))
+    return found
+
+
+def _plain(directive: ConstDirectiveNode) -> str:
+    """Its name, whether imported or not."""
+    return directive.name.value.removeprefix("federation__")
+
+
+def _argument(directive: ConstDirectiveNode, name: str) -> str:
+    for argument in directive.arguments or ():
+        if argument.name.value == name and not isinstance(argument.value, ListValueNode):
+            return str(getattr(argument.value, "value", "")).replace("False", "false")
+    return ""
+
+
+def _warn(parts: SubgraphParts, where: str, directives: Iterable[ConstDirectiveNode]) -> None:
+    parts.warnings += [
+        f"{parts.name}: {where} has @{_plain(one)}, which this gateway does not heed"
+        for one in directives
+        if _plain(one) in _UNSUPPORTED
+    ]

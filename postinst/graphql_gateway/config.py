@@ -1,0 +1,89 @@
+"""What the gateway reads: its own settings, and the subgraphs of the release."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graphql_gateway.errors import GatewayError
+
+SETTINGS = Path("/etc/backend.ai/graphql.toml")
+# Shipped beside this package.
+SUBGRAPHS = Path(__file__).parent.parent / "subgraphs.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The admin's file."""
+
+    host: str
+    port: int
+    introspection: bool
+    max_request_bytes: int
+    manager_url: str
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubgraphSpec:
+    """One of the manager's schemas: where it answers, and where its text is."""
+
+    name: str
+    path: str
+    schema: str  # MODULE:ATTRIBUTE of the release
+    optional: bool = False  # older releases lack it
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the admin's file; GatewayError where it is not as due."""
+    table = _read(path)
+    try:
+        gateway, manager = table["gateway"], table["manager"]
+        address = gateway["address"]
+        settings = Settings(
+            host=address["host"],
+            port=address["port"],
+            introspection=gateway["introspection"],
+            max_request_bytes=gateway["max-request-bytes"],
+            manager_url=manager["url"].rstrip("/"),
+            timeout_seconds=manager["timeout-seconds"],
+        )
+    except KeyError as error:
+        raise GatewayError(f"{path}: has no {error.args[0]}") from error
+    except (AttributeError, TypeError) as error:
+        raise GatewayError(f"{path}: a value is not of its kind: {error}") from error
+    _check(path, settings)
+    return settings
+
+
+def _check(path: Path, settings: Settings) -> None:
+    """A wrong kind would only show later, as a traceback for some request."""
+    kinds: Mapping[str, type | tuple[type, ...]] = {
+        "host": str,
+        "port": int,
+        "introspection": bool,
+        "max_request_bytes": int,
+        "timeout_seconds": (int, float),
+    }
+    for name, kind in kinds.items():
+        if not isinstance(getattr(settings, name), kind):
+            raise GatewayError(f"{path}: {name.replace('_', '-')} is not of its kind")
+    if not settings.manager_url.startswith(("http://", "https://")):
+        raise GatewayError(f"{path}: manager.url = '{settings.manager_url}' is not a URL")
+
+
+def load_subgraphs(path: Path = SUBGRAPHS) -> tuple[SubgraphSpec, ...]:
+    """The subgraphs that the package was built for."""
+    table = _read(path)
+    try:
+        return tuple(SubgraphSpec(**one) for one in table["subgraph"])
+    except (KeyError, TypeError) as error:
+        raise GatewayError(f"{path}: {error!r}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise GatewayError(f"{path}: {error}") from error

@@ -1,0 +1,45 @@
+"""What can go wrong, in the words that a client or the journal gets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Error = dict[str, Any]  # as a GraphQL answer has it
+
+
+class GatewayError(Exception):
+    """The gateway cannot start."""
+
+
+class RequestError(Exception):
+    """A request that no subgraph is asked for."""
+
+    def __init__(self, errors: list[Error]) -> None:
+        super().__init__("; ".join(str(one["message"]) for one in errors))
+        self.errors = errors
+
+    @classmethod
+    def of(cls, message: str, code: str = "BAD_USER_INPUT") -> "RequestError":
+        """One error with one message."""
+        return cls([make_error(message, code)])
+
+
+def make_error(message: str, code: str, **extensions: object) -> Error:
+    """An error as clients know it from other gateways."""
+    return {"message": message, "extensions": {"code": code, **extensions}}
+
+
+class SubgraphError(Exception):
+    """The manager did not answer as a subgraph does."""
+
+    def __init__(
+        self, subgraph: str, message: str, response: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.subgraph = subgraph
+        self.response = response
+
+    def as_error(self, path: list[str | int] | None = None) -> Error:
+        """The same for a client; the Web UI looks at ``response`` to log in again."""
+        more = {"response": self.response} if self.response else {}
+        error = make_error(str(self), "DOWNSTREAM_SERVICE_ERROR", serviceName=self.subgraph, **more)
+        return error if path is None else {**error, "path": path}

@@ -1,0 +1,238 @@
+"""Plans an operation: which subgraph is asked for what. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    OperationType,
+    OverlappingFieldsCanBeMergedRule,
+    SelectionNode,
+    parse,
+    specified_rules,
+    validate,
+)
+
+from graphql_gateway.collect import ROOTS
+from graphql_gateway.errors import Error, RequestError
+from graphql_gateway.split import Hop, Splitter, response_key, text_of
+from graphql_gateway.supergraph import Subgraph, Supergraph
+
+_MAX_TOKENS = 20_000  # the longest operation of the Web UI has under 2,000
+_MAX_ROOT_FIELDS = 1_000
+_INTROSPECTION = {"__schema", "__type"}
+# Quadratic, and each subgraph looks itself before it resolves anything.
+_RULES = tuple(one for one in specified_rules if one is not OverlappingFieldsCanBeMergedRule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What one subgraph is asked."""
+
+    subgraph: str
+    query: str
+    operation_name: str | None
+    variables: frozenset[str]
+    keys: tuple[str, ...]  # of its answer
+    hops: tuple[Hop, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that an operation takes."""
+
+    kind: OperationType
+    document: DocumentNode
+    operation: OperationDefinitionNode
+    parts: tuple[Part, ...]
+    # The one part's answer is the whole answer, as it is.
+    is_plain: bool
+
+    @property
+    def name(self) -> str | None:
+        """The operation's name."""
+        return self.operation.name.value if self.operation.name else None
+
+
+def plan_operation(
+    supergraph: Supergraph, query: str, operation_name: str | None, *, introspection: bool
+) -> Plan:
+    """Plan one operation of ``query``; RequestError where it is not one of this schema."""
+    document = _parse(query)
+    operation = _operation(document, operation_name)
+    errors = validate(supergraph.schema, document, _RULES)
+    if errors:
+        raise RequestError([_as_error(one, "GRAPHQL_VALIDATION_FAILED") for one in errors])
+    fragments = {
+        one.name.value: one
+        for one in document.definitions
+        if isinstance(one, FragmentDefinitionNode)
+    }
+    found = _root_fields(operation.selection_set.selections, fragments, ())
+    # No more than that: fragments that name others twice, again and again, would explode.
+    fields = list(islice(found, _MAX_ROOT_FIELDS + 1))
+    if len(fields) > _MAX_ROOT_FIELDS:
+        raise RequestError.of("the query is too large")
+    if not introspection:
+        _refuse_introspection(fields)
+    return _Planner(supergraph, query, document, operation, fragments).plan(fields)
+
+
+def _parse(query: str) -> DocumentNode:
+    try:
+        return parse(query, max_tokens=_MAX_TOKENS)
+    except GraphQLError as error:
+        raise RequestError([_as_error(error, "GRAPHQL_PARSE_FAILED")]) from error
+    except RecursionError as error:
+        raise RequestError.of("the query is nested too deeply", "GRAPHQL_PARSE_FAILED") from error
+
+
+def _as_error(error: GraphQLError, code: str) -> Error:
+    formatted: Error = {**error.formatted}
+    return {**formatted, "extensions": {**formatted.get("extensions", {}), "code": code}}
+
+
+def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    found = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
+    if name is not None:
+        found = [one for one in found if one.name and one.name.value == name]
+    if len(found) != 1:
+        what = f"no operation '{name}'" if name is not None else "not one operation, or no name"
+        raise RequestError.of(f"the query has {what} to run", "OPERATION_RESOLUTION_FAILURE")
+    return found[0]
+
+
+# The directives of the fragments that a root field is in, from the outermost one.
+_Under = tuple[tuple[DirectiveNode, ...], ...]
+
+
+def _refuse_introspection(fields: Sequence[tuple[FieldNode, _Under]]) -> None:
+    """What the manager itself refuses by default: its schema, and what every type is."""
+    for field, _ in fields:
+        if field.name.value in _INTROSPECTION:
+            raise RequestError.of(
+                f"Cannot query '{field.name.value}': introspection is disabled.",
+                "INTROSPECTION_DISABLED",
+            )
+
+
+def _root_fields(
+    selections: Sequence[SelectionNode],
+    fragments: Mapping[str, FragmentDefinitionNode],
+    under: _Under,
+) -> Iterator[tuple[FieldNode, _Under]]:
+    for node in selections:
+        if isinstance(node, FieldNode):
+            yield node, under
+            continue
+        if isinstance(node, FragmentSpreadNode):
+            below = fragments[node.name.value].selection_set
+        else:
+            assert isinstance(node, InlineFragmentNode)
+            below = node.selection_set
+        wrap = (node.directives,) if node.directives else ()
+        yield from _root_fields(below.selections, fragments, (*under, *wrap))
+
+
+@dataclass(kw_only=True)
+class _Group:
+    """Root fields that go to one subgraph together."""
+
+    subgraph: Subgraph
+    fields: list[tuple[FieldNode, _Under]]
+
+
+class _Planner:
+    def __init__(
+        self,
+        supergraph: Supergraph,
+        query: str,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        fragments: Mapping[str, FragmentDefinitionNode],
+    ) -> None:
+        self._supergraph = supergraph
+        self._query = query
+        self._document = document
+        self._operation = operation
+        self._fragments = fragments
+
+    def plan(self, listed: Sequence[tuple[FieldNode, _Under]]) -> Plan:
+        kind = self._operation.operation
+        root = ROOTS[kind]
+        groups = self._groups(root, [one for one in listed if one[0].name.value[:2] != "__"])
+        has_own = any(field.name.value in _INTROSPECTION for field, _ in listed)
+        if kind is OperationType.SUBSCRIPTION and len(groups) != 1:
+            raise RequestError.of("a subscription has one field")
+        parts, altered = [], has_own or len(groups) != 1
+        for group in groups:
+            splitter = Splitter(self._supergraph, self._fragments, self._operation, self._query)
+            part = self._part(group, splitter, root)
+            parts.append(part)
+            altered |= splitter.altered or bool(part.hops)
+        if not altered:
+            parts = [self._plain(parts[0])]
+        return Plan(
+            kind=kind,
+            document=self._document,
+            operation=self._operation,
+            parts=tuple(parts),
+            is_plain=not altered,
+        )
+
+    def _groups(self, root: str, fields: Sequence[tuple[FieldNode, _Under]]) -> list[_Group]:
+        """In a mutation only neighbours go together: what is listed first is done first."""
+        groups: list[_Group] = []
+        for field, under in fields:
+            owner = self._supergraph.owner(root, field.name.value)
+            if owner is None:
+                raise RequestError.of(f"no subgraph resolves {root}.{field.name.value}")
+            is_ordered = self._operation.operation is OperationType.MUTATION
+            candidates = groups[-1:] if is_ordered else groups
+            found = next((one for one in candidates if one.subgraph is owner), None)
+            if found is None:
+                found = _Group(subgraph=owner, fields=[])
+                groups.append(found)
+            found.fields.append((field, under))
+        return groups
+
+    def _part(self, group: _Group, splitter: Splitter, root: str) -> Part:
+        selections: list[SelectionNode] = []
+        for field, under in group.fields:
+            selections += splitter.root_field(field, under, root, group.subgraph)
+        hops = splitter.finish()
+        query, variables = text_of(self._operation, selections)
+        return Part(
+            subgraph=group.subgraph.name,
+            query=query,
+            operation_name=self._operation.name.value if self._operation.name else None,
+            variables=variables,
+            keys=tuple(dict.fromkeys(response_key(field) for field, _ in group.fields)),
+            hops=hops,
+        )
+
+    def _plain(self, part: Part) -> Part:
+        """The client's own words where they are one operation; else the one without the rest."""
+        others = [
+            one
+            for one in self._document.definitions
+            if isinstance(one, OperationDefinitionNode) and one is not self._operation
+        ]
+        if others:
+            return part
+        names = {one.variable.name.value for one in self._operation.variable_definitions or ()}
+        return Part(
+            subgraph=part.subgraph,
+            query=self._query,
+            operation_name=part.operation_name,
+            variables=frozenset(names),
+            keys=part.keys,
+        )

@@ -1,0 +1,58 @@
+"""The text of each subgraph's schema, as the installed release writes it itself.
+
+Asked of a process of its own: importing the manager takes seconds, and as much memory
+as the manager has. Introspection would ask for somebody's key, and is off by default.
+"""
+
+import asyncio
+import importlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+from graphql_gateway.config import SubgraphSpec
+from graphql_gateway.errors import GatewayError
+
+_SECONDS = 240.0
+
+
+def dump(subgraphs: Sequence[SubgraphSpec]) -> str:
+    """In that process: every subgraph's schema by name, as JSON."""
+    found: dict[str, str] = {}
+    for subgraph in subgraphs:
+        module, _, attribute = subgraph.schema.partition(":")
+        schema = getattr(importlib.import_module(module), attribute, None)
+        if schema is None and subgraph.optional:
+            continue
+        if schema is None:
+            raise GatewayError(f"{module} of this release has no {attribute}")
+        # Strawberry's str() is not its schema's text.
+        found[subgraph.name] = str(schema.as_str() if hasattr(schema, "as_str") else schema)
+    return json.dumps(found)
+
+
+async def ask_release(main: str) -> Mapping[str, str]:
+    """The same from here; ``main`` is what this process was started as."""
+    command = [sys.executable, "-I", "-B", main, "dump"]
+    child = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        # What it says goes to the journal.
+        stderr=None,
+    )
+    try:
+        output, _ = await asyncio.wait_for(child.communicate(), _SECONDS)
+    except TimeoutError as error:
+        child.kill()
+        await child.wait()
+        raise GatewayError(f"the release did not tell its schemas in {_SECONDS:g} s") from error
+    if child.returncode != 0:
+        raise GatewayError(f"the release did not tell its schemas: status {child.returncode}")
+    # The release may print lines of its own while it is imported.
+    line = output.decode().strip().rpartition("\n")[2]
+    try:
+        found: dict[str, str] = json.loads(line)
+    except ValueError as error:
+        raise GatewayError(f"the release did not tell its schemas: {error}") from error
+    return found
