@@ -1,6 +1,7 @@
 """A node of a cluster: a clean host with the stores of its distribution, and our repository."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import log
+from builder.paths import PROJECT
 from builder.verify.engine import Client
 from builder.verify.hosts import Host, HostSetup
 from tests.e2e.repository import Repository
@@ -19,13 +21,15 @@ from tests.integration.test_deb import apt, refresh_lists
 
 SERVICES = ("manager", "storage-proxy", "webserver")
 WEB_PORT = 8090
+VOLUME_HOST = "local:volume1"
 API = "http://127.0.0.1:8081"
 _INSTALL_TIMEOUT_S = 900
 _READY_TIMEOUT_S = 400
 _DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/container.conf"
+_DOCKER_SETTING = "[Service]\nEnvironment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1\n"
 _KEEP_LISTS = ("-o", "APT::Get::List-Cleanup=0")
 # Hosts that are up, for the evidence of a test that fails.
-OPEN: list[Host] = []
+OPEN: dict[str, Host] = {}
 
 
 class Kind(StrEnum):
@@ -33,7 +37,13 @@ class Kind(StrEnum):
 
     BOOKWORM = "bookworm"
     TRIXIE = "trixie"
-    RPM = "rpm"
+    RPM = "rpm"  # by dnf
+    ZYPPER = "zypper"
+
+    @property
+    def has_rpms(self) -> bool:
+        """Whether a stub stands in for its distribution; apt has what that would bring."""
+        return self in (Kind.RPM, Kind.ZYPPER)
 
     @property
     def suite(self) -> Suite:
@@ -117,8 +127,24 @@ class Node:
         if self.kind is Kind.RPM:
             release = self.host.read("/etc/dnf/vars/releasever").strip()
             return ["dnf", f"--releasever={release}", "--assumeyes", action, *names]
+        if self.kind is Kind.ZYPPER:
+            options = ["--no-recommends"] if action == "install" else []
+            quiet = ["--non-interactive", "--gpg-auto-import-keys"]
+            return ["zypper", *quiet, action, *options, *names]
         options = ["--yes", "--no-install-recommends", "--allow-downgrades"]
         return ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options, action, *names]
+
+
+def evidence_folder(case: str, host: str) -> Path:
+    """Where what explains a failure of a case is kept: one folder a case, one in it a host."""
+    root = Path(os.environ.get("BUILDER_EVIDENCE") or PROJECT / "build" / "evidence")
+    return root / "e2e" / case.replace("/", "-") / host
+
+
+def current_case() -> str:
+    """The test that pytest runs now, as its folder of evidence is called."""
+    named = os.environ.get("PYTEST_CURRENT_TEST", "no-test")
+    return named.rpartition("::")[2].partition(" ")[0]
 
 
 @contextmanager
@@ -132,9 +158,36 @@ def open_node(  # noqa: PLR0913 - by name
     shared: Mapping[str, str] | None = None,
 ) -> Iterator[Node]:
     """A node that knows the repository and has nothing of ours yet; its stores run or are not."""
-    client = world.client
+    with open_host(
+        world.client, kind, name, world.scratch, stores=stores, mounts=mounts, shared=shared
+    ) as node:
+        if kind is Kind.RPM:
+            world.repository.tell_dnf(node.host)
+        elif kind is Kind.ZYPPER:
+            world.repository.tell_zypper(node.host)
+        else:
+            world.repository.tell_apt(node.host)
+            only_ours = "Dir::Etc::sourcelist=sources.list.d/backendai.sources"
+            sources = ("-o", only_ours, "-o", "Dir::Etc::sourceparts=-")
+            apt(node.host, "update", *sources, *_KEEP_LISTS)
+        log.detail(f"{node.host.name}: has the repository")
+        yield node
+
+
+@contextmanager
+def open_host(  # noqa: PLR0913 - by name
+    client: Client,
+    kind: Kind,
+    name: str,
+    scratch: Path,
+    *,
+    stores: bool = True,
+    mounts: Mapping[Path, str] | None = None,
+    shared: Mapping[str, str] | None = None,
+) -> Iterator[Node]:
+    """The same without any repository of ours."""
     images = Images(client)
-    if kind is Kind.RPM:
+    if kind.has_rpms:
         image = images.rpm()
     else:
         image = images.stores(kind.suite) if stores else images.base(kind.suite)
@@ -147,33 +200,23 @@ def open_node(  # noqa: PLR0913 - by name
         volumes=("/opt", "/var/lib/docker", "/var/lib/containerd"),
         # Containers for sessions ask for both.
         capabilities=("IPC_LOCK", "SYS_NICE"),
+        evidence=evidence_folder(current_case(), name),
     )
     with Host(client, setup) as host:
-        OPEN.append(host)
+        OPEN[name] = host
         try:
-            node = Node(host=host, kind=kind, scratch=world.scratch)
-            _prepare(node, world)
+            # Without it, Docker refuses networks where the kernel has IPv6 and the host has not.
+            host.run(["mkdir", "-p", _DOCKER_DROP_IN.rpartition("/")[0]])
+            host.write(_DOCKER_DROP_IN, _DOCKER_SETTING)
+            if kind.has_rpms:
+                become_distribution(host, scratch)
+            else:
+                refresh_lists(host)
             if stores:
                 start_stores(host, kind.suite)
-            yield node
+            yield Node(host=host, kind=kind, scratch=scratch)
         finally:
-            OPEN.remove(host)
-
-
-def _prepare(node: Node, world: World) -> None:
-    host = node.host
-    # Without it, Docker refuses networks where the kernel has IPv6 and the host has not.
-    host.run(["mkdir", "-p", _DOCKER_DROP_IN.rpartition("/")[0]])
-    host.write(_DOCKER_DROP_IN, "[Service]\nEnvironment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1\n")
-    if node.kind is Kind.RPM:
-        become_distribution(host, world.scratch)
-        world.repository.tell_dnf(host)
-    else:
-        refresh_lists(host)
-        world.repository.tell_apt(host)
-        only_ours = "Dir::Etc::sourcelist=sources.list.d/backendai.sources"
-        apt(host, "update", "-o", only_ours, "-o", "Dir::Etc::sourceparts=-", *_KEEP_LISTS)
-    log.detail(f"{host.name}: has the repository")
+            del OPEN[name]
 
 
 def become_distribution(host: Host, scratch: Path) -> None:
