@@ -29,6 +29,7 @@ _SHARE = 2
 _SPARE_BYTES = 64 * 1024 * 1024
 _MB = 1024 * 1024
 _TAIL_LINES = 4
+_STATEMENT = "Query was:"
 _NEWER_SETTING = "1,40{/^SET transaction_timeout = 0;$/d}"
 _PREAMBLE = f"""
 SET lock_timeout = '{_LOCK_TIMEOUT}';
@@ -214,4 +215,6 @@ def free_bytes(folder: Path) -> int:
 
 
 def _last(text: str) -> str:
-    return "; ".join(text.strip().splitlines()[-_TAIL_LINES:]) or "no reason was given"
+    """The end of what a program said, without the statement, which names every table."""
+    lines = [line for line in text.strip().splitlines() if _STATEMENT not in line]
+    return "; ".join(lines[-_TAIL_LINES:]) or "no reason was given"
