@@ -13,9 +13,11 @@ from backendai_target.seed.data import version_numbers
 
 @dataclass(frozen=True, kw_only=True)
 class UpgradeData:
-    """One service's: SQL that counts what an upgrade would disturb."""
+    """One service's: SQL that counts what an upgrade would disturb, and where one stops."""
 
     running: str = ""
+    # Revisions after which the migrations go on in a transaction of their own.
+    stops: tuple[str, ...] = ()
 
 
 def load_upgrade_data(layout: Layout, service: str) -> UpgradeData:
@@ -23,7 +25,7 @@ def load_upgrade_data(layout: Layout, service: str) -> UpgradeData:
     path = layout.shipped / f"upgrade/{service}.toml"
     try:
         table: dict[str, Any] = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
-        return UpgradeData(**table)
+        return UpgradeData(**{**table, "stops": tuple(table.get("stops", ()))})
     except FileNotFoundError:
         return UpgradeData()
     except (OSError, UnicodeDecodeError, TOMLKitError, TypeError) as error:

@@ -12,6 +12,7 @@ from backendai_target.seed.lock import check_lock, database_lock
 from backendai_target.seed.paths import prefix
 from backendai_target.seed.session import Filled
 from backendai_target.upgrade import schema
+from backendai_target.upgrade.data import load_upgrade_data
 from backendai_target.upgrade.dump import Dumper
 from backendai_target.upgrade.opened import LOCK_SECONDS
 from backendai_target.upgrade.paths import log_path, upgrade_folder
@@ -91,7 +92,7 @@ class Migration:
         one.marks.set(_UNDER_WAY, json.dumps(asdict(started)))
         self.say(f"migrating {one.target} from {', '.join(found)} to {one.version}")
         try:
-            self._alembic()
+            self._alembic(found)
             check_lock(one.database)
             now = schema.look(one)
             if now.standing is not Standing.CURRENT:
@@ -116,14 +117,19 @@ class Migration:
         self.say(f"{self.one.target} is dumped to {dump}")
         return dump
 
-    def _alembic(self) -> None:
+    def _alembic(self, found: Sequence[str]) -> None:
+        private_writer().ensure_folder(upgrade_folder(self.one.layout), mode=0o755)
+        private_writer().replace(log_path(self.one.layout, self.one.data.service), "")
+        stops = load_upgrade_data(self.one.layout, self.one.data.service).stops
+        for target in (*schema.look(self.one).release.ahead(stops, found), "head"):
+            self._alembic_to(target)
+
+    def _alembic_to(self, target: str) -> None:
         one, service = self.one, self.one.data.service
         log = log_path(one.layout, service)
-        private_writer().ensure_folder(upgrade_folder(one.layout), mode=0o755)
-        private_writer().replace(log, "")
         script = prefix(one.layout, service) / f"bin/run-{service}"
         config = one.layout.etc / one.data.alembic
-        command = [str(script), "python3", "-m", "alembic", "-c", str(config), "upgrade", "head"]
+        command = [str(script), "python3", "-m", "alembic", "-c", str(config), "upgrade", target]
         done = run_program(command, seconds=self.dumper.seconds, log=log)
         if done.status:
             told = log.read_text(encoding="utf-8", errors="replace")
@@ -131,7 +137,7 @@ class Migration:
             # The values of a statement may be anybody's.
             lines = [line for line in told.splitlines() if "[parameters:" not in line]
             raise NotReadyError(
-                f"`alembic upgrade head` failed with status {done.status}:\n"
+                f"`alembic upgrade {target}` failed with status {done.status}:\n"
                 + "\n".join(lines[-_TAIL_LINES:]),
                 hint=f"all of its output is in {log}; then: sudo backendai-ctl upgrade",
             )
