@@ -6,6 +6,7 @@ from enum import Enum
 from pathlib import Path
 
 from backendai_target.errors import NotReadyError, TargetError
+from backendai_target.seed.data import version_numbers
 from backendai_target.seed.database import Database
 from backendai_target.seed.paths import prefix
 from backendai_target.seed.session import Filled
@@ -70,10 +71,10 @@ class Examiner:
             return self._result("version", Verdict.FINE, f"{old} is installed")
         told = f"{old} to {new}"
         if is_older(old, new) and self.from_lines and line_of(old) not in self.from_lines:
-            lines = ", ".join(self.from_lines)
-            return self._result(
-                "version", Verdict.REFUSE, f"{told} skips releases; install one of {lines} first"
-            )
+            between = [one for one in self.from_lines if is_older(old, one) and is_older(one, new)]
+            first = min(set(between) - {line_of(new)}, key=version_numbers, default="")
+            way = f"install {first} first" if first else "no way leads there"
+            return self._result("version", Verdict.REFUSE, f"{told} skips releases; {way}")
         return self._result("version", Verdict.FINE, told)
 
     def _schema(self) -> tuple[Verdict, str]:

@@ -95,8 +95,10 @@ class Dumper:
                 hint="make room, or name another folder in site.toml: [backup] folder",
             )
 
-    def make(self, one: Filled, path: Path | None = None) -> Path:
+    def make(self, one: Filled, path: Path | None = None, *, before: bool = False) -> Path:
         """Dump the database; the oldest go afterwards where there are too many, or too much.
+
+        With ``before`` its name says that the installed release is yet to migrate it.
 
         The file has its name only once it is whole. Raises HostError or NotReadyError.
         """
@@ -105,7 +107,8 @@ class Dumper:
         for left in self.folder.glob(f"{one.data.service}-*{_PARTIAL}"):
             left.unlink()
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        final = path or self.folder / f"{one.data.service}-{stamp}-{one.version}{_SUFFIX}"
+        release = f"before-{one.version}" if before else one.version
+        final = path or self.folder / f"{one.data.service}-{stamp}-{release}{_SUFFIX}"
         partial = final.with_name(f"{final.name}{_PARTIAL}")
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         try:

@@ -108,7 +108,7 @@ class Migration:
             self.say("no dump is made: site.toml has [backup] keep = 0")
             return None
         try:
-            dump = self.dumper.make(self.one)
+            dump = self.dumper.make(self.one, before=True)
         except TargetError as error:
             raise HostError(
                 f"{error.message}\nnothing was migrated, because nothing could be dumped",

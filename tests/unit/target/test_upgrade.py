@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -35,6 +36,7 @@ class FakeFilled:
 
     target = "database 'x'"
     version = "26.9.6"
+    data = SimpleNamespace(service="manager")
 
     def __init__(self, **answers: object) -> None:
         self.database = FakeDatabase(answers)
@@ -150,3 +152,21 @@ def test_dumps_are_bounded_in_number_and_size(
     for path in dumps:
         path.write_bytes(b"x" * 10)
     assert surplus(dumps, keep, max_bytes) == dumps[: 4 - left]
+
+
+@pytest.mark.parametrize(
+    ("version", "to", "lines", "way"),
+    [
+        ("26.3.3", "26.9.6-1", ("26.3", "26.9"), None),
+        ("25.19.2", "26.9.6-1", ("26.3", "26.8", "26.9"), "install 26.3 first"),
+        ("23.9.10", "25.19.2-1", ("25.19",), "no way leads there"),
+    ],
+)
+def test_a_skipped_release_is_refused_with_the_way_round(
+    version: str, to: str, lines: tuple[str, ...], way: str | None
+) -> None:
+    one = filled()
+    one.version = version
+    found = Examiner(one=one, dumper=dumper(Path("/")), to=to, from_lines=lines)._version()
+    assert (found.verdict is Verdict.REFUSE) == (way is not None)
+    assert found.detail.endswith(way or f"{version} to 26.9.6")
