@@ -171,7 +171,7 @@ def _joined(tree: Mapping[str, object], other: Mapping[str, object]) -> Mapping[
     found = dict(tree)
     for key, value in other.items():
         known = found.get(key)
-        both = isinstance(value, Mapping) and isinstance(known, Mapping)
+        both = _is_tree(value) and _is_tree(known)
         found[key] = _joined(known, value) if both else value  # type: ignore[arg-type]
     return found
 
@@ -352,11 +352,17 @@ def resolve_tree(answers: Answers, tree: Mapping[str, object]) -> dict[str, obje
     found: dict[str, object] = {}
     for key, wanted in tree.items():
         name = answers.fill(key)
-        is_tree = isinstance(wanted, dict) and not set(wanted) <= _VALUES
-        value = resolve_tree(answers, _table(wanted)) if is_tree else answers.resolve(wanted)
+        value = (
+            resolve_tree(answers, _table(wanted)) if _is_tree(wanted) else answers.resolve(wanted)
+        )
         if value is not None:
             found[name] = value
     return found
+
+
+def _is_tree(wanted: object) -> bool:
+    """Whether this holds values, and is none itself."""
+    return isinstance(wanted, Mapping) and not set(wanted) <= _VALUES
 
 
 _CONDITIONS = frozenset({"unless", "where", "given"})
