@@ -233,11 +233,12 @@ class Answers:
         """The value that a [config.set] entry asks for; None to leave its key out."""
         if not isinstance(wanted, dict):
             return wanted
-        match wanted:
-            case {"site": str(name), **rest} if set(rest) <= {"as", "unless", "where"}:
-                is_wanted = not self._is_given(rest.get("unless"), otherwise=False)
-                is_wanted &= self._is_given(rest.get("where"), otherwise=True)
-                return _as(rest.get("as", "plain"))(self.value(name)) if is_wanted else None
+        return self._value(wanted) if self._is_due(wanted) else None
+
+    def _value(self, wanted: Mapping[str, object]) -> object:
+        match {key: value for key, value in wanted.items() if key not in _CONDITIONS}:
+            case {"site": str(name), **rest} if set(rest) <= {"as"}:
+                return _as(rest.get("as", "plain"))(self.value(name))
             case {"text": str(template), **rest} if not rest:
                 return self.fill(template)
             case {"secret": str(name), **rest} if not rest:
@@ -248,8 +249,18 @@ class Answers:
                 return self.fill(template, "url")
         raise RecipeError(f"a recipe has a value of no known kind: {wanted!r}")
 
-    def _is_given(self, name: object, *, otherwise: bool) -> bool:
-        return otherwise if name is None else bool(self.value(str(name)))
+    def _is_due(self, wanted: Mapping[str, object]) -> bool:
+        """Whether the other answers are as the entry's conditions ask."""
+        answers = {key: str(name) for key, name in wanted.items() if key in _CONDITIONS}
+        if "unless" in answers and self.value(answers["unless"]):
+            return False
+        if "where" in answers and not self.value(answers["where"]):
+            return False
+        return "given" not in answers or self._is_given(answers["given"])
+
+    def _is_given(self, name: str) -> bool:
+        question = self.site.questions.named(name)
+        return question is None or self.value(name) != question.default
 
 
 def resolve_tree(answers: Answers, tree: Mapping[str, object]) -> dict[str, object]:
@@ -267,7 +278,8 @@ def resolve_tree(answers: Answers, tree: Mapping[str, object]) -> dict[str, obje
     return found
 
 
-_VALUES = {"site", "as", "unless", "where", "secret", "pair", "url", "text"}
+_CONDITIONS = frozenset({"unless", "where", "given"})
+_VALUES = _CONDITIONS | {"site", "as", "secret", "pair", "url", "text"}
 
 
 def _as(form: object) -> Callable[[Value], object]:

@@ -1,5 +1,6 @@
 """Several nodes: each with its own part and address, and managers that stand in for another."""
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -76,7 +77,33 @@ def shared_volume(world: World) -> Iterator[str]:
     try:
         yield volume.name
     finally:
-        volume.remove()
+        if not os.environ.get("BUILDER_KEEP_HOSTS"):
+            volume.remove()
+
+
+def check_volume(manager: Node, others: list[Node]) -> None:
+    """What the client puts in is on every node; what a node's account adds comes out again."""
+    login = manager.login()
+    manager.client(login, "vfolder", "create", "shared", "local:volume1")
+    manager.host.write("/srv/user/note.txt", "for all nodes\n")
+    manager.client(login, "vfolder", "upload", "shared", "note.txt")
+    for number, node in enumerate(others):
+        find = ["find", _VOLUME, "-name", "note.txt"]
+        found = node.host.run(find, user=_ACCOUNT).stdout.strip()
+        assert node.host.run(["cat", found], user=_ACCOUNT).stdout == "for all nodes\n"
+        folder = found.removesuffix("/note.txt")
+        script = 'umask 077; printf "by node %s\\n" "$1" >"$0/$1.txt"'
+        node.host.run(["sh", "-c", script, folder, str(number)], user=_ACCOUNT)
+    back = "/srv/user/back"
+    for number in range(len(others)):
+        manager.client(login, "vfolder", "download", "shared", f"{number}.txt", cwd=back)
+        assert manager.host.read(f"{back}/{number}.txt") == f"by node {number}\n"
+
+
+def main_pid(node: Node, service: str) -> str:
+    """The process of a service."""
+    command = ["systemctl", "show", "--property=MainPID", "--value", f"backendai-{service}"]
+    return node.host.run(command).stdout.strip()
 
 
 @pytest.mark.xdist_group("cluster")
@@ -91,6 +118,7 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
             )
             for name in names
         )
+        nodes = [manager, storage, *agents]
         open_stores(manager)
         here, there = manager.host.address, storage.host.address
         cluster = (
@@ -106,6 +134,8 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
         with steps("storage"):
             give_site(storage, cluster)
             carry_secrets(manager, storage)
+            # As whoever exports it would.
+            storage.host.run(["chown", f"{_ACCOUNT}:{_ACCOUNT}", _VOLUME])
             storage.install("backendai-storage-proxy")
             storage.wait_for("storage-proxy")
         with steps("agents"):
@@ -118,22 +148,24 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
                 )
                 agent.install("backendai-agent")
                 agent.wait_for("agent")
-        login = manager.login()
-        both = partial(alive_agents, manager, login)
-        manager.host.wait_until("both agents are ALIVE", lambda: both() == 2, timeout=120)
-        numbers = {node.host.run(["id", _ACCOUNT]).stdout for node in (manager, storage, *agents)}
-        assert len(numbers) == 1, numbers
-        with steps("a file by the storage node"):
-            manager.client(login, "vfolder", "create", "shared", "local:volume1")
-            manager.host.write("/srv/user/note.txt", "for all nodes\n")
-            manager.client(login, "vfolder", "upload", "shared", "note.txt")
-            for node in (storage, *agents):
-                found = node.host.run(["find", _VOLUME, "-name", "note.txt"]).stdout.strip()
-                assert node.host.read(found) == "for all nodes\n"
+        both = partial(alive_agents, manager, manager.login())
+        manager.host.wait_until("both agents are ALIVE", lambda: both() == len(agents), timeout=120)
+        assert len({node.host.run(["id", _ACCOUNT]).stdout for node in nodes}) == 1
+        with steps("a volume of all nodes"):
+            check_volume(manager, [storage, *agents])
         with steps("restart of the manager"):
+            before = [main_pid(agent, "agent") for agent in agents]
             manager.host.run(["systemctl", "restart", "backendai-manager"], timeout=240)
-            assert [agent.state("agent") for agent in agents] == ["active", "active"]
-            manager.host.wait_until("both agents are ALIVE", lambda: both() == 2, timeout=120)
+            manager.wait_for("manager")
+            manager.host.wait_until(
+                "both agents are ALIVE", lambda: both() == len(agents), timeout=120
+            )
+            assert [main_pid(agent, "agent") for agent in agents] == before
+        for node in nodes:
+            assert not node.host.failed_units()
+            node.host.run(["backendai-ctl", "status"])
+            # uid, gid and the volume's path, as each node has told the others.
+            node.host.run(["backendai-ctl", "doctor", "--only", "nodes", "--only", "volume"])
 
 
 @pytest.mark.xdist_group("ha")

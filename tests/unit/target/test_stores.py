@@ -12,6 +12,7 @@ from backendai_target.layout import Layout
 from backendai_target.probe import check_needs
 from backendai_target.recipe import Answers, load_recipe, resolve_tree
 from backendai_target.secretstore import SecretStore
+from backendai_target.seed.tree import leaves
 from backendai_target.site import load_site
 
 from builder.paths import PROJECT
@@ -46,6 +47,30 @@ def test_sentinels_take_the_place_of_the_address(layout: Layout, store: SecretSt
         "sentinel_password": "s",
         "password": "p",
     }
+
+
+def test_a_storage_proxy_of_another_node_is_told_to_the_manager(
+    layout: Layout, store: SecretStore
+) -> None:
+    """By the very keys that the storage proxy fills, and with the secret that both have."""
+    install_recipe(layout, "storage-proxy")
+    store.folder.mkdir(exist_ok=True)
+    secret = store.folder / "storage-proxy-manager-secret"
+
+    def keys(service: str) -> dict[str, str]:
+        answers = Answers(site=load_site(layout), secrets=store)
+        tree = resolve_tree(answers, load_recipe(layout, service).etcd)
+        return {key: value for key, value in leaves(tree) if key.startswith("volumes/")}
+
+    assert not keys("manager")
+    assert not secret.exists()
+    layout.site.write_text(
+        '[storage-proxy]\nname = "remote"\n'
+        'manager-url = "http://10.0.0.7:6022"\nclient-url = "http://10.0.0.7:6021"\n'
+    )
+    assert keys("manager") == keys("storage-proxy")
+    assert keys("manager")["volumes/proxies/remote/manager_api"] == "http://10.0.0.7:6022"
+    assert keys("manager")["volumes/proxies/remote/secret"] == secret.read_text().strip()
 
 
 @pytest.mark.parametrize(
