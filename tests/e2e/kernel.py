@@ -1,6 +1,7 @@
 """The image of a session, made on the spot: Debian's Python with the labels of a kernel."""
 
 import fcntl
+import json
 from pathlib import Path
 
 from builder import log
@@ -8,9 +9,19 @@ from builder.cache import key_of
 from builder.paths import cache_root
 from builder.verify.engine import Client, ImageNotFound
 from builder.verify.hosts import Host
+from tests.e2e.nodes import Node
 from tests.integration.images import Images, Suite
 
 NAME = "stable/python:3.13-trixie"
+# What the cluster calls it.
+IMAGE = f"local/{NAME}"
+_REGISTRY = {
+    "url": "http://localhost",
+    "registry_name": "local",
+    "type": "local",
+    "project": "stable",
+    "is_global": True,
+}
 _LABELS = {
     "kernelspec": "1",
     "role": "COMPUTE",
@@ -33,8 +44,21 @@ def mounts(client: Client) -> dict[Path, str]:
     return {_make(client).parent: _MOUNT}
 
 
-def load(host: Host) -> None:
-    """Let the host's own Docker have the image."""
+def have_image(node: Node) -> None:
+    """Load the image, and let the cluster know it by a registry that is this Docker."""
+    login = node.login()
+    _load(node.host)
+    node.client(login, "v2", "admin", "container-registry", "create", json.dumps(_REGISTRY))
+    node.host.run(["backend.ai", "mgr", "image", "rescan", "local"], timeout=120)
+
+
+def containers(node: Node) -> list[str]:
+    """The containers of sessions that run."""
+    command = "docker ps --quiet --filter label=ai.backend.kernel-id"
+    return node.host.run(command).stdout.split()
+
+
+def _load(host: Host) -> None:
     host.run(f"docker load --quiet --input {_MOUNT}/kernel.tar", timeout=_LOAD_TIMEOUT_S)
 
 

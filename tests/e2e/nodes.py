@@ -19,6 +19,7 @@ from tests.integration.test_deb import apt, refresh_lists
 
 SERVICES = ("manager", "storage-proxy", "webserver")
 WEB_PORT = 8090
+VOLUME_HOST = "local:volume1"
 API = "http://127.0.0.1:8081"
 _INSTALL_TIMEOUT_S = 900
 _READY_TIMEOUT_S = 400

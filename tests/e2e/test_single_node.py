@@ -4,7 +4,6 @@ Each test stands alone, and all of a kind of node share its host.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 
@@ -13,7 +12,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from builder.verify.hosts import HostError
 from tests.e2e import browser, kernel
-from tests.e2e.nodes import SERVICES, WEB_PORT, Kind, Login, Node, World, open_node
+from tests.e2e.nodes import SERVICES, VOLUME_HOST, WEB_PORT, Kind, Login, Node, World, open_node
 from tests.integration.steps import Steps
 from tests.integration.test_deb import apt
 
@@ -21,15 +20,6 @@ pytestmark = pytest.mark.docker
 
 _ALL = (*SERVICES, "agent")
 _MOCK = "backendai-accelerator-mock"
-_VOLUME_HOST = "local:volume1"
-_IMAGE = f"local/{kernel.NAME}"
-_REGISTRY = {
-    "url": "http://localhost",
-    "registry_name": "local",
-    "type": "local",
-    "project": "stable",
-    "is_global": True,
-}
 _SIZE = 3 << 20
 
 
@@ -98,7 +88,7 @@ def test_a_person_sees_the_summary(node: Node) -> None:
 def test_a_file_comes_back_as_it_went(node: Node) -> None:
     """By the published client, with the key pair that was made."""
     login = node.login()
-    node.client(login, "vfolder", "create", "files", _VOLUME_HOST)
+    node.client(login, "vfolder", "create", "files", VOLUME_HOST)
     node.host.run(f"head -c {_SIZE} /dev/urandom >/srv/user/up.bin")
     node.client(login, "vfolder", "upload", "files", "up.bin")
     node.client(login, "vfolder", "download", "files", "up.bin", cwd="/srv/user/back")
@@ -118,24 +108,19 @@ def test_a_session_computes(deb_node: Node) -> None:
         lambda: _alive_with_slots(node.client(login, "admin", "agent", "list")),
         timeout=120,
     )
-    _have_image(node)
-    node.client(login, "vfolder", "create", "work", _VOLUME_HOST)
+    kernel.have_image(node)
+    node.client(login, "vfolder", "create", "work", VOLUME_HOST)
     options = ["--name", "first", "--max-wait", "90", "-r", "cpu=1", "-r", "mem=256m"]
     options += ["-r", "cuda.device=1", "-m", "work"]
-    node.client(login, "session", "create", *options, _IMAGE, timeout=150)
+    node.client(login, "session", "create", *options, kernel.IMAGE, timeout=150)
     code = "print(6*7); open('/home/work/work/out.txt','w').write('from the session')"
-    said = node.client(login, "run", "-q", "-t", "first", "-c", code, _IMAGE, timeout=120)
+    said = node.client(login, "run", "-q", "-t", "first", "-c", code, kernel.IMAGE, timeout=120)
     assert "42" in said
     node.client(login, "vfolder", "download", "work", "out.txt", cwd="/srv/user")
     assert node.host.read("/srv/user/out.txt") == "from the session"
-    containers = "docker ps --quiet --filter label=ai.backend.kernel-id"
-    assert node.host.run(containers).stdout.strip()
+    assert kernel.containers(node)
     node.client(login, "session", "destroy", "first")
-    node.host.wait_until(
-        "nothing is left running",
-        lambda: not node.host.run(containers).stdout.strip(),
-        timeout=90,
-    )
+    node.host.wait_until("nothing is left running", lambda: not kernel.containers(node), timeout=90)
     # The manager lets go of the folder a moment after the container has gone.
     node.host.wait_until("the folder can go", lambda: _is_deleted(node, login, "work"), timeout=60)
 
@@ -177,7 +162,7 @@ def test_removed_and_installed_again_it_goes_on(deb_node: Node) -> None:
     """Accounts, folders and what is in them outlive the packages."""
     node = deb_node
     login = node.login()
-    node.client(login, "vfolder", "create", "kept", _VOLUME_HOST)
+    node.client(login, "vfolder", "create", "kept", VOLUME_HOST)
     node.host.write("/srv/user/note.txt", "still here\n", mode=0o644)
     node.client(login, "vfolder", "upload", "kept", "note.txt")
     node.remove(*_packages(node.kind), "backendai-common")
@@ -205,11 +190,3 @@ def _agents(node: Node) -> str:
 
 def _alive_with_slots(listed: str) -> bool:
     return "ALIVE" in listed and "cuda.device" in listed
-
-
-def _have_image(node: Node) -> None:
-    """Load the image, and let the cluster know it by a registry that is this Docker."""
-    login = node.login()
-    kernel.load(node.host)
-    node.client(login, "v2", "admin", "container-registry", "create", json.dumps(_REGISTRY))
-    node.host.run(["backend.ai", "mgr", "image", "rescan", "local"], timeout=120)

@@ -1,0 +1,186 @@
+"""The life of a node: the release before, an upgrade, the way back, removal and a new start.
+
+One host's story, in the order in which an operator meets it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from builder.verify.case import leftovers
+from builder.verify.listing import Listing, take_listing
+from tests.e2e import kernel
+from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Login, Node, World, open_node
+from tests.e2e.previous import build_previous, previous_release
+from tests.integration.dist import Dist
+from tests.integration.steps import Steps
+from tests.integration.stores import run_sql
+from tests.integration.test_deb import apt
+
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("life")]
+
+_ALL = (*SERVICES, "agent")
+_PACKAGES = ("backendai", "backendai-agent", "backendai-accelerator-mock")
+_OURS = ("backendai-common", "backendai-client", *(f"backendai-{one}" for one in _ALL), *_PACKAGES)
+_PIN = "/etc/apt/preferences.d/backendai"
+_ETC = "/etc/backend.ai"
+_SETTINGS = ("site.toml", "manager.toml", "storage-proxy.toml", "webserver.conf", "agent.toml")
+_FOLDER, _FILE, _TEXT = "kept", "note.txt", "still here\n"
+_SESSION = "lasting"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """What an upgrade must not lose, and what it has to change."""
+
+    login: Login
+    settings: str  # the hashes of all configuration
+    starts: dict[str, int]
+    containers: list[str]
+
+
+@pytest.fixture
+def previous(world: World, dist: Dist, tmp_path: Path) -> str:
+    """The version of the release before, which is in the repository then, too."""
+    version = previous_release(dist.version)
+    world.repository.add(*build_previous(version, tmp_path / "previous"))
+    return version
+
+
+@pytest.fixture
+def node(world: World, previous: str) -> Iterator[Node]:
+    """A host that knows both releases, and has none."""
+    mounts = kernel.mounts(world.client)
+    with open_node(world, Kind.TRIXIE, "life", mounts=mounts) as opened:
+        yield opened
+
+
+def test_upgrade_and_back_then_removed_and_begun_anew(
+    node: Node, previous: str, dist: Dist, steps: Steps
+) -> None:
+    before = take_listing(node.host)
+    with steps(f"install {previous}"):
+        stay_at(node, previous)
+        node.install(*_PACKAGES)
+        node.wait_for(*_ALL)
+        assert versions(node) == {f"{previous}-1"}
+    with steps("use"):
+        past = use(node)
+    with steps(f"upgrade to {dist.version}"):
+        node.host.run(["rm", _PIN])
+        apt(node.host, "full-upgrade")
+        node.wait_for(*_ALL)
+    check_lasting(node, past, dist.version)
+    with steps(f"back to {previous}"):
+        past = look(node, past.login)
+        stay_at(node, previous)
+        apt(node.host, "full-upgrade", "--allow-downgrades")
+        node.wait_for(*_ALL)
+    check_lasting(node, past, previous)
+    with steps("end the session"):
+        node.client(past.login, "session", "destroy", _SESSION)
+        gone = lambda: not kernel.containers(node)  # noqa: E731
+        node.host.wait_until("the session has ended", gone, timeout=90)
+    with steps("remove"):
+        apt(node.host, "remove", *_OURS)
+        check_removed(node)
+    with steps("purge"):
+        apt(node.host, "purge", *_OURS)
+        check_purged(node, before)
+
+
+def stay_at(node: Node, version: str) -> None:
+    """Pin our packages, as an operator who wants to stay at a release."""
+    node.host.write(_PIN, f"Package: backendai*\nPin: version {version}-*\nPin-Priority: 1001\n")
+
+
+def versions(node: Node) -> set[str]:
+    """The versions of our packages that are installed."""
+    form = "${db:Status-Status} ${Version}\\n"
+    told = node.host.run(["dpkg-query", "-W", f"-f={form}", "backendai*"]).stdout
+    rows = [line.split() for line in told.splitlines()]
+    return {row[1] for row in rows if row[0] == "installed"}
+
+
+def use(node: Node) -> Past:
+    """A folder with a file, a session, and configuration that an admin has edited."""
+    login = node.login()
+    node.client(login, "vfolder", "create", _FOLDER, VOLUME_HOST)
+    node.host.write(f"/srv/user/{_FILE}", _TEXT)
+    node.client(login, "vfolder", "upload", _FOLDER, _FILE)
+    kernel.have_image(node)
+    alive = lambda: "ALIVE" in node.client(login, "admin", "agent", "list")  # noqa: E731
+    node.host.wait_until("the agent is ALIVE", alive, timeout=120)
+    options = ["--name", _SESSION, "--max-wait", "90", "-r", "cpu=1", "-r", "mem=256m"]
+    node.client(login, "session", "create", *options, kernel.IMAGE, timeout=150)
+    for name in _SETTINGS:
+        node.host.run(f"printf '\\n# of the admin\\n' >>{_ETC}/{name}")
+    return look(node, login)
+
+
+def look(node: Node, login: Login) -> Past:
+    """The node as it is now."""
+    return Past(
+        login=login,
+        settings=node.host.run(f"cd {_ETC} && sha256sum {' '.join(_SETTINGS)}").stdout,
+        starts={service: starts(node, service) for service in _ALL},
+        containers=kernel.containers(node),
+    )
+
+
+def starts(node: Node, service: str) -> int:
+    """How often systemd started a service since the host is up."""
+    unit = f"backendai-{service}.service"
+    told = node.host.run(["journalctl", "--unit", unit, "--output=cat", "--no-pager"]).stdout
+    return told.count(f"Starting {unit}")
+
+
+def check_lasting(node: Node, past: Past, version: str) -> None:
+    """Everything is of the other release, each service was restarted once, nothing is lost."""
+    assert versions(node) == {f"{version}-1"}
+    assert not node.host.run(["dpkg", "--audit"]).stdout
+    now = look(node, past.login)
+    assert now.starts == {service: count + 1 for service, count in past.starts.items()}
+    assert now.settings == past.settings
+    assert node.login() == past.login
+    assert not node.host.failed_units()
+    node.host.run(["backendai-ctl", "status"])
+    for service in _ALL:
+        node.host.run(["backendai-ctl", "wait", service])
+    check_file(node, past.login)
+    assert past.containers
+    assert now.containers == past.containers
+    say = ["run", "-q", "-t", _SESSION, "-c", "print(6*7)", kernel.IMAGE]
+    alive = lambda: "ALIVE" in node.client(past.login, "admin", "agent", "list")  # noqa: E731
+    node.host.wait_until("the agent is ALIVE", alive, timeout=120)
+    assert "42" in node.client(past.login, *say, timeout=120)
+
+
+def check_file(node: Node, login: Login) -> None:
+    """The folder gives back what was put in."""
+    node.host.run(["rm", "-f", f"/srv/user/back/{_FILE}"])
+    node.client(login, "vfolder", "download", _FOLDER, _FILE, cwd="/srv/user/back")
+    assert node.host.read(f"/srv/user/back/{_FILE}") == _TEXT
+
+
+def check_removed(node: Node) -> None:
+    """The code and every process of it are gone, settings and secrets are not."""
+    assert not versions(node)
+    assert not node.host.run("find /opt/backendai ! -type d", check=False).stdout
+    running = "ls -l /proc/[0-9]*/exe 2>/dev/null | grep -F ' /opt/backendai/'"
+    assert not node.host.run(running, check=False).stdout
+    for name in _SETTINGS:
+        node.host.run(["test", "-s", f"{_ETC}/{name}"])
+    assert not node.host.failed_units()
+
+
+def check_purged(node: Node, before: Listing) -> None:
+    """What is left is what the guide says: the volume, the database, etcd's keys, the account."""
+    left = leftovers(before, take_listing(node.host))
+    assert not left, "\n".join(left)
+    node.host.run(["id", "backendai"])
+    assert "backend" in run_sql(node.host, "SELECT datname FROM pg_database").split()
+    found = node.host.run(["find", "/srv/backendai/volume1", "-name", _FILE]).stdout
+    assert node.host.read(found.strip()) == _TEXT
