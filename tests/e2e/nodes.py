@@ -24,6 +24,7 @@ API = "http://127.0.0.1:8081"
 _INSTALL_TIMEOUT_S = 900
 _READY_TIMEOUT_S = 400
 _DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/container.conf"
+_DOCKER_SETTING = "[Service]\nEnvironment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1\n"
 _KEEP_LISTS = ("-o", "APT::Get::List-Cleanup=0")
 # Hosts that are up, for the evidence of a test that fails.
 OPEN: list[Host] = []
@@ -133,7 +134,32 @@ def open_node(  # noqa: PLR0913 - by name
     shared: Mapping[str, str] | None = None,
 ) -> Iterator[Node]:
     """A node that knows the repository and has nothing of ours yet; its stores run or are not."""
-    client = world.client
+    with open_host(
+        world.client, kind, name, world.scratch, stores=stores, mounts=mounts, shared=shared
+    ) as node:
+        if kind is Kind.RPM:
+            world.repository.tell_dnf(node.host)
+        else:
+            world.repository.tell_apt(node.host)
+            only_ours = "Dir::Etc::sourcelist=sources.list.d/backendai.sources"
+            sources = ("-o", only_ours, "-o", "Dir::Etc::sourceparts=-")
+            apt(node.host, "update", *sources, *_KEEP_LISTS)
+        log.detail(f"{node.host.name}: has the repository")
+        yield node
+
+
+@contextmanager
+def open_host(  # noqa: PLR0913 - by name
+    client: Client,
+    kind: Kind,
+    name: str,
+    scratch: Path,
+    *,
+    stores: bool = True,
+    mounts: Mapping[Path, str] | None = None,
+    shared: Mapping[str, str] | None = None,
+) -> Iterator[Node]:
+    """The same without any repository of ours."""
     images = Images(client)
     if kind is Kind.RPM:
         image = images.rpm()
@@ -152,29 +178,18 @@ def open_node(  # noqa: PLR0913 - by name
     with Host(client, setup) as host:
         OPEN.append(host)
         try:
-            node = Node(host=host, kind=kind, scratch=world.scratch)
-            _prepare(node, world)
+            # Without it, Docker refuses networks where the kernel has IPv6 and the host has not.
+            host.run(["mkdir", "-p", _DOCKER_DROP_IN.rpartition("/")[0]])
+            host.write(_DOCKER_DROP_IN, _DOCKER_SETTING)
+            if kind is Kind.RPM:
+                become_distribution(host, scratch)
+            else:
+                refresh_lists(host)
             if stores:
                 start_stores(host, kind.suite)
-            yield node
+            yield Node(host=host, kind=kind, scratch=scratch)
         finally:
             OPEN.remove(host)
-
-
-def _prepare(node: Node, world: World) -> None:
-    host = node.host
-    # Without it, Docker refuses networks where the kernel has IPv6 and the host has not.
-    host.run(["mkdir", "-p", _DOCKER_DROP_IN.rpartition("/")[0]])
-    host.write(_DOCKER_DROP_IN, "[Service]\nEnvironment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1\n")
-    if node.kind is Kind.RPM:
-        become_distribution(host, world.scratch)
-        world.repository.tell_dnf(host)
-    else:
-        refresh_lists(host)
-        world.repository.tell_apt(host)
-        only_ours = "Dir::Etc::sourcelist=sources.list.d/backendai.sources"
-        apt(host, "update", "-o", only_ours, "-o", "Dir::Etc::sourceparts=-", *_KEEP_LISTS)
-    log.detail(f"{host.name}: has the repository")
 
 
 def become_distribution(host: Host, scratch: Path) -> None:
