@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from backendai_target.carry import forget_unedited, pack_secrets, take_secrets, unpack_secrets
@@ -17,9 +18,12 @@ from backendai_target.commands.base import (
 )
 from backendai_target.configure import Host, configure
 from backendai_target.errors import HostError, Status, TargetError
+from backendai_target.etcd import Etcd
 from backendai_target.layout import Layout
+from backendai_target.recipe import resolve_tree
 from backendai_target.seed.session import Session
 from backendai_target.seed.steps.cluster import SecretsStep, shared_secrets
+from backendai_target.seed.tree import leaves
 
 
 def _export(_options: argparse.Namespace, layout: Layout) -> Status:
@@ -59,7 +63,22 @@ def _adopt(options: argparse.Namespace, layout: Layout) -> Status:
     step = SecretsStep(etcd=session.etcd, secrets=shared_secrets(layout.secrets, names))
     step.adopt()
     say(f"the cluster's are now those of this host: {', '.join(step.secrets)}")
+    for key in _adopt_keys(session, session.etcd, step.secrets.values()):
+        say(f"etcd: {key} is now this host's")
+    say("now restart the services of this host: systemctl restart 'backendai-*.service'")
+    say("backendai-ctl seed status says what else does not fit")
     return Status.OK
+
+
+def _adopt_keys(session: Session, etcd: Etcd, secrets: Iterable[str]) -> list[str]:
+    """Put this host's secrets where etcd has others for its services; returns these keys."""
+    known = {secret.strip() for secret in secrets}
+    trees = [resolve_tree(session.answers, recipe.etcd) for recipe in session.recipes.values()]
+    wanted = {key: value for tree in trees for key, value in leaves(tree) if value in known}
+    other = [key for key, value in wanted.items() if etcd.get(key) not in (None, value)]
+    for key in other:
+        etcd.put(key, wanted[key])
+    return other
 
 
 def _content(name: str) -> bytes:

@@ -159,7 +159,7 @@ def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
 def _stores(options: argparse.Namespace, layout: Layout) -> Status:
     session = _session(options, layout)
     if session.unconfigured:  # of this transaction, and not the last: its script fills them
-        raise NotReadyError("; ".join(session.unconfigured.values()))
+        return Status.NOT_READY
     with session.filled() as filled:
         away = [store for store in stores_of(session, filled) if not store.is_up()]
     if away:

@@ -122,6 +122,25 @@ def test_the_first_nodes_secrets_are_the_clusters(etcd: Etcd) -> None:
     assert first.look().blocks
 
 
+def test_an_adopted_secret_takes_the_place_of_the_one_in_etcd(etcd: Etcd, layout: Layout) -> None:
+    """What the manager asks the storage proxy with; what is no secret is left alone."""
+    names = layout.root / "usr/lib/backendai/shared-secrets"
+    names.write_text("manager-secret\nstorage-proxy-manager-secret\n")
+    layout.site.write_text(
+        f'[etcd]\naddresses = ["{etcd.address}"]\n'
+        '[storage-proxy]\nmanager-url = "http://10.0.0.7:6022"\n'
+    )
+    secrets = configured(layout)
+    proxy = "volumes/proxies/local"
+    etcd.create({f"{proxy}/secret": "lost", f"{proxy}/manager_api": "http://10.0.0.8:6022"})
+    own = secrets.secret("storage-proxy-manager-secret")
+    root = ["--root", str(layout.root), "--as-caller"]
+    assert main([*root, "secrets", "adopt"]) == 0
+    assert etcd.get(f"{proxy}/secret") == own
+    assert etcd.get(f"{proxy}/manager_api") == "http://10.0.0.8:6022"
+    assert etcd.get(f"{proxy}/client_api") is None
+
+
 def test_a_fingerprint_does_not_show_the_secret() -> None:
     assert "abc" not in fingerprint("rpc", "abc")
     assert fingerprint("rpc", "abc") == fingerprint("rpc", "abc\n")
