@@ -52,10 +52,10 @@ test-integration: setup-dev ## run the tests that build and install real package
 	$(PYTEST) tests/integration $(ARGS)
 
 e2e: setup-dev ## clean hosts become nodes that people use; pictures in build/e2e
-	$(PYTEST) tests/e2e $(ARGS)
+	$(PYTEST) -n $(JOBS) --dist loadgroup tests/e2e $(ARGS)
 
 e2e-full: setup-dev ## the same, with the cases that take long
-	BUILDER_FULL=1 $(PYTEST) tests/e2e $(ARGS)
+	BUILDER_FULL=1 $(MAKE) e2e
 
 demo: setup-dev ## a running single node to look at: make demo [DISTRO=bookworm|trixie|rpm]
 	@ls $(OUT)/*.deb $(OUT)/*.rpm >/dev/null 2>&1 || $(MAKE) packages

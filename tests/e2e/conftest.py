@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import docker
 import pytest
 
 from builder.errors import BuilderError
-from builder.paths import PROJECT
 from tests.e2e import nodes
 from tests.e2e.nodes import World
 from tests.e2e.repository import open_repository
@@ -18,16 +16,25 @@ from tests.integration.dist import Dist
 __all__ = ["dist", "engine", "images", "steps"]
 
 
+# What a node with every service and a session takes, and room for the machine itself.
+_NODE_BYTES = 6 << 30
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """As many at a time as memory allows; the cases of one host stay together."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(os.cpu_count() or 1, memory // _NODE_BYTES))
+
+
 def pytest_exception_interact(node: pytest.Item, call: object, report: object) -> None:
     """Keep what explains a failure, a folder for each case: its hosts may live on."""
-    root = Path(os.environ.get("BUILDER_EVIDENCE") or PROJECT / "build" / "evidence")
-    for host in nodes.OPEN:
-        host.evidence = root / "e2e" / node.name.replace("/", "-") / host.name.split("-")[-2]
+    for name, host in nodes.OPEN.items():
+        host.evidence = nodes.evidence_folder(node.name, name)
         try:
             host.collect_evidence()
         except (BuilderError, docker.errors.DockerException, OSError) as error:
-            (root / "e2e").mkdir(parents=True, exist_ok=True)
-            (root / "e2e" / "not-collected.txt").write_text(f"{host.name}: {error}\n")
+            host.evidence.mkdir(parents=True, exist_ok=True)
+            (host.evidence / "not-collected.txt").write_text(f"{error}\n")
 
 
 @pytest.fixture(scope="session")

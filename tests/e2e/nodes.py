@@ -1,6 +1,7 @@
 """A node of a cluster: a clean host with the stores of its distribution, and our repository."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import log
+from builder.paths import PROJECT
 from builder.verify.engine import Client
 from builder.verify.hosts import Host, HostSetup
 from tests.e2e.repository import Repository
@@ -27,7 +29,7 @@ _DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/container.conf"
 _DOCKER_SETTING = "[Service]\nEnvironment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1\n"
 _KEEP_LISTS = ("-o", "APT::Get::List-Cleanup=0")
 # Hosts that are up, for the evidence of a test that fails.
-OPEN: list[Host] = []
+OPEN: dict[str, Host] = {}
 
 
 class Kind(StrEnum):
@@ -123,6 +125,18 @@ class Node:
         return ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options, action, *names]
 
 
+def evidence_folder(case: str, host: str) -> Path:
+    """Where what explains a failure of a case is kept: one folder a case, one in it a host."""
+    root = Path(os.environ.get("BUILDER_EVIDENCE") or PROJECT / "build" / "evidence")
+    return root / "e2e" / case.replace("/", "-") / host
+
+
+def current_case() -> str:
+    """The test that pytest runs now, as its folder of evidence is called."""
+    named = os.environ.get("PYTEST_CURRENT_TEST", "no-test")
+    return named.rpartition("::")[2].partition(" ")[0]
+
+
 @contextmanager
 def open_node(  # noqa: PLR0913 - by name
     world: World,
@@ -174,9 +188,10 @@ def open_host(  # noqa: PLR0913 - by name
         volumes=("/opt", "/var/lib/docker", "/var/lib/containerd"),
         # Containers for sessions ask for both.
         capabilities=("IPC_LOCK", "SYS_NICE"),
+        evidence=evidence_folder(current_case(), name),
     )
     with Host(client, setup) as host:
-        OPEN.append(host)
+        OPEN[name] = host
         try:
             # Without it, Docker refuses networks where the kernel has IPv6 and the host has not.
             host.run(["mkdir", "-p", _DOCKER_DROP_IN.rpartition("/")[0]])
@@ -189,7 +204,7 @@ def open_host(  # noqa: PLR0913 - by name
                 start_stores(host, kind.suite)
             yield Node(host=host, kind=kind, scratch=scratch)
         finally:
-            OPEN.remove(host)
+            del OPEN[name]
 
 
 def become_distribution(host: Host, scratch: Path) -> None:

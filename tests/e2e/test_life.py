@@ -73,13 +73,18 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
         apt(node.host, "full-upgrade")
         node.wait_for(*_ALL)
     check_lasting(node, past, dist.version)
+    with steps("a session"):
+        begin_session(node, past.login)
     with steps(f"back to {previous}"):
         past = look(node, past.login)
+        assert past.containers
         stay_at(node, previous)
         apt(node.host, "full-upgrade", "--allow-downgrades")
         node.wait_for(*_ALL)
     check_lasting(node, past, previous)
-    with steps("end the session"):
+    with steps("the session went on, and ends"):
+        ask = ["run", "-q", "-t", _SESSION, "-c", "print(6*7)", kernel.IMAGE]
+        assert "42" in node.client(past.login, *ask, timeout=120)
         node.client(past.login, "session", "destroy", _SESSION)
         gone = lambda: not kernel.containers(node)  # noqa: E731
         node.host.wait_until("the session has ended", gone, timeout=90)
@@ -89,6 +94,13 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
     with steps("purge"):
         apt(node.host, "purge", *_OURS)
         check_purged(node, before)
+    with steps("install on what is left"):
+        node.host.run(["rm", _PIN])
+        node.install(*_PACKAGES)
+        take_up(node)
+        node.wait_for(*_ALL)
+    check_file(node, past.login)
+    assert not node.host.failed_units()
 
 
 def stay_at(node: Node, version: str) -> None:
@@ -105,19 +117,52 @@ def versions(node: Node) -> set[str]:
 
 
 def use(node: Node) -> Past:
-    """A folder with a file, a session, and configuration that an admin has edited."""
+    """A folder with a file, and configuration that an admin has edited."""
     login = node.login()
     node.client(login, "vfolder", "create", _FOLDER, VOLUME_HOST)
     node.host.write(f"/srv/user/{_FILE}", _TEXT)
     node.client(login, "vfolder", "upload", _FOLDER, _FILE)
-    kernel.have_image(node)
-    alive = lambda: "ALIVE" in node.client(login, "admin", "agent", "list")  # noqa: E731
-    node.host.wait_until("the agent is ALIVE", alive, timeout=120)
-    options = ["--name", _SESSION, "--max-wait", "90", "-r", "cpu=1", "-r", "mem=256m"]
-    node.client(login, "session", "create", *options, kernel.IMAGE, timeout=150)
     for name in _SETTINGS:
         node.host.run(f"printf '\\n# of the admin\\n' >>{_ETC}/{name}")
     return look(node, login)
+
+
+def begin_session(node: Node, login: Login) -> None:
+    """A session, by the release that can register a local image."""
+    wait_for_agent(node, login)
+    kernel.have_image(node)
+    options = ["--name", _SESSION, "--max-wait", "90", "-r", "cpu=1", "-r", "mem=256m"]
+    node.client(login, "session", "create", *options, kernel.IMAGE, timeout=150)
+
+
+def wait_for_agent(node: Node, login: Login) -> None:
+    """The cluster has an agent."""
+    alive = lambda: "ALIVE" in node.client(login, "admin", "agent", "list")  # noqa: E731
+    node.host.wait_until("the agent is ALIVE", alive, timeout=120)
+
+
+def take_up(node: Node) -> None:
+    """What the guide says of a node whose secrets a purge took away; each step names the next."""
+    node.host.wait_until(
+        "seed status tells of other secrets",
+        lambda: "sudo backendai-ctl secrets adopt" in seed_status(node),
+        timeout=120,
+    )
+    assert node.state("manager") != "active"
+    told = node.host.run(["backendai-ctl", "status"], check=False)
+    assert told.status != 0
+    assert "backendai-ctl seed status" in told.stdout
+    node.host.run(["backendai-ctl", "secrets", "adopt"])
+    node.host.run(["backendai-ctl", "seed", "apply"], check=False)
+    assert "sudo backendai-ctl sql manager" in seed_status(node)
+    node.host.run("backendai-ctl sql manager | runuser -u postgres -- psql -v ON_ERROR_STOP=1")
+    # Not complete yet: the agent waits for the manager.
+    node.host.run(["backendai-ctl", "seed", "apply"], check=False)
+
+
+def seed_status(node: Node) -> str:
+    """What the last filling came to."""
+    return node.host.run(["backendai-ctl", "seed", "status"], check=False).stdout
 
 
 def look(node: Node, login: Login) -> Past:
@@ -150,12 +195,8 @@ def check_lasting(node: Node, past: Past, version: str) -> None:
     for service in _ALL:
         node.host.run(["backendai-ctl", "wait", service])
     check_file(node, past.login)
-    assert past.containers
     assert now.containers == past.containers
-    say = ["run", "-q", "-t", _SESSION, "-c", "print(6*7)", kernel.IMAGE]
-    alive = lambda: "ALIVE" in node.client(past.login, "admin", "agent", "list")  # noqa: E731
-    node.host.wait_until("the agent is ALIVE", alive, timeout=120)
-    assert "42" in node.client(past.login, *say, timeout=120)
+    wait_for_agent(node, past.login)
 
 
 def check_file(node: Node, login: Login) -> None:
