@@ -32,6 +32,15 @@ _UP = ("starting", "running", "degraded")  # systemd has sorted its processes by
 _TIMED_OUT = 124  # exit status of coreutils' timeout
 _KILLED = 137
 _TAIL_LINES = 40
+# What package managers write.
+_LOGS = (
+    "/var/log/apt",
+    "/var/log/dpkg.log",
+    "/var/log/dnf.log",
+    "/var/log/dnf.rpm.log",
+    "/var/log/zypper.log",
+    "/var/log/zypp",
+)
 _HAS_NO_UPLOADS = (PurePosixPath("/tmp"), PurePosixPath("/run"))
 
 Command = str | Sequence[str]
@@ -231,7 +240,7 @@ class Host:
         for name, script in parts.items():
             result = self.run(script, check=False, timeout=60)
             (self.evidence / name).write_text(result.stdout + result.stderr)
-        for path in ("/var/log/apt", "/var/log/dpkg.log", "/var/log/dnf.log"):
+        for path in _LOGS:
             if self.run(["test", "-e", path], check=False).status == 0:
                 self.copy_out(path, self.evidence)
         return self.evidence

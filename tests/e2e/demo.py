@@ -36,9 +36,9 @@ _LOGIN_TIMEOUT_S = 600
 
 def demonstrate(node: Node) -> None:
     """Install, wait until the login works, and tell all that a person needs."""
-    packages = _RPM_PACKAGES if node.kind is Kind.RPM else _PACKAGES
+    packages = _RPM_PACKAGES if node.kind.has_rpms else _PACKAGES
     begin = time.monotonic()
-    log.step(f"{'dnf' if node.kind is Kind.RPM else 'apt'} install {' '.join(packages)}")
+    log.step(f"{'dnf' if node.kind.has_rpms else 'apt'} install {' '.join(packages)}")
     node.install(*packages)
     log.step(f"installed after {time.monotonic() - begin:.0f} s")
     url = f"http://{node.host.address}:{WEB_PORT}/"
@@ -99,8 +99,8 @@ def _run(kind: Kind, dist: Path, scratch: Path) -> None:
     packages = freeze(find_dist(dist), scratch / "dist")
     with open_repository(client, scratch, packages) as repository:
         world = World(client=client, repository=repository, scratch=scratch)
-        with open_node(world, kind, f"demo-{kind}", stores=kind is Kind.RPM) as node:
-            if kind is Kind.RPM:
+        with open_node(world, kind, f"demo-{kind}", stores=kind.has_rpms) as node:
+            if kind.has_rpms:
                 # The stub of a distribution stands in for its Docker, too.
                 apt(node.host, "install", "docker.io", "docker-cli")
             demonstrate(node)

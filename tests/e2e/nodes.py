@@ -37,7 +37,13 @@ class Kind(StrEnum):
 
     BOOKWORM = "bookworm"
     TRIXIE = "trixie"
-    RPM = "rpm"
+    RPM = "rpm"  # by dnf
+    ZYPPER = "zypper"
+
+    @property
+    def has_rpms(self) -> bool:
+        """Whether a stub stands in for its distribution; apt has what that would bring."""
+        return self in (Kind.RPM, Kind.ZYPPER)
 
     @property
     def suite(self) -> Suite:
@@ -121,6 +127,10 @@ class Node:
         if self.kind is Kind.RPM:
             release = self.host.read("/etc/dnf/vars/releasever").strip()
             return ["dnf", f"--releasever={release}", "--assumeyes", action, *names]
+        if self.kind is Kind.ZYPPER:
+            options = ["--no-recommends"] if action == "install" else []
+            quiet = ["--non-interactive", "--gpg-auto-import-keys"]
+            return ["zypper", *quiet, action, *options, *names]
         options = ["--yes", "--no-install-recommends", "--allow-downgrades"]
         return ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options, action, *names]
 
@@ -153,6 +163,8 @@ def open_node(  # noqa: PLR0913 - by name
     ) as node:
         if kind is Kind.RPM:
             world.repository.tell_dnf(node.host)
+        elif kind is Kind.ZYPPER:
+            world.repository.tell_zypper(node.host)
         else:
             world.repository.tell_apt(node.host)
             only_ours = "Dir::Etc::sourcelist=sources.list.d/backendai.sources"
@@ -175,7 +187,7 @@ def open_host(  # noqa: PLR0913 - by name
 ) -> Iterator[Node]:
     """The same without any repository of ours."""
     images = Images(client)
-    if kind is Kind.RPM:
+    if kind.has_rpms:
         image = images.rpm()
     else:
         image = images.stores(kind.suite) if stores else images.base(kind.suite)
@@ -196,7 +208,7 @@ def open_host(  # noqa: PLR0913 - by name
             # Without it, Docker refuses networks where the kernel has IPv6 and the host has not.
             host.run(["mkdir", "-p", _DOCKER_DROP_IN.rpartition("/")[0]])
             host.write(_DOCKER_DROP_IN, _DOCKER_SETTING)
-            if kind is Kind.RPM:
+            if kind.has_rpms:
                 become_distribution(host, scratch)
             else:
                 refresh_lists(host)

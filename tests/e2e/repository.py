@@ -48,11 +48,17 @@ class Repository:
 
     def tell_dnf(self, host: Host) -> None:
         """The same for dnf."""
+        self._tell_rpm(host, "/etc/yum.repos.d")
+
+    def tell_zypper(self, host: Host) -> None:
+        """The same for zypper."""
+        self._tell_rpm(host, "/etc/zypp/repos.d")
+
+    def _tell_rpm(self, host: Host, folder: str) -> None:
         key = f"/etc/pki/rpm-gpg/RPM-GPG-KEY-{NAME}"
-        source = f"/etc/yum.repos.d/{NAME}.repo"
-        host.run(["mkdir", "-p", "/etc/pki/rpm-gpg", "/etc/yum.repos.d"])
+        host.run(["mkdir", "-p", "/etc/pki/rpm-gpg", folder])
         host.run(f"{_HELPER} download-file {self.url}/keys/{NAME}.asc {key}")
-        host.run(f"{_HELPER} download-file {self.url}/setup/{CHANNEL}.repo {source}")
+        host.run(f"{_HELPER} download-file {self.url}/setup/{CHANNEL}.repo {folder}/{NAME}.repo")
 
 
 @contextmanager

@@ -28,6 +28,7 @@ def _kinds() -> list[object]:
         pytest.param(Kind.TRIXIE, marks=pytest.mark.xdist_group("trixie")),
         pytest.param(Kind.BOOKWORM, marks=[pytest.mark.xdist_group("bookworm"), pytest.mark.full]),
         pytest.param(Kind.RPM, marks=pytest.mark.xdist_group("rpm")),
+        pytest.param(Kind.ZYPPER, marks=[pytest.mark.xdist_group("zypper"), pytest.mark.full]),
     ]
 
 
@@ -38,7 +39,7 @@ def node(request: pytest.FixtureRequest, world: World) -> Iterator[Node]:
     say = Steps(request.config, f"single node, {kind}")
     with open_node(world, kind, f"single-{kind}", mounts=kernel.mounts(world.client)) as opened:
         with say("install"):
-            if kind is Kind.RPM:
+            if kind.has_rpms:
                 # The stub of a distribution stands in for its Docker, too.
                 apt(opened.host, "install", "docker.io", "docker-cli")
             opened.install(*_packages(kind))
@@ -49,9 +50,9 @@ def node(request: pytest.FixtureRequest, world: World) -> Iterator[Node]:
 
 @pytest.fixture
 def deb_node(node: Node) -> Node:
-    """For what is the same by dnf, and asked there by ``make e2e-full`` alone."""
-    if node.kind is Kind.RPM and not os.environ.get("BUILDER_FULL"):
-        pytest.skip("by dnf: run make e2e-full")
+    """For what is the same by rpm, and asked there by ``make e2e-full`` alone."""
+    if node.kind.has_rpms and not os.environ.get("BUILDER_FULL"):
+        pytest.skip("by rpm: run make e2e-full")
     return node
 
 
@@ -179,7 +180,7 @@ def test_removed_and_installed_again_it_goes_on(deb_node: Node) -> None:
 
 def _packages(kind: Kind) -> list[str]:
     """What is installed by name: no metapackage where the stub has the stores."""
-    if kind is Kind.RPM:
+    if kind.has_rpms:
         return [*(f"backendai-{one}" for one in (*_ALL, "client")), _MOCK]
     return ["backendai", "backendai-agent", _MOCK]
 
