@@ -324,14 +324,14 @@ def plant_runner(host: Host) -> None:
 
 def plant_listener(host: Host) -> None:
     """A metadata server on every address, as the release would have it."""
-    assert "127.0.0.1:40128" in listening(host)
+    assert "127.0.0.1:6005" in listening(host)
     key = "metadata-server-bind-host"
     config = "/etc/backend.ai/agent.toml"
     host.run(["sed", "-i", f"/^{key}/d", config])
     host.run(["systemctl", "restart", "backendai-agent"], timeout=200)
-    host.wait_until("it listens", lambda: "0.0.0.0:40128" in listening(host), timeout=60)
+    host.wait_until("it listens", lambda: "0.0.0.0:6005" in listening(host), timeout=60)
     (found,) = doctor(host, "listener")
-    assert found["value"] == "0.0.0.0:40128"
+    assert found["value"] == "0.0.0.0:6005"
     assert "metadata-host" in found["remedy"]
 
 

@@ -251,7 +251,7 @@ def listening(node: Layout) -> Layout:
     group.mkdir(parents=True)
     (group / "cgroup.procs").write_text("70\n")
     rows = [
-        ("00000000", 40128, "0A", 700),
+        ("00000000", 6005, "0A", 700),
         ("0100007F", 6003, "0A", 701),
         ("00000000", 6001, "0A", 702),
         ("00000000", 22, "0A", 999),  # not ours
@@ -270,9 +270,9 @@ def agent_runs(layout: Layout) -> Scene:
 def test_listeners_that_nobody_asked_for(listening: Layout) -> None:
     found = list(listeners.check_listeners(agent_runs(listening)))
     assert [(one.severity, one.value) for one in found] == [
-        (Severity.WARNING, f"0.0.0.0:{port}") for port in (6001, 9999, 40128)
+        (Severity.WARNING, f"0.0.0.0:{port}") for port in (6001, 6005, 9999)
     ]
-    assert "metadata-host" in found[-1].remedy
+    assert "metadata-host" in found[1].remedy
     assert "firewall" in found[0].remedy
 
 
@@ -280,13 +280,13 @@ def test_site_toml_may_ask_for_them(listening: Layout) -> None:
     text = listening.site.read_text()
     listening.site.write_text(text + '[agent]\naddress = "0.0.0.0:6001"\n')
     ports = [one.value for one in listeners.check_listeners(agent_runs(listening))]
-    assert ports == ["0.0.0.0:9999", "0.0.0.0:40128"]
+    assert ports == ["0.0.0.0:6005", "0.0.0.0:9999"]
 
 
 def test_a_file_may_ask_for_them_and_is_noted(listening: Layout) -> None:
     more = (
         'x = [{ ip = "0.0.0.0", port = 6001 }]\n'
-        '[proxy]\nbind_host = "0.0.0.0"\nbind_port_range = [40000, 40200]\n'
+        '[proxy]\nbind_host = "0.0.0.0"\nbind_port_range = [6002, 6200]\n'
     )
     write_agent(listening, more=more)
     found = list(listeners.check_listeners(agent_runs(listening)))
