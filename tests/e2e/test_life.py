@@ -23,7 +23,6 @@ pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("life")]
 
 _ALL = (*SERVICES, "agent")
 _PACKAGES = ("backendai", "backendai-agent", "backendai-accelerator-mock")
-_OURS = ("backendai-common", "backendai-client", *(f"backendai-{one}" for one in _ALL), *_PACKAGES)
 _PIN = "/etc/apt/preferences.d/backendai"
 _ETC = "/etc/backend.ai"
 _SETTINGS = ("site.toml", "manager.toml", "storage-proxy.toml", "webserver.conf", "agent.toml")
@@ -65,7 +64,7 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
         stay_at(node, previous)
         node.install(*_PACKAGES)
         node.wait_for(*_ALL)
-        assert versions(node) == {f"{previous}-1"}
+        assert set(installed(node).values()) == {f"{previous}-1"}
     with steps("use"):
         past = use(node)
     with steps(f"upgrade to {dist.version}"):
@@ -88,11 +87,12 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
         node.client(past.login, "session", "destroy", _SESSION)
         gone = lambda: not kernel.containers(node)  # noqa: E731
         node.host.wait_until("the session has ended", gone, timeout=90)
+    ours = list(installed(node))
     with steps("remove"):
-        apt(node.host, "remove", *_OURS)
+        apt(node.host, "remove", *ours)
         check_removed(node)
     with steps("purge"):
-        apt(node.host, "purge", *_OURS)
+        apt(node.host, "purge", *ours)
         check_purged(node, before)
     with steps("install on what is left"):
         node.host.run(["rm", _PIN])
@@ -108,12 +108,12 @@ def stay_at(node: Node, version: str) -> None:
     node.host.write(_PIN, f"Package: backendai*\nPin: version {version}-*\nPin-Priority: 1001\n")
 
 
-def versions(node: Node) -> set[str]:
-    """The versions of our packages that are installed."""
-    form = "${db:Status-Status} ${Version}\\n"
-    told = node.host.run(["dpkg-query", "-W", f"-f={form}", "backendai*"]).stdout
+def installed(node: Node) -> dict[str, str]:
+    """Our packages that are installed, and their versions."""
+    form = "${db:Status-Status} ${Package} ${Version}\\n"
+    told = node.host.run(["dpkg-query", "-W", f"-f={form}", "backendai*"], check=False).stdout
     rows = [line.split() for line in told.splitlines()]
-    return {row[1] for row in rows if row[0] == "installed"}
+    return {row[1]: row[2] for row in rows if row[0] == "installed"}
 
 
 def use(node: Node) -> Past:
@@ -184,7 +184,7 @@ def starts(node: Node, service: str) -> int:
 
 def check_lasting(node: Node, past: Past, version: str) -> None:
     """Everything is of the other release, each service was restarted once, nothing is lost."""
-    assert versions(node) == {f"{version}-1"}
+    assert set(installed(node).values()) == {f"{version}-1"}
     assert not node.host.run(["dpkg", "--audit"]).stdout
     now = look(node, past.login)
     assert now.starts == {service: count + 1 for service, count in past.starts.items()}
@@ -208,7 +208,7 @@ def check_file(node: Node, login: Login) -> None:
 
 def check_removed(node: Node) -> None:
     """The code and every process of it are gone, settings and secrets are not."""
-    assert not versions(node)
+    assert not installed(node)
     assert not node.host.run("find /opt/backendai ! -type d", check=False).stdout
     running = "ls -l /proc/[0-9]*/exe 2>/dev/null | grep -F ' /opt/backendai/'"
     assert not node.host.run(running, check=False).stdout
