@@ -5,16 +5,16 @@ One host's story, in the order in which an operator meets it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
+from builder.model import PackageFormat
 from builder.verify.case import leftovers
 from builder.verify.listing import Listing, take_listing
 from tests.e2e import kernel
 from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Login, Node, World, open_node
-from tests.e2e.previous import build_previous, previous_release
-from tests.integration.dist import Dist
+from tests.e2e.previous import previous_release
+from tests.integration.dist import Dist, have_release
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql
 from tests.integration.test_deb import apt
@@ -41,10 +41,11 @@ class Past:
 
 
 @pytest.fixture
-def previous(world: World, dist: Dist, tmp_path: Path) -> str:
+def previous(world: World, dist: Dist) -> str:
     """The version of the release before, which is in the repository then, too."""
-    version = previous_release(dist.version)
-    world.repository.add(*build_previous(version, tmp_path / "previous"))
+    version, packages = previous_release(dist.version)
+    files = have_release(dist, version, PackageFormat.DEB, *packages)
+    world.repository.add(*(dist.folder / name for name in files))
     return version
 
 
