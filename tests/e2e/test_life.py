@@ -70,7 +70,7 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
         past = use(node)
     with steps(f"upgrade to {dist.version}"):
         node.host.run(["rm", _PIN])
-        apt(node.host, "full-upgrade")
+        node.upgrade()
         node.wait_for(*_ALL)
     check_lasting(node, past, dist.version)
     with steps("a session"):
@@ -79,7 +79,7 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
         past = look(node, past.login)
         assert past.containers
         stay_at(node, previous)
-        apt(node.host, "full-upgrade", "--allow-downgrades")
+        node.upgrade()
         node.wait_for(*_ALL)
     check_lasting(node, past, previous)
     with steps("the session went on, and ends"):
