@@ -93,10 +93,10 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
         apt(node.host, "remove", *ours)
         check_removed(node)
     with steps("purge"):
+        node.host.run(["rm", _PIN])
         apt(node.host, "purge", *ours)
         check_purged(node, before)
     with steps("install on what is left"):
-        node.host.run(["rm", _PIN])
         node.install(*_PACKAGES)
         take_up(node)
         node.wait_for(*_ALL)
