@@ -82,6 +82,10 @@ class Node:
         """Install packages from the repository."""
         self.host.run(self._words("install", names), timeout=_INSTALL_TIMEOUT_S)
 
+    def upgrade(self) -> None:
+        """Bring every package of a Debian host to the version that apt prefers."""
+        self.host.run(self._words("full-upgrade", ()), timeout=_INSTALL_TIMEOUT_S)
+
     def remove(self, *names: str) -> None:
         """Remove packages, and leave what the operator may want to keep."""
         self.host.run(self._words("remove", names), timeout=_INSTALL_TIMEOUT_S)

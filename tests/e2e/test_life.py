@@ -5,16 +5,16 @@ One host's story, in the order in which an operator meets it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
+from builder.model import PackageFormat
 from builder.verify.case import leftovers
 from builder.verify.listing import Listing, take_listing
 from tests.e2e import kernel
 from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Login, Node, World, open_node
-from tests.e2e.previous import build_previous, previous_release
-from tests.integration.dist import Dist
+from tests.e2e.previous import previous_release
+from tests.integration.dist import Dist, have_release
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql
 from tests.integration.test_deb import apt
@@ -41,10 +41,11 @@ class Past:
 
 
 @pytest.fixture
-def previous(world: World, dist: Dist, tmp_path: Path) -> str:
+def previous(world: World, dist: Dist) -> str:
     """The version of the release before, which is in the repository then, too."""
-    version = previous_release(dist.version)
-    world.repository.add(*build_previous(version, tmp_path / "previous"))
+    version, packages = previous_release(dist.version)
+    files = have_release(dist, version, PackageFormat.DEB, *packages)
+    world.repository.add(*(dist.folder / name for name in files))
     return version
 
 
@@ -69,7 +70,7 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
         past = use(node)
     with steps(f"upgrade to {dist.version}"):
         node.host.run(["rm", _PIN])
-        apt(node.host, "full-upgrade")
+        node.upgrade()
         node.wait_for(*_ALL)
     check_lasting(node, past, dist.version)
     with steps("a session"):
@@ -78,7 +79,7 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
         past = look(node, past.login)
         assert past.containers
         stay_at(node, previous)
-        apt(node.host, "full-upgrade", "--allow-downgrades")
+        node.upgrade()
         node.wait_for(*_ALL)
     check_lasting(node, past, previous)
     with steps("the session went on, and ends"):
@@ -92,10 +93,10 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
         apt(node.host, "remove", *ours)
         check_removed(node)
     with steps("purge"):
+        node.host.run(["rm", _PIN])
         apt(node.host, "purge", *ours)
         check_purged(node, before)
     with steps("install on what is left"):
-        node.host.run(["rm", _PIN])
         node.install(*_PACKAGES)
         take_up(node)
         node.wait_for(*_ALL)
