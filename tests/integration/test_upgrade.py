@@ -324,7 +324,10 @@ def kill_install(host: Host, packages: list[str], until: str) -> None:
     host.run(
         "export DEBIAN_FRONTEND=noninteractive; "
         f"setsid apt-get -y install {words} >/root/killed.log 2>&1 & pid=$!; "
-        f"until {until} || ! kill -0 $pid; do sleep 0.05; done; pkill -KILL -s $pid; wait; true",
+        f"until {until} || ! kill -0 $pid; do sleep 0.05; done; "
+        # apt gives dpkg a terminal, and so a session, of its own.
+        "dpkg=$(pgrep -o -x dpkg) && pkill -KILL -s $(ps -o sid= -p $dpkg); "
+        "pkill -KILL -s $pid; wait; true",
         timeout=_TIMEOUT_S,
     )
 
