@@ -32,6 +32,7 @@ _UP = ("starting", "running", "degraded")  # systemd has sorted its processes by
 _TIMED_OUT = 124  # exit status of coreutils' timeout
 _KILLED = 137
 _TAIL_LINES = 40
+_EVIDENCE_TIMEOUT_S = 120
 # What package managers write.
 _LOGS = (
     "/var/log/apt",
@@ -238,8 +239,12 @@ class Host:
         }
         (self.evidence / "commands.txt").write_text("\n".join(self._transcript))
         for name, script in parts.items():
-            result = self.run(script, check=False, timeout=60)
-            (self.evidence / name).write_text(result.stdout + result.stderr)
+            try:
+                result = self.run(script, check=False, timeout=_EVIDENCE_TIMEOUT_S)
+                text = result.stdout + result.stderr
+            except HostError as error:  # one that hangs is no reason to go without the others
+                text = f"{error.message}\n"
+            (self.evidence / name).write_text(text)
         for path in _LOGS:
             if self.run(["test", "-e", path], check=False).status == 0:
                 self.copy_out(path, self.evidence)

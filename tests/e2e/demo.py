@@ -17,7 +17,7 @@ from builder.errors import BuilderError
 from builder.paths import PROJECT
 from builder.verify.engine import connect
 from builder.verify.hosts import HostError
-from tests.e2e.nodes import WEB_PORT, Kind, Login, Node, World, open_node
+from tests.e2e.nodes import SERVICES, WEB_PORT, Kind, Login, Node, World, open_node
 from tests.e2e.repository import open_repository
 from tests.integration.dist import find_dist, freeze
 from tests.integration.test_deb import apt
@@ -45,6 +45,7 @@ def demonstrate(node: Node) -> None:
     url = f"http://{node.host.address}:{WEB_PORT}/"
     login = _wait_for_login(node, url)
     took = time.monotonic() - begin
+    node.wait_for(*SERVICES, "agent")  # which is started when a manager is there
     status = node.host.run(["backendai-ctl", "status"], check=False).stdout
     log.results.print(
         f"\n{status}\n"
