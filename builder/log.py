@@ -4,6 +4,8 @@ Progress goes to standard error; standard output is for results, plain or JSON.
 """
 
 import logging
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +17,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 _PLAIN_INTERVAL_S = 10.0
 
 console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-results = Console(highlight=False)
+# A log has no width of its own, and what is cut off there is lost.
+_LOG_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+results = Console(highlight=False, width=_LOG_WIDTH)
 _logger = logging.getLogger("builder")
 
 Advance = Callable[[int], None]

@@ -32,6 +32,8 @@ _UP = ("starting", "running", "degraded")  # systemd has sorted its processes by
 _TIMED_OUT = 124  # exit status of coreutils' timeout
 _KILLED = 137
 _TAIL_LINES = 40
+# What prints a password and keys: a CI keeps the evidence.
+_SHOWS_SECRETS = {"credentials", "--show"}
 _EVIDENCE_TIMEOUT_S = 120
 # What package managers write.
 _LOGS = (
@@ -305,10 +307,11 @@ class Host:
     def _note(self, words: Sequence[str], user: str, result: Result, elapsed: float) -> None:
         text = shlex.join(_first_line(word) for word in words)
         log.detail(f"{self.name}: {elapsed:.1f} s: {text}")
+        shown = "(not kept)" if set(words) >= _SHOWS_SECRETS else result.stdout + result.stderr
         self._transcript += [
             f"[{user}] {text}",
             f"  status {result.status}, {elapsed:.1f} s",
-            *(f"  {line}" for line in (result.stdout + result.stderr).splitlines()[-_TAIL_LINES:]),
+            *(f"  {line}" for line in shown.splitlines()[-_TAIL_LINES:]),
         ]
 
 

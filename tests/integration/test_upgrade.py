@@ -323,7 +323,7 @@ def kill_install(host: Host, packages: list[str], until: str) -> None:
     words = " ".join(packages)
     host.run(
         "export DEBIAN_FRONTEND=noninteractive; "
-        f"setsid apt-get -y install {words} >/root/killed.log 2>&1 & pid=$!; "
+        f"setsid apt-get -y --fix-broken install {words} >/root/killed.log 2>&1 & pid=$!; "
         f"until {until} || ! kill -0 $pid; do sleep 0.05; done; "
         # apt gives dpkg a terminal, and so a session, of its own.
         "dpkg=$(pgrep -o -x dpkg) && pkill -KILL -s $(ps -o sid= -p $dpkg); "
@@ -349,7 +349,8 @@ def test_a_transaction_that_is_killed(host: Host, dist: Dist, steps: Steps) -> N
             assert host.run(["dpkg", "--audit"]).stdout
             host.run(["dpkg", "--configure", "-a"], check=False, timeout=_TIMEOUT_S)
     with steps("again, to its end"):
-        apt(host, "install", *packages)
+        # As apt asks for: one package is new by now, and the other is not.
+        apt(host, "install", "--fix-broken", *packages)
         wait_for_answer(host)
     check_consistent(host)
     assert revision(host) != old
