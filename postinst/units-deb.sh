@@ -38,6 +38,7 @@ is_running() {
 # start.
 run_static() {
     may_start "$1" || return 0
+    [ -n "${2:-}" ] || let_finish "$1"
     systemctl restart ${2:+"$2"} "$1" || warn "$1 failed, and is tried again; see: journalctl -u $1"
 }
 

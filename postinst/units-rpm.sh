@@ -36,6 +36,7 @@ is_running() {
 # run_static UNIT [OPTION]: a unit that nothing enables.
 run_static() {
     has_systemd || return 0
+    [ -n "${2:-}" ] || let_finish "$1"
     systemctl restart ${2:+"$2"} "$1" || warn "$1 failed, and is tried again; see: journalctl -u $1"
 }
 

@@ -92,7 +92,7 @@ def _upgrade(options: argparse.Namespace, layout: Layout) -> Status:
     if options.pending:
         with open_session(layout, given, say, services) as (_, filled):
             outcome = finish_of(options, layout, given, wait=True).run(filled)
-        _retry(layout, outcome)
+        _fill_again(layout, outcome)
     else:
         private_writer().ensure_folder(upgrade_folder(layout), mode=0o755)
         with (
@@ -116,12 +116,17 @@ def finish_of(options: argparse.Namespace, layout: Layout, given: Answers, *, wa
     )
 
 
-def _retry(layout: Layout, outcome: Outcome) -> None:
-    """Let the unit that fills the stores go on trying; it begins with pending upgrades."""
-    if outcome.away and has_systemd(layout):
+def _fill_again(layout: Layout, outcome: Outcome) -> None:
+    """Let the unit that fills the stores make what is new in a release, in the background.
+
+    It begins with pending upgrades, so it also goes on with those whose database is away.
+    """
+    if not has_systemd(layout):
+        return
+    if outcome.away:
         say("it is tried again by itself, until the database is reached")
-        command = ["systemctl", "restart", "--no-block", "backendai-seed.service"]
-        run_program(command, seconds=_ASK_SECONDS)
+    command = ["systemctl", "restart", "--no-block", "backendai-seed.service"]
+    run_program(command, seconds=_ASK_SECONDS)
 
 
 def _ended(options: argparse.Namespace, outcome: Outcome) -> Status:
