@@ -104,3 +104,29 @@ def configured(layout: Layout, store: SecretStore) -> Callable[..., list[str]]:
         return said
 
     return run
+
+
+@pytest.fixture
+def node(layout: Layout) -> Layout:
+    """A node with an agent and a storage proxy, and their volume."""
+    (layout.recipes / "manager.toml").unlink()
+    for service in ("agent", "storage-proxy"):
+        install_recipe(layout, service)
+    write_agent(layout)
+    (layout.etc / "storage-proxy.toml").write_text('[volume.volume1]\npath = "/srv/v/volume1"\n')
+    layout.site.write_text(
+        f'[storage]\npath = "/srv/v/volume1"\n[account]\nuid = {max(os.geteuid(), 1)}\n'
+        f"gid = {max(os.getegid(), 1)}\n"
+    )
+    volume = layout.root / "srv/v/volume1"
+    volume.mkdir(parents=True)
+    (volume / "version.txt").write_text("3\n")
+    return layout
+
+
+def write_agent(layout: Layout, mount: str = "/srv/v", more: str = "") -> None:
+    """agent.toml, as far as the checks look."""
+    (layout.etc / "agent.toml").write_text(
+        f'[agent]\nmount-path = "{mount}"\nrpc-listen-addr = {{ host = "127.0.0.1", port = 1 }}\n'
+        f"{more}"
+    )

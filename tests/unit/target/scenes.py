@@ -1,9 +1,10 @@
 """Hosts made up for the doctor's checks: a tree, what systemd and programs say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backendai_target.doctor.model import Finding
 from backendai_target.doctor.scene import Scene
 from backendai_target.files import Owner
 from backendai_target.layout import Layout
@@ -75,3 +76,8 @@ def tcp_table(root: Path, name: str, rows: Sequence[tuple[str, int, str, int]]) 
         for at, (host, port, state, inode) in enumerate(rows)
     ]
     path.write_text("\n".join(lines) + "\n")
+
+
+def said(findings: Iterator[Finding] | list[Finding]) -> list[str]:
+    """What was found, in words."""
+    return [f"{one.severity.word}: {one.where}: {one.what}" for one in findings]
