@@ -9,9 +9,12 @@ import pytest
 
 from builder.paths import PROJECT
 from builder.verify.engine import EngineUnavailableError, connect
-from tests.integration.dist import Dist, NoPackagesError, find_dist, freeze
-from tests.integration.images import Images
+from builder.verify.hosts import Host, HostSetup
+from tests.integration.dist import MOUNT, Dist, NoPackagesError, find_dist, freeze
+from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
+from tests.integration.stores import start_stores
+from tests.integration.test_deb import refresh_lists
 
 
 @pytest.fixture
@@ -48,3 +51,20 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Dist:
     except NoPackagesError as error:
         pytest.skip(f"{error.message}; {error.hint}")
     return freeze(found, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture
+def host(
+    engine: docker.DockerClient, images: Images, dist: Dist, request: pytest.FixtureRequest
+) -> Iterator[Host]:
+    """A clean Debian 13 whose stores answer, and which has the packages at MOUNT."""
+    setup = HostSetup(
+        image=images.stores(Suite.TRIXIE),
+        name=request.node.name.partition("[")[0].replace("_", "-")[5:40],
+        mounts={dist.folder: MOUNT},
+        volumes=("/opt",),
+    )
+    with Host(engine, setup) as host:
+        refresh_lists(host)
+        start_stores(host, Suite.TRIXIE)
+        yield host

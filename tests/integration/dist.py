@@ -14,6 +14,7 @@ from builder.model import PackageFormat
 from builder.paths import PROJECT
 from builder.run import run
 
+MOUNT = "/dist"  # where hosts find the folder
 _NAMES = {
     PackageFormat.DEB: re.compile(r"(?P<name>[a-z0-9-]+)_(?P<version>[^_]+)-[^_-]+_\w+\.deb"),
     PackageFormat.RPM: re.compile(

@@ -1,23 +1,21 @@
 """Every older line: filled on a clean host, used, and upgraded with data, step by step."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker
 import pytest
 from packaging.version import Version
 
 from builder.paths import PKGSPEC
 from builder.spec import ReleaseSpec, load_spec
-from builder.verify.hosts import Host, HostSetup
+from builder.verify.hosts import Host
 from tests.integration import guide
 from tests.integration.dist import Dist
-from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
-from tests.integration.stores import run_sql, start_stores
-from tests.integration.test_deb import apt, refresh_lists
+from tests.integration.stores import run_sql
+from tests.integration.test_deb import apt
 from tests.integration.test_upgrade import (
     check_consistent,
     check_files,
@@ -31,7 +29,6 @@ from tests.integration.test_upgrade import (
 
 pytestmark = [pytest.mark.docker, pytest.mark.full]
 
-_MOUNT = "/dist"
 _DATABASE = "backend"
 _TRIAL = Path(__file__).parent / "data" / "account_trial.py"
 _ACCOUNT = "/root/account.json"
@@ -104,23 +101,6 @@ def _steps(
 
 
 WAYS = find_ways(load_spec(PKGSPEC).releases.values())
-
-
-@pytest.fixture
-def host(
-    engine: docker.DockerClient, images: Images, dist: Dist, request: pytest.FixtureRequest
-) -> Iterator[Host]:
-    """A clean host whose stores answer."""
-    setup = HostSetup(
-        image=images.stores(Suite.TRIXIE),
-        name=request.node.name.partition("[")[0].replace("_", "-")[5:40],
-        mounts={dist.folder: _MOUNT},
-        volumes=("/opt",),
-    )
-    with Host(engine, setup) as host:
-        refresh_lists(host)
-        start_stores(host, Suite.TRIXIE)
-        yield host
 
 
 def try_account(host: Host) -> Mapping[str, int]:

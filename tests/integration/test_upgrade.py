@@ -3,24 +3,20 @@
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import docker
 import pytest
 
 from builder.model import PackageFormat
-from builder.verify.hosts import Host, HostSetup
+from builder.verify.hosts import Host
 from tests.integration import guide
-from tests.integration.dist import Dist, have_release
-from tests.integration.images import Images, Suite
+from tests.integration.dist import MOUNT, Dist, have_release
 from tests.integration.steps import Steps
-from tests.integration.stores import run_sql, start_stores
-from tests.integration.test_deb import apt, refresh_lists
+from tests.integration.stores import run_sql
+from tests.integration.test_deb import apt
 
 pytestmark = pytest.mark.docker
 
-_MOUNT = "/dist"
 _PACKAGES = ("backendai-common", "backendai-manager")
 _UNIT = guide.UNIT
 DATABASE = "backend"
@@ -45,24 +41,7 @@ _WANTED = "default|changed by an admin\nresearch|a row of ours\n"
 def files(dist: Dist, version: str) -> list[str]:
     """The packages of a release, by their paths on the host."""
     names = have_release(dist, version, PackageFormat.DEB, *_PACKAGES)
-    return [f"{_MOUNT}/{name}" for name in names]
-
-
-@pytest.fixture
-def host(
-    engine: docker.DockerClient, images: Images, dist: Dist, request: pytest.FixtureRequest
-) -> Iterator[Host]:
-    """A clean host whose stores answer."""
-    setup = HostSetup(
-        image=images.stores(Suite.TRIXIE),
-        name=request.node.name.partition("[")[0].replace("_", "-")[5:40],
-        mounts={dist.folder: _MOUNT},
-        volumes=("/opt",),
-    )
-    with Host(engine, setup) as host:
-        refresh_lists(host)
-        start_stores(host, Suite.TRIXIE)
-        yield host
+    return [f"{MOUNT}/{name}" for name in names]
 
 
 def install(host: Host, dist: Dist, version: str) -> None:
