@@ -179,7 +179,9 @@ def open_client(engine: docker.DockerClient, image: str, name: str) -> Iterator[
     """A client for as long as the block runs."""
     container = engine.containers.run(
         image,
-        command=["sleep", "infinity"],
+        # Not the image's, which may be that of a host that was kept.
+        entrypoint=["sleep"],
+        command=["infinity"],
         name=f"backendai-test-{RUN_ID}-{name}-{secrets.token_hex(2)}",
         labels={LABEL: RUN_ID},
         network_mode="host",
