@@ -39,7 +39,9 @@ is_running() {
 run_static() {
     may_start "$1" || return 0
     [ -n "${2:-}" ] || let_finish "$1"
-    systemctl restart ${2:+"$2"} "$1" || warn "$1 failed, and is tried again; see: journalctl -u $1"
+    # What it says itself is for whoever asks: most of all, that a service waits for another.
+    systemctl restart ${2:+"$2"} "$1" 2>/dev/null ||
+        say "not all is ready yet, and it is tried again by itself; to see what: backendai-ctl status"
 }
 
 # invoke ACTION UNIT: a service that does not come up is not the package's failure.
