@@ -174,6 +174,28 @@ def test_every_recipe_keeps_to_run() -> None:
             assert not key.endswith("num-proc"), path.name
 
 
+def test_no_recipe_has_a_port_that_an_outgoing_connection_may_hold() -> None:
+    """Linux gives these from 32768 on; a service that finds its own taken does not come up."""
+    found = {}
+    for path in sorted((PROJECT / "postinst/recipes").glob("*.toml")):
+        for one in tomllib.loads(path.read_text())["config"]:
+            lines = [line.get("set", {}) for line in one.get("line", [])]
+            for settings in (one["set"], *lines):
+                found |= {
+                    f"{path.stem} {key}": value
+                    for key, value in settings.items()
+                    if key.endswith(("-port", "_port")) and isinstance(value, int)
+                }
+    monitors = [name for name in found if "aiomonitor" in name]
+    assert {name.split()[0] for name in monitors} == {
+        "agent",
+        "appproxy-coordinator",
+        "manager",
+        "storage-proxy",
+    }
+    assert max(found.values()) < 32768
+
+
 def test_a_service_whose_database_is_not_upgraded_says_so(layout: Layout, port: int) -> None:
     failure = failure_note(layout, "manager")
     failure.parent.mkdir(parents=True)
