@@ -24,7 +24,7 @@ pytestmark = pytest.mark.docker
 
 _MOUNT = "/dist"
 _MANAGER = "backendai-manager"
-_SERVICES = ("manager", "storage-proxy", "webserver")
+_SERVICES = ("manager", "graphql", "storage-proxy", "webserver")
 _DATA = PROJECT / "tests/integration/data"
 _UNIT = "backendai-halfstack.service"
 _SETTINGS = ("site.toml", "halfstack.yml", "halfstack-redis.conf")

@@ -176,7 +176,7 @@ def test_every_recipe_keeps_to_run() -> None:
 
 def test_no_recipe_has_a_port_that_an_outgoing_connection_may_hold() -> None:
     """Linux gives these from 32768 on; a service that finds its own taken does not come up."""
-    found = {}
+    found: dict[str, int] = {}
     for path in sorted((PROJECT / "postinst/recipes").glob("*.toml")):
         for one in tomllib.loads(path.read_text())["config"]:
             lines = [line.get("set", {}) for line in one.get("line", [])]
