@@ -4,7 +4,6 @@ import argparse
 import json
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from backendai_target.addons.model import Addon, load_addons, named
@@ -29,6 +28,7 @@ from backendai_target.files import Writer
 from backendai_target.layout import Layout
 from backendai_target.programs import run_program
 from backendai_target.recipe import resolve_tree
+from backendai_target.systemd import has_systemd
 
 _RESTART_S = 240
 
@@ -90,7 +90,7 @@ def _restart(addon: Addon, layout: Layout) -> None:
     """Let a running service see the change; one that is stopped stays so."""
     unit = f"backendai-{addon.service}.service"
     systemctl = shutil.which("systemctl")
-    if layout.root != Path("/") or systemctl is None or not Path("/run/systemd/system").is_dir():
+    if systemctl is None or not has_systemd(layout):
         return
     if run_program([systemctl, "try-restart", unit], seconds=_RESTART_S).status != 0:
         say(f"warning: could not restart {unit}; see: systemctl status {unit}")

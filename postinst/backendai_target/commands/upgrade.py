@@ -11,10 +11,10 @@ from backendai_target.commands.base import Command, answers, print_out, say
 from backendai_target.errors import RefusedError, Status
 from backendai_target.files import exclusive
 from backendai_target.layout import Layout
-from backendai_target.programs import run_program
 from backendai_target.recipe import Answers
 from backendai_target.seed.accounts import private_writer
 from backendai_target.seed.data import seeded_services
+from backendai_target.seed.starting import restart_unit
 from backendai_target.systemd import has_systemd
 from backendai_target.upgrade.batch import Outcome, migrate_all
 from backendai_target.upgrade.check import Examiner, Result, Verdict
@@ -26,7 +26,6 @@ from backendai_target.upgrade.pending import pending_upgrades
 from backendai_target.upgrade.units import start_stopped
 
 _ALLOW = "BACKENDAI_ALLOW_UPGRADE"
-_ASK_SECONDS = 30.0
 
 
 def dumper_of(given: Answers) -> Dumper:
@@ -121,12 +120,9 @@ def _fill_again(layout: Layout, outcome: Outcome) -> None:
 
     It begins with pending upgrades, so it also goes on with those whose database is away.
     """
-    if not has_systemd(layout):
-        return
-    if outcome.away:
+    if outcome.away and has_systemd(layout):
         say("it is tried again by itself, until the database is reached")
-    command = ["systemctl", "restart", "--no-block", "backendai-seed.service"]
-    run_program(command, seconds=_ASK_SECONDS)
+    restart_unit(layout, "backendai-seed.service")
 
 
 def _ended(options: argparse.Namespace, outcome: Outcome) -> Status:

@@ -48,6 +48,11 @@ def start_unit(layout: Layout, unit: str) -> None:
     _ask(layout, "start", unit)
 
 
+def restart_unit(layout: Layout, unit: str) -> None:
+    """Ask systemd to start a unit anew, and do not wait for it."""
+    _ask(layout, "restart", unit)
+
+
 def stop_unit(layout: Layout, unit: str) -> None:
     """Ask systemd to stop a unit, and do not wait for it."""
     _ask(layout, "stop", unit)
