@@ -22,11 +22,3 @@ reload_systemd() {
         systemctl --system daemon-reload || warn "systemd did not reload its units"
     fi
 }
-
-# let_finish UNIT: waits for a oneshot unit that is at work. A restart would kill it, and it
-# would count as failed.
-let_finish() {
-    if [ "$(systemctl show --property=ActiveState --value "$1")" = activating ]; then
-        systemctl start "$1" || true # joins its job; what is to be told is told by the next one
-    fi
-}

@@ -2,6 +2,8 @@
 # `mask`, and ask policy-rc.d before they start or stop anything.
 # shellcheck disable=SC2329
 
+{% include "postinst/units.sh" %}
+
 enable_unit() {
     deb-systemd-helper unmask "$1" >/dev/null || true # fails where it was never masked
     if deb-systemd-helper --quiet was-enabled "$1"; then
@@ -27,21 +29,6 @@ may_start() {
     has_systemd || return 1
     [ -x /usr/sbin/policy-rc.d ] || return 0
     /usr/sbin/policy-rc.d "$1" restart >/dev/null 2>&1 || [ "$?" -eq 104 ]
-}
-
-# True while it has a process: also one that still starts has old files open.
-is_running() {
-    has_systemd && [ "$(systemctl show --property=MainPID --value "$1")" -gt 0 ]
-}
-
-# run_static UNIT [OPTION]: a unit that nothing enables, which deb-systemd-invoke would not
-# start.
-run_static() {
-    may_start "$1" || return 0
-    [ -n "${2:-}" ] || let_finish "$1"
-    # What it says itself is for whoever asks: most of all, that a service waits for another.
-    systemctl restart ${2:+"$2"} "$1" 2>/dev/null ||
-        say "not all is ready yet, and it is tried again by itself; to see what: backendai-ctl status"
 }
 
 # invoke ACTION UNIT: a service that does not come up is not the package's failure.

@@ -1,6 +1,8 @@
 # Units on rpm systems: presets decide what is enabled at a first installation.
 # shellcheck disable=SC2329
 
+{% include "postinst/units.sh" %}
+
 preset_unit() {
     systemctl --no-reload preset "$1" >/dev/null 2>&1 || warn "could not apply the preset of $1"
 }
@@ -26,20 +28,6 @@ outside() {
 # may_start UNIT: whether systemd runs.
 may_start() {
     has_systemd
-}
-
-# True while it has a process: also one that still starts has old files open.
-is_running() {
-    has_systemd && [ "$(systemctl show --property=MainPID --value "$1")" -gt 0 ]
-}
-
-# run_static UNIT [OPTION]: a unit that nothing enables.
-run_static() {
-    has_systemd || return 0
-    [ -n "${2:-}" ] || let_finish "$1"
-    # What it says itself is for whoever asks: most of all, that a service waits for another.
-    systemctl restart ${2:+"$2"} "$1" 2>/dev/null ||
-        say "not all is ready yet, and it is tried again by itself; to see what: backendai-ctl status"
 }
 
 start_unit() {

@@ -432,6 +432,7 @@ def test_all_sources_are_shipped_or_included() -> None:
     entry_points = [path for top in ("debian", "rpm") for path in (PROJECT / top).glob("*.sh.j2")]
     for path in entry_points:
         assert path.relative_to(PROJECT).as_posix() in named
-    included = "".join(path.read_text() for path in entry_points)
-    for path in (PROJECT / "postinst").glob("*.sh"):
+    parts = list((PROJECT / "postinst").glob("*.sh"))
+    included = "".join(path.read_text() for path in entry_points + parts)
+    for path in parts:
         assert f'{{% include "postinst/{path.name}" %}}' in included
