@@ -37,9 +37,11 @@ sync_addons() {
         warn "add-ons are not enabled or disabled. Once mended, run: backendai-ctl addon sync {{ package.service.name }}"
 }
 
+failed_note={{ ("/var/lib/backendai/upgrade/" ~ package.service.name ~ ".failed") | sh }}
+
 # True where the stores answer and are filled, so that a first start can succeed.
 can_start() {
-    tool_with_network check-stores {{ package.service.name | sh }} >/dev/null 2>&1
+    [ ! -e "$failed_note" ] && tool_with_network check-stores {{ package.service.name | sh }} >/dev/null 2>&1
 }
 
 # Fills the stores, and says that this service waits for them: whichever run of the
@@ -66,20 +68,11 @@ stop_waiting() {
     rm -f {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }}
 }
 
-# Dumps and migrates a database that was left by a removal, if the release wants it otherwise.
-# Where that fails, the service is down and stays so.
-upgrade_stores() {
-    if tool_with_network upgrade --no-start {{ package.service.name | sh }}; then
-        return 0
-    fi
-    warn "{{ package.service.name }} stays down. Once mended, run: backendai-ctl upgrade {{ package.service.name }}"
-    return 1
-}
-
 pending_note={{ ("/var/lib/backendai/upgrade/" ~ package.service.name ~ ".pending") | sh }}
 
 # Says that the service is to be brought to this version once all of the transaction is in
 # place, and which of its units run until then; a run that was cut off has said it before.
+# Whoever fills the stores begins with it, so it also serves a database that a removal left.
 note_upgrade() {
     mkdir -p "${pending_note%/*}" || warn "could not make ${pending_note%/*}"
     if {
@@ -95,6 +88,10 @@ note_upgrade() {
     warn "not restarted. Once mended, run: backendai-ctl upgrade, and restart {{ package.name }}"
 }
 
+# What is left to do before the service can start.
 show_steps() {
+    if [ -e "$failed_note" ]; then
+        warn "{{ package.service.name }} stays down: its database is not upgraded; see: backendai-ctl status"
+    fi
     tool steps {{ package.service.name | sh }} 2>/dev/null || true # configure has said why
 }

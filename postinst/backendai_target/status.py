@@ -148,10 +148,16 @@ def _problems(scene: Scene, recipe: Recipe, *, is_active: bool) -> tuple[str, ..
 def _upgrade_problems(scene: Scene, service: str) -> list[str]:
     finish = f"sudo backendai-ctl upgrade {service}"
     failure = failure_note(scene.layout, service)
+    pending = [one for one in pending_upgrades(scene.layout) if one.service == service]
     if failure.exists():
         told = f": {failure.read_text(encoding='utf-8').strip()}" if scene.is_root else ""
-        return [f"its database is not upgraded{told}\nOnce mended, run: {finish}"]
-    if any(one.service == service and one.old_units() for one in pending_upgrades(scene.layout)):
+        ends = (
+            "It is tried again by itself; at once by: sudo backendai-ctl seed apply"
+            if pending
+            else f"Once mended, run: {finish}"
+        )
+        return [f"its database is not upgraded{told}\n{ends}"]
+    if any(one.old_units() for one in pending):
         return ["runs the release from before; run: sudo backendai-ctl upgrade --pending"]
     return []
 

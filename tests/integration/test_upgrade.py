@@ -183,7 +183,7 @@ def test_a_database_that_is_away(host: Host, dist: Dist, steps: Steps) -> None:
     check_consistent(host)
     told = " ".join(host.run(["backendai-ctl", "status"], check=False).stdout.split())
     assert "its database is not upgraded" in told
-    assert "run: sudo backendai-ctl upgrade manager" in told
+    assert "at once by: sudo backendai-ctl seed apply" in told
     assert host.run(["systemctl", "is-active", _UNIT], check=False).stdout == "inactive\n"
     # Whatever happens now, a service with the wrong schema is not started.
     host.run(["systemctl", "start", _UNIT])
@@ -194,6 +194,33 @@ def test_a_database_that_is_away(host: Host, dist: Dist, steps: Steps) -> None:
     assert revision(host) != old
     check_kept(host)
     assert not host.failed_units()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("is_away", [False, True], ids=["there", "away"])
+def test_a_database_that_a_removal_left(
+    host: Host, dist: Dist, steps: Steps, *, is_away: bool
+) -> None:
+    """A newer release is installed on it: it is dumped, migrated, and the service comes up."""
+    with steps("install 26.8.3"):
+        install(host, dist, "26.8.3")
+    old = revision(host)
+    apt(host, "remove", "backendai-manager")
+    if is_away:
+        host.run(["systemctl", "stop", "postgresql"])
+    with steps("install 26.9.6"):
+        apt(host, "install", *files(dist, "26.9.6"))
+    check_consistent(host)
+    if is_away:
+        assert host.run(["systemctl", "is-active", _UNIT], check=False).stdout == "inactive\n"
+        host.run(["systemctl", "start", "postgresql"])
+    with steps("it comes up by itself"):
+        wait_for_answer(host)
+    assert revision(host) != old
+    assert len(dumps(host)) == 1
+    check_kept(host)
+    assert not host.failed_units()
+    assert not host.run("ls /var/lib/backendai/upgrade/*.pending", check=False).stdout
 
 
 def begin_without_store(host: Host, dist: Dist) -> str:

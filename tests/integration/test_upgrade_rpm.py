@@ -127,3 +127,20 @@ def test_a_store_that_is_away_by_dnf(host: Host, steps: Steps) -> None:
         wait_for_answer(host)
     assert revision(host) != old
     assert not host.failed_units()
+
+
+@pytest.mark.full
+def test_a_database_that_a_removal_left_by_dnf(host: Host, steps: Steps) -> None:
+    """A newer release is installed on it: it is migrated, and the service comes up."""
+    with steps(f"install {_OLD}"):
+        dnf(host, "install", f"backendai-manager-{_OLD}")
+        guide.wait_until_filled(host)
+        wait_for_answer(host)
+    old = revision(host)
+    dnf(host, "remove", "backendai-manager", "backendai-common")
+    with steps(f"install {_NEW}"):
+        dnf(host, "install", "backendai-manager")
+    assert installed(host) == dict.fromkeys(_PACKAGES, _NEW)
+    wait_for_answer(host)
+    assert revision(host) != old
+    assert not host.failed_units()

@@ -88,7 +88,7 @@ def _upgrade(
     """End upgrades that were cut off, or found their database away; false where one is left."""
     if not pending_upgrades(layout):
         return True
-    outcome = finish_of(options, layout, session.answers, wait=False).run(filled)
+    outcome = finish_of(options, layout, session.answers, wait=False).run(session, filled)
     for service, error in {**outcome.failed, **outcome.away}.items():
         say(f"{service} is not upgraded: {error.message}")
     return not outcome.away

@@ -89,8 +89,8 @@ def _upgrade(options: argparse.Namespace, layout: Layout) -> Status:
     use_own_python(layout)
     given = answers(options, layout)
     if options.pending:
-        with open_session(layout, given, say, services) as (_, filled):
-            outcome = finish_of(options, layout, given, wait=True).run(filled)
+        with open_session(layout, given, say, services) as (session, filled):
+            outcome = finish_of(options, layout, given, wait=True).run(session, filled)
         _fill_again(layout, outcome)
     else:
         private_writer().ensure_folder(upgrade_folder(layout), mode=0o755)
@@ -121,7 +121,7 @@ def _fill_again(layout: Layout, outcome: Outcome) -> None:
     It begins with pending upgrades, so it also goes on with those whose database is away.
     """
     if outcome.away and has_systemd(layout):
-        say("it is tried again by itself, until the database is reached")
+        say("what is left is tried again by itself")
     restart_unit(layout, "backendai-seed.service")
 
 

@@ -9,6 +9,7 @@ from backendai_target.programs import run_program
 from backendai_target.recipe import load_recipe
 from backendai_target.seed.paths import waiting_folder
 from backendai_target.systemd import has_systemd
+from backendai_target.upgrade.paths import failure_note
 
 _SECONDS = 30
 
@@ -28,6 +29,9 @@ def start_waiting(layout: Layout, say: Callable[[str], None]) -> dict[str, str]:
     """
     left: dict[str, str] = {}
     for service in waiting_services(layout):
+        if failure_note(layout, service).exists():
+            left[service] = "its database is not upgraded"
+            continue
         try:
             check_needs(layout, load_recipe(layout, service))
         except TargetError as error:

@@ -7,6 +7,7 @@ from functools import partial
 from backendai_target.errors import TargetError
 from backendai_target.layout import Layout
 from backendai_target.seed.accounts import private_writer
+from backendai_target.seed.database import NoDatabaseError
 from backendai_target.seed.session import Filled
 from backendai_target.upgrade.dump import Dumper
 from backendai_target.upgrade.migrate import Migration
@@ -34,6 +35,10 @@ def migrate_all(
         service = one.data.service
         try:
             one.database.connect()
+        except NoDatabaseError:
+            failure_note(layout, service).unlink(missing_ok=True)
+            done[service] = "there is no database yet"
+            continue
         except TargetError as error:
             away[service] = error
             _keep_down(layout, service, error)

@@ -7,14 +7,15 @@ restarted only where it still runs what was there before, so a second run does n
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from backendai_target.errors import TargetError
+from backendai_target.errors import HostError, TargetError
 from backendai_target.files import exclusive
 from backendai_target.layout import Layout
 from backendai_target.programs import run_program
 from backendai_target.seed.accounts import private_writer
-from backendai_target.seed.session import Filled
+from backendai_target.seed.data import seeded_services
+from backendai_target.seed.session import Filled, Session
 from backendai_target.systemd import has_systemd
 from backendai_target.upgrade.batch import Outcome, migrate_all
 from backendai_target.upgrade.dump import Dumper
@@ -40,8 +41,12 @@ class Finish:
     sync: Callable[[str], None]
     wait: bool
 
-    def run(self, filled: Sequence[Filled]) -> Outcome:
-        """End what can be ended; the outcome tells of the databases that were pending."""
+    def run(self, session: Session, filled: Sequence[Filled]) -> Outcome:
+        """End what can be ended; the outcome tells of the databases that were pending.
+
+        One whose service has no readable configuration counts as away: the service goes on
+        with the release from before, until somebody mends it.
+        """
         private_writer().ensure_folder(upgrade_folder(self.layout), mode=0o755)
         # Not held while units start: they may wait for a run of this.
         with exclusive(upgrade_folder(self.layout)):
@@ -53,6 +58,12 @@ class Finish:
                 self.dumper,
                 self.say,
             )
+            lost = {
+                service: HostError(problem)
+                for service, problem in session.unconfigured.items()
+                if service in names and service in seeded_services(self.layout)
+            }
+            outcome = replace(outcome, away={**outcome.away, **lost})
             for service in names:
                 self.sync(service)
                 # What rpm's scriptlets of add-ons would do once more.

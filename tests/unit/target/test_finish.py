@@ -11,7 +11,8 @@ import pytest
 from backendai_target.errors import NotReadyError, TargetError
 from backendai_target.layout import Layout
 from backendai_target.programs import Done
-from backendai_target.seed.session import Filled
+from backendai_target.seed.database import NoDatabaseError
+from backendai_target.seed.session import Filled, Session
 from backendai_target.upgrade import batch, finish, pending
 from backendai_target.upgrade.dump import Dumper
 from backendai_target.upgrade.finish import Finish
@@ -50,6 +51,13 @@ class Away:
 
     def connect(self) -> None:
         raise NotReadyError("does not answer")
+
+
+class Missing:
+    """A server that has no such database."""
+
+    def connect(self) -> None:
+        raise NoDatabaseError("does not exist")
 
 
 class Here:
@@ -103,9 +111,13 @@ def noted(layout: Layout, service: str, *units: str, ago: float = 0.0) -> Path:
     return path
 
 
-def run(layout: Layout, *databases: Filled, wait: bool = True) -> tuple[batch.Outcome, list[str]]:
+def run(
+    layout: Layout, *databases: Filled, wait: bool = True, unconfigured: str = ""
+) -> tuple[batch.Outcome, list[str]]:
     """One run, and the services whose add-ons it looked after."""
     synced: list[str] = []
+    problems = {unconfigured: "cannot read its configuration"} if unconfigured else {}
+    session = cast("Session", type("Read", (), {"unconfigured": problems})())
     work = Finish(
         layout=layout,
         dumper=Dumper(folder=layout.state, keep=0, seconds=1),
@@ -113,7 +125,7 @@ def run(layout: Layout, *databases: Filled, wait: bool = True) -> tuple[batch.Ou
         sync=synced.append,
         wait=wait,
     )
-    return work.run(databases), sorted(synced)
+    return work.run(session, databases), sorted(synced)
 
 
 def test_all_are_restarted_once_and_together(layout: Layout, host: Host) -> None:
@@ -175,3 +187,24 @@ def test_filling_stores_amid_a_transaction_restarts_nothing(layout: Layout, host
     run(layout)
     assert host.told == [f"restart {AGENT}"]
     assert not note.exists()
+
+
+def test_a_database_that_nobody_made_yet_needs_no_upgrade(layout: Layout, host: Host) -> None:
+    note = noted(layout, "manager")
+    outcome, _ = run(layout, filled("manager", Missing()))
+    assert list(outcome.done) == ["manager"]
+    assert not note.exists()
+    assert host.told == []
+
+
+def test_a_service_whose_configuration_is_lost_goes_on_as_it_is(
+    layout: Layout, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finish, "seeded_services", lambda _: ["manager"])
+    host.ages = {MANAGER: _MINUTE, AGENT: _MINUTE}
+    note = noted(layout, "manager", MANAGER)
+    noted(layout, "agent", AGENT)
+    outcome, _ = run(layout, unconfigured="manager")
+    assert outcome.away["manager"].message == "cannot read its configuration"
+    assert host.told == [f"restart {AGENT}"]
+    assert note.exists()

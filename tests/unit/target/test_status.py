@@ -203,3 +203,6 @@ def test_a_service_whose_database_is_not_upgraded_says_so(layout: Layout, port: 
     told = " ".join(render(look(here(layout, STOPPED))).split())
     assert "manager: its database is not upgraded: column exists" in told
     assert "Once mended, run: sudo backendai-ctl upgrade manager" in told
+    failure.with_name("manager.pending").touch()  # its database was away
+    told = " ".join(render(look(here(layout, STOPPED))).split())
+    assert "It is tried again by itself" in told
