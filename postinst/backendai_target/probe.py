@@ -31,6 +31,9 @@ _DOCKER = (
     "lib/systemd/system/docker.service",
     "etc/systemd/system/docker.service",
 )
+# SQLSTATEs of a server that lets the role not in: wrong password, no such role, pg_hba.conf.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+REFUSED = ("28P01", "28000")
 # A wildcard is where to listen, not where to connect.
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1", "": "127.0.0.1"}
 
@@ -193,7 +196,7 @@ def check_needs(layout: Layout, recipe: Recipe) -> None:
     if recipe.needs.etcd:
         _check_keys(config, recipe.needs.etcd)
     if recipe.needs.database is not None:
-        asyncio.run(_check_schema(config, recipe.needs.database, recipe.needs.table))
+        asyncio.run(_check_schema(config, recipe))
 
 
 def check_docker(layout: Layout) -> None:
@@ -228,7 +231,8 @@ def _check_keys(config: ServiceConfig, keys: tuple[str, ...]) -> None:
             raise NotReadyError(f"etcd on {etcd.address} has no {' or '.join(names)} yet")
 
 
-async def _check_schema(config: ServiceConfig, section: str, table: str) -> None:
+async def _check_schema(config: ServiceConfig, recipe: Recipe) -> None:
+    section = recipe.needs.database
     # Only the service's own CPython has it.
     asyncpg = importlib.import_module("asyncpg")
     address = config.addresses(f"{section}.addr")[0]
@@ -244,9 +248,15 @@ async def _check_schema(config: ServiceConfig, section: str, table: str) -> None
         )
     # Every kind of failure (network, TLS, password, no such database) means the same here.
     except Exception as error:
-        raise NotReadyError(f"database '{name}' on {address}: {error}") from error
+        by_hand = None
+        if getattr(error, "sqlstate", None) in REFUSED:
+            by_hand = (
+                f"give the role this host's password: sudo backendai-ctl sql {recipe.service}"
+                " | sudo -u postgres psql -v ON_ERROR_STOP=1"
+            )
+        raise NotReadyError(f"database '{name}' on {address}: {error}", hint=by_hand) from error
     try:
-        found = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table)
+        found = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", recipe.needs.table)
     finally:
         await connection.close()
     if not found:

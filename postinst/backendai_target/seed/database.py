@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from backendai_target.errors import NotReadyError
-from backendai_target.probe import ServiceConfig
+from backendai_target.probe import REFUSED, ServiceConfig
 from backendai_target.schema import Address
 
 _CONNECT_SECONDS = 10.0
@@ -15,7 +15,6 @@ _CONNECT_SECONDS = 10.0
 _COMMAND_SECONDS = 60.0
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _NO_DATABASE = "3D000"
-_REFUSED = ("28P01", "28000")
 T = TypeVar("T")
 
 
@@ -124,7 +123,7 @@ class Database:
         message = f"{self.target}: {_words(error)}"
         if state == _NO_DATABASE:
             return NoDatabaseError(message)
-        if state in _REFUSED:
+        if state in REFUSED:
             return RefusedError(message)
         return NotReadyError(message)
 

@@ -14,6 +14,7 @@ from backendai_target.doctor.checks import (
     cluster,
     host,
     listeners,
+    seeding,
     settings,
     units,
 )
@@ -24,6 +25,9 @@ from backendai_target.errors import HostError, RecipeError
 from backendai_target.files import Owner
 from backendai_target.layout import Layout
 from backendai_target.recipe import load_recipe
+from backendai_target.seed.model import Line, State
+from backendai_target.seed.paths import state_folder
+from backendai_target.seed.state import Report, save_report
 
 from tests.unit.target.conftest import install_recipe, write_agent
 from tests.unit.target.scenes import RUNNING, STOPPED, Programs, process, said, scene, tcp_table
@@ -198,6 +202,29 @@ def test_a_store_that_is_away_is_told_once(node: Layout) -> None:
         path.write_text(path.read_text() + f'[etcd]\naddr = "127.0.0.1:{port}"\n')
     (found,) = units.check_stores(scene(node))
     assert f"nothing answers on 127.0.0.1:{port}" in found.what
+
+
+def test_what_seeding_left_undone(node: Layout) -> None:
+    def line(step: str, state: State, detail: str, remedy: str = "") -> Line:
+        return Line(group="cluster", step=step, state=state, detail=detail, remedy=remedy)
+
+    lines = [
+        line("etcd", State.DIFFERS, "config/redis/addr"),  # as the admin wants it
+        line("secrets", State.DIFFERS, "not the cluster's: manager-jwt", "adopt"),
+        line("database", State.WAITING, "is read-only"),
+        line("schema", State.WAITING, "for database"),
+    ]
+    state_folder(node).mkdir(parents=True)
+    save_report(node, Report(complete=False, lines=lines))
+    found = list(seeding.check_seeding(scene(node)))
+    assert [(one.what, one.where) for one in found] == [
+        ("not the cluster's: manager-jwt", "seed, cluster: secrets"),
+        ("is read-only", "seed, cluster: database"),
+    ]
+    assert found[0].remedy == "adopt"
+    assert "sudo backendai-ctl seed apply" in found[1].remedy
+    save_report(node, Report(complete=True, lines=lines[:1]))
+    assert not list(seeding.check_seeding(scene(node)))
 
 
 def test_docker_that_is_away(node: Layout) -> None:
