@@ -6,19 +6,20 @@ is_running() {
     has_systemd && [ "$(systemctl show --property=MainPID --value "$1")" -gt 0 ]
 }
 
-# let_finish UNIT: waits for a oneshot unit that is at work. A restart would kill it, and it
-# would count as failed.
-let_finish() {
-    if [ "$(systemctl show --property=ActiveState --value "$1")" = activating ]; then
-        systemctl start "$1" || true # joins its job; what is to be told is told by the next one
-    fi
+# True while a oneshot unit is at work. A restart would kill it, and it would count as failed.
+is_at_work() {
+    [ "$(systemctl show --property=ActiveState --value "$1")" = activating ]
 }
 
 # run_static UNIT [OPTION]: a unit that nothing enables, and that Debian's helper would
-# therefore not start.
+# therefore not start. With --no-block, one that is at work has to find out by itself
+# what came meanwhile.
 run_static() {
     may_start "$1" || return 0
-    [ -n "${2:-}" ] || let_finish "$1"
+    if is_at_work "$1"; then
+        [ -z "${2:-}" ] || return 0
+        systemctl start "$1" 2>/dev/null || true # joins its job; the next one tells
+    fi
     # What it says itself is for whoever asks: most of all, that a service waits for another.
     systemctl restart ${2:+"$2"} "$1" 2>/dev/null ||
         say "not all is ready yet, and it is tried again by itself; to see what: backendai-ctl status"

@@ -43,13 +43,17 @@ class Filling:
         return result.status, result.stdout + result.stderr
 
     def fails_with(self, message: str) -> None:
-        """A run says ``message``, and so does `seed status` afterwards."""
+        """A run says ``message``, and so do `seed status` and `doctor` afterwards."""
         status, said = self.apply()
         assert status == _NOT_READY, said
         assert message in said, said
         shown = self.host.run(["backendai-ctl", "seed", "status"], check=False)
         assert shown.status == _NOT_READY
         assert message in " ".join(shown.stdout.split()), shown.stdout
+        command = ["backendai-ctl", "doctor", "--only", "seed", "--json"]
+        told = json.loads(self.host.run(command, check=False).stdout)["findings"]
+        assert any(message in one["what"] for one in told), told
+        assert all(one["remedy"] for one in told)
 
     def succeeds(self) -> str:
         """A run leaves nothing to do."""

@@ -66,7 +66,10 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
         lines = run.apply(groups_of(session, filled, lock_seconds=_LOCK_SECONDS))
         notes = [note for one in filled for note in _notes(one, lines)]
         took = time.monotonic() - begin
-        complete = not failed(lines) and not away and upgraded
+        late = _session(options, layout).configs.keys() - session.configs.keys()
+        if late:  # their packages leave them to a run that is at work
+            say(f"configured meanwhile: {', '.join(sorted(late))}")
+        complete = not failed(lines) and not away and upgraded and not late
         report = Report(complete=complete, lines=lines, notes=notes, seconds=took)
         save_report(layout, report)
         scans = [one for one in filled if complete and one.data.rescan and _lacks_images(one)]
