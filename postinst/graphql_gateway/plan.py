@@ -23,7 +23,8 @@ from graphql import (
 
 from graphql_gateway.collect import ROOTS
 from graphql_gateway.errors import Error, RequestError
-from graphql_gateway.split import Hop, Splitter, response_key, text_of
+from graphql_gateway.nodes import response_key, text_of
+from graphql_gateway.split import Hop, Splitter
 from graphql_gateway.supergraph import Subgraph, Supergraph
 
 _MAX_TOKENS = 20_000  # the longest operation of the Web UI has under 2,000

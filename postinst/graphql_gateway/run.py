@@ -10,8 +10,9 @@ from typing import Any
 from graphql import ExecutionResult, GraphQLError, GraphQLResolveInfo, OperationType, execute
 
 from graphql_gateway.errors import Error, SubgraphError
+from graphql_gateway.nodes import TYPENAME
 from graphql_gateway.plan import Part, Plan
-from graphql_gateway.split import TYPENAME, Hop
+from graphql_gateway.split import Hop
 from graphql_gateway.supergraph import Supergraph
 from graphql_gateway.upstream import Reply, Upstream
 

@@ -1,7 +1,7 @@
 """Splits selections among subgraphs: what is asked here, and what of entities elsewhere."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from graphql import (
     DirectiveNode,
@@ -14,21 +14,23 @@ from graphql import (
     GraphQLUnionType,
     InlineFragmentNode,
     NamedTypeNode,
-    NameNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
-    VariableNode,
-    Visitor,
     get_named_type,
-    print_ast,
-    visit,
 )
 
 from graphql_gateway.errors import RequestError
+from graphql_gateway.nodes import (
+    TYPENAME,
+    inline_fragment,
+    name_field,
+    printed,
+    response_key,
+    text_of,
+)
 from graphql_gateway.supergraph import Subgraph, Supergraph
 
-TYPENAME = "__typename"
 _COMPOSITE = (GraphQLObjectType, GraphQLInterfaceType, GraphQLUnionType)
 # Fragments are written out; one that names another twice, again and again, would explode.
 _MAX_NODES = 20_000
@@ -56,9 +58,29 @@ class _Draft:
     nodes: list[SelectionNode] = field(default_factory=list)
 
 
-def response_key(node: FieldNode) -> str:
-    """What a field is called in the answer."""
-    return node.alias.value if node.alias else node.name.value
+@dataclass(frozen=True, kw_only=True)
+class _Scope:
+    """Whom selections are asked of, and about which objects."""
+
+    here: Subgraph
+    parent: GraphQLCompositeType
+    path: tuple[str, ...] = ()  # to the objects, from the answer it begins at
+    conditions: tuple[str, ...] = ()  # they are asked about under, from the outermost one
+
+    def under(self, directives: Sequence[DirectiveNode] | None) -> "_Scope":
+        """The same objects under the conditions that ``directives`` are."""
+        return replace(self, conditions=(*self.conditions, *printed(directives)))
+
+    def among(self, kind: GraphQLCompositeType) -> "_Scope":
+        """The objects that are of this type alone."""
+        if kind.name == self.parent.name:
+            return self
+        return replace(self, parent=kind, conditions=(*self.conditions, f"on {kind.name}"))
+
+    def below(self, node: FieldNode, kind: GraphQLCompositeType) -> "_Scope":
+        """The objects of this type that a field leads to."""
+        path = (*self.path, response_key(node))
+        return replace(self.under(node.directives), parent=kind, path=path)
 
 
 class Splitter:
@@ -91,10 +113,12 @@ class Splitter:
         here: Subgraph,
     ) -> list[SelectionNode]:
         """A root field as ``here`` is asked for it, under the conditions it is under."""
-        conditions = tuple(one for wrap in under for one in _printed(wrap))
-        selection: SelectionNode = self._field(node, self._type(root), here, (), conditions)
+        scope = _Scope(here=here, parent=self._type(root))
+        for wrap in under:
+            scope = scope.under(wrap)
+        selection: SelectionNode = self._field(node, scope)
         for wrap in reversed(under):
-            selection = _fragment(None, wrap, [selection])
+            selection = inline_fragment(None, wrap, [selection])
         return [selection]
 
     def finish(self) -> tuple[Hop, ...]:
@@ -103,8 +127,8 @@ class Splitter:
         return tuple(self._finish(draft) for draft in drafts)
 
     def _finish(self, draft: _Draft) -> Hop:
-        parent = self._type(draft.type_name)
-        selections = self._selections(draft.nodes, parent, draft.subgraph, (), ())
+        scope = _Scope(here=draft.subgraph, parent=self._type(draft.type_name))
+        selections = self._selections(draft.nodes, scope)
         hops = self.finish()
         query, variables = text_of(self._operation, selections, entity=draft.type_name)
         return Hop(
@@ -122,78 +146,47 @@ class Splitter:
         assert isinstance(found, _COMPOSITE)
         return found
 
-    def _selections(
-        self,
-        nodes: Sequence[SelectionNode],
-        parent: GraphQLCompositeType,
-        here: Subgraph,
-        path: tuple[str, ...],
-        conditions: tuple[str, ...],
-    ) -> list[SelectionNode]:
+    def _selections(self, nodes: Sequence[SelectionNode], scope: _Scope) -> list[SelectionNode]:
         found: list[SelectionNode] = []
         for node in nodes:
             self._left -= 1
             if self._left < 0:
                 raise RequestError.of("the query is too large")
             if isinstance(node, FieldNode):
-                found += self._any_field(node, parent, here, path, conditions)
+                found += self._any_field(node, scope)
             else:
-                found += self._any_fragment(node, parent, here, path, conditions)
+                found += self._any_fragment(node, scope)
         return found
 
-    def _any_field(
-        self,
-        node: FieldNode,
-        parent: GraphQLCompositeType,
-        here: Subgraph,
-        path: tuple[str, ...],
-        conditions: tuple[str, ...],
-    ) -> list[SelectionNode]:
-        name = node.name.value
+    def _any_field(self, node: FieldNode, scope: _Scope) -> list[SelectionNode]:
+        name, here, parent = node.name.value, scope.here, scope.parent
         if name == TYPENAME:
             return [node]
         if isinstance(parent, GraphQLObjectType):
             if here.resolves(parent.name, name):
-                return [self._field(node, parent, here, path, conditions)]
-            return self._elsewhere(node, parent.name, here, path, conditions)
+                return [self._field(node, scope)]
+            return self._elsewhere(node, scope)
         types = sorted(here.possible.get(parent.name, ()))
         if here.resolves(parent.name, name) and all(here.resolves(one, name) for one in types):
-            return [self._field(node, parent, here, path, conditions)]
+            return [self._field(node, scope)]
         self.altered = True
         return [
-            _fragment(
-                one,
-                (),
-                self._selections([node], self._type(one), here, path, (*conditions, f"on {one}")),
-            )
+            inline_fragment(one, (), self._selections([node], scope.among(self._type(one))))
             for one in types
         ]
 
-    def _field(
-        self,
-        node: FieldNode,
-        parent: GraphQLCompositeType,
-        here: Subgraph,
-        path: tuple[str, ...],
-        conditions: tuple[str, ...],
-    ) -> FieldNode:
-        """A field that ``here`` has, with what is below it."""
+    def _field(self, node: FieldNode, scope: _Scope) -> FieldNode:
+        """A field that ``scope.here`` has, with what is below it."""
         if node.selection_set is None:
             return node
-        assert not isinstance(parent, GraphQLUnionType)
-        below = get_named_type(parent.fields[node.name.value].type)
+        assert not isinstance(scope.parent, GraphQLUnionType)
+        below = get_named_type(scope.parent.fields[node.name.value].type)
         assert isinstance(below, _COMPOSITE)
-        selections = self._selections(
-            node.selection_set.selections,
-            below,
-            here,
-            (*path, response_key(node)),
-            (*conditions, *_printed(node.directives)),
-        )
+        selections = self._selections(node.selection_set.selections, scope.below(node, below))
         # The answer is put together by what each object is; where nothing is left to
         # ask, whether it is there.
         if not (isinstance(below, GraphQLObjectType) and selections):
-            selections.append(_name_field(TYPENAME))
+            selections.append(name_field(TYPENAME))
         return FieldNode(
             alias=node.alias,
             name=node.name,
@@ -202,16 +195,10 @@ class Splitter:
             selection_set=SelectionSetNode(selections=tuple(selections)),
         )
 
-    def _elsewhere(
-        self,
-        node: FieldNode,
-        type_name: str,
-        here: Subgraph,
-        path: tuple[str, ...],
-        conditions: tuple[str, ...],
-    ) -> list[SelectionNode]:
+    def _elsewhere(self, node: FieldNode, scope: _Scope) -> list[SelectionNode]:
         """Another subgraph is asked for the field; here, for the key of the entity."""
         self.altered = True
+        type_name, here = scope.parent.name, scope.here
         way = self._supergraph.way(type_name, node.name.value, here)
         if way is None:
             raise RequestError.of(
@@ -220,25 +207,18 @@ class Splitter:
         there, key = way
         # The same entities under the same conditions are asked for at once, and here for
         # their key: the manager counts aliases.
-        same = (path, type_name, key, there.name, conditions)
+        same = (scope.path, type_name, key, there.name, scope.conditions)
         if same in self._drafts:
             self._drafts[same].nodes.append(node)
             return []
         self._count += 1
         names = {name: f"{self._mark}_{self._count}_{name}" for name in key}
         self._drafts[same] = _Draft(
-            path=path, type_name=type_name, key=names, subgraph=there, nodes=[node]
+            path=scope.path, type_name=type_name, key=names, subgraph=there, nodes=[node]
         )
-        return [_name_field(name, alias) for name, alias in names.items()]
+        return [name_field(name, alias) for name, alias in names.items()]
 
-    def _any_fragment(
-        self,
-        node: SelectionNode,
-        parent: GraphQLCompositeType,
-        here: Subgraph,
-        path: tuple[str, ...],
-        conditions: tuple[str, ...],
-    ) -> list[SelectionNode]:
+    def _any_fragment(self, node: SelectionNode, scope: _Scope) -> list[SelectionNode]:
         fragment: InlineFragmentNode | FragmentDefinitionNode
         if isinstance(node, FragmentSpreadNode):
             fragment = self._fragments[node.name.value]
@@ -246,27 +226,23 @@ class Splitter:
             assert isinstance(node, InlineFragmentNode)
             fragment = node
         condition: NamedTypeNode | None = fragment.type_condition
-        target = self._type(condition.name.value) if condition else parent
-        conditions = (*conditions, *_printed(node.directives))
+        target = self._type(condition.name.value) if condition else scope.parent
+        scope = scope.under(node.directives)
         found: list[SelectionNode] = []
-        for one in self._known(target, parent, here):
+        for one in self._known(target, scope):
             # What is below holds for these objects alone.
-            among = conditions if one == parent.name else (*conditions, f"on {one}")
-            below = self._selections(
-                fragment.selection_set.selections, self._type(one), here, path, among
-            )
+            among = scope.among(self._type(one))
+            below = self._selections(fragment.selection_set.selections, among)
             if below:
-                found.append(_fragment(one, node.directives, below))
+                found.append(inline_fragment(one, node.directives, below))
         return found
 
-    def _known(
-        self, target: GraphQLCompositeType, parent: GraphQLCompositeType, here: Subgraph
-    ) -> list[str]:
-        """The types of a fragment that objects of ``parent`` from ``here`` can be of."""
-        if target.name == parent.name:
+    def _known(self, target: GraphQLCompositeType, scope: _Scope) -> list[str]:
+        """The types of a fragment that objects of ``scope`` can be of."""
+        if target.name == scope.parent.name:
             return [target.name]
-        these = _objects(parent, here)
-        if here.knows(target.name) and these & _objects(target, here):
+        these = _objects(scope.parent, scope.here)
+        if scope.here.knows(target.name) and these & _objects(target, scope.here):
             return [target.name]
         self.altered = True
         if isinstance(target, GraphQLObjectType):
@@ -279,67 +255,3 @@ def _objects(composite: GraphQLCompositeType, here: Subgraph) -> frozenset[str]:
     if isinstance(composite, GraphQLObjectType):
         return frozenset([composite.name])
     return here.possible.get(composite.name, frozenset())
-
-
-def _printed(directives: Sequence[DirectiveNode] | None) -> tuple[str, ...]:
-    return tuple(print_ast(one) for one in directives or ())
-
-
-def _name_field(name: str, alias: str | None = None) -> FieldNode:
-    return FieldNode(
-        alias=NameNode(value=alias) if alias else None,
-        name=NameNode(value=name),
-        arguments=(),
-        directives=(),
-        selection_set=None,
-    )
-
-
-def _fragment(
-    type_name: str | None,
-    directives: Sequence[DirectiveNode] | None,
-    selections: Sequence[SelectionNode],
-) -> InlineFragmentNode:
-    condition = NamedTypeNode(name=NameNode(value=type_name)) if type_name else None
-    return InlineFragmentNode(
-        type_condition=condition,
-        directives=tuple(directives or ()),
-        selection_set=SelectionSetNode(selections=tuple(selections)),
-    )
-
-
-class _Variables(Visitor):
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def enter_variable(self, node: VariableNode, *_: object) -> None:
-        self.names.add(node.name.value)
-
-
-def text_of(
-    operation: OperationDefinitionNode,
-    selections: Sequence[SelectionNode],
-    entity: str | None = None,
-) -> tuple[str, frozenset[str]]:
-    """The text of an operation with these selections, and the variables it takes.
-
-    With ``entity``, the selections are those of entities that are asked for by their keys.
-    """
-    body = SelectionSetNode(selections=tuple(selections))
-    used = _Variables()
-    visit(body, used)
-    listed = [
-        print_ast(one)
-        for one in operation.variable_definitions or ()
-        if one.variable.name.value in used.names
-    ]
-    if entity is None:
-        kind = operation.operation.value
-        name = f" {operation.name.value}" if operation.name else ""
-        variables = f"({', '.join(listed)})" if listed else ""
-        return f"{kind}{name}{variables} {print_ast(body)}", frozenset(used.names)
-    taken = ", ".join(["$representations: [_Any!]!", *listed])
-    inner = print_ast(_fragment(entity, (), selections))
-    found = f"_entities(representations: $representations) {{ {inner} }}"
-    return f"query({taken}) {{ {found} }}", frozenset(used.names)

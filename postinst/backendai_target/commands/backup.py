@@ -14,12 +14,13 @@ from backendai_target.files import exclusive
 from backendai_target.layout import Layout
 from backendai_target.seed.accounts import private_writer
 from backendai_target.seed.data import seeded_services
+from backendai_target.seed.interpreter import use_own_python
 from backendai_target.seed.lock import database_lock
 from backendai_target.seed.session import Filled
 from backendai_target.upgrade import schema
 from backendai_target.upgrade.archive import SUFFIX, Archive, make_archive, open_archive
 from backendai_target.upgrade.dump import Dumper
-from backendai_target.upgrade.opened import LOCK_SECONDS, open_session, use_own_python
+from backendai_target.upgrade.opened import LOCK_SECONDS, open_session
 from backendai_target.upgrade.paths import failure_note, upgrade_folder
 from backendai_target.upgrade.schema import Standing
 from backendai_target.upgrade.units import start_stopped, stop_for_work

@@ -3,10 +3,8 @@
 import argparse
 import json
 import os
-import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
 from backendai_target.commands.base import (
     Command,
@@ -22,10 +20,10 @@ from backendai_target.files import exclusive
 from backendai_target.layout import Layout
 from backendai_target.seed import images
 from backendai_target.seed.apply import Run
-from backendai_target.seed.data import load_seed_data, seeded_services
 from backendai_target.seed.groups import groups_of
+from backendai_target.seed.interpreter import use_own_python
 from backendai_target.seed.model import Line, State
-from backendai_target.seed.paths import prefix, state_folder
+from backendai_target.seed.paths import state_folder
 from backendai_target.seed.plan import plan, render
 from backendai_target.seed.session import Filled, Session
 from backendai_target.seed.starting import start_unit, start_waiting, stop_unit
@@ -37,7 +35,7 @@ _LOCK_SECONDS = 300.0
 
 
 def _plan(options: argparse.Namespace, layout: Layout) -> Status:
-    _use_own_python(layout)
+    use_own_python(layout, most_called=True)
     session = _session(options, layout)
     with session.filled() as filled:
         lines = plan(groups_of(session, filled, lock_seconds=0))
@@ -49,7 +47,7 @@ def _plan(options: argparse.Namespace, layout: Layout) -> Status:
 def _apply(options: argparse.Namespace, layout: Layout) -> Status:
     if options.if_needed and is_complete(layout) and not pending_upgrades(layout):
         return _finish(options, layout, {})
-    _use_own_python(layout)
+    use_own_python(layout, most_called=True)
     begin = time.monotonic()
     session = _session(options, layout)
     wait = str(session.answers.value("seed.wait")) if options.wait is None else options.wait
@@ -145,7 +143,7 @@ def _told(state: dict[str, object], catalogue: dict[str, object] | None) -> str:
 
 
 def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
-    _use_own_python(layout)
+    use_own_python(layout, most_called=True)
     session = _session(options, layout)
     with session.filled() as filled:
         try:
@@ -174,27 +172,6 @@ def _session(options: argparse.Namespace, layout: Layout) -> Session:
     if os.geteuid() != 0 and not options.as_caller:
         raise HostError("only root can read and fill the stores", hint="use sudo")
     return Session.open(layout, answers(options, layout), say)
-
-
-def _use_own_python(layout: Layout) -> None:
-    """Go on in the CPython of the service whose commands are called most.
-
-    Its release's commands then run in this process, and its libraries are there.
-    """
-    services = seeded_services(layout)
-    services.sort(key=lambda name: -len(load_seed_data(layout, name).lines[-1].fixtures))
-    for service in services:
-        python = prefix(layout, service) / "bin/python3"
-        if python.exists():
-            if Path(sys.prefix).resolve() != prefix(layout, service).resolve():
-                os.execv(python, [str(python), "-I", "-B", *_own_words()])
-            return
-
-
-def _own_words() -> list[str]:
-    main = Path(sys.argv[0])
-    # A folder or zip that is run is argv[0] itself, or its __main__.py.
-    return [str(main.parent if main.name == "__main__.py" else main), *sys.argv[1:]]
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

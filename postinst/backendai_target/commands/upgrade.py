@@ -14,13 +14,14 @@ from backendai_target.layout import Layout
 from backendai_target.recipe import Answers
 from backendai_target.seed.accounts import private_writer
 from backendai_target.seed.data import seeded_services
+from backendai_target.seed.interpreter import use_own_python
 from backendai_target.seed.starting import restart_unit
 from backendai_target.systemd import has_systemd
 from backendai_target.upgrade.batch import Outcome, migrate_all
 from backendai_target.upgrade.check import Examiner, Result, Verdict
 from backendai_target.upgrade.dump import Dumper
 from backendai_target.upgrade.finish import Finish
-from backendai_target.upgrade.opened import open_session, use_own_python
+from backendai_target.upgrade.opened import open_session
 from backendai_target.upgrade.paths import allow_file, upgrade_folder
 from backendai_target.upgrade.pending import pending_upgrades
 from backendai_target.upgrade.units import start_stopped

@@ -15,6 +15,8 @@ from backendai_target.files import Owner, Writer
 from backendai_target.layout import Layout
 from backendai_target.secretstore import SecretStore
 
+from tests.unit.target.samples import SAMPLES
+
 MANAGER_SAMPLE = """\
 [etcd]
 namespace = "local"
@@ -79,6 +81,16 @@ def install_recipe(layout: Layout, service: str) -> None:
     """Put the recipe of ``service`` where its package would."""
     recipe = PROJECT / f"postinst/recipes/{service}.toml"
     (layout.recipes / recipe.name).write_text(recipe.read_text())
+
+
+@pytest.fixture
+def services(layout: Layout) -> Layout:
+    """That target with every other service's package installed, too."""
+    for service, name, text in SAMPLES:
+        layout.samples(service).mkdir(parents=True, exist_ok=True)
+        (layout.samples(service) / name).write_text(text)
+        install_recipe(layout, service)
+    return layout
 
 
 @pytest.fixture

@@ -159,3 +159,12 @@ secret = "some_permit_hash_secret"
 [debug]
 enabled = true
 """
+
+# What the packages of services but the manager's ship: service, file, text.
+SAMPLES = (
+    ("storage-proxy", "storage-proxy.toml", STORAGE_PROXY),
+    ("webserver", "webserver.conf", WEBSERVER),
+    ("appproxy-coordinator", "app-proxy-coordinator.toml", COORDINATOR),
+    ("appproxy-coordinator", "alembic-appproxy.ini", COORDINATOR_ALEMBIC),
+    ("appproxy-worker", "app-proxy-worker.toml", WORKER),
+)
