@@ -77,9 +77,11 @@ def _etcd(options: argparse.Namespace, layout: Layout) -> Status:
 
 def _check_config(options: argparse.Namespace, layout: Layout) -> Status:
     validator = Validator(layout=layout, service=options.service)
-    verdicts = [
-        validator.check_file(config) for config in load_recipe(layout, options.service).configs
-    ]
+    configs = load_recipe(layout, options.service).configs
+    if not any(config.model for config in configs):
+        say(f"{options.service}: this release has no model of its configuration to ask")
+        return Status.OK
+    verdicts = [validator.check_file(config) for config in configs]
     for verdict in verdicts:
         for line in (*map(str, verdict.problems), verdict.unasked):
             if line:

@@ -3,10 +3,12 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from backendai_target import cli, validate
+from backendai_target.commands import service
 from backendai_target.errors import NotReadyError, SiteError
 from backendai_target.layout import Layout
 from backendai_target.probe import check_docker
@@ -168,6 +170,17 @@ def test_check_config(
     said = capsys.readouterr().err
     assert words in said
     assert "note: " in said
+
+
+def test_a_release_without_a_model_is_not_said_to_agree(
+    layout: Layout, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load_recipe(layout, "manager")
+    old = replace(recipe, configs=tuple(replace(one, model=None) for one in recipe.configs))
+    monkeypatch.setattr(service, "load_recipe", lambda *_: old)
+    arguments = ["--root", os.fspath(layout.root), "--as-caller", "check-config", "manager"]
+    assert cli.main(arguments) == 0
+    assert "has no model of its configuration" in capsys.readouterr().err
 
 
 def test_broken_toml_is_told(layout: Layout, release: Path) -> None:
