@@ -143,6 +143,8 @@ def trials(runs: int, seed: int) -> dict[str, object]:
     wanted, lines, steps = state(), len(said.splitlines()), steps_done()
     chosen = [at_line(number) for number in range(1, lines)]
     chosen += [at_step(number) for number in range(1, steps + 1)]
+    if runs < len(chosen):  # some of all of it, from the first to the last
+        chosen = [chosen[number * (len(chosen) - 1) // max(1, runs - 1)] for number in range(runs)]
     problems: list[str] = []
     where: dict[str, int] = {}
     twice = 0
