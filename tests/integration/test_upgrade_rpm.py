@@ -55,6 +55,15 @@ def installed(host: Host) -> dict[str, str]:
     return dict(line.split() for line in listed.stdout.splitlines())
 
 
+def install_old(host: Host, steps: Steps) -> str:
+    """The old release, until it answers; where its database is."""
+    with steps(f"install {_OLD}"):
+        dnf(host, "install", f"backendai-manager-{_OLD}")
+        guide.wait_until_filled(host)
+        wait_for_answer(host)
+    return revision(host)
+
+
 def check_files(host: Host) -> None:
     """Every file below the prefix is the installed package's, and as it was packed."""
     host.run(["rpm", "--verify", "--nodeps", *_PACKAGES], timeout=120)
@@ -67,13 +76,10 @@ def check_files(host: Host) -> None:
 
 def test_across_lines_by_dnf(host: Host, steps: Steps) -> None:
     """Dumped, migrated, restarted once at the transaction's end; back only with the dump."""
-    with steps(f"install {_OLD}"):
-        dnf(host, "install", f"backendai-manager-{_OLD}")
-        guide.wait_until_filled(host)
-        wait_for_answer(host)
+    old = install_old(host, steps)
     run_sql(host, CHANGE, database=DATABASE)
     host.run(["sed", "-i", "1i # mine", CONFIG])
-    old, began = revision(host), starts(host)
+    began = starts(host)
     with steps(f"upgrade to {_NEW}"):
         dnf(host, "upgrade")
         wait_for_answer(host)
@@ -111,11 +117,7 @@ def test_across_lines_by_dnf(host: Host, steps: Steps) -> None:
 @pytest.mark.full
 def test_a_store_that_is_away_by_dnf(host: Host, steps: Steps) -> None:
     """The transaction ends well, and the migration by itself when the store is back."""
-    with steps(f"install {_OLD}"):
-        dnf(host, "install", f"backendai-manager-{_OLD}")
-        guide.wait_until_filled(host)
-        wait_for_answer(host)
-    old = revision(host)
+    old = install_old(host, steps)
     host.run(["systemctl", "stop", "postgresql"])
     with steps("upgrade while the database is away"):
         dnf(host, "upgrade")
@@ -132,11 +134,7 @@ def test_a_store_that_is_away_by_dnf(host: Host, steps: Steps) -> None:
 @pytest.mark.full
 def test_a_database_that_a_removal_left_by_dnf(host: Host, steps: Steps) -> None:
     """A newer release is installed on it: it is migrated, and the service comes up."""
-    with steps(f"install {_OLD}"):
-        dnf(host, "install", f"backendai-manager-{_OLD}")
-        guide.wait_until_filled(host)
-        wait_for_answer(host)
-    old = revision(host)
+    old = install_old(host, steps)
     dnf(host, "remove", "backendai-manager", "backendai-common")
     with steps(f"install {_NEW}"):
         dnf(host, "install", "backendai-manager")
