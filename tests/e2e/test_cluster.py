@@ -213,6 +213,10 @@ def test_one_of_three_managers_dies_and_the_api_answers(world: World, steps: Ste
         login = first.login()
         ask = partial(front.client, login, "admin", "agent", "list")
         ask()
+        check = first.host.run(["backendai-ctl", "upgrade-check"]).stdout
+        for other in others:  # who would not know a new schema
+            assert other.host.address in check
+        assert first.host.address not in check
         with steps("one dies"):
             first.host.run(
                 "systemctl kill --signal=KILL backendai-manager; systemctl stop backendai-manager"

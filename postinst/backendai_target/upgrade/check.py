@@ -13,6 +13,7 @@ from backendai_target.seed.session import Filled
 from backendai_target.upgrade import schema
 from backendai_target.upgrade.data import is_older, line_of, load_upgrade_data, upstream
 from backendai_target.upgrade.dump import Dumper, free_bytes
+from backendai_target.upgrade.others import other_nodes
 from backendai_target.upgrade.schema import Standing
 
 _MB = 1024 * 1024
@@ -60,6 +61,7 @@ class Examiner:
                 ("schema", self._schema),
                 ("dump", self._dump),
                 ("sessions", self._sessions),
+                ("nodes", self._nodes),
             )
         ]
         results.append(self._space())
@@ -119,6 +121,15 @@ class Examiner:
         count = _count(self.one.database, statement)
         told = f"{count} run, and go on without the manager" if count else "none runs"
         return (Verdict.WARN if count else Verdict.FINE), told
+
+    def _nodes(self) -> tuple[Verdict, str]:
+        others = other_nodes(self.one.database)
+        if not others:
+            return Verdict.FINE, "no other works with the database"
+        return Verdict.WARN, (
+            f"{', '.join(others)} work with the database, too; stop backendai-"
+            f"{self.one.data.service} there before its schema is changed, and upgrade them next"
+        )
 
     def _space(self) -> Result:
         folder: Path = prefix(self.one.layout, self.one.data.service)

@@ -15,6 +15,7 @@ from backendai_target.upgrade import schema
 from backendai_target.upgrade.data import load_upgrade_data
 from backendai_target.upgrade.dump import Dumper
 from backendai_target.upgrade.opened import LOCK_SECONDS
+from backendai_target.upgrade.others import other_nodes
 from backendai_target.upgrade.paths import log_path, upgrade_folder
 from backendai_target.upgrade.schema import Standing
 
@@ -90,6 +91,12 @@ class Migration:
             found=found, fingerprint=schema.fingerprint(one), dump=str(dump) if dump else ""
         )
         one.marks.set(_UNDER_WAY, json.dumps(asdict(started)))
+        others = other_nodes(one.database)
+        if others:
+            self.say(
+                f"{', '.join(others)} work with {one.target}, too: what they run does not know"
+                f" the new schema; upgrade backendai-{one.data.service} there next"
+            )
         self.say(f"migrating {one.target} from {', '.join(found)} to {one.version}")
         try:
             self._alembic(found)

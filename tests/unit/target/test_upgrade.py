@@ -30,6 +30,10 @@ class FakeDatabase:
         """The answer whose key the statement has."""
         return next(value for key, value in self.answers.items() if key in statement)
 
+    def rows(self, statement: str, *_: object) -> object:
+        """The same, of several rows."""
+        return self.value(statement)
+
 
 class FakeFilled:
     """A service with a database."""
@@ -100,6 +104,22 @@ def test_a_downgrade_goes_on_only_where_the_schema_is_known_to_fit(
     refused = verdict(monkeypatch, to="26.8.3-1", found="b", known=None)
     assert refused[0] is Verdict.REFUSE
     assert "the schema of 26.8.3 is not known here" in refused[1]
+
+
+@pytest.mark.parametrize(
+    ("connected", "wanted", "words"),
+    [
+        ([], Verdict.FINE, "no other"),
+        ([("10.0.0.4",), ("10.0.0.5",)], Verdict.WARN, "10.0.0.4, 10.0.0.5 work with"),
+    ],
+)
+def test_other_nodes_that_are_connected_are_named(
+    connected: object, wanted: Verdict, words: str
+) -> None:
+    examiner = Examiner(one=filled(pg_stat_activity=connected), dumper=dumper(Path("/")))
+    found, told = cast("Any", examiner)._nodes()
+    assert found is wanted
+    assert words in told
 
 
 def test_a_database_of_a_newer_release_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
