@@ -13,7 +13,7 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, Request, Response, sync_playwright
 
 from builder.paths import PROJECT
-from tests.e2e.nodes import Login
+from tests.e2e.nodes import WEB_PORT, Login, Node
 
 # No look at Google's hosts, which a closed network refuses many at a time.
 _OPTIONS = (
@@ -137,6 +137,16 @@ def log_in(page: Page, login: Login, picture: str) -> None:
     password.wait_for(state="hidden")
     page.wait_for_load_state("networkidle")
     page.screenshot(path=pictures() / f"{picture}.png")
+
+
+@contextmanager
+def logged_in(node: Node, picture: str, login: Login | None = None) -> Iterator[Traffic]:
+    """The Web UI of a node after the login, by default that of its own first account."""
+    with open_page() as page:
+        traffic = watch(page)
+        see_login_page(page, f"http://{node.host.address}:{WEB_PORT}/", f"login-{picture}")
+        log_in(page, login or node.login(), f"after-login-{picture}")
+        yield traffic
 
 
 def watch(page: Page) -> Traffic:

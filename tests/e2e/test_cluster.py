@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from tests.e2e import browser
 from tests.e2e.nodes import Kind, Login, Node, World, open_node
 from tests.integration.steps import Steps
 from tests.integration.test_deb import apt
@@ -126,11 +127,12 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
             f'[manager]\ninternal-address = "{here}:18080"\nurl = "http://{here}:8081"\n'
             f'[storage-proxy]\nmanager-address = "{there}:6022"\n'
             f'manager-url = "http://{there}:6022"\nclient-url = "http://{there}:6021"\n'
+            f'[graphql]\naddress = "{here}:4000"\nurl = "http://{here}:4000"\n'
         )
         with steps("manager"):
             give_site(manager, cluster)
-            manager.install("backendai-manager", "backendai-client")
-            manager.wait_for("manager")
+            manager.install("backendai-manager", "backendai-graphql", "backendai-client")
+            manager.wait_for("manager", "graphql")
         with steps("storage"):
             give_site(storage, cluster)
             carry_secrets(manager, storage)
@@ -153,6 +155,13 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
         assert len({node.host.run(["id", _ACCOUNT]).stdout for node in nodes}) == 1
         with steps("a volume of all nodes"):
             check_volume(manager, [storage, *agents])
+        with steps("a Web UI away from the manager"):
+            storage.install("backendai-webserver")
+            storage.wait_for("webserver")
+            with browser.logged_in(storage, "cluster", manager.login()) as traffic:
+                browser.see_summary(traffic, "summary-cluster")
+                assert traffic.graphql
+                assert traffic.problems() == []
         with steps("restart of the manager"):
             before = [main_pid(agent, "agent") for agent in agents]
             manager.host.run(["systemctl", "restart", "backendai-manager"], timeout=240)

@@ -6,13 +6,12 @@ Each test stands alone, and all of a kind of node share its host.
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from builder.verify.hosts import HostError
 from tests.e2e import browser, kernel
-from tests.e2e.nodes import SERVICES, VOLUME_HOST, WEB_PORT, Kind, Login, Node, World, open_node
+from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Login, Node, World, open_node
 from tests.integration.steps import Steps
 from tests.integration.test_deb import apt
 
@@ -67,13 +66,13 @@ def test_everything_is_up_and_says_so(node: Node) -> None:
 
 
 def test_a_person_logs_in_by_a_browser(node: Node) -> None:
-    with _logged_in(node):
+    with browser.logged_in(node, str(node.kind)):
         pass
 
 
 def test_a_person_sees_the_summary(node: Node) -> None:
     """Its first query, myRolesV2, is in a schema that the manager alone does not answer."""
-    with _logged_in(node) as traffic:
+    with browser.logged_in(node, str(node.kind)) as traffic:
         browser.see_summary(traffic, f"summary-{node.kind}")
         assert traffic.graphql
         assert traffic.problems() == []
@@ -82,7 +81,7 @@ def test_a_person_sees_the_summary(node: Node) -> None:
 def test_a_person_clicks_through_the_menu(deb_node: Node) -> None:
     """Every page is drawn, and none of all their queries has an error."""
     node = deb_node
-    with _logged_in(node) as traffic:
+    with browser.logged_in(node, str(node.kind)) as traffic:
         browser.see_summary(traffic, f"summary-{node.kind}")
         seen = browser.walk_menu(traffic, f"page-{node.kind}")
         ends = {path.rpartition("/")[2] for path in seen}
@@ -96,23 +95,11 @@ def test_a_person_clicks_through_the_menu(deb_node: Node) -> None:
 def test_a_person_makes_a_folder(deb_node: Node) -> None:
     """By the Web UI; the client finds it."""
     node = deb_node
-    with _logged_in(node) as traffic:
+    with browser.logged_in(node, str(node.kind)) as traffic:
         browser.make_folder(traffic, "by-hand", f"folder-{node.kind}")
         assert traffic.problems() == []
     assert "by-hand" in node.client(node.login(), "vfolder", "list")
     node.client(node.login(), "vfolder", "delete", "by-hand")
-
-
-@contextmanager
-def _logged_in(node: Node) -> Iterator[browser.Traffic]:
-    """The Web UI after the login; the pictures are kept in build/e2e."""
-    with browser.open_page() as page:
-        traffic = browser.watch(page)
-        browser.see_login_page(
-            page, f"http://{node.host.address}:{WEB_PORT}/", f"login-{node.kind}"
-        )
-        browser.log_in(page, node.login(), f"after-login-{node.kind}")
-        yield traffic
 
 
 def test_a_file_comes_back_as_it_went(node: Node) -> None:
