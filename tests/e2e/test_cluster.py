@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e import browser
 from tests.e2e.nodes import Kind, Login, Node, World, open_node
+from tests.integration import nodes
 from tests.integration.steps import Steps
 from tests.integration.test_deb import apt
 
@@ -19,15 +20,6 @@ _ACCOUNT = "backendai"
 _VOLUME = "/srv/backendai/volume1"
 _SITE = "/etc/backend.ai/site.toml"
 _API_PORT = 8081
-_LISTEN = r"""
-set -e
-printf 'ETCD_LISTEN_CLIENT_URLS="http://0.0.0.0:2379"\n' >>/etc/default/etcd
-printf 'ETCD_ADVERTISE_CLIENT_URLS="http://%s:2379"\n' "$0" >>/etc/default/etcd
-sed -i 's/^bind .*/bind 0.0.0.0/; s/^protected-mode .*/protected-mode no/' /etc/valkey/valkey.conf
-echo "listen_addresses = '*'" >>/etc/postgresql/17/main/postgresql.conf
-echo 'host all all samenet scram-sha-256' >>/etc/postgresql/17/main/pg_hba.conf
-systemctl restart etcd valkey-server postgresql
-"""
 _PROXY = """\
 defaults
     mode http
@@ -45,11 +37,6 @@ backend managers
 """
 
 
-def open_stores(node: Node) -> None:
-    """Let the stores of a node answer on the network, too."""
-    node.host.run(["sh", "-c", _LISTEN, node.host.address], timeout=120)
-
-
 def give_site(node: Node, text: str) -> None:
     """What an operator or a configuration tool does before anything is installed."""
     node.host.run(["mkdir", "-p", "/etc/backend.ai"])
@@ -57,13 +44,9 @@ def give_site(node: Node, text: str) -> None:
 
 
 def carry_secrets(source: Node, target: Node) -> None:
-    """As the operator guide says, before the target's services are installed."""
-    source.host.run("umask 077; backendai-ctl secrets export >/root/secrets.tar")
-    source.host.copy_out("/root/secrets.tar", target.scratch)
+    """Before the target's services are installed."""
     target.install("backendai-common")
-    target.host.copy_in(target.scratch / "secrets.tar", "/root/secrets.tar", mode=0o600)
-    target.host.run("tar -C /var/lib/backendai/secrets -xf /root/secrets.tar")
-    target.host.run("systemd-tmpfiles --create backendai.conf; rm /root/secrets.tar")
+    nodes.carry_secrets(source.host, target.host, target.scratch)
 
 
 def alive_agents(node: Node, login: Login) -> int:
@@ -119,8 +102,8 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
             )
             for name in names
         )
-        nodes = [manager, storage, *agents]
-        open_stores(manager)
+        everyone = [manager, storage, *agents]
+        nodes.open_stores(manager.host)
         here, there = manager.host.address, storage.host.address
         cluster = (
             f'[etcd]\naddresses = ["{here}:2379"]\n[redis]\naddress = "{here}:6379"\n'
@@ -152,7 +135,7 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
                 agent.wait_for("agent")
         both = partial(alive_agents, manager, manager.login())
         manager.host.wait_until("both agents are ALIVE", lambda: both() == len(agents), timeout=120)
-        assert len({node.host.run(["id", _ACCOUNT]).stdout for node in nodes}) == 1
+        assert len({node.host.run(["id", _ACCOUNT]).stdout for node in everyone}) == 1
         with steps("a volume of all nodes"):
             check_volume(manager, [storage, *agents])
         with steps("a Web UI away from the manager"):
@@ -170,7 +153,7 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
                 "both agents are ALIVE", lambda: both() == len(agents), timeout=120
             )
             assert [main_pid(agent, "agent") for agent in agents] == before
-        for node in nodes:
+        for node in everyone:
             assert not node.host.failed_units()
             node.host.run(["backendai-ctl", "status"])
             # uid, gid and the volume's path, as each node has told the others.
@@ -181,7 +164,7 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
 def test_one_of_three_managers_dies_and_the_api_answers(world: World, steps: Steps) -> None:
     with ExitStack() as stack:
         front = stack.enter_context(open_node(world, Kind.TRIXIE, "front"))
-        open_stores(front)
+        nodes.open_stores(front.host)
         managers = [
             stack.enter_context(open_node(world, Kind.TRIXIE, f"manager{n}", stores=False))
             for n in range(3)

@@ -90,9 +90,9 @@ def _upgrade(
     if not pending_upgrades(layout):
         return True
     outcome = finish_of(options, layout, session.answers, wait=False).run(session, filled)
-    for service, error in {**outcome.failed, **outcome.away}.items():
+    for service, error in {**outcome.failed, **outcome.waiting}.items():
         say(f"{service} is not upgraded: {error.message}")
-    return not outcome.away
+    return not outcome.waiting
 
 
 def _finish(options: argparse.Namespace, layout: Layout, left: dict[str, str]) -> Status:

@@ -119,15 +119,15 @@ def finish_of(options: argparse.Namespace, layout: Layout, given: Answers, *, wa
 def _fill_again(layout: Layout, outcome: Outcome) -> None:
     """Let the unit that fills the stores make what is new in a release, in the background.
 
-    It begins with pending upgrades, so it also goes on with those whose database is away.
+    It begins with pending upgrades, so it also goes on with those that could not begin.
     """
-    if outcome.away and has_systemd(layout):
+    if outcome.waiting and has_systemd(layout):
         say("what is left is tried again by itself")
     restart_unit(layout, "backendai-seed.service")
 
 
 def _ended(options: argparse.Namespace, outcome: Outcome) -> Status:
-    problems = [*outcome.failed.values(), *outcome.away.values()]
+    problems = [*outcome.failed.values(), *outcome.waiting.values()]
     if options.json:
         told = {"done": outcome.done, "failed": [one.message for one in problems]}
         print_out(json.dumps(told) + "\n")

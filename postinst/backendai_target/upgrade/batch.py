@@ -10,7 +10,7 @@ from backendai_target.seed.accounts import private_writer
 from backendai_target.seed.database import NoDatabaseError
 from backendai_target.seed.session import Filled
 from backendai_target.upgrade.dump import Dumper
-from backendai_target.upgrade.migrate import Migration
+from backendai_target.upgrade.migrate import Migration, NotBegunError
 from backendai_target.upgrade.paths import failure_note
 from backendai_target.upgrade.units import stop_for_work
 
@@ -21,7 +21,7 @@ class Outcome:
 
     done: Mapping[str, str]
     failed: Mapping[str, TargetError]
-    away: Mapping[str, TargetError]  # of these the database was not even reached
+    waiting: Mapping[str, TargetError]  # nothing was begun for these, as with a database away
 
 
 def migrate_all(
@@ -30,29 +30,29 @@ def migrate_all(
     """Migrate where a release asks for it; a service that stays without is down, and says why."""
     done: dict[str, str] = {}
     failed: dict[str, TargetError] = {}
-    away: dict[str, TargetError] = {}
+    waiting: dict[str, TargetError] = {}
     for one in filled:
         service = one.data.service
         try:
-            one.database.connect()
-        except NoDatabaseError:
+            done[service] = _migrate(layout, one, Migration(one=one, dumper=dumper, say=say))
+        except TargetError as error:
+            (waiting if isinstance(error, NotBegunError) else failed)[service] = error
+            _keep_down(layout, service, error)
+        else:
             failure_note(layout, service).unlink(missing_ok=True)
-            done[service] = "there is no database yet"
-            continue
-        except TargetError as error:
-            away[service] = error
-            _keep_down(layout, service, error)
-            continue
-        migration = Migration(one=one, dumper=dumper, say=say)
-        try:
-            migrated = migration.run(before=partial(stop_for_work, layout, service))
-        except TargetError as error:
-            failed[service] = error
-            _keep_down(layout, service, error)
-            continue
-        failure_note(layout, service).unlink(missing_ok=True)
-        done[service] = "migrated" if migrated else "nothing to migrate"
-    return Outcome(done=done, failed=failed, away=away)
+    return Outcome(done=done, failed=failed, waiting=waiting)
+
+
+def _migrate(layout: Layout, one: Filled, migration: Migration) -> str:
+    """What was done."""
+    try:
+        one.database.connect()
+    except NoDatabaseError:
+        return "there is no database yet"
+    except TargetError as error:
+        raise NotBegunError(error.message, hint=error.hint) from error
+    migrated = migration.run(before=partial(stop_for_work, layout, one.data.service))
+    return "migrated" if migrated else "nothing to migrate"
 
 
 def _keep_down(layout: Layout, service: str, error: TargetError) -> None:

@@ -1,7 +1,7 @@
 """Ends all pending upgrades of a host together: databases, add-ons, one restart.
 
 Whoever is first does it: the package manager at the end of its transaction, or, where that
-was cut off or a database was away, `seed apply` at the next boot or the next try. A unit is
+was cut off or could not begin, `seed apply` at the next boot or the next try. A unit is
 restarted only where it still runs what was there before, so a second run does no harm.
 """
 
@@ -44,8 +44,8 @@ class Finish:
     def run(self, session: Session, filled: Sequence[Filled]) -> Outcome:
         """End what can be ended; the outcome tells of the databases that were pending.
 
-        One whose service has no readable configuration counts as away: the service goes on
-        with the release from before, until somebody mends it.
+        One whose service has no readable configuration waits: the service goes on with the
+        release from before, until somebody mends it.
         """
         private_writer().ensure_folder(upgrade_folder(self.layout), mode=0o755)
         # Not held while units start: they may wait for a run of this.
@@ -63,12 +63,12 @@ class Finish:
                 for service, problem in session.unconfigured.items()
                 if service in names and service in seeded_services(self.layout)
             }
-            outcome = replace(outcome, away={**outcome.away, **lost})
+            outcome = replace(outcome, waiting={**outcome.waiting, **lost})
             for service in names:
                 self.sync(service)
                 # What rpm's scriptlets of add-ons would do once more.
                 (self.layout.state / f".addons-{service}.posttrans").unlink(missing_ok=True)
-        down = {*outcome.failed, *outcome.away}
+        down = {*outcome.failed, *outcome.waiting}
         self._start([one for one in pending if one.service not in down])
         for one in pending:
             if self._is_over(one, outcome):
@@ -91,7 +91,7 @@ class Finish:
 
     def _is_over(self, one: Pending, outcome: Outcome) -> bool:
         """Whether its note has said all it had to say."""
-        if one.service in outcome.away:
+        if one.service in outcome.waiting:
             return False  # tried again by itself
         return one.service in outcome.failed or not one.old_units()
 

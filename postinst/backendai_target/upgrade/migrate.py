@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +25,10 @@ _UNDER_WAY = "migration"
 _TAIL_LINES = 8
 
 
+class NotBegunError(NotReadyError):
+    """Nothing was done to the database, and nothing stands in the way of trying again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class UnderWay:
     """What a migration began with."""
@@ -44,13 +49,18 @@ class Migration:
     def run(self, *, before: Callable[[], None]) -> bool:
         """Migrate where the release asks for it; ``before`` is called first, and only then.
 
-        Says whether it did. Raises NotReadyError or HostError, and then the database is as
-        it was, unless the message says otherwise.
+        Says whether it did. Raises NotBegunError; or NotReadyError or HostError, and then the
+        database is as it was, unless the message says otherwise.
         """
         if self._is_settled():
             return False
         before()
-        with database_lock(self.one.database, seconds=LOCK_SECONDS, say=self.say):
+        with ExitStack() as stack:
+            lock = database_lock(self.one.database, seconds=LOCK_SECONDS, say=self.say)
+            try:
+                stack.enter_context(lock)
+            except TargetError as error:
+                raise NotBegunError(error.message, hint=error.hint) from error
             self._mend()
             found = schema.look(self.one)
             self._refuse_newer(found)
@@ -114,10 +124,13 @@ class Migration:
         if self.dumper.keep == 0:
             self.say("no dump is made: site.toml has [backup] keep = 0")
             return None
+        kind: type[TargetError] = NotBegunError
         try:
+            self.dumper.check(self.one)
+            kind = HostError  # one that breaks off may have taken long
             dump = self.dumper.make(self.one, before=True)
         except TargetError as error:
-            raise HostError(
+            raise kind(
                 f"{error.message}\nnothing was migrated, because nothing could be dumped",
                 hint=error.hint,
             ) from error

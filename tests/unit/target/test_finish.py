@@ -16,6 +16,7 @@ from backendai_target.seed.session import Filled, Session
 from backendai_target.upgrade import batch, finish, pending
 from backendai_target.upgrade.dump import Dumper
 from backendai_target.upgrade.finish import Finish
+from backendai_target.upgrade.migrate import NotBegunError
 from backendai_target.upgrade.paths import failure_note, stopped_note, upgrade_folder
 from backendai_target.upgrade.pending import pending_upgrades
 
@@ -138,7 +139,7 @@ def test_all_are_restarted_once_and_together(layout: Layout, host: Host) -> None
     assert host.told == [f"restart {AGENT} {MANAGER}"]
     assert not pending_upgrades(layout)
     assert not stopped_note(layout, "manager").exists()
-    assert run(layout) == (batch.Outcome(done={}, failed={}, away={}), [])
+    assert run(layout) == (batch.Outcome(done={}, failed={}, waiting={}), [])
     assert len(host.told) == 1
 
 
@@ -164,13 +165,18 @@ def test_a_failed_migration_keeps_its_service_down_and_no_other(layout: Layout, 
     assert not pending_upgrades(layout)  # not tried again by itself: it would fail again
 
 
-def test_a_database_that_is_away_is_tried_again(layout: Layout, host: Host) -> None:
+@pytest.mark.parametrize("is_away", [True, False], ids=["away", "no dump"])
+def test_what_was_not_begun_is_tried_again(layout: Layout, host: Host, *, is_away: bool) -> None:
     host.ages = {MANAGER: _MINUTE}
+    host.breaks = NotBegunError("no pg_dump")
     note = noted(layout, "manager", MANAGER)
-    outcome, _ = run(layout, filled("manager", Away()))
-    assert list(outcome.away) == ["manager"]
+    outcome, _ = run(layout, filled("manager", Away() if is_away else Here()))
+    assert list(outcome.waiting) == ["manager"]
     assert note.exists()
     assert host.told == []
+    assert failure_note(layout, "manager").exists()
+    host.ages.clear()
+    host.breaks = None
     # By the unit that fills the stores, which must not wait for what is ordered after it.
     run(layout, filled("manager", Here()), wait=False)
     assert host.told == [f"start --no-block {MANAGER}"]
@@ -205,6 +211,6 @@ def test_a_service_whose_configuration_is_lost_goes_on_as_it_is(
     note = noted(layout, "manager", MANAGER)
     noted(layout, "agent", AGENT)
     outcome, _ = run(layout, unconfigured="manager")
-    assert outcome.away["manager"].message == "cannot read its configuration"
+    assert outcome.waiting["manager"].message == "cannot read its configuration"
     assert host.told == [f"restart {AGENT}"]
     assert note.exists()
