@@ -12,8 +12,13 @@ check_upgrade() {
     {% endif %}
         [ -x "$python" ] || continue
         status=0
-        outside "$python" -I -B /usr/lib/backendai/target upgrade-check --brief \
-            --to {{ version | sh }} --from-lines {{ release.upgrades_from | join(" ") | sh }}{{ " " ~ (package.service.name | sh) if package.service else "" }} >&2 || status="$?"
+        told="$(outside "$python" -I -B /usr/lib/backendai/target upgrade-check --brief \
+            --to {{ version | sh }} --from-lines {{ release.upgrades_from | join(" ") | sh }}{{ " " ~ (package.service.name | sh) if package.service else "" }})" || status="$?"
+        {% if not package.service %}
+        # Of what is only worth to know, each service's own package tells.
+        told="$(printf '%s\n' "$told" | grep -F ' refused ')" || true # there is none
+        {% endif %}
+        [ -z "$told" ] || printf '%s\n' "$told" >&2
         [ "$status" -ne 77 ] || exit 1 # refused; all else is the environment's
         return 0
     done

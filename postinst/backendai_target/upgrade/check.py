@@ -127,8 +127,8 @@ class Examiner:
         if not others:
             return Verdict.FINE, "no other works with the database"
         return Verdict.WARN, (
-            f"{', '.join(others)} work with the database, too; stop backendai-"
-            f"{self.one.data.service} there before its schema is changed, and upgrade them next"
+            f"the database is also used from {', '.join(others)}: stop backendai-"
+            f"{self.one.data.service} there before its schema is changed, and upgrade it next"
         )
 
     def _space(self) -> Result:

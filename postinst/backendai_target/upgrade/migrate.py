@@ -104,8 +104,8 @@ class Migration:
         others = other_nodes(one.database)
         if others:
             self.say(
-                f"{', '.join(others)} work with {one.target}, too: what they run does not know"
-                f" the new schema; upgrade backendai-{one.data.service} there next"
+                f"{one.target} is also used from {', '.join(others)}: what runs there does not"
+                f" know the new schema; upgrade backendai-{one.data.service} there next"
             )
         self.say(f"migrating {one.target} from {', '.join(found)} to {one.version}")
         try:

@@ -110,7 +110,11 @@ def test_a_downgrade_goes_on_only_where_the_schema_is_known_to_fit(
     ("connected", "wanted", "words"),
     [
         ([], Verdict.FINE, "no other"),
-        ([("10.0.0.4",), ("10.0.0.5",)], Verdict.WARN, "10.0.0.4, 10.0.0.5 work with"),
+        (
+            [("10.0.0.4",), ("10.0.0.5",)],
+            Verdict.WARN,
+            "used from 10.0.0.4, 10.0.0.5: stop backendai-manager there",
+        ),
     ],
 )
 def test_other_nodes_that_are_connected_are_named(
