@@ -32,6 +32,22 @@ _GRAPHQL = "/func/admin/gql"
 _MENU = "nav a[href^='/']"
 _ADMIN = "/admin/"
 _MAKE_FOLDER = "Create Folder"
+_EVENTS_TIMEOUT_MS = 90_000
+# As the page does it, with its own headers. The event has an object of the other schema.
+_LISTEN = """([headers, id]) => {
+    const query = 'subscription Heard($id: ID!) {' +
+        ' schedulingEventsBySession(sessionId: $id) { reason session { status } } }';
+    const body = JSON.stringify({ query, variables: { id } });
+    window.heard = '';
+    fetch('GRAPHQL', { method: 'POST', headers, body }).then(async (answer) => {
+        const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+        for (;;) {
+            const { value, done } = await reader.read();
+            if (done) break;
+            window.heard += value;
+        }
+    });
+}""".replace("GRAPHQL", _GRAPHQL)
 # What the Web UI shows in place of a page that it could not draw.
 _BROKEN = ("An error has occurred", "Something went wrong")
 
@@ -179,6 +195,21 @@ def make_folder(traffic: Traffic, name: str, picture: str) -> None:
     _visit(traffic, _first_of(page, "/data"), picture)
     page.get_by_text(name, exact=True).first.wait_for(state="visible")
     page.screenshot(path=pictures() / f"{picture}.png")
+
+
+def listen(traffic: Traffic, session: str) -> None:
+    """Subscribe to what becomes of a session, by its id."""
+    sent = traffic.graphql[-1].headers
+    headers = {name: value for name, value in sent.items() if name.startswith("x-")}
+    headers |= {"content-type": "application/json", "accept": "text/event-stream"}
+    traffic.page.evaluate(_LISTEN, [headers, session])
+
+
+def heard(traffic: Traffic, words: str) -> str:
+    """All events since ``listen``, as soon as ``words`` are in one."""
+    script = "(words) => window.heard.includes(words)"
+    traffic.page.wait_for_function(script, arg=words, timeout=_EVENTS_TIMEOUT_MS)
+    return str(traffic.page.evaluate("window.heard"))
 
 
 def _first_of(page: Page, end: str) -> str:

@@ -45,7 +45,9 @@ def mounts(client: Client) -> dict[Path, str]:
 
 
 def have_image(node: Node) -> None:
-    """Load the image, and let the cluster know it by a registry that is this Docker."""
+    """Load the image, and let the cluster know it by a registry that is this Docker; once."""
+    if node.host.run(["docker", "image", "inspect", NAME], check=False).status == 0:
+        return
     login = node.login()
     _load(node.host)
     node.client(login, "v2", "admin", "container-registry", "create", json.dumps(_REGISTRY))

@@ -13,6 +13,7 @@ from builder.verify.hosts import HostError
 from tests.e2e import browser, kernel
 from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Login, Node, World, open_node
 from tests.integration.steps import Steps
+from tests.integration.stores import run_sql
 from tests.integration.test_deb import apt
 
 pytestmark = pytest.mark.docker
@@ -140,6 +141,26 @@ def test_a_session_computes(deb_node: Node) -> None:
     node.host.wait_until("nothing is left running", lambda: not kernel.containers(node), timeout=90)
     # The manager lets go of the folder a moment after the container has gone.
     node.host.wait_until("the folder can go", lambda: _is_deleted(node, login, "work"), timeout=60)
+
+
+@pytest.mark.full
+def test_a_page_hears_what_becomes_of_a_session(deb_node: Node) -> None:
+    """By a subscription, through the webserver and the gateway."""
+    node = deb_node
+    login = node.login()
+    kernel.have_image(node)
+    options = ["--name", "heard", "--max-wait", "90", "-r", "cpu=1", "-r", "mem=256m"]
+    node.client(login, "session", "create", *options, kernel.IMAGE, timeout=150)
+    ask = "SELECT id FROM sessions WHERE name = 'heard'"
+    session = run_sql(node.host, ask, database="backend").strip()
+    with browser.logged_in(node, str(node.kind)) as traffic:
+        browser.see_summary(traffic, f"summary-{node.kind}")
+        browser.listen(traffic, session)
+        node.client(login, "session", "destroy", "heard")
+        heard = browser.heard(traffic, "TERMINATED")
+    assert "event: next" in heard
+    assert '"errors"' not in heard
+    node.host.wait_until("nothing is left running", lambda: not kernel.containers(node), timeout=90)
 
 
 def _is_deleted(node: Node, login: Login, folder: str) -> bool:
