@@ -65,12 +65,13 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
         notes = [note for one in filled for note in _notes(one, lines)]
         took = time.monotonic() - begin
         late = _session(options, layout).configs.keys() - session.configs.keys()
-        if late:  # their packages leave them to a run that is at work
-            say(f"configured meanwhile: {', '.join(sorted(late))}")
         complete = not failed(lines) and not away and upgraded and not late
         report = Report(complete=complete, lines=lines, notes=notes, seconds=took)
         save_report(layout, report)
         scans = [one for one in filled if complete and one.data.rescan and _lacks_images(one)]
+    if late:  # their packages leave them to a run that is at work; stores may have come late
+        say(f"configured meanwhile: {', '.join(sorted(late))}")
+        return _apply(options, layout)
     if scans and not options.no_start:
         start_unit(layout, images.UNIT)
     if not complete:
