@@ -231,6 +231,11 @@ def _check_keys(config: ServiceConfig, keys: tuple[str, ...]) -> None:
             raise NotReadyError(f"etcd on {etcd.address} has no {' or '.join(names)} yet")
 
 
+def sql_by_hand(service: str) -> str:
+    """The command that makes the service's role and database, or mends them, on their server."""
+    return f"sudo backendai-ctl sql {service} | sudo -u postgres psql -v ON_ERROR_STOP=1"
+
+
 async def _check_schema(config: ServiceConfig, recipe: Recipe) -> None:
     section = recipe.needs.database
     # Only the service's own CPython has it.
@@ -248,13 +253,10 @@ async def _check_schema(config: ServiceConfig, recipe: Recipe) -> None:
         )
     # Every kind of failure (network, TLS, password, no such database) means the same here.
     except Exception as error:
-        by_hand = None
+        hint = None
         if getattr(error, "sqlstate", None) in REFUSED:
-            by_hand = (
-                f"give the role this host's password: sudo backendai-ctl sql {recipe.service}"
-                " | sudo -u postgres psql -v ON_ERROR_STOP=1"
-            )
-        raise NotReadyError(f"database '{name}' on {address}: {error}", hint=by_hand) from error
+            hint = f"give the role this host's password: {sql_by_hand(recipe.service)}"
+        raise NotReadyError(f"database '{name}' on {address}: {error}", hint=hint) from error
     try:
         found = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", recipe.needs.table)
     finally:

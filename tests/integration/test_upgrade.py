@@ -34,7 +34,7 @@ INSERT INTO domains (name, description, is_active, total_resource_slots,
 SELECT 'research', 'a row of ours', true, '{}', '{}', '{}', dotfiles
   FROM domains WHERE name = 'default';
 """
-_ROWS = "SELECT name, description FROM domains ORDER BY name"
+ROWS = "SELECT name, description FROM domains ORDER BY name"
 _WANTED = "default|changed by an admin\nresearch|a row of ours\n"
 
 
@@ -91,7 +91,7 @@ def check_consistent(host: Host) -> None:
 
 def check_kept(host: Host) -> None:
     """Nothing of the operator's is lost."""
-    assert run_sql(host, _ROWS, database=DATABASE) == _WANTED
+    assert run_sql(host, ROWS, database=DATABASE) == _WANTED
     assert host.read(CONFIG).startswith("# mine\n")
 
 

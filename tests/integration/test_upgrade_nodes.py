@@ -19,6 +19,7 @@ from tests.integration.test_deb import apt, refresh_lists
 from tests.integration.test_upgrade import (
     CHANGE,
     DATABASE,
+    ROWS,
     check_consistent,
     dumps,
     files,
@@ -30,7 +31,6 @@ from tests.integration.test_upgrade import (
 pytestmark = [pytest.mark.docker, pytest.mark.full]
 
 _OLD, _NEW = "26.8.3", "26.9.6"
-_ROWS = "SELECT name, description FROM domains ORDER BY name"
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_two_managers_at_once(hosts: tuple[Host, Host], dist: Dist, steps: Steps
     """One dumps and migrates, the other waits for it; both come up, each started once."""
     first, second = hosts
     run_sql(first, CHANGE, database=DATABASE)
-    old, rows = revision(first), run_sql(first, _ROWS, database=DATABASE)
+    old, rows = revision(first), run_sql(first, ROWS, database=DATABASE)
     assert second.address in first.run(["backendai-ctl", "upgrade-check"]).stdout
     began = [starts(host) for host in hosts]
     with steps("upgrade both"), ThreadPoolExecutor() as pool:
@@ -87,6 +87,6 @@ def test_two_managers_at_once(hosts: tuple[Host, Host], dist: Dist, steps: Steps
         wait_for_answer(host)
         assert not host.failed_units()
     assert revision(first) != old
-    assert run_sql(first, _ROWS, database=DATABASE) == rows
+    assert run_sql(first, ROWS, database=DATABASE) == rows
     assert len(dumps(first)) + len(dumps(second)) == 1
     assert [starts(host) for host in hosts] == [count + 1 for count in began]

@@ -27,7 +27,14 @@ from backendai_target.seed.paths import state_folder
 from backendai_target.seed.plan import plan, render
 from backendai_target.seed.session import Filled, Session
 from backendai_target.seed.starting import start_unit, start_waiting, stop_unit
-from backendai_target.seed.state import Report, failed, is_complete, load_state, save_report
+from backendai_target.seed.state import (
+    Report,
+    failed,
+    is_complete,
+    lines_of,
+    load_state,
+    save_report,
+)
 from backendai_target.seed.stores import stores_of, wait_for
 from backendai_target.upgrade.pending import pending_upgrades
 
@@ -129,13 +136,9 @@ def _status(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _told(state: dict[str, object], catalogue: dict[str, object] | None) -> str:
-    steps = state.get("steps")
-    lines = [
-        Line(**{**item, "state": State(item["state"])})
-        for item in (steps if isinstance(steps, list) else [])
-    ]
     verdict = "filled" if state.get("complete") else "not filled"
-    text = f"{verdict} at {state.get('at')}, after {state.get('seconds')} s\n\n{render(lines)}"
+    text = f"{verdict} at {state.get('at')}, after {state.get('seconds')} s\n\n"
+    text += render(lines_of(state))
     notes = state.get("notes")
     text += "".join(f"{note}\n" for note in (notes if isinstance(notes, list) else []))
     if catalogue:

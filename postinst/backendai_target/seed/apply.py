@@ -86,14 +86,7 @@ class Run:
         return finding
 
     def _note(self, group: str, step: Step, finding: Finding) -> None:
-        line = Line(
-            group=group,
-            step=step.name,
-            state=finding.state,
-            detail=finding.detail,
-            remedy=finding.remedy,
-        )
-        self.lines.append(line)
+        self.lines.append(Line.of(group, step.name, finding))
         if finding.state in (State.WAITING, State.DIFFERS) or finding.blocks:
             self.say(f"{group}: {step.name}: {finding.state.value}: {finding.detail}")
             if finding.remedy:
@@ -107,5 +100,4 @@ class Run:
     def _skip(self, group: str, steps: Sequence[Step], blocker: str) -> None:
         self._blocked.setdefault(group, blocker)
         for step in steps:
-            line = Line(group=group, step=step.name, state=State.WAITING, detail=f"for {blocker}")
-            self.lines.append(line)
+            self.lines.append(Line.of(group, step.name, Finding.held_up(blocker)))

@@ -1,8 +1,11 @@
 """What a plan of seeding is made of: steps, and what each found."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Protocol
+
+_HELD_UP = "for "
 
 
 class State(Enum):
@@ -25,6 +28,11 @@ class Finding:
     detail: str = ""
     remedy: str = ""
     blocks: bool = False
+
+    @classmethod
+    def held_up(cls, by: str) -> "Finding":
+        """Of a step that was not looked at, because another comes first."""
+        return cls(state=State.WAITING, detail=f"{_HELD_UP}{by}")
 
 
 class Step(Protocol):
@@ -50,6 +58,28 @@ class Line:
     state: State
     detail: str = ""
     remedy: str = ""
+
+    @classmethod
+    def of(cls, group: str, step: str, finding: Finding) -> "Line":
+        """What a step of a group found."""
+        return cls(
+            group=group,
+            step=step,
+            state=finding.state,
+            detail=finding.detail,
+            remedy=finding.remedy,
+        )
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether it only waits for another step."""
+        return self.state is State.WAITING and self.detail.startswith(_HELD_UP)
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, str]) -> "Line":
+        """The line that ``as_table`` told of."""
+        words = {name: table[name] for name in ("group", "step", "detail", "remedy")}
+        return cls(state=State(table["state"]), **words)
 
     def as_table(self) -> dict[str, str]:
         """The line for JSON."""

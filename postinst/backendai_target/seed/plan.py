@@ -17,7 +17,7 @@ def plan(groups: Sequence[Group]) -> list[Line]:
     for group in groups:
         for step in group.steps:
             finding = _look(step, pending.get(group.name) or pending.get(CLUSTER))
-            lines.append(_line(group.name, step.name, finding))
+            lines.append(Line.of(group.name, step.name, finding))
             if finding.blocks or (finding.state is State.WAITING):
                 pending.setdefault(group.name, step.name)
             elif finding.state is State.CREATE and step.name in ("database", "schema"):
@@ -29,21 +29,11 @@ def _look(step: Step, pending: str | None) -> Finding:
     if pending is not None and pending.startswith("+"):
         return Finding(state=State.CREATE, detail=f"after the {pending[1:]}")
     if pending is not None:
-        return Finding(state=State.WAITING, detail=f"for {pending}")
+        return Finding.held_up(pending)
     try:
         return step.look()
     except TargetError as error:
         return Finding(state=State.WAITING, detail=error.message, remedy=error.hint or "")
-
-
-def _line(group: str, step: str, finding: Finding) -> Line:
-    return Line(
-        group=group,
-        step=step,
-        state=finding.state,
-        detail=finding.detail,
-        remedy=finding.remedy,
-    )
 
 
 def render(lines: Sequence[Line]) -> str:

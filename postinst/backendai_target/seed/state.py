@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,11 @@ def load_state(layout: Layout) -> dict[str, Any] | None:
     except ValueError:
         return None
     return table if isinstance(table, dict) else None
+
+
+def lines_of(state: Mapping[str, Any]) -> list[Line]:
+    """What each step came to, as ``load_state`` has it."""
+    return [Line.from_table(one) for one in state.get("steps") or ()]
 
 
 def is_complete(layout: Layout) -> bool:

@@ -52,6 +52,7 @@ class Finish:
         with exclusive(upgrade_folder(self.layout)):
             pending = pending_upgrades(self.layout)
             names = {one.service for one in pending}
+            known = seeded_services(self.layout)
             outcome = migrate_all(
                 self.layout,
                 [one for one in filled if one.data.service in names],
@@ -59,9 +60,8 @@ class Finish:
                 self.say,
             )
             lost = {
-                service: HostError(problem)
-                for service, problem in session.unconfigured.items()
-                if service in names and service in seeded_services(self.layout)
+                service: HostError(session.unconfigured[service])
+                for service in names.intersection(session.unconfigured, known)
             }
             outcome = replace(outcome, waiting={**outcome.waiting, **lost})
             for service in names:

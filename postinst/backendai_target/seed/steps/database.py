@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendai_target.errors import NotReadyError
+from backendai_target.probe import sql_by_hand
 from backendai_target.seed.accounts import private_writer, read_accounts, write_accounts
 from backendai_target.seed.database import NoDatabaseError, RefusedError
 from backendai_target.seed.fixtures import tables_of
@@ -17,7 +18,6 @@ from backendai_target.seed.steps.cluster import fingerprint
 # Names of marks. The first says that fixtures are ours to load, and by whose secret.
 _ACCOUNTS = "accounts"
 _DONE = "seeded"
-_SYSTEM_USER = "postgres"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +29,7 @@ class DatabaseStep:
 
     def look(self) -> Finding:
         """Log in; where that fails, tell whether it can be made from here."""
-        by_hand = (
-            f"sudo backendai-ctl sql {self.one.data.service}"
-            f" | sudo -u {_SYSTEM_USER} psql -v ON_ERROR_STOP=1"
-        )
+        by_hand = sql_by_hand(self.one.data.service)
         try:
             self.one.database.connect()
         except (NoDatabaseError, RefusedError) as error:
