@@ -10,7 +10,7 @@ SPACE_HINT = "free some space there, or point BUILDER_CACHE and --out somewhere 
 
 
 class ExitCode(IntEnum):
-    """Exit codes of ``builder``; documented in docs/release-engineer.md."""
+    """Exit codes of ``builder``; documented in docs/guides/release-engineer.md."""
 
     OK = 0
     INTERNAL = 1
