@@ -19,8 +19,8 @@ from builder.verify.engine import connect
 from builder.verify.hosts import HostError
 from tests.e2e.nodes import SERVICES, WEB_PORT, Kind, Login, Node, World, open_node
 from tests.e2e.repository import open_repository
+from tests.integration.apt import apt
 from tests.integration.dist import find_dist, freeze
-from tests.integration.test_deb import apt
 
 _PACKAGES = ("backendai", "backendai-agent", "backendai-accelerator-mock")
 # Where the stores come with the stub of a distribution, the metapackage has nothing to bring.

@@ -14,10 +14,10 @@ from builder.paths import PROJECT
 from builder.verify.engine import Client
 from builder.verify.hosts import Host, HostSetup
 from tests.e2e.repository import Repository
+from tests.integration.apt import apt, refresh_lists
 from tests.integration.images import Images, Suite
 from tests.integration.stores import start_stores
 from tests.integration.stub import Release, make_stub_rpm
-from tests.integration.test_deb import apt, refresh_lists
 
 SERVICES = ("manager", "storage-proxy", "webserver")
 WEB_PORT = 8090

@@ -11,8 +11,8 @@ import pytest
 from tests.e2e import browser
 from tests.e2e.nodes import Kind, Login, Node, World, open_node
 from tests.integration import nodes
+from tests.integration.apt import apt
 from tests.integration.steps import Steps
-from tests.integration.test_deb import apt
 
 pytestmark = [pytest.mark.docker, pytest.mark.full]
 

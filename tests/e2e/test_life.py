@@ -14,10 +14,10 @@ from builder.verify.listing import Listing, take_listing
 from tests.e2e import kernel
 from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Login, Node, World, open_node
 from tests.e2e.previous import previous_release
+from tests.integration.apt import apt
 from tests.integration.dist import Dist, have_release
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql
-from tests.integration.test_deb import apt
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("life")]
 

@@ -15,9 +15,9 @@ from builder.verify.engine import Client
 from builder.verify.hosts import Host
 from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Node, open_host
 from tests.e2e.repository import CHANNEL, NAME
+from tests.integration.apt import apt
 from tests.integration.site import Site, make_key
 from tests.integration.steps import Steps
-from tests.integration.test_deb import apt
 
 pytestmark = [pytest.mark.docker, pytest.mark.full, pytest.mark.xdist_group("offline")]
 

@@ -12,9 +12,9 @@ import pytest
 from builder.verify.hosts import HostError
 from tests.e2e import browser, kernel
 from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Login, Node, World, open_node
+from tests.integration.apt import apt
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql
-from tests.integration.test_deb import apt
 
 pytestmark = pytest.mark.docker
 

@@ -10,11 +10,11 @@ import pytest
 from builder.paths import PROJECT
 from builder.verify.engine import EngineUnavailableError, connect
 from builder.verify.hosts import Host, HostSetup
+from tests.integration.apt import refresh_lists
 from tests.integration.dist import MOUNT, Dist, NoPackagesError, find_dist, freeze
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import start_stores
-from tests.integration.test_deb import refresh_lists
 
 
 @pytest.fixture

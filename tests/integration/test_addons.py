@@ -13,12 +13,12 @@ from builder.model import Arch, PackageFormat, host_arch
 from builder.run import find_tool, run
 from builder.spec import PackageSpec
 from builder.verify.hosts import Host, HostError, HostSetup
+from tests.integration.apt import refresh_lists
 from tests.integration.dist import Dist
+from tests.integration.dnf import become_distribution, dnf, make_repository
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
-from tests.integration.test_deb import refresh_lists
-from tests.integration.test_rpm import become_distribution, dnf, make_repository
 from tests.unit.target.rendered import spec
 
 pytestmark = pytest.mark.docker

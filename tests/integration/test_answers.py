@@ -8,11 +8,11 @@ import pytest
 from builder.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import checks
+from tests.integration.apt import apt, refresh_lists
 from tests.integration.dist import Dist
+from tests.integration.dnf import become_distribution, make_repository
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
-from tests.integration.test_deb import apt, refresh_lists
-from tests.integration.test_rpm import become_distribution, make_repository
 
 pytestmark = pytest.mark.docker
 

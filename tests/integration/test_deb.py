@@ -7,28 +7,13 @@ from builder.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from builder.verify.listing import differences, take_listing
 from tests.integration import checks
-from tests.integration.dist import Dist
+from tests.integration.apt import apt, refresh_lists
+from tests.integration.dist import MOUNT, Dist
 from tests.integration.images import Images, Suite
 from tests.integration.life import ADMIN_NOTE, PACKAGES, Life, Manager
 from tests.integration.steps import Steps
 
 pytestmark = pytest.mark.docker
-
-_MOUNT = "/dist"
-_APT_TIMEOUT_S = 420
-_APT = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--no-install-recommends"]
-
-
-def apt(host: Host, *arguments: str) -> None:
-    """Call apt-get, without questions."""
-    host.run([*_APT, *arguments], timeout=_APT_TIMEOUT_S)
-
-
-def refresh_lists(host: Host) -> None:
-    """Fetch apt's lists anew where the image is older than a day."""
-    fresh = host.run("find /var/lib/apt/lists -maxdepth 1 -name '*Release' -mtime -1").stdout
-    if not fresh.strip():
-        apt(host, "update")
 
 
 def check_states(host: Host, wanted: str) -> None:
@@ -52,10 +37,10 @@ def check_removed_but_configured(host: Host) -> None:
 def test_life_on_a_clean_host(
     suite: Suite, engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
 ) -> None:
-    files = [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *PACKAGES)]
+    files = [f"{MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *PACKAGES)]
     with steps("image"):
         image = images.stores(suite)
-    setup = HostSetup(image=image, name=f"deb-{suite}", mounts={dist.folder: _MOUNT})
+    setup = HostSetup(image=image, name=f"deb-{suite}", mounts={dist.folder: MOUNT})
     with Host(engine, setup) as host:
         refresh_lists(host)
 
@@ -84,10 +69,10 @@ def test_install_then_purge_leaves_nothing(
     engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
 ) -> None:
     """Nobody configured anything: then nothing at all stays, stores or not."""
-    files = [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *PACKAGES)]
+    files = [f"{MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *PACKAGES)]
     image = images.stores(Suite.TRIXIE)
     # No volume: dpkg would take /opt itself away with the last package in it.
-    setup = HostSetup(image=image, name="deb-purge", mounts={dist.folder: _MOUNT}, volumes=())
+    setup = HostSetup(image=image, name="deb-purge", mounts={dist.folder: MOUNT}, volumes=())
     with Host(engine, setup) as host:
         refresh_lists(host)
         before = take_listing(host)

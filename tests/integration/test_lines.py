@@ -12,11 +12,11 @@ from builder.paths import PKGSPEC
 from builder.spec import ReleaseSpec, load_spec
 from builder.verify.hosts import Host
 from tests.integration import guide
+from tests.integration.apt import apt
 from tests.integration.dist import Dist
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql
-from tests.integration.test_deb import apt
-from tests.integration.test_upgrade import (
+from tests.integration.upgrades import (
     check_consistent,
     check_files,
     check_kept,

@@ -12,55 +12,16 @@ import pytest
 from builder.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import checks
-from tests.integration.dist import Dist
+from tests.integration.dist import MOUNT, Dist
+from tests.integration.dnf import become_distribution, dnf, make_repository
 from tests.integration.images import Images, Suite
 from tests.integration.life import ADMIN_NOTE, PACKAGES, Life, Manager
 from tests.integration.steps import Steps
-from tests.integration.stub import Release, make_stub_rpm, oldest_release
 
 pytestmark = pytest.mark.docker
 
-_MOUNT = "/dist"
-_REPOSITORY = "/srv/repository"
-_DNF_TIMEOUT_S = 420
-_REPO_FILE = f"""\
-[packages-under-test]
-name=Packages under test
-baseurl=file://{_REPOSITORY}
-enabled=1
-gpgcheck=0
-"""
 # rpm knows no purge: configuration, secrets and state stay, as the operator guide says.
 _STAYS = (checks.SETTINGS, "/var/lib/backendai", "/var/log/backendai")
-
-
-def make_repository(host: Host, files: list[str]) -> None:
-    """Make a dnf repository of the packages, and the file that tells dnf of it."""
-    host.run(["mkdir", "-p", _REPOSITORY, "/etc/yum.repos.d"])
-    host.run(["ln", "-s", *(f"{_MOUNT}/{name}" for name in files), _REPOSITORY])
-    host.run(["createrepo_c", "--quiet", _REPOSITORY], timeout=120)
-    host.write("/etc/yum.repos.d/packages-under-test.repo", _REPO_FILE)
-
-
-def dnf(host: Host, *arguments: str) -> None:
-    """Call dnf, without questions."""
-    release = host.read("/etc/dnf/vars/releasever").strip()
-    command = ["dnf", f"--releasever={release}", "--assumeyes", *arguments]
-    host.run(command, timeout=_DNF_TIMEOUT_S)
-
-
-def become_distribution(host: Host, files: list[str], folder: Path) -> Release:
-    """Install the stub of the oldest release that can have these packages."""
-    paths = [f"{_MOUNT}/{name}" for name in files]
-    requires = host.run(["rpm", "--query", "--requires", "--package", *paths]).stdout
-    release = oldest_release(requires.splitlines())
-    stub = make_stub_rpm(folder, release)
-    host.copy_in(stub, f"/root/{stub.name}")
-    host.run(["rpm", "--install", f"/root/{stub.name}"])
-    # The second is a folder of that distribution's own.
-    host.run(["mkdir", "-p", "/etc/dnf/vars", "/usr/share/licenses"])
-    host.write("/etc/dnf/vars/releasever", f"{release.value}\n")
-    return release
 
 
 def installed_packages(host: Host) -> set[str]:
@@ -75,7 +36,7 @@ def test_life_on_a_clean_host(
     files = dist.names(PackageFormat.RPM, *PACKAGES)
     with steps("image"):
         image = images.rpm()
-    setup = HostSetup(image=image, name="rpm", mounts={dist.folder: _MOUNT})
+    setup = HostSetup(image=image, name="rpm", mounts={dist.folder: MOUNT})
     with Host(engine, setup) as host:
         release = become_distribution(host, files, tmp_path)
         steps.say(f"the packages ask for an el{release.value} at least")

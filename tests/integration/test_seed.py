@@ -11,11 +11,11 @@ import pytest
 from builder.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import guide
+from tests.integration.apt import apt, refresh_lists
 from tests.integration.dist import Dist
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
-from tests.integration.test_deb import apt, refresh_lists
 
 pytestmark = pytest.mark.docker
 

@@ -12,12 +12,12 @@ from builder.paths import PROJECT
 from builder.verify.hosts import Host, HostError, HostSetup
 from builder.verify.listing import take_listing
 from tests.integration import checks, guide
+from tests.integration.apt import apt, refresh_lists
 from tests.integration.dist import Dist
+from tests.integration.dnf import become_distribution, dnf, make_repository
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
-from tests.integration.test_deb import apt, refresh_lists
-from tests.integration.test_rpm import become_distribution, dnf, make_repository
 
 pytestmark = pytest.mark.docker
 

@@ -10,13 +10,13 @@ import pytest
 
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import guide
+from tests.integration.apt import apt, refresh_lists
 from tests.integration.dist import MOUNT, Dist
 from tests.integration.images import Images, Suite
 from tests.integration.nodes import carry_secrets, open_stores
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
-from tests.integration.test_deb import apt, refresh_lists
-from tests.integration.test_upgrade import (
+from tests.integration.upgrades import (
     CHANGE,
     DATABASE,
     ROWS,

@@ -10,11 +10,11 @@ from builder.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import guide
 from tests.integration.dist import Dist, have_release
+from tests.integration.dnf import become_distribution, dnf, make_repository
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
-from tests.integration.test_rpm import become_distribution, dnf, make_repository
-from tests.integration.test_upgrade import (
+from tests.integration.upgrades import (
     CHANGE,
     CONFIG,
     DATABASE,
