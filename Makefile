@@ -19,7 +19,7 @@ ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--install-build-deps)
 SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv postinst/backend.ai postinst/backendai-ctl
 
 .DEFAULT_GOAL := help
-.PHONY: help packages package test test-full test-unit test-integration e2e e2e-full demo lint type format locks bench \
+.PHONY: help packages package test test-full test-unit test-one test-integration e2e e2e-full demo lint type format locks bench \
 	clean repo setup setup-dev toolchain
 
 help: ## list the targets
@@ -48,6 +48,10 @@ test-full: ## the same, with the cases that take long
 test-unit: setup-dev ## run the tests that need no network, root or Docker
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit $(ARGS)
 
+test-one: setup-dev ## run one test file, one test, or all unit tests of a name: make test-one T=tests/unit/test_run.py
+	@test -n "$(T)" || { echo "error: T is not set; e.g. make test-one T=tests/unit/test_run.py" >&2; exit 2; }
+	BUILDER_FULL=1 $(PYTEST) -q $(if $(or $(findstring /,$(T)),$(findstring .py,$(T))),$(T),tests/unit -k "$(T)") $(ARGS)
+
 test-integration: setup-dev ## run the tests that build and install real packages
 	$(PYTEST) tests/integration $(ARGS)
 
@@ -72,7 +76,7 @@ lint: setup-dev ## ruff, shellcheck, codespell, schemas and locks
 type: setup-dev ## mypy --strict
 	$(BIN)/mypy
 
-format: setup-dev ## format and mend what ruff can
+format: setup-dev ## format, and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
