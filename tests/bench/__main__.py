@@ -107,12 +107,12 @@ def _build(work: Path, cache: Path) -> tuple[list[Row], Measure]:
     found = [json.loads(line) for line in timings.read_text(encoding="utf-8").splitlines()]
     rows = [
         Row(
-            name=one["phase"],
-            seconds=one["end"] - one["begin"],
-            peak=whole.peak(one["begin"], one["end"]),
+            name=phase["phase"],
+            seconds=phase["end"] - phase["begin"],
+            peak=whole.peak(phase["begin"], phase["end"]),
         )
-        for one in found
-        if one["phase"] in _PHASES
+        for phase in found
+        if phase["phase"] in _PHASES
     ]
     return rows, whole
 

@@ -29,7 +29,7 @@ class Measure:
 
     def peak(self, begin: float = 0.0, end: float = float("inf")) -> int:
         """The most memory between two times; 0 where the span was too short to be sampled."""
-        inside = [one.rss for one in self.samples if begin <= one.at <= end]
+        inside = [sample.rss for sample in self.samples if begin <= sample.at <= end]
         return max(inside, default=0)
 
 

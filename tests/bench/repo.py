@@ -200,7 +200,9 @@ def _write_packages(folder: Path, version: str, files: int) -> list[Path]:
 
 def _index_bytes(repository: Repository) -> int:
     folders = [repository.public / name for name in ("dists", "rpm")]
-    return sum(one.stat().st_size for f in folders for one in f.rglob("*") if one.is_file())
+    return sum(
+        file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file()
+    )
 
 
 def _print(rows: list[Row]) -> None:
@@ -220,7 +222,7 @@ def _print(rows: list[Row]) -> None:
     Console().print(table)
 
 
-sys.addaudithook(_audit)  # it cannot be taken away again, so it only looks while asked to
+sys.addaudithook(_audit)  # it cannot be removed, so it only counts while asked to
 
 if __name__ == "__main__":
     main()

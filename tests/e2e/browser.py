@@ -35,16 +35,16 @@ _MAKE_FOLDER = "Create Folder"
 _EVENTS_TIMEOUT_MS = 90_000
 # As the page does it, with its own headers. The event has an object of the other schema.
 _LISTEN = """([headers, id]) => {
-    const query = 'subscription Heard($id: ID!) {' +
+    const query = 'subscription Received($id: ID!) {' +
         ' schedulingEventsBySession(sessionId: $id) { reason session { status } } }';
     const body = JSON.stringify({ query, variables: { id } });
-    window.heard = '';
+    window.received = '';
     fetch('GRAPHQL', { method: 'POST', headers, body }).then(async (answer) => {
         const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
         for (;;) {
             const { value, done } = await reader.read();
             if (done) break;
-            window.heard += value;
+            window.received += value;
         }
     });
 }""".replace("GRAPHQL", _GRAPHQL)
@@ -205,11 +205,11 @@ def listen(traffic: Traffic, session: str) -> None:
     traffic.page.evaluate(_LISTEN, [headers, session])
 
 
-def heard(traffic: Traffic, words: str) -> str:
+def received_events(traffic: Traffic, words: str) -> str:
     """All events since ``listen``, as soon as ``words`` are in one."""
-    script = "(words) => window.heard.includes(words)"
+    script = "(words) => window.received.includes(words)"
     traffic.page.wait_for_function(script, arg=words, timeout=_EVENTS_TIMEOUT_MS)
-    return str(traffic.page.evaluate("window.heard"))
+    return str(traffic.page.evaluate("window.received"))
 
 
 def _first_of(page: Page, end: str) -> str:

@@ -36,7 +36,7 @@ _LOGIN_TIMEOUT_S = 600
 
 
 def demonstrate(node: Node) -> None:
-    """Install, wait until the login works, and tell all that a person needs."""
+    """Install, wait until the login works, and print all that a person needs."""
     packages = _RPM_PACKAGES if node.kind.has_rpms else _PACKAGES
     begin = time.monotonic()
     log.step(f"{'dnf' if node.kind.has_rpms else 'apt'} install {' '.join(packages)}")

@@ -99,14 +99,14 @@ class Node:
         """Wait until all are active, and return the seconds it took."""
         return self.host.wait_until(
             f"active: {', '.join(services)}",
-            lambda: all(self.state(one) == "active" for one in services),
+            lambda: all(self.state(service) == "active" for service in services),
             timeout=_READY_TIMEOUT_S,
         )
 
     def login(self) -> Login:
         """The superadmin that the installation made."""
         shown = self.host.run(["backendai-ctl", "credentials", "--show", "--json"]).stdout
-        (admin,) = [one for one in json.loads(shown) if one["role"] == "superadmin"]
+        (admin,) = [account for account in json.loads(shown) if account["role"] == "superadmin"]
         return Login(**{name: admin[name] for name in Login.__annotations__})
 
     def client(self, login: Login, *words: str, timeout: int = 90, cwd: str = "/srv/user") -> str:
@@ -166,11 +166,11 @@ def open_node(  # noqa: PLR0913 - by name
         world.client, kind, name, world.scratch, stores=stores, mounts=mounts, shared=shared
     ) as node:
         if kind is Kind.RPM:
-            world.repository.tell_dnf(node.host)
+            world.repository.set_up_dnf(node.host)
         elif kind is Kind.ZYPPER:
-            world.repository.tell_zypper(node.host)
+            world.repository.set_up_zypper(node.host)
         else:
-            world.repository.tell_apt(node.host)
+            world.repository.set_up_apt(node.host)
             only_ours = "Dir::Etc::sourcelist=sources.list.d/backendai.sources"
             sources = ("-o", only_ours, "-o", "Dir::Etc::sourceparts=-")
             apt(node.host, "update", *sources, *_KEEP_LISTS)

@@ -13,7 +13,9 @@ _NODE = "backendai"
 
 def previous_release(version: str) -> tuple[str, Sequence[str]]:
     """The newest version before this one that has all of a single node, and its packages."""
-    releases = [one for one in load_spec(PKGSPEC).releases.values() if _NODE in one.packages]
-    before = [one for one in releases if Version(one.version) < Version(version)]
-    found = max(before, key=lambda one: Version(one.version))
+    releases = [
+        release for release in load_spec(PKGSPEC).releases.values() if _NODE in release.packages
+    ]
+    before = [release for release in releases if Version(release.version) < Version(version)]
+    found = max(before, key=lambda release: Version(release.version))
     return found.version, found.packages

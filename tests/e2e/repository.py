@@ -36,7 +36,7 @@ class Repository:
         self.site.builder("add", "--channel", CHANNEL, "--no-manifest", *map(str, paths))
         self.site.publish()
 
-    def tell_apt(self, host: Host) -> None:
+    def set_up_apt(self, host: Host) -> None:
         """Give the host the key and the source, as the repository's page says."""
         address = self.url.partition("://")[2].partition(":")[0]
         direct = f'Acquire::http::Proxy::{address} "DIRECT";\n'
@@ -46,15 +46,15 @@ class Repository:
         host.run(f"{_HELPER} download-file {self.url}/keys/{NAME}.gpg {keyring}")
         host.run(f"{_HELPER} download-file {self.url}/setup/{CHANNEL}.sources {sources}")
 
-    def tell_dnf(self, host: Host) -> None:
+    def set_up_dnf(self, host: Host) -> None:
         """The same for dnf."""
-        self._tell_rpm(host, "/etc/yum.repos.d")
+        self._set_up_rpm(host, "/etc/yum.repos.d")
 
-    def tell_zypper(self, host: Host) -> None:
+    def set_up_zypper(self, host: Host) -> None:
         """The same for zypper."""
-        self._tell_rpm(host, "/etc/zypp/repos.d")
+        self._set_up_rpm(host, "/etc/zypp/repos.d")
 
-    def _tell_rpm(self, host: Host, folder: str) -> None:
+    def _set_up_rpm(self, host: Host, folder: str) -> None:
         key = f"/etc/pki/rpm-gpg/RPM-GPG-KEY-{NAME}"
         host.run(["mkdir", "-p", "/etc/pki/rpm-gpg", folder])
         host.run(f"{_HELPER} download-file {self.url}/keys/{NAME}.asc {key}")
@@ -99,5 +99,5 @@ def _files(dist: Dist) -> list[Path]:
 def _gateway(client: Client) -> str:
     """This machine's address on the network of the engine's containers."""
     config = client.networks.get("bridge").attrs["IPAM"]["Config"][0]
-    # Not every engine tells the former; it then is the network's first address.
+    # Not every engine reports the former; it is then the network's first address.
     return str(config.get("Gateway") or next(ip_network(config["Subnet"]).hosts()))

@@ -138,7 +138,7 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
         assert len({node.host.run(["id", _ACCOUNT]).stdout for node in everyone}) == 1
         with steps("a volume of all nodes"):
             check_volume(manager, [storage, *agents])
-        with steps("a Web UI away from the manager"):
+        with steps("a Web UI on another node than the manager"):
             storage.install("backendai-webserver")
             storage.wait_for("webserver")
             with browser.logged_in(storage, "cluster", manager.login()) as traffic:
@@ -156,7 +156,7 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
         for node in everyone:
             assert not node.host.failed_units()
             node.host.run(["backendai-ctl", "status"])
-            # uid, gid and the volume's path, as each node has told the others.
+            # uid, gid and the volume's path, as each node has reported them.
             node.host.run(["backendai-ctl", "doctor", "--only", "nodes", "--only", "volume"])
 
 

@@ -112,8 +112,8 @@ def stay_at(node: Node, version: str) -> None:
 def installed(node: Node) -> dict[str, str]:
     """Our packages that are installed, and their versions."""
     form = "${db:Status-Status} ${Package} ${Version}\\n"
-    told = node.host.run(["dpkg-query", "-W", f"-f={form}", "backendai*"], check=False).stdout
-    rows = [line.split() for line in told.splitlines()]
+    listed = node.host.run(["dpkg-query", "-W", f"-f={form}", "backendai*"], check=False).stdout
+    rows = [line.split() for line in listed.splitlines()]
     return {row[1]: row[2] for row in rows if row[0] == "installed"}
 
 
@@ -143,16 +143,16 @@ def wait_for_agent(node: Node, login: Login) -> None:
 
 
 def take_up(node: Node) -> None:
-    """What the guide says of a node whose secrets a purge took away; each step names the next."""
+    """What the guide says of a node whose secrets a purge removed; each step names the next."""
     node.host.wait_until(
-        "seed status tells of other secrets",
+        "seed status reports other secrets",
         lambda: "sudo backendai-ctl secrets adopt" in seed_status(node),
         timeout=120,
     )
     assert node.state("manager") != "active"
-    told = node.host.run(["backendai-ctl", "status"], check=False)
-    assert told.status != 0
-    assert "backendai-ctl seed status" in told.stdout
+    status = node.host.run(["backendai-ctl", "status"], check=False)
+    assert status.status != 0
+    assert "backendai-ctl seed status" in status.stdout
     node.host.run(["backendai-ctl", "secrets", "adopt"])
     node.host.run(["backendai-ctl", "seed", "apply"], check=False)
     assert "sudo backendai-ctl sql manager" in seed_status(node)
@@ -179,8 +179,8 @@ def look(node: Node, login: Login) -> Past:
 def starts(node: Node, service: str) -> int:
     """How often systemd started a service since the host is up."""
     unit = f"backendai-{service}.service"
-    told = node.host.run(["journalctl", "--unit", unit, "--output=cat", "--no-pager"]).stdout
-    return told.count(f"Starting {unit}")
+    journal = node.host.run(["journalctl", "--unit", unit, "--output=cat", "--no-pager"]).stdout
+    return journal.count(f"Starting {unit}")
 
 
 def check_lasting(node: Node, past: Past, version: str) -> None:

@@ -64,7 +64,7 @@ def test_a_site_without_network_builds_and_installs(
     with open_host(engine, Kind.TRIXIE, "offline", tmp_path, mounts=mounts) as node:
         cut_network(node.host)
         with steps("install from a disk"):
-            tell_apt(node.host)
+            set_up_apt(node.host)
             node.install("backendai")
             node.wait_for(*SERVICES)
         with steps("use"):
@@ -102,12 +102,12 @@ def cut_network(host: Host) -> None:
     assert not up
 
 
-def tell_apt(host: Host) -> None:
+def set_up_apt(host: Host) -> None:
     """Name the disk in place of the repository's address, as its guide says."""
     keyring = f"/usr/share/keyrings/{NAME}-archive-keyring.gpg"
     host.run(["cp", f"{_DISK}/keys/{NAME}.gpg", keyring])
     host.run(f"sed 's|^URIs: .*|URIs: file://{_DISK}/|' {_DISK}/setup/{CHANNEL}.sources >{_ONLY}")
-    apt(host, "update", *chain.from_iterable(("-o", one) for one in _LIMIT))
+    apt(host, "update", *chain.from_iterable(("-o", option) for option in _LIMIT))
 
 
 def use(node: Node) -> None:

@@ -144,22 +144,22 @@ def test_a_session_computes(deb_node: Node) -> None:
 
 
 @pytest.mark.full
-def test_a_page_hears_what_becomes_of_a_session(deb_node: Node) -> None:
+def test_a_page_receives_the_events_of_a_session(deb_node: Node) -> None:
     """By a subscription, through the webserver and the gateway."""
     node = deb_node
     login = node.login()
     kernel.have_image(node)
-    options = ["--name", "heard", "--max-wait", "90", "-r", "cpu=1", "-r", "mem=256m"]
+    options = ["--name", "watched", "--max-wait", "90", "-r", "cpu=1", "-r", "mem=256m"]
     node.client(login, "session", "create", *options, kernel.IMAGE, timeout=150)
-    ask = "SELECT id FROM sessions WHERE name = 'heard'"
+    ask = "SELECT id FROM sessions WHERE name = 'watched'"
     session = run_sql(node.host, ask, database="backend").strip()
     with browser.logged_in(node, str(node.kind)) as traffic:
         browser.see_summary(traffic, f"summary-{node.kind}")
         browser.listen(traffic, session)
-        node.client(login, "session", "destroy", "heard")
-        heard = browser.heard(traffic, "TERMINATED")
-    assert "event: next" in heard
-    assert '"errors"' not in heard
+        node.client(login, "session", "destroy", "watched")
+        events = browser.received_events(traffic, "TERMINATED")
+    assert "event: next" in events
+    assert '"errors"' not in events
     node.host.wait_until("nothing is left running", lambda: not kernel.containers(node), timeout=90)
 
 
@@ -187,9 +187,9 @@ def test_one_goes_and_the_rest_runs(deb_node: Node) -> None:
     node = deb_node
     for service in _ALL:
         gone = (service, *_GO_WITH.get(service, ()))
-        rest = [one for one in _ALL if one not in gone]
+        rest = [service for service in _ALL if service not in gone]
         node.remove(f"backendai-{service}")
-        assert {one: node.state(one) for one in rest} == dict.fromkeys(rest, "active"), service
+        assert {name: node.state(name) for name in rest} == dict.fromkeys(rest, "active"), service
         assert not node.host.failed_units()
         # What went with it by its dependencies comes back, too.
         node.install(*_packages(node.kind))
@@ -219,7 +219,7 @@ def test_removed_and_installed_again_it_goes_on(deb_node: Node) -> None:
 def _packages(kind: Kind) -> list[str]:
     """What is installed by name: no metapackage where the stub has the stores."""
     if kind.has_rpms:
-        return [*(f"backendai-{one}" for one in (*_ALL, "client")), _MOCK]
+        return [*(f"backendai-{service}" for service in (*_ALL, "client")), _MOCK]
     return ["backendai", "backendai-agent", _MOCK]
 
 

@@ -85,7 +85,9 @@ def test_a_debian_like_image_by_its_name(ubuntu: str, dist: Dist, tmp_path: Path
     assert row.startswith(ubuntu.replace(":", "-"))
 
 
-def test_a_failure_is_told_and_leaves_its_evidence(ubuntu: str, dist: Dist, tmp_path: Path) -> None:
+def test_a_failure_is_reported_and_leaves_its_evidence(
+    ubuntu: str, dist: Dist, tmp_path: Path
+) -> None:
     """The account's number is somebody else's: refused, and one folder explains it."""
     known = tmp_path / "distributions.toml"
     entry = _DISTRIBUTIONS.format(manager="apt").replace("rocky", "ubuntu")
@@ -138,6 +140,6 @@ def _image(
     try:
         yield name
     finally:
-        made = [one for image in engine.images.list(VERIFIED) for one in image.tags]
-        for each in (name, *(one for one in made if tag in one)):
-            engine.images.remove(each)
+        tags = [other for image in engine.images.list(VERIFIED) for other in image.tags]
+        for image_name in (name, *(other for other in tags if tag in other)):
+            engine.images.remove(image_name)

@@ -18,7 +18,7 @@ gpgcheck=0
 
 
 def make_repository(host: Host, files: list[str]) -> None:
-    """Make a dnf repository of the packages, and the file that tells dnf of it."""
+    """Make a dnf repository of the packages, and the file by which dnf finds it."""
     host.run(["mkdir", "-p", _REPOSITORY, "/etc/yum.repos.d"])
     host.run(["ln", "-s", *(f"{MOUNT}/{name}" for name in files), _REPOSITORY])
     host.run(["createrepo_c", "--quiet", _REPOSITORY], timeout=120)

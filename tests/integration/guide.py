@@ -36,9 +36,9 @@ def wait_until_filled(host: Host, *, timeout: int = 300) -> None:
 
 
 def read_account(host: Host) -> dict[str, str]:
-    """The superadmin's address, password and keys, as root is told them."""
-    told = host.run(["backendai-ctl", "credentials", "--show", "--json"]).stdout
-    (account,) = json.loads(told)
+    """The superadmin's address, password and keys, as root reads them."""
+    shown = host.run(["backendai-ctl", "credentials", "--show", "--json"]).stdout
+    (account,) = json.loads(shown)
     assert account["role"] == "superadmin"
     return {key: str(value) for key, value in account.items()}
 

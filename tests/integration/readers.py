@@ -35,7 +35,7 @@ _DNF = "dnf --quiet --assumeyes --refresh makecache"
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of reader: how it refreshes, and how it tells the newest version it sees."""
+    """A kind of reader: how it refreshes, and how it reports the newest version it sees."""
 
     name: str
     image: str
@@ -79,7 +79,7 @@ def set_up_plain_dnf(client: Client, site: Site) -> None:
 
 
 def read_until(client: Client, kind: Kind, tally: Tally, done: Callable[[], bool]) -> None:
-    """Refresh in a loop; a line of output tells of each refresh, the last one what it saw."""
+    """Refresh in a loop; each refresh prints a line, and the last line has what it saw."""
     script = f"""
     i=0
     while [ $i -lt {_BATCH} ]; do

@@ -9,7 +9,7 @@ import pytest
 
 
 class Steps:
-    """Tells each step of a long test as it happens, with its seconds."""
+    """Reports each step of a long test as it happens, with its seconds."""
 
     def __init__(self, config: pytest.Config, name: str) -> None:
         self._capture = config.pluginmanager.getplugin("capturemanager")

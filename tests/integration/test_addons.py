@@ -56,7 +56,7 @@ def addons() -> list[PackageSpec]:
     """Every add-on of the default release that this machine's architecture has."""
     release = spec().release(None)
     packages = (spec().packages[name] for name in release.packages)
-    return [one for one in packages if one.addon and host_arch() in one.archs]
+    return [package for package in packages if package.addon and host_arch() in package.archs]
 
 
 def count_starts(host: Host) -> int:
@@ -66,9 +66,9 @@ def count_starts(host: Host) -> int:
 
 
 def listed(host: Host) -> dict[str, dict[str, Any]]:
-    """What `addon list` tells machines, by name."""
+    """The output of `addon list --json`, by name."""
     text = host.run(["backendai-ctl", "addon", "list", "--json"]).stdout
-    return {one["name"]: one for one in json.loads(text)}
+    return {addon["name"]: addon for addon in json.loads(text)}
 
 
 def allowed(host: Host) -> list[str]:
@@ -186,7 +186,7 @@ def test_addons_of_an_agent_with_docker(
         wait_for_slots(host, {})
 
         with steps("install all of them"):
-            everything = [one.name for one in addons()]
+            everything = [package.name for package in addons()]
             apt(host, "install", *files(*everything))
             assert count_starts(host) == 3
         check_all(host)
@@ -226,14 +226,14 @@ def check_pair(host: Host) -> None:
 def check_all(host: Host) -> None:
     """Without any driver the agent loads all but the one that has to wait."""
     found = listed(host)
-    wanted = {one.addon.name for one in addons() if one.addon}
+    wanted = {package.addon.name for package in addons() if package.addon}
     assert set(found) == wanted
-    assert {name for name, one in found.items() if one["enabled"]} == wanted - {"cuda-open"}
+    assert {name for name, addon in found.items() if addon["enabled"]} == wanted - {"cuda-open"}
     assert set(allowed(host)) == {
         module
-        for one in addons()
-        if one.addon and one.addon.name != "cuda-open"
-        for module in one.addon.allow
+        for package in addons()
+        if package.addon and package.addon.name != "cuda-open"
+        for module in package.addon.allow
     }
     # The agent's Python has one set of distributions that fit together.
     pip = ["/opt/backendai/agent/bin/python3", "-I", "-B", "-m", "pip", "check"]

@@ -1,4 +1,4 @@
-"""Bad input at configuration, and planted faults: each is told, and the safe ones mended."""
+"""Bad input at configuration, and planted faults: each is reported, the safe ones are fixed."""
 
 import json
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ _RUNNER = "/var/lib/docker/volumes/backendai-krunner.*/_data"
 
 
 def test_bad_input(engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps) -> None:
-    """Whatever is wrong is told at configuration, stays visible, and dpkg is content."""
+    """Wrong values are reported at configuration and stay visible; dpkg ends well."""
     setup = HostSetup(
         image=images.stores(Suite.TRIXIE), name="bad-input", mounts={dist.folder: _MOUNT}
     )
@@ -128,7 +128,7 @@ def miss_volume(host: Host, storage: str) -> None:
     """site.toml names a folder that is not there."""
     assert "warning: /mnt/none (storage.path) is missing" in install(host, storage)
     assert "/mnt/none" in status(host)["storage-proxy"]["needs"]
-    (found,) = (one for one in doctor(host, "volume") if one["severity"] == "error")
+    (found,) = (finding for finding in doctor(host, "volume") if finding["severity"] == "error")
     assert (found["where"], found["what"]) == ("/mnt/none", "the volume is missing")
 
 
@@ -175,18 +175,18 @@ def listening(host: Host) -> str:
 def status(host: Host) -> Mapping[str, Mapping[str, Any]]:
     """Each service's state."""
     result = host.run(["backendai-ctl", "status", "--json"], check=False)
-    return {one["service"]: one for one in json.loads(result.stdout)["services"]}
+    return {service["service"]: service for service in json.loads(result.stdout)["services"]}
 
 
 def doctor(host: Host, *checks: str, fix: bool = False) -> list[dict[str, Any]]:
-    """The findings; after mending where asked to."""
+    """The findings, after ``--fix`` where asked for."""
     only = [word for check in checks for word in ("--only", check)]
     command = ["backendai-ctl", "doctor", "--json", *(["--fix"] if fix else []), *only]
     result = host.run(command, check=False)
     answer = json.loads(result.stdout)
     assert not answer["failed"], answer["failed"]
     findings: list[dict[str, Any]] = answer["findings"]
-    worst = {one["severity"] for one in findings}
+    worst = {finding["severity"] for finding in findings}
     assert result.status == (_ERRORS if "error" in worst else 3 if "warning" in worst else 0)
     return findings
 
@@ -194,9 +194,9 @@ def doctor(host: Host, *checks: str, fix: bool = False) -> list[dict[str, Any]]:
 def test_planted_faults(
     engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
 ) -> None:
-    """A node that is well; then one fault after the other, found and, where safe, mended."""
+    """A node that is well; then one fault after the other, found and, where that is safe, fixed."""
     services = ("manager", "graphql", "storage-proxy", "webserver", "agent")
-    names = ("backendai-common", *(f"backendai-{one}" for one in services))
+    names = ("backendai-common", *(f"backendai-{service}" for service in services))
     files = [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *names)]
     setup = HostSetup(
         image=images.stores(Suite.TRIXIE),
@@ -234,9 +234,9 @@ def test_planted_faults(
         check_stores_are_secure(host)
         with steps("a node that is well"):
             # The clock of a container is its host's: nothing in it says that it is kept.
-            well = [one for one in doctor(host) if one["check"] != "clock"]
+            well = [finding for finding in doctor(host) if finding["check"] != "clock"]
             assert not well, well
-        with steps("plant and mend"):
+        with steps("plant and fix"):
             plant_files(host)
             plant_volume(host)
             plant_runner(host)
@@ -290,9 +290,9 @@ def plant_files(host: Host) -> None:
 
 
 def plant_volume(host: Host) -> None:
-    """Another owner; a mount that is away; an older layout."""
+    """Another owner; a mount that is missing; an older layout."""
     host.run(["chown", "root:root", _VOLUME])
-    found = {one["what"].split(":")[0] for one in doctor(host, "volume")}
+    found = {finding["what"].split(":")[0] for finding in doctor(host, "volume")}
     assert found == {"belongs to 0", "backendai cannot write there"}
     # It is not empty: only the admin knows who is right.
     assert len(doctor(host, "volume", fix=True)) == 2
@@ -300,7 +300,9 @@ def plant_volume(host: Host) -> None:
     host.run(
         f"echo 'server:/volume /srv/backendai nfs4 defaults 0 0' >>/etc/fstab; rm {_VOLUME}/v*"
     )
-    found = {one["what"].partition(",")[0].partition(":")[0] for one in doctor(host, "volume")}
+    found = {
+        finding["what"].partition(",")[0].partition(":")[0] for finding in doctor(host, "volume")
+    }
     assert found == {"/srv/backendai is in /etc/fstab and not mounted", "has no version.txt"}
     host.run(["sed", "-i", "/nfs4/d", "/etc/fstab"])
     assert not doctor(host, "volume", fix=True)
@@ -348,7 +350,7 @@ def plant_node(host: Host) -> None:
 
 
 def plant_silent_peer(host: Host) -> None:
-    """A webserver whose GraphQL gateway is away."""
+    """A webserver whose GraphQL gateway is unreachable."""
     host.run(["systemctl", "stop", "backendai-graphql"])
     (found,) = doctor(host, "peer")
     assert found["value"] == "127.0.0.1:4000"
@@ -358,12 +360,12 @@ def plant_silent_peer(host: Host) -> None:
 
 
 def plant_dead_unit(host: Host) -> None:
-    """A service that does not run, and a store that is away."""
+    """A service that does not run, and a store that is unreachable."""
     host.run(["systemctl", "stop", "backendai-webserver", "sentinel"])
     result = host.run(["backendai-ctl", "status"], check=False)
     assert result.status == _NOT_READY
     assert "down: webserver" in result.stdout
     assert "nothing answers on 127.0.0.1:26379" in result.stdout
-    found = {one["check"]: one for one in doctor(host, "unit", "store")}
+    found = {finding["check"]: finding for finding in doctor(host, "unit", "store")}
     assert found["unit"]["remedy"] == "systemctl start backendai-webserver.service"
     assert "nothing answers on 127.0.0.1:26379" in found["store"]["what"]

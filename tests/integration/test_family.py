@@ -44,8 +44,8 @@ def make_images(host: Host) -> None:
     first, *others = names
     host.run(
         "cd /usr/local/bin && ln -s /usr/bin/etcd etcd && "
-        "{ command -v valkey-cli || for one in server cli; do "
-        'ln -s "/usr/bin/redis-$one" "valkey-$one"; done; }'
+        "{ command -v valkey-cli || for program in server cli; do "
+        'ln -s "/usr/bin/redis-$program" "valkey-$program"; done; }'
     )
     # The servers' own programs before the wrappers for many versions.
     path = "/usr/local/bin:/usr/lib/postgresql/17/bin:/usr/lib/postgresql/15/bin:/usr/bin:/usr/sbin"
@@ -82,7 +82,9 @@ def test_single_node(
 ) -> None:
     """`apt install backendai` on a host without anything: stores, services, seeded, running."""
     packages = ("backendai", "backendai-halfstack", "backendai-common", "backendai-client")
-    names = dist.names(PackageFormat.DEB, *packages, *(f"backendai-{one}" for one in _SERVICES))
+    names = dist.names(
+        PackageFormat.DEB, *packages, *(f"backendai-{service}" for service in _SERVICES)
+    )
     make_flat_repository(dist.folder, names)
     setup = HostSetup(
         image=images.base(suite), name=f"single-{suite}", mounts={dist.folder: _MOUNT}
@@ -132,7 +134,9 @@ def test_single_node_by_dnf(
 ) -> None:
     """Where the distribution has no etcd, the halfstack comes instead, and says what it lacks."""
     packages = ("backendai", "backendai-halfstack", "backendai-common", "backendai-client")
-    names = dist.names(PackageFormat.RPM, *packages, *(f"backendai-{one}" for one in _SERVICES))
+    names = dist.names(
+        PackageFormat.RPM, *packages, *(f"backendai-{service}" for service in _SERVICES)
+    )
     setup = HostSetup(image=images.rpm(), name="single-rpm", mounts={dist.folder: _MOUNT})
     with Host(engine, setup) as host:
         become_distribution(host, names, tmp_path)
@@ -151,7 +155,7 @@ def test_single_node_by_dnf(
         # The unit needs Docker's, and this host has none.
         assert "docker.service" in host.run(["systemctl", "start", _UNIT], check=False).stderr
         with steps("remove"):
-            # Else it takes away all that came with the metapackage.
+            # Without it dnf removes everything that came with the metapackage.
             dnf(host, "remove", "--noautoremove", "backendai", "backendai-halfstack")
         listed = host.run(["rpm", "--query", "--all", "--queryformat", "%{NAME}\\n"]).stdout
         assert "backendai-manager" in listed.split()
@@ -244,7 +248,7 @@ def check_stores(host: Host, *, again: bool = False) -> None:
 
 def check_manager(host: Host, dist: Dist) -> None:
     """The manager's own installation fills the halfstack's stores and starts it."""
-    apt(host, "install", *(f"{_MOUNT}/{one}" for one in dist.names(PackageFormat.DEB, _MANAGER)))
+    apt(host, "install", *(f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, _MANAGER)))
     host.wait_until(
         "the manager answers", lambda: guide.get(host).startswith("200 "), timeout=_START_TIMEOUT_S
     )
@@ -253,7 +257,7 @@ def check_manager(host: Host, dist: Dist) -> None:
 
 
 def check_taken_port(host: Host) -> None:
-    """Who would start is told which address is taken, and the unit tries again."""
+    """The log names the address that is taken, and the unit tries again."""
     host.run(["systemctl", "stop", _UNIT])
     host.run(
         "systemd-run --unit=taker --quiet /opt/backendai/client/bin/python3 -m http.server "

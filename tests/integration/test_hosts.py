@@ -1,4 +1,4 @@
-"""The clean hosts themselves: that they boot, report truly, and go away."""
+"""The clean hosts themselves: that they boot, report truly, and are removed."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.docker
 
 
 @pytest.mark.parametrize("suite", list(Suite))
-def test_host_tells_status_output_and_time(
+def test_host_reports_status_output_and_time(
     suite: Suite, engine: docker.DockerClient, images: Images, tmp_path: Path
 ) -> None:
     (tmp_path / "shown").write_text("from this machine")

@@ -58,20 +58,20 @@ def find_ways(releases: Iterable[ReleaseSpec]) -> list[Way]:
 
     A release that no other upgrades from has no steps, and is refused by all.
     """
-    newest = {line_of(one.version): one for one in sorted(releases, key=_order)}
-    default = next(one for one in newest.values() if one.default)
+    newest = {line_of(release.version): release for release in sorted(releases, key=_order)}
+    default = next(release for release in newest.values() if release.default)
     return [
         Way(
-            begin=one.version,
-            steps=[step.version for step in _steps(one, default, newest.values())],
+            begin=release.version,
+            steps=[step.version for step in _steps(release, default, newest.values())],
             refused=[
                 other.version
                 for other in newest.values()
-                if _order(other) > _order(one) and line not in other.upgrades_from
+                if _order(other) > _order(release) and line not in other.upgrades_from
             ],
         )
-        for line, one in newest.items()
-        if one is not default
+        for line, release in newest.items()
+        if release is not default
     ]
 
 
@@ -93,9 +93,9 @@ def _steps(
         if way[-1] is end:
             return way[1:]
         ways += [
-            [*way, one]
-            for one in releases
-            if one not in way and line_of(way[-1].version) in one.upgrades_from
+            [*way, release]
+            for release in releases
+            if release not in way and line_of(way[-1].version) in release.upgrades_from
         ]
     return []
 
@@ -119,8 +119,8 @@ def check_filled(host: Host) -> None:
     assert try_account(host) == _GOOD
     assert run_sql(host, _ACTIVE, database=_DATABASE).split() == ["superadmin", "1"]
     assert run_sql(host, _HAS_PUBLIC, database=_DATABASE).strip() == "0"
-    told = host.run(["backendai-ctl", "check-config", "manager"])
-    assert "warning" not in told.stdout + told.stderr
+    result = host.run(["backendai-ctl", "check-config", "manager"])
+    assert "warning" not in result.stdout + result.stderr
 
 
 def check_refused(host: Host, dist: Dist, version: str) -> None:

@@ -58,7 +58,7 @@ def test_piuparts(group: str, chroot: Path, dist: Dist, steps: Steps, tmp_path: 
     with steps("piuparts"):
         command = ["timeout", "--kill-after=20", str(_TIMEOUT_S), "piuparts", *options, *files]
         result = run(command, check=False)
-    told = [
+    lines = [
         line for line in (result.stdout + result.stderr).splitlines() if "/usr merge" not in line
     ]
-    assert result.status == 0, "\n".join(told[-80:])
+    assert result.status == 0, "\n".join(lines[-80:])

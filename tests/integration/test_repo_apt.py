@@ -191,7 +191,7 @@ def test_another_key_is_refused(client: Client, site: Site) -> None:
     assert "NO_PUBKEY" in said or "Missing key" in said
 
 
-def test_a_key_that_has_expired_is_refused_and_told(client: Client, site: Site) -> None:
+def test_a_key_that_has_expired_is_refused_and_named(client: Client, site: Site) -> None:
     key = make_key("Brief <brief@localhost>", expires=f"seconds={_SHORT_LIFE_S}")
     begin = time.monotonic()
     site = _use_keys(site, [key])

@@ -43,9 +43,9 @@ def test_a_package_of_a_former_key_installs_only_while_it_is_named(
         assert client.has() == "1.1"
         _use(site, [new], [])
         site.publish()
-        told = site.builder("check", check=False)
-        assert told.status != 0
-        assert re.search(rf"{NAME}-1.0-1.noarch.rpm: rpm says: .*NOKEY", told.stderr)
+        result = site.builder("check", check=False)
+        assert result.status != 0
+        assert re.search(rf"{NAME}-1.0-1.noarch.rpm: rpm says: .*NOKEY", result.stderr)
         client.run(f"{_DNF} remove {NAME}; rpm -e --allmatches gpg-pubkey")
         set_up_dnf(client, site)
         client.run(f"{_DNF} install {NAME}-1.1")

@@ -50,7 +50,7 @@ def client(engine: docker.DockerClient, images: Images, site: Site) -> Iterator[
         yield opened
 
 
-def test_dnf_installs_upgrades_and_stays_where_it_is_told(client: Client, site: Site) -> None:
+def test_dnf_installs_upgrades_and_keeps_a_pinned_version(client: Client, site: Site) -> None:
     client.run(f"{_DNF} install {NAME}-1.0")
     assert client.has() == "1.0"
     client.run(f"{_DNF} upgrade")
@@ -66,7 +66,7 @@ def test_dnf_installs_upgrades_and_stays_where_it_is_told(client: Client, site: 
     assert not client.has()
 
 
-def test_zypper_installs_upgrades_and_stays_where_it_is_told(client: Client, site: Site) -> None:
+def test_zypper_installs_upgrades_and_keeps_a_pinned_version(client: Client, site: Site) -> None:
     client.run(f"{_ZYPPER} refresh")
     client.run(f"{_ZYPPER} install {NAME}=1.0-1")
     assert client.has() == "1.0"

@@ -1,4 +1,4 @@
-"""Filling the stores against everything: stores that are away or wrong, kills, other nodes."""
+"""Seeding against everything: unreachable or wrong stores, kills, other nodes."""
 
 import json
 import os
@@ -51,9 +51,9 @@ class Filling:
         assert shown.status == _NOT_READY
         assert message in " ".join(shown.stdout.split()), shown.stdout
         command = ["backendai-ctl", "doctor", "--only", "seed", "--json"]
-        told = json.loads(self.host.run(command, check=False).stdout)["findings"]
-        assert any(message in one["what"] for one in told), told
-        assert all(one["remedy"] for one in told)
+        findings = json.loads(self.host.run(command, check=False).stdout)["findings"]
+        assert any(message in finding["what"] for finding in findings), findings
+        assert all(finding["remedy"] for finding in findings)
 
     def succeeds(self) -> str:
         """A run leaves nothing to do."""
@@ -182,7 +182,7 @@ def test_a_database_of_somebody_else(filling: Filling) -> None:
 
 
 def test_accounts_that_were_there_before(filling: Filling) -> None:
-    """A database that somebody filled by hand gets no accounts, and no file tells of any."""
+    """A database that somebody filled by hand gets no accounts, and no file lists any."""
     filling.sql("DROP SCHEMA backendai_packages CASCADE")
     filling.sql("UPDATE users SET full_name = 'Kim' WHERE username = 'admin'")
     filling.host.run("rm -rf /var/lib/backendai/credentials")

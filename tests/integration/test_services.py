@@ -67,7 +67,7 @@ def test_agent_with_docker(
 ) -> None:
     """An agent and a Docker on one host: it registers, and shows what the node has."""
     services = ("manager", "agent")
-    packages = (_COMMON, "backendai-client", *(f"backendai-{one}" for one in services))
+    packages = (_COMMON, "backendai-client", *(f"backendai-{service}" for service in services))
     files = [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *packages)]
     setup = HostSetup(
         image=images.stores(Suite.TRIXIE),
@@ -220,7 +220,7 @@ def use(host: Host, version: str) -> None:
     found: dict[str, Any] = {}
 
     def answers() -> bool:
-        # The manager's port answers a moment before it can tell a wrong password.
+        # The manager's port answers a moment before it can reject a wrong password.
         found.update(json.loads(host.run(script).stdout))
         return "authenticated" in found["wrong"]["body"]
 
@@ -258,7 +258,7 @@ def remove_in_turn(host: Host) -> None:
     for service in ("webserver", "storage-proxy", "manager"):
         apt(host, "purge", f"backendai-{service}")
         left.remove(service)
-        assert [state(host, "is-active", one) for one in left] == ["active"] * len(left)
+        assert [state(host, "is-active", service) for service in left] == ["active"] * len(left)
     apt(host, "purge", _COMMON)
     assert host.run(["find", _VOLUME, "-mindepth", "3", "-maxdepth", "3"]).stdout.strip()
     for folder in ("/etc/backend.ai", "/var/lib/backendai", "/opt/backendai"):

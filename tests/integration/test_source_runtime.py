@@ -40,7 +40,7 @@ def runtime() -> Runtime:
     provider = SourceProvider()
     prepared = provider.find_prepared(request, cache)
     if prepared is None and (missing := find_missing()):
-        pytest.skip(f"compiling CPython needs {', '.join(one.name for one in missing)}")
+        pytest.skip(f"compiling CPython needs {', '.join(package.name for package in missing)}")
     return prepared or provider.provide(request, cache)
 
 

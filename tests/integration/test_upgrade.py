@@ -92,8 +92,8 @@ def test_across_lines(host: Host, dist: Dist, steps: Steps) -> None:
     # backendai-common may be at either version; the manager is untouched and serves on.
     host.run(["dpkg", "--configure", "-a"])
     assert not host.run(["dpkg", "--audit"]).stdout
-    told = host.run(["dpkg-query", "-W", "-f=${Version}", "backendai-manager"]).stdout
-    assert told == "26.9.6-1"
+    installed = host.run(["dpkg-query", "-W", "-f=${Version}", "backendai-manager"]).stdout
+    assert installed == "26.9.6-1"
     wait_for_answer(host)
     assert revision(host) == new
 
@@ -108,18 +108,18 @@ def test_across_lines(host: Host, dist: Dist, steps: Steps) -> None:
     check_kept(host)
 
 
-def test_a_database_that_is_away(host: Host, dist: Dist, steps: Steps) -> None:
+def test_a_database_that_is_unreachable(host: Host, dist: Dist, steps: Steps) -> None:
     """The installation ends well; the migration does by itself when the database is back."""
     with steps("install 26.8.3"):
         install(host, dist, "26.8.3")
     old = revision(host)
     host.run(["systemctl", "stop", "postgresql"])
-    with steps("upgrade while the database is away"):
+    with steps("upgrade while the database is unreachable"):
         apt(host, "install", *files(dist, "26.9.6"))
     check_consistent(host)
-    told = " ".join(host.run(["backendai-ctl", "status"], check=False).stdout.split())
-    assert "its database is not upgraded" in told
-    assert "at once by: sudo backendai-ctl seed apply" in told
+    status = " ".join(host.run(["backendai-ctl", "status"], check=False).stdout.split())
+    assert "its database is not upgraded" in status
+    assert "at once by: sudo backendai-ctl seed apply" in status
     assert host.run(["systemctl", "is-active", _UNIT], check=False).stdout == "inactive\n"
     # Whatever happens now, a service with the wrong schema is not started.
     host.run(["systemctl", "start", _UNIT])
@@ -251,7 +251,7 @@ def test_a_transaction_that_is_killed(host: Host, dist: Dist, steps: Steps) -> N
 
 
 def test_a_host_that_loses_its_power_amid_an_upgrade(host: Host, dist: Dist, steps: Steps) -> None:
-    """It boots with new code and an old schema: that is mended before the service starts."""
+    """It boots with new code and an old schema, and migrates before the service starts."""
     with steps("install 26.8.3"):
         install(host, dist, "26.8.3")
     old = revision(host)

@@ -115,15 +115,15 @@ def test_across_lines_by_dnf(host: Host, steps: Steps) -> None:
 
 
 @pytest.mark.full
-def test_a_store_that_is_away_by_dnf(host: Host, steps: Steps) -> None:
+def test_an_unreachable_store_by_dnf(host: Host, steps: Steps) -> None:
     """The transaction ends well, and the migration by itself when the store is back."""
     old = install_old(host, steps)
     host.run(["systemctl", "stop", "postgresql"])
-    with steps("upgrade while the database is away"):
+    with steps("upgrade while the database is unreachable"):
         dnf(host, "upgrade")
     assert installed(host) == dict.fromkeys(_PACKAGES, _NEW)
-    told = " ".join(host.run(["backendai-ctl", "status"], check=False).stdout.split())
-    assert "its database is not upgraded" in told
+    status = " ".join(host.run(["backendai-ctl", "status"], check=False).stdout.split())
+    assert "its database is not upgraded" in status
     host.run(["systemctl", "start", "postgresql"])
     with steps("it ends by itself"):
         wait_for_answer(host)

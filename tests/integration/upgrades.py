@@ -65,8 +65,8 @@ def dumps(host: Host) -> list[str]:
 
 def starts(host: Host) -> int:
     """How often systemd started the service since the host is up."""
-    told = host.run(["journalctl", "--unit", _UNIT, "--output=cat", "--no-pager"]).stdout
-    return told.count(f"Starting {_UNIT}")
+    journal = host.run(["journalctl", "--unit", _UNIT, "--output=cat", "--no-pager"]).stdout
+    return journal.count(f"Starting {_UNIT}")
 
 
 def check_consistent(host: Host) -> None:
@@ -109,8 +109,8 @@ def fails_with(host: Host, message: str) -> None:
     failed = host.run(["backendai-ctl", "upgrade"], check=False, timeout=_TIMEOUT_S)
     assert failed.status != 0
     assert message in failed.stderr, failed.stderr
-    told = " ".join(host.run(["backendai-ctl", "status"], check=False).stdout.split())
-    assert message in told, told
+    status = " ".join(host.run(["backendai-ctl", "status"], check=False).stdout.split())
+    assert message in status, status
 
 
 def tables_of(host: Host) -> set[str]:

@@ -124,7 +124,7 @@ def state(node: Path) -> State:
 
 
 def check_password(node: Path) -> list[str]:
-    """Whether the database has the password that the admin is told."""
+    """Whether the database has the password that the admin was given."""
     table = tomllib.loads((node / "var/lib/backendai/credentials/manager.toml").read_text())
     admin = table["account"][0]
     stored = sql(f"SELECT password FROM users WHERE email = '{admin['email']}'", "backend").strip()
@@ -213,22 +213,22 @@ def kills(runs: int, wanted: State, steps: int, seed: int) -> dict[str, object]:
     where: dict[str, int] = {}
     for number in range(runs):
         reset()
-        told = kill_once(NODES[0], number % (steps * 2), steps, source)
-        where[told[:60]] = where.get(told[:60], 0) + 1
-        if source.random() < 0.3:  # killed again while it mends the first
+        moment = kill_once(NODES[0], number % (steps * 2), steps, source)
+        where[moment[:60]] = where.get(moment[:60], 0) + 1
+        if source.random() < 0.3:  # killed again while it repairs the first
             kill_once(NODES[0], steps, steps, source)
         changed = change_as_admin()
         status, said, _ = finish(NODES[0])
-        name = f"run {number}, killed at {told!r}"
+        name = f"run {number}, killed at {moment!r}"
         if status:
             problems.append(f"{name}: ended with {status}: {said[-600:]}")
             continue
-        problems += [f"{name}: {one}" for one in lost_changes(changed)]
+        problems += [f"{name}: {change}" for change in lost_changes(changed)]
         undo(changed)
         problems += compare(name, state(NODES[0]), wanted)
         if number % 10 == 0:
             problems += check_password(NODES[0])
-        sys.stderr.write(f"{number}: {len(problems)} problems: killed at {told[:60]}\n")
+        sys.stderr.write(f"{number}: {len(problems)} problems: killed at {moment[:60]}\n")
         sys.stderr.flush()
     return {"runs": runs, "killed_at": where, "problems": problems}
 

@@ -2,7 +2,7 @@
 
 Run by the manager's CPython, on a host with the new release and a database `backend_old` of
 the old one: `upgrade_trials.py RUNS`. Each run begins with a copy of that database, is killed
-with all that it has started, sometimes once more while it mends that, and is then let finish.
+with all that it has started, sometimes once more while it repairs that, and then runs to its end.
 What it leaves is compared with what one undisturbed run left. Prints one JSON object.
 """
 # ruff: noqa: TID251 - it runs on the host, where the builder is not
@@ -153,18 +153,18 @@ def trials(runs: int, seed: int) -> dict[str, object]:
         sql(RESET)
         is_random = number >= len(chosen) and number % 2
         ending = after(source.uniform(0.2, took)) if is_random else chosen[number % len(chosen)]
-        told = ending(start())
-        where[told] = where.get(told, 0) + 1
-        if source.random() < 0.4:  # killed again while it mends the first
+        moment = ending(start())
+        where[moment] = where.get(moment, 0) + 1
+        if source.random() < 0.4:  # killed again while it repairs the first
             twice += 1
             after(source.uniform(0.2, took))(start())
         status, said, _ = finish()
-        name = f"run {number}, killed at {told!r}"
+        name = f"run {number}, killed at {moment!r}"
         if status:
             problems.append(f"{name}: ended with {status}: {said[-600:]}")
         else:
             problems += compare(name, state(), wanted)
-        sys.stderr.write(f"{number}: {len(problems)} problems: killed at {told}\n")
+        sys.stderr.write(f"{number}: {len(problems)} problems: killed at {moment}\n")
         sys.stderr.flush()
     return {
         "runs": runs,
