@@ -48,8 +48,8 @@ test-full: ## the same, with the cases that take long
 test-unit: setup-dev ## run the tests that need no network, root or Docker
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit $(ARGS)
 
-test-one: setup-dev ## run one test file, one test, or all unit tests of a name: make test-one T=tests/unit/test_run.py
-	@test -n "$(T)" || { echo "error: T is not set; e.g. make test-one T=tests/unit/test_run.py" >&2; exit 2; }
+test-one: setup-dev ## run one test file, one test, or all unit tests of a name: make test-one T=tests/unit/base/test_run.py
+	@test -n "$(T)" || { echo "error: T is not set; e.g. make test-one T=tests/unit/base/test_run.py" >&2; exit 2; }
 	BUILDER_FULL=1 $(PYTEST) -q $(if $(or $(findstring /,$(T)),$(findstring .py,$(T))),$(T),tests/unit -k "$(T)") $(ARGS)
 
 test-integration: setup-dev ## run the tests that build and install real packages

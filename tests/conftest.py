@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.cache import Cache
-from builder.paths import PKGSPEC
+from builder.base.cache import Cache
+from builder.base.paths import PKGSPEC
 from builder.spec import Spec, load_spec
 
 _GOLDEN = Path(__file__).parent / "golden"

@@ -9,10 +9,11 @@ from typing import Any, NoReturn
 import click
 from rich.markup import escape
 
-from builder import __version__, log
-from builder.cache import storage_error
-from builder.errors import BuilderError, ExitCode, SpecError
-from builder.run import stop_children
+from builder import __version__
+from builder.base import log
+from builder.base.cache import storage_error
+from builder.base.errors import BuilderError, ExitCode, SpecError
+from builder.base.run import stop_children
 
 # Imported when asked for: 'builder --help' need not load httpx, nor a rebuild docker.
 _COMMANDS = {

@@ -11,8 +11,9 @@ import click
 from rich.table import Table
 from rich.tree import Tree
 
-from builder import log
-from builder.build import BuildRequest, Built, build, default_jobs, plan_packages, report_reuse
+from builder.base import log
+from builder.base.model import RuntimeChoice
+from builder.base.paths import PROJECT
 from builder.cli.options import (
     arch_option,
     format_option,
@@ -24,10 +25,9 @@ from builder.cli.options import (
     runtime_request,
     source_date_epoch,
 )
-from builder.manifest import manifest_entry
-from builder.model import RuntimeChoice
-from builder.nfpm import Compression
-from builder.paths import PROJECT
+from builder.jobs.build import BuildRequest, Built, build, default_jobs, plan_packages, report_reuse
+from builder.pack.manifest import manifest_entry
+from builder.pack.nfpm import Compression
 from builder.plan import PackagePlan, plan_summary
 from builder.spec import Spec
 

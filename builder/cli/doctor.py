@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from builder.base.errors import ExitCode
 from builder.cli.options import json_option, project_spec, release_option
 from builder.doctor import Check, Examination, Status, examine, is_ready
-from builder.errors import ExitCode
 
 _STYLE = {Status.OK: "green", Status.MISSING: "bold red", Status.OPTIONAL: "yellow"}
 

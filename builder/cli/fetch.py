@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from builder import log
-from builder.build import default_jobs
+from builder.base import log
+from builder.base.model import RuntimeChoice
 from builder.cli.options import (
     arch_option,
     json_option,
@@ -18,8 +18,8 @@ from builder.cli.options import (
     runtime_options,
     runtime_request,
 )
-from builder.fetch import FetchRequest, fetch_inputs
-from builder.model import RuntimeChoice
+from builder.jobs.build import default_jobs
+from builder.jobs.fetch import FetchRequest, fetch_inputs
 
 
 @click.command("fetch")

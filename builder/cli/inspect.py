@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from builder.base.errors import BuilderError
 from builder.cli.options import json_option
-from builder.errors import BuilderError
 from builder.inspect import Package, inspect_package
 from builder.inspect.model import Relation
 from builder.inspect.report import package_dict

@@ -4,9 +4,9 @@ import json
 
 import click
 
-from builder import log
+from builder.base import log
+from builder.base.errors import LockError
 from builder.cli.options import json_option, project_cache, project_spec, release_option
-from builder.errors import LockError
 from builder.lock import save_lock, stale_locks
 from builder.lock.resolve import make_locks
 from builder.runtime.pins import load_pins

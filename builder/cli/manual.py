@@ -5,9 +5,9 @@ from typing import TypedDict
 import click
 
 from builder import __version__
-from builder.paths import PROJECT
-from builder.render import Renderer
-from builder.sources import read_sources
+from builder.base.paths import PROJECT
+from builder.plan.render import Renderer
+from builder.plan.sources import read_sources
 
 _PAGE = "docs/man/builder.1.j2"
 

@@ -5,7 +5,7 @@ import json
 import click
 
 from builder.cli.options import json_option, project_spec
-from builder.matrix import matrix_jobs
+from builder.jobs.matrix import matrix_jobs
 
 
 @click.command("matrix")

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
-from builder.cache import Cache, open_cache
-from builder.errors import UsageError
-from builder.model import Arch, PackageFormat, RuntimeChoice, host_arch
-from builder.paths import PKGSPEC, cache_root
-from builder.runtime.base import RuntimeRequest
+from builder.base.cache import Cache, open_cache
+from builder.base.errors import UsageError
+from builder.base.model import Arch, PackageFormat, RuntimeChoice, host_arch
+from builder.base.paths import PKGSPEC, cache_root
+from builder.runtime.model import RuntimeRequest
 from builder.spec import Spec, load_spec
 
 _LAST_EPOCH = 2**32 - 1  # rpm keeps times in 32 bits

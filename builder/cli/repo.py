@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
-from builder import log
+from builder.base import log
+from builder.base.errors import RepoError, UsageError
+from builder.base.paths import PROJECT
 from builder.cli.options import json_option, project_cache, project_spec
-from builder.errors import RepoError, UsageError
-from builder.paths import PROJECT
+from builder.plan.sources import read_sources
 from builder.repo.add import AddRequest, add_packages
 from builder.repo.check import Problem, check_target
 from builder.repo.config import load_config
@@ -23,13 +24,12 @@ from builder.repo.core import (
     promote_packages,
     prune_packages,
 )
+from builder.repo.indexing import build_tree, publish_target
 from builder.repo.init import InitRequest, init_repository
 from builder.repo.keyfiles import make_key_files
 from builder.repo.model import LOCAL, PUBLIC, RepoPackage
 from builder.repo.order import Publication
 from builder.repo.sign import Signer, find_source, open_signer
-from builder.repo.tree import build_tree, publish_target
-from builder.sources import read_sources
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
-from builder import log
-from builder.build import default_jobs
-from builder.cache import Cache
+from builder.base import log
+from builder.base.cache import Cache
+from builder.base.errors import RuntimeUnavailableError, UsageError
+from builder.base.model import Arch, RuntimeChoice, host_arch
+from builder.base.paths import RUNTIMES_FILE
 from builder.cli.options import (
     arch_option,
     json_option,
@@ -19,12 +21,10 @@ from builder.cli.options import (
     runtime_options,
     runtime_request,
 )
-from builder.errors import RuntimeUnavailableError, UsageError
+from builder.jobs.build import default_jobs
 from builder.lock import load_lock
-from builder.model import Arch, RuntimeChoice, host_arch
-from builder.paths import RUNTIMES_FILE
-from builder.runtime.base import Runtime, RuntimeRequest, runtime_info
 from builder.runtime.choose import fetch_runtime, provide_runtime
+from builder.runtime.model import Runtime, RuntimeRequest, runtime_info
 from builder.runtime.pbs import PbsProvider, release_tree
 from builder.runtime.pins import Pins, SourcePin, StandalonePin, load_pins
 from builder.runtime.releases import (

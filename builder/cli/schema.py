@@ -2,10 +2,10 @@
 
 import click
 
-from builder import log
-from builder.errors import SpecError
-from builder.paths import PKGSPEC
-from builder.spec.publish import publish, stale_schemas
+from builder.base import log
+from builder.base.errors import SpecError
+from builder.base.paths import PKGSPEC
+from builder.spec.jsonschema import publish, stale_schemas
 
 _FOLDER = PKGSPEC / "schema"
 

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from builder.base.errors import ExitCode, UsageError
 from builder.cli.options import json_option
-from builder.errors import ExitCode, UsageError
 from builder.verify.case import Case, Status, run_case
 from builder.verify.distributions import (
     DISTRIBUTIONS_FILE,

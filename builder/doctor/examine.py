@@ -5,26 +5,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from builder.cache import Cache
+from builder.base.cache import Cache
+from builder.base.errors import BuilderError
+from builder.base.model import host_arch
+from builder.base.paths import cache_root
 from builder.doctor import host
 from builder.doctor.check import Check, first_ok, found, lacking, weigh_runtime, weigh_wheels
 from builder.doctor.network import check_index, check_places, gather
-from builder.errors import BuilderError
-from builder.http import local_path
-from builder.index import Target, uv_path
+from builder.index.uv import Target, uv_path
 from builder.lock import Lock, LockedFile, load_lock, stale_locks
 from builder.lock.inputs import needs_lock
-from builder.mirror import SITE_VARIABLE, site_mirror
-from builder.model import host_arch
-from builder.pack import nfpm_path
-from builder.paths import cache_root
-from builder.runtime.base import RuntimeRequest
+from builder.net.http import local_path
+from builder.net.mirror import SITE_VARIABLE, site_mirror
+from builder.pack.packing import nfpm_path
 from builder.runtime.buildhost import find_missing, read_os_release
+from builder.runtime.model import RuntimeRequest
 from builder.runtime.pbs import PbsProvider, asset_url, release_tree
 from builder.runtime.pins import StandalonePin, choose_sources, choose_standalone
 from builder.runtime.source import SourceProvider, tarball_urls
 from builder.spec import ReleaseSpec, Spec
-from builder.wheels import Needed
+from builder.wheels.files import Needed
 
 _FETCH = "run 'builder fetch' where there is a network, with the same cache"
 

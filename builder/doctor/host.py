@@ -13,10 +13,10 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from builder.base.errors import ToolError
+from builder.base.model import host_arch
+from builder.base.run import find_tool, run
 from builder.doctor.check import Check, Status, found, lacking
-from builder.errors import ToolError
-from builder.model import host_arch
-from builder.run import find_tool, run
 from builder.runtime.buildhost import Dependency, install_commands
 
 OLDEST_PYTHON = (3, 11)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from builder.base.errors import BuilderError, ToolError
+from builder.base.run import run
 from builder.doctor.check import Check, found, lacking
-from builder.errors import BuilderError, ToolError
-from builder.http import (
+from builder.net.http import (
     Interrupted,
     Patience,
     UnreachableError,
@@ -19,7 +20,6 @@ from builder.http import (
     redact_url,
     stream,
 )
-from builder.run import run
 
 _BRIEF = Patience(tries=1, connect_s=4.0, read_s=4.0)
 # Name resolution and uv have waits of their own that cannot be set from here.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from builder.model import PackageFormat
+from builder.base.model import PackageFormat
 
 
 class Relation(StrEnum):

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from builder.errors import PayloadError, UsageError
-from builder.inspect import deb, header
-from builder.inspect.deb import parse_fields, read_deb
+from builder.base.errors import PayloadError, UsageError
+from builder.base.model import PackageFormat
+from builder.base.paths import TARGET_DOC
+from builder.inspect import debfile, header
+from builder.inspect.debfile import parse_fields, read_deb
 from builder.inspect.model import Contents, FileEntry, Metadata
-from builder.inspect.rpm import read_rpm
+from builder.inspect.rpmfile import read_rpm
 from builder.inspect.streams import DamagedError
-from builder.model import PackageFormat
-from builder.paths import TARGET_DOC
 from builder.plan import BUILD_INFO
 
 _RECORD = re.compile(r"(.*/site-packages)/([^/]+)-([^/-]+)\.dist-info/RECORD")
@@ -87,7 +87,7 @@ def _format_of(path: Path) -> PackageFormat:
             begin = file.read(8)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint=hint) from error
-    if begin == deb.MAGIC:
+    if begin == debfile.MAGIC:
         return PackageFormat.DEB
     if begin[:4] == header.LEAD_MAGIC:
         return PackageFormat.RPM

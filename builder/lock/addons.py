@@ -6,9 +6,10 @@ host has at the host's version, and is refused where it cannot.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from builder import log
-from builder.errors import LockError
-from builder.index import Resolved, Target, resolve
+from builder.base import log
+from builder.base.errors import LockError
+from builder.base.model import Arch
+from builder.index.uv import Resolved, Target, resolve
 from builder.lock.file import Lock
 from builder.lock.inputs import clashing_extras, inputs_digest, requirements
 from builder.lock.session import (
@@ -18,7 +19,6 @@ from builder.lock.session import (
     limits_of,
     lock_distribution,
 )
-from builder.model import Arch
 from builder.spec import PackageSpec
 
 

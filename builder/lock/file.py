@@ -11,9 +11,9 @@ from typing import Annotated
 import tomlkit
 from pydantic import Field, StringConstraints
 
-from builder.cache import replacing
-from builder.errors import LockError
-from builder.model import Arch
+from builder.base.cache import replacing
+from builder.base.errors import LockError
+from builder.base.model import Arch
 from builder.spec.schema import Strict
 from builder.spec.validate import read_toml, validate
 

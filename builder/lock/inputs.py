@@ -6,10 +6,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from builder.cache import key_of
-from builder.errors import LockError
+from builder.base.cache import key_of
+from builder.base.errors import LockError
+from builder.base.model import Arch
 from builder.lock.file import Lock, load_lock
-from builder.model import Arch
 from builder.spec import PackageSpec, ReleaseSpec, Spec
 from builder.spec.schema import SdistSpec
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-from builder import log
-from builder.cache import Cache
-from builder.download import fetch_blob
-from builder.errors import LockError
-from builder.index import IndexFile, Limits, Resolved, Target, resolve
+from builder.base import log
+from builder.base.cache import Cache
+from builder.base.errors import LockError
+from builder.base.model import Arch
+from builder.base.timing import phase
+from builder.index.uv import IndexFile, Limits, Resolved, Target, resolve
 from builder.lock.addons import lock_addons
 from builder.lock.file import Lock, LockedDistribution, load_lock
 from builder.lock.inputs import inputs_digest, needs_lock, requirements, sample_pins
@@ -27,9 +28,8 @@ from builder.lock.session import (
     limits_of,
     lock_distribution,
 )
-from builder.model import Arch
+from builder.net.download import fetch_blob
 from builder.spec import PackageSpec, ReleaseSpec, Spec
-from builder.timing import phase
 
 
 def make_locks(

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from builder.cache import Cache
-from builder.errors import LockError
-from builder.index import IndexFile, Limits, Resolved, Target
+from builder.base.cache import Cache
+from builder.base.errors import LockError
+from builder.base.model import Arch
+from builder.index.tags import is_pure
+from builder.index.uv import IndexFile, Limits, Resolved, Target
 from builder.lock.file import LockedDistribution, LockedFile
-from builder.model import Arch
 from builder.spec import PackageSpec, ReleaseSpec
-from builder.tags import is_pure
 
 Versions = dict[str, str]
 

@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from builder.errors import LockError, SpecError
+from builder.base.errors import LockError, SpecError
+from builder.base.model import Arch, PackageFormat
+from builder.base.paths import TARGET_ROOT
 from builder.lock import Lock
-from builder.model import Arch, PackageFormat
-from builder.paths import TARGET_ROOT
 from builder.plan.model import (
     ROOT,
     Entry,
@@ -22,7 +22,7 @@ from builder.plan.model import (
     PythonPlan,
     SampleEntry,
 )
-from builder.render import TEMPLATE_SUFFIX, Renderer, Sources
+from builder.plan.render import TEMPLATE_SUFFIX, Renderer, Sources
 from builder.spec import PackageSpec, ReleaseSpec
 from builder.spec.schema import PayloadKind, PayloadSpec, ProjectSpec
 

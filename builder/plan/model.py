@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from builder.base.model import Arch, PackageFormat
+from builder.base.paths import TARGET_DOC
 from builder.lock import LockedDistribution
-from builder.model import Arch, PackageFormat
-from builder.paths import TARGET_DOC
 from builder.spec.schema import AddonSpec, PayloadKind
 
 ROOT = "root"

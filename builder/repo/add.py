@@ -12,17 +12,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from builder import log
-from builder.cache import hash_file
-from builder.errors import BuilderError, RepoError, UsageError
-from builder.manifest import MANIFEST, load_manifest
-from builder.model import PackageFormat
+from builder.base import log
+from builder.base.cache import hash_file
+from builder.base.errors import BuilderError, RepoError, UsageError
+from builder.base.model import PackageFormat
+from builder.pack.manifest import MANIFEST, load_manifest
 from builder.repo.config import RepoConfig
 from builder.repo.core import Repository, workspace
-from builder.repo.deb import read_deb_package, sign_deb
+from builder.repo.deb_package import read_deb_package, sign_deb
 from builder.repo.model import FileFacts, Reading, RepoPackage, pool_path
 from builder.repo.publish.folder import FolderPublisher
-from builder.repo.rpm import read_rpm_package
+from builder.repo.repodata import read_rpm_package
 from builder.repo.rpmsign import sign_rpm
 from builder.repo.sign import Signer
 

@@ -15,8 +15,8 @@ from pathlib import PurePosixPath
 
 import zstandard
 
-from builder.inspect.deb import parse_fields
-from builder.model import Arch
+from builder.base.model import Arch
+from builder.inspect.debfile import parse_fields
 from builder.repo.config import IndexCompression, RepoConfig
 from builder.repo.model import Index, Listings, RepoPackage, dists_folder
 from builder.repo.version import compare_deb

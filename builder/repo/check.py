@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from builder import log
-from builder.cache import hash_file
-from builder.errors import RepoError, UsageError
-from builder.model import PackageFormat
+from builder.base import log
+from builder.base.cache import hash_file
+from builder.base.errors import RepoError, UsageError
+from builder.base.model import PackageFormat
 from builder.repo.check_index import IndexCheck
 from builder.repo.check_package import PackageCheck
 from builder.repo.check_signature import SignatureCheck

@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 import zstandard
 
-from builder.inspect.deb import parse_fields
+from builder.inspect.debfile import parse_fields
 from builder.repo.check_signature import SignatureCheck
 from builder.repo.config import IndexCompression
 from builder.repo.model import FileFacts, dists_folder

@@ -6,12 +6,12 @@ from contextlib import ExitStack
 from pathlib import PurePosixPath
 from typing import Self
 
-from builder.errors import ToolError
-from builder.inspect.deb import ar_members
+from builder.base.errors import ToolError
+from builder.inspect.debfile import ar_members
 from builder.inspect.streams import DamagedError
 from builder.repo.check_index import TreeReader
 from builder.repo.check_signature import SignatureCheck
-from builder.repo.deb import ORIGIN_SIGNATURE, SIGNED_MEMBERS
+from builder.repo.deb_package import ORIGIN_SIGNATURE, SIGNED_MEMBERS
 from builder.repo.gpg import private_home
 from builder.repo.rpmsign import RpmKeys, open_rpm_keys
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from builder.errors import ToolError
+from builder.base.errors import ToolError
 from builder.repo.gpg import Gpg, Key
 
 

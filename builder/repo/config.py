@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic.functional_validators import model_validator
 
-from builder.errors import SpecError
-from builder.model import Arch
+from builder.base.errors import SpecError
+from builder.base.model import Arch
 from builder.spec.schema import Strict
 from builder.spec.validate import read_toml, validate
 

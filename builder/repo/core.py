@@ -1,7 +1,7 @@
 """A repository that is open, and what happens to packages in it: promoted, one day pruned.
 
 Nothing here touches an index: readers see a change when the tree is made anew
-(:mod:`builder.repo.tree`) and published.
+(:mod:`builder.repo.indexing`) and published.
 """
 
 import shutil
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
-from builder import log
-from builder.cache import storage_guard
-from builder.errors import UsageError
+from builder.base import log
+from builder.base.cache import storage_guard
+from builder.base.errors import UsageError
 from builder.repo.config import RepoConfig, load_config
 from builder.repo.model import LOCAL, POOL, PUBLIC, STATE, RepoPackage
 from builder.repo.state import State, open_state

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from builder.errors import RepoError, ToolError
-from builder.run import find_tool, run
+from builder.base.errors import RepoError, ToolError
+from builder.base.run import find_tool, run
 
 # A passphrase comes by descriptor 0, whatever the user's agent would ask.
 LOOPBACK = ("--pinentry-mode", "loopback", "--passphrase-fd", "0")

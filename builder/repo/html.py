@@ -16,7 +16,7 @@ from xml.etree import ElementTree as Xml
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from builder.model import PackageFormat
+from builder.base.model import PackageFormat
 from builder.repo.config import RepoConfig
 from builder.repo.keyring import deb_keyring, keyring_name, render_repo, render_sources, rpm_key
 from builder.repo.model import Index, RepoPackage

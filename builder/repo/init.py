@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from builder.cache import storage_guard
-from builder.errors import RepoError, SpecError
+from builder.base.cache import storage_guard
+from builder.base.errors import RepoError, SpecError
 from builder.repo.config import CONFIG_NAME, load_config
 from builder.repo.state import open_state
 

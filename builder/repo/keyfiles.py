@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from builder.errors import RepoError
+from builder.base.errors import RepoError
 from builder.repo.core import Repository
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.model import KEYS, Index

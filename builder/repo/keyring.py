@@ -10,17 +10,17 @@ from pathlib import Path, PurePosixPath
 
 from jinja2 import Environment, StrictUndefined
 
-from builder.cache import Cache
-from builder.manifest import write_manifest
-from builder.model import PackageFormat, host_arch
-from builder.nfpm import Compression
-from builder.pack import PackRequest, deliver, pack_stage
+from builder.base.cache import Cache
+from builder.base.model import PackageFormat, host_arch
+from builder.pack.manifest import write_manifest
+from builder.pack.nfpm import Compression
+from builder.pack.packing import PackRequest, deliver, pack_stage
 from builder.plan import PlanInput, plan_package
-from builder.render import Sources
+from builder.plan.render import Sources
 from builder.repo.config import RepoConfig
 from builder.repo.keyfiles import KeyFiles
 from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec
-from builder.stage import StageInput, stage_package
+from builder.stage.stager import StageInput, stage_package
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _KEYRINGS = PurePosixPath("/usr/share/keyrings")

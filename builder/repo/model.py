@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from builder.model import Arch, PackageFormat
+from builder.base.model import Arch, PackageFormat
 from builder.repo.config import RepoConfig
 
 PUBLIC = "public"

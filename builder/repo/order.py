@@ -30,7 +30,7 @@ class Phase(IntEnum):
 
 _BY_CONTENT = re.compile(
     r"pool/.*|dists/.*/by-hash/[^/]+/[0-9a-f]+|.*/repodata/[0-9a-f]{32,}-[^/]+"
-    r"|rpm/.*\.[0-9a-f]{32}/.*"  # a snapshot: see builder/repo/rpm.py
+    r"|rpm/.*\.[0-9a-f]{32}/.*"  # a snapshot: see builder/repo/repodata.py
 )
 _SIGNATURE = re.compile(r"dists/[^/]+/Release(\.gpg)?|.*/repodata/repomd\.xml\.(asc|key)")
 _ENTRY = re.compile(r"dists/[^/]+/InRelease|.*/repodata/repomd\.xml|rpm/.*/mirrorlist")

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from builder.errors import RepoError, ToolError
+from builder.base.errors import RepoError, ToolError
+from builder.base.run import find_tool, run
 from builder.repo.sign import Signer
-from builder.run import find_tool, run
 
 _HINT = "run: apt-get install rpm, or dnf install rpm-sign"
 # Not by a question on a terminal that nobody watches: the agent knows it or it fails.

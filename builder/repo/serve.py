@@ -20,8 +20,8 @@ from posixpath import normpath
 from typing import BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
-from builder import log
-from builder.errors import UsageError
+from builder.base import log
+from builder.base.errors import UsageError
 from builder.repo.publish.web import cache_control, content_type
 
 LOOPBACK = "127.0.0.1"

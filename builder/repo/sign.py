@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from builder import log
-from builder.errors import RepoError, ToolError
+from builder.base import log
+from builder.base.errors import RepoError, ToolError
 from builder.repo.gpg import LOOPBACK, Gpg, Key, private_home
 
 KEY_VARIABLE = "BUILDER_SIGNING_KEY"

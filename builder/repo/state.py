@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 
 import zstandard
 
-from builder import log
-from builder.cache import storage_guard
-from builder.errors import RepoError
-from builder.model import PackageFormat
+from builder.base import log
+from builder.base.cache import storage_guard
+from builder.base.errors import RepoError
+from builder.base.model import PackageFormat
 from builder.repo.model import STATE, FileFacts, RepoPackage
 from builder.repo.order import Published
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import zip_longest
 from typing import Any
 
-from builder.model import PackageFormat
+from builder.base.model import PackageFormat
 
 _DIGITS_AND_REST = re.compile(r"(\D*)(\d*)")
 _SEGMENT = re.compile(r"\d+|[a-zA-Z]+|~|\^")

@@ -7,15 +7,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from builder import elf, log
-from builder.cache import Cache, hash_file
-from builder.errors import PayloadError, RuntimeUnavailableError, UsageError
-from builder.extract import MAX_BYTES, check_links, extract_tar
-from builder.model import RuntimeChoice, host_arch
-from builder.runtime.base import Runtime, RuntimeRequest
+from builder.base import elf, log
+from builder.base.cache import Cache, hash_file
+from builder.base.errors import PayloadError, RuntimeUnavailableError, UsageError
+from builder.base.model import RuntimeChoice, host_arch
+from builder.net.extract import MAX_BYTES, check_links, extract_tar
+from builder.runtime.model import Runtime, RuntimeRequest
 from builder.runtime.pins import check_version
 from builder.runtime.prepare import prepare_tree
-from builder.runtime.shelf import (
+from builder.runtime.prepared import (
     ask_version,
     find_host_python,
     find_runtime,

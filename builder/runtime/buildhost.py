@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from builder import log, run
-from builder.errors import ToolError
+from builder.base import log, run
+from builder.base.errors import ToolError
 
 _COMPILERS = ("cc", "gcc")
 _NONINTERACTIVE = {"DEBIAN_FRONTEND": "noninteractive"}

@@ -10,9 +10,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from builder import elf, log, run
-from builder.errors import RuntimeUnavailableError
-from builder.model import Arch
+from builder.base import elf, log, run
+from builder.base.errors import RuntimeUnavailableError
+from builder.base.model import Arch
 
 # Part of every target: the dynamic loader, glibc's own, and the compiler's.
 _SYSTEM = re.compile(

@@ -4,21 +4,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from builder import log
-from builder.cache import Cache
-from builder.download import HashMismatchError
-from builder.errors import (
+from builder.base import log
+from builder.base.cache import Cache
+from builder.base.errors import (
     BuilderError,
     FetchError,
     OfflineError,
     RuntimeUnavailableError,
     UsageError,
 )
-from builder.http import UnreachableError
-from builder.model import RuntimeChoice
+from builder.base.model import RuntimeChoice
+from builder.net.download import HashMismatchError
+from builder.net.http import UnreachableError
 from builder.runtime.archive import ArchiveProvider
-from builder.runtime.base import Runtime, RuntimeProvider, RuntimeRequest
 from builder.runtime.distro import DistroProvider
+from builder.runtime.model import Runtime, RuntimeProvider, RuntimeRequest
 from builder.runtime.pbs import PbsProvider, release_tree
 from builder.runtime.source import SourceProvider
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import log, run
-from builder.cache import Cache, hash_file
-from builder.errors import RuntimeUnavailableError
-from builder.extract import extract_tar
+from builder.base import log, run
+from builder.base.cache import Cache, hash_file
+from builder.base.errors import RuntimeUnavailableError
+from builder.net.extract import extract_tar
 
 _OLDER_GLIBC = Path(__file__).with_name("older_glibc.h")
 _CHECK = Path(__file__).with_name("_check_runtime.py")

@@ -3,12 +3,12 @@
 For release lines whose minor version the target distribution has.
 """
 
-from builder.cache import Cache, key_of
-from builder.errors import RuntimeUnavailableError
-from builder.model import PackageFormat, RuntimeChoice
-from builder.runtime.base import Runtime, RuntimeRequest
+from builder.base.cache import Cache, key_of
+from builder.base.errors import RuntimeUnavailableError
+from builder.base.model import PackageFormat, RuntimeChoice
+from builder.runtime.model import Runtime, RuntimeRequest
 from builder.runtime.pins import check_version
-from builder.runtime.shelf import ask_version, find_host_python
+from builder.runtime.prepared import ask_version, find_host_python
 
 
 class DistroProvider:

@@ -5,17 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from builder import log
-from builder.cache import Cache
-from builder.download import fetch_blob
-from builder.errors import PayloadError
-from builder.extract import extract_tar
-from builder.mirror import mirror_url, site_mirror
-from builder.model import RuntimeChoice, host_arch
-from builder.runtime.base import Runtime, RuntimeRequest
+from builder.base import log
+from builder.base.cache import Cache
+from builder.base.errors import PayloadError
+from builder.base.model import RuntimeChoice, host_arch
+from builder.net.download import fetch_blob
+from builder.net.extract import extract_tar
+from builder.net.mirror import mirror_url, site_mirror
+from builder.runtime.model import Runtime, RuntimeRequest
 from builder.runtime.pins import Pinned, StandalonePin, choose_standalone
 from builder.runtime.prepare import prepare_tree
-from builder.runtime.shelf import (
+from builder.runtime.prepared import (
     Shelved,
     ask_version,
     find_runtime,

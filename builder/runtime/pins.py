@@ -9,10 +9,10 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from builder.errors import RuntimeUnavailableError, SpecError
-from builder.model import Arch
-from builder.paths import PROJECT, RUNTIMES_FILE
-from builder.runtime.base import RuntimeRequest
+from builder.base.errors import RuntimeUnavailableError, SpecError
+from builder.base.model import Arch
+from builder.base.paths import PROJECT, RUNTIMES_FILE
+from builder.runtime.model import RuntimeRequest
 from builder.spec.validate import read_toml, validate
 
 FullVersion = Annotated[str, Field(pattern=r"^3\.\d+\.\d+$")]

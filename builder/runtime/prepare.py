@@ -15,10 +15,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from builder import elf, run
-from builder.bytecode import compile_tree
-from builder.errors import RuntimeUnavailableError
-from builder.model import Arch
+from builder.base import elf, run
+from builder.base.bytecode import compile_tree
+from builder.base.errors import RuntimeUnavailableError
+from builder.base.model import Arch
 
 _HERE = Path(__file__).parent
 _SITECUSTOMIZE = _HERE / "_sitecustomize.py"

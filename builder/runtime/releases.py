@@ -15,10 +15,10 @@ import tomlkit
 from packaging.version import Version
 from tomlkit.items import AoT, Table
 
-from builder.cache import storage_guard
-from builder.errors import FetchError, SpecError, UsageError
-from builder.http import fetch_text, redact_url
-from builder.model import Arch
+from builder.base.cache import storage_guard
+from builder.base.errors import FetchError, SpecError, UsageError
+from builder.base.model import Arch
+from builder.net.http import fetch_text, redact_url
 from builder.runtime.pbs import RELEASE_TREE
 from builder.runtime.pins import Pins, StandalonePin, parse_pins
 

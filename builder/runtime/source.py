@@ -11,18 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import log, run
-from builder.cache import Cache, hash_file, key_of
-from builder.download import HashMismatchError, fetch_blob
-from builder.errors import FetchError, OfflineError, RuntimeUnavailableError
-from builder.mirror import site_mirror
-from builder.model import RuntimeChoice, host_arch
+from builder.base import log, run
+from builder.base.cache import Cache, hash_file, key_of
+from builder.base.errors import FetchError, OfflineError, RuntimeUnavailableError
+from builder.base.model import RuntimeChoice, host_arch
+from builder.net.download import HashMismatchError, fetch_blob
+from builder.net.mirror import site_mirror
 from builder.runtime import bundle, cpython
-from builder.runtime.base import Runtime, RuntimeRequest
 from builder.runtime.buildhost import ensure_build_host, host_identity
+from builder.runtime.model import Runtime, RuntimeRequest
 from builder.runtime.pins import Pinned, SourcePin, choose_sources
 from builder.runtime.prepare import prepare_tree
-from builder.runtime.shelf import Shelved, find_runtime, keep_runtime, runtime_key
+from builder.runtime.prepared import Shelved, find_runtime, keep_runtime, runtime_key
 
 _UPSTREAM = "https://www.python.org/ftp/python"
 _RAW_KIND = "cpython"

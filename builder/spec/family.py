@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from builder.model import Arch
+from builder.base.model import Arch
 from builder.spec.schema import (
     AddonFileSpec,
     AddonSpec,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.errors import SpecError, UsageError
+from builder.base.errors import SpecError, UsageError
 from builder.spec.family import FamilySpec
 from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec, Strict
 from builder.spec.validate import Model, read_toml, validate

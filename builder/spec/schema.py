@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic.functional_validators import model_validator
 
-from builder.model import Arch, PackageFormat
+from builder.base.model import Arch, PackageFormat
 
 # Debian policy 5.6.1; rpm accepts all of these.
 _PACKAGE_NAME = r"^[a-z0-9][a-z0-9+.-]+$"

@@ -9,8 +9,8 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from builder import log
-from builder.errors import BuilderError
+from builder.base import log
+from builder.base.errors import BuilderError
 from builder.verify import managers
 from builder.verify.distributions import Distribution
 from builder.verify.engine import Client

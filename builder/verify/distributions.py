@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from builder.errors import SpecError, UsageError
-from builder.model import PackageFormat
-from builder.paths import PKGSPEC
+from builder.base.errors import SpecError, UsageError
+from builder.base.model import PackageFormat
+from builder.base.paths import PKGSPEC
 from builder.spec.schema import Strict, Text
 from builder.spec.validate import read_toml, validate
 

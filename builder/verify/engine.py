@@ -17,7 +17,7 @@ from docker.errors import ImageNotFound
 from docker.models.containers import Container
 from docker.types import Mount
 
-from builder.errors import BuilderError, ExitCode
+from builder.base.errors import BuilderError, ExitCode
 
 __all__ = [
     "Client",

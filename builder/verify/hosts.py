@@ -17,10 +17,10 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
-from builder import log
-from builder.errors import BuilderError
-from builder.paths import PROJECT
-from builder.run import Result, failure_text
+from builder.base import log
+from builder.base.errors import BuilderError
+from builder.base.paths import PROJECT
+from builder.base.run import Result, failure_text
 from builder.verify.engine import Client, EngineError, Mount, attach, cgroup_tree
 
 RUN_ID = os.environ.get("BUILDER_TEST_RUN") or f"{os.getpid()}-{secrets.token_hex(3)}"

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from builder import log
-from builder.cache import key_of
-from builder.errors import BuilderError, ToolError
-from builder.run import failure_text
+from builder.base import log
+from builder.base.cache import key_of
+from builder.base.errors import BuilderError, ToolError
+from builder.base.run import failure_text
 from builder.verify import managers
 from builder.verify.distributions import Distribution, parse_os_release
 from builder.verify.engine import Client, Container, EngineError, ImageNotFound

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import log
-from builder.errors import UsageError
+from builder.base import log
+from builder.base.errors import UsageError
+from builder.base.model import PackageFormat
 from builder.inspect import Package, inspect_package
 from builder.inspect.model import Relation
-from builder.model import PackageFormat
 
 # A service's recipe: its name is the service's.
 _RECIPE = re.compile(r"/usr/lib/backendai/recipes/([a-z0-9-]+)\.toml")

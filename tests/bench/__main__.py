@@ -17,8 +17,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from builder.cache import Cache
-from builder.paths import cache_root
+from builder.base.cache import Cache
+from builder.base.paths import cache_root
 from tests.bench.measure import Measure, measure
 
 _PACKAGE = "backendai-manager"

@@ -21,18 +21,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from builder import log
+from builder.base import log
 from builder.repo.add import AddRequest, add_packages
 from builder.repo.core import Repository, open_repository
-from builder.repo.deb import read_deb_package
+from builder.repo.deb_package import read_deb_package
 from builder.repo.gpg import Gpg, private_home
+from builder.repo.indexing import build_tree, publish_target
 from builder.repo.model import POOL, Reading, RepoPackage, pool_path
-from builder.repo.rpm import read_rpm_package
+from builder.repo.repodata import read_rpm_package
 from builder.repo.sign import KeySource, Signer, open_signer
-from builder.repo.tree import build_tree, publish_target
-from tests.unit.package_files import DebFile, Payload, RpmFile
-from tests.unit.repo.keys import export_secret, make_key
-from tests.unit.repo.repos import write_repository
+from tests.helpers.keys import export_secret, make_key
+from tests.helpers.package_files import DebFile, Payload, RpmFile
+from tests.helpers.repos import write_repository
 
 _START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 _NAME = "backendai-manager"

@@ -1,8 +1,8 @@
 """Resolves the default release as ``builder lock`` does, and keeps nothing."""
 
-from builder.cache import open_cache
+from builder.base.cache import open_cache
+from builder.base.paths import PKGSPEC, cache_root
 from builder.lock.resolve import make_locks
-from builder.paths import PKGSPEC, cache_root
 from builder.runtime.pins import load_pins
 from builder.spec import load_spec
 

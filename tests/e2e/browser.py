@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, Request, Response, sync_playwright
 
-from builder.paths import PROJECT
+from builder.base.paths import PROJECT
 from tests.e2e.nodes import WEB_PORT, Login, Node
 
 # No look at Google's hosts, which a closed network refuses many at a time.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from builder.errors import BuilderError
+from builder.base.errors import BuilderError
 from tests.e2e import nodes
 from tests.e2e.nodes import World
 from tests.e2e.repository import open_repository

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx
 
-from builder import log
-from builder.errors import BuilderError
-from builder.paths import PROJECT
+from builder.base import log
+from builder.base.errors import BuilderError
+from builder.base.paths import PROJECT
 from builder.verify.engine import connect
 from builder.verify.hosts import HostError
 from tests.e2e.nodes import SERVICES, WEB_PORT, Kind, Login, Node, World, open_node

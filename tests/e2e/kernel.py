@@ -4,9 +4,9 @@ import fcntl
 import json
 from pathlib import Path
 
-from builder import log
-from builder.cache import key_of
-from builder.paths import cache_root
+from builder.base import log
+from builder.base.cache import key_of
+from builder.base.paths import cache_root
 from builder.verify.engine import Client, ImageNotFound
 from builder.verify.hosts import Host
 from tests.e2e.nodes import Node

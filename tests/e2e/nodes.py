@@ -9,8 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from builder import log
-from builder.paths import PROJECT
+from builder.base import log
+from builder.base.paths import PROJECT
 from builder.verify.engine import Client
 from builder.verify.hosts import Host, HostSetup
 from tests.e2e.repository import Repository

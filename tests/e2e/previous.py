@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from packaging.version import Version
 
-from builder.paths import PKGSPEC
+from builder.base.paths import PKGSPEC
 from builder.spec import load_spec
 
 # What a release must have to be a node of its own.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 
-from builder.model import PackageFormat
+from builder.base.model import PackageFormat
 from builder.repo.model import PUBLIC
 from builder.repo.serve import open_server
 from builder.verify.engine import Client

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from builder.model import PackageFormat
+from builder.base.model import PackageFormat
 from builder.verify.case import leftovers
 from builder.verify.listing import Listing, take_listing
 from tests.e2e import kernel

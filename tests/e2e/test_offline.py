@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.model import PackageFormat
-from builder.paths import PROJECT
+from builder.base.model import PackageFormat
+from builder.base.paths import PROJECT
+from builder.base.run import Result, find_tool, run
 from builder.repo.model import PUBLIC
-from builder.run import Result, find_tool, run
 from builder.verify.engine import Client
 from builder.verify.hosts import Host
 from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Node, open_host

@@ -12,10 +12,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from builder.errors import ExitCode
-from builder.model import PackageFormat
-from builder.paths import PROJECT
-from builder.run import Result, run
+from builder.base.errors import ExitCode
+from builder.base.model import PackageFormat
+from builder.base.paths import PROJECT
+from builder.base.run import Result, run
 from builder.verify.engine import Client
 from builder.verify.hosts import Host, HostSetup
 from builder.verify.images import REPOSITORY as VERIFIED

@@ -7,7 +7,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from builder.paths import PROJECT
+from builder.base.paths import PROJECT
 from builder.verify.engine import EngineUnavailableError, connect
 from builder.verify.hosts import Host, HostSetup
 from tests.integration.apt import refresh_lists

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from builder.errors import BuilderError
-from builder.model import PackageFormat
-from builder.paths import PROJECT
-from builder.run import run
+from builder.base.errors import BuilderError
+from builder.base.model import PackageFormat
+from builder.base.paths import PROJECT
+from builder.base.run import run
 
 MOUNT = "/dist"  # where hosts find the folder
 _NAMES = {

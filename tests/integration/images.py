@@ -20,11 +20,11 @@ from pathlib import Path
 import docker
 import docker.errors
 
-from builder import log
-from builder.cache import key_of
-from builder.errors import ToolError
-from builder.paths import cache_root
-from builder.run import find_tool, run
+from builder.base import log
+from builder.base.cache import key_of
+from builder.base.errors import ToolError
+from builder.base.paths import cache_root
+from builder.base.run import find_tool, run
 from builder.verify.engine import connect
 from builder.verify.hosts import Host, HostSetup
 

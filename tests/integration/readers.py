@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from builder import log
+from builder.base import log
 from builder.verify.engine import connect
 from tests.integration.images import Images, Suite
 from tests.integration.site import Client, Site, open_client, open_site, set_up_apt, set_up_dnf

@@ -19,10 +19,10 @@ from pathlib import Path
 import docker
 from docker.models.containers import Container
 
+from builder.base.run import Result, failure_text, find_tool, run
 from builder.repo.gpg import LOOPBACK, Gpg, private_home
 from builder.repo.model import PUBLIC
 from builder.repo.serve import open_server
-from builder.run import Result, failure_text, find_tool, run
 from builder.verify.hosts import LABEL, RUN_ID, HostError
 
 NAME = "tiny"

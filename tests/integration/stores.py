@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from builder import log
+from builder.base import log
 from builder.verify.hosts import Host
 from tests.integration.images import Suite
 

@@ -9,8 +9,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from builder.model import Arch
-from builder.run import find_tool, run
+from builder.base.model import Arch
+from builder.base.run import find_tool, run
 
 _DATA = Path(__file__).parent / "data" / "el.toml"
 

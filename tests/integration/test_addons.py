@@ -9,8 +9,8 @@ from typing import Any
 import docker
 import pytest
 
-from builder.model import Arch, PackageFormat, host_arch
-from builder.run import find_tool, run
+from builder.base.model import Arch, PackageFormat, host_arch
+from builder.base.run import find_tool, run
 from builder.spec import PackageSpec
 from builder.verify.hosts import Host, HostError, HostSetup
 from tests.integration.apt import refresh_lists

@@ -5,7 +5,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from builder.model import PackageFormat
+from builder.base.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import checks
 from tests.integration.apt import apt, refresh_lists

@@ -3,7 +3,7 @@
 import docker
 import pytest
 
-from builder.model import PackageFormat
+from builder.base.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from builder.verify.listing import differences, take_listing
 from tests.integration import checks

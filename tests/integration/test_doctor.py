@@ -7,7 +7,7 @@ from typing import Any
 import docker
 import pytest
 
-from builder.model import PackageFormat
+from builder.base.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import guide
 from tests.integration.apt import refresh_lists

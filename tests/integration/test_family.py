@@ -9,9 +9,9 @@ from pathlib import Path
 import docker
 import pytest
 
-from builder.model import PackageFormat
-from builder.paths import PROJECT
-from builder.run import run
+from builder.base.model import PackageFormat
+from builder.base.paths import PROJECT
+from builder.base.run import run
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import checks, guide
 from tests.integration.apt import apt, refresh_lists

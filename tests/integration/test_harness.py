@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.model import PackageFormat
+from builder.base.model import PackageFormat
 from builder.verify.engine import EngineUnavailableError, connect
 from builder.verify.listing import Entry, Listing, differences
 from tests.integration.dist import NoPackagesError, find_dist, freeze

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from builder.paths import PKGSPEC
+from builder.base.paths import PKGSPEC
 from builder.spec import ReleaseSpec, load_spec
 from builder.verify.hosts import Host
 from tests.integration import guide

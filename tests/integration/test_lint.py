@@ -9,9 +9,9 @@ import shutil
 
 import pytest
 
-from builder.model import PackageFormat
-from builder.paths import PKGSPEC, PROJECT
-from builder.run import run
+from builder.base.model import PackageFormat
+from builder.base.paths import PKGSPEC, PROJECT
+from builder.base.run import run
 from builder.spec import load_spec
 from tests.integration.dist import Dist
 from tests.integration.steps import Steps

@@ -8,8 +8,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from builder.model import PackageFormat
-from builder.run import run
+from builder.base.model import PackageFormat
+from builder.base.run import run
 from tests.integration.dist import Dist
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps

@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from builder.run import Result, run
+from builder.base.run import Result, run
 from tests.integration.images import Images, Suite
 from tests.integration.site import (
     NAME,

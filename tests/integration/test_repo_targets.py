@@ -11,7 +11,7 @@ import docker
 import pytest
 from moto.server import ThreadedMotoServer
 
-from builder.run import run
+from builder.base.run import run
 from tests.integration.images import Images, Suite
 from tests.integration.site import (
     NAME,

@@ -7,8 +7,8 @@ from typing import Any
 import docker
 import pytest
 
-from builder.model import PackageFormat
-from builder.paths import PROJECT
+from builder.base.model import PackageFormat
+from builder.base.paths import PROJECT
 from builder.verify.hosts import Host, HostError, HostSetup
 from builder.verify.listing import take_listing
 from tests.integration import checks, guide

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from builder import elf, run
-from builder.cache import open_cache
-from builder.model import host_arch
-from builder.paths import cache_root
+from builder.base import elf, run
+from builder.base.cache import open_cache
+from builder.base.model import host_arch
+from builder.base.paths import cache_root
 from builder.runtime import bundle
-from builder.runtime.base import Runtime, RuntimeRequest
 from builder.runtime.buildhost import find_missing
+from builder.runtime.model import Runtime, RuntimeRequest
 from builder.runtime.source import SourceProvider
 
 pytestmark = pytest.mark.build

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from builder import elf, run
-from builder.cache import Cache
-from builder.errors import RuntimeUnavailableError
-from builder.model import RuntimeChoice, host_arch
-from builder.paths import cache_root
+from builder.base import elf, run
+from builder.base.cache import Cache
+from builder.base.errors import RuntimeUnavailableError
+from builder.base.model import RuntimeChoice, host_arch
+from builder.base.paths import cache_root
 from builder.runtime.archive import ArchiveProvider
-from builder.runtime.base import Runtime, RuntimeRequest
+from builder.runtime.model import Runtime, RuntimeRequest
 from builder.runtime.pbs import PbsProvider
 from builder.runtime.pins import Pins, StandalonePin, asset_stem
 from builder.runtime.source import SourceProvider
-from tests.unit.servers import ReleaseServer, release_server
+from tests.helpers.servers import ReleaseServer, release_server
 
 pytestmark = pytest.mark.build
 

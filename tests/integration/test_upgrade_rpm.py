@@ -6,7 +6,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from builder.model import PackageFormat
+from builder.base.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import guide
 from tests.integration.dist import Dist, have_release

@@ -2,7 +2,7 @@
 
 import re
 
-from builder.model import PackageFormat
+from builder.base.model import PackageFormat
 from builder.verify.hosts import Host
 from tests.integration import guide
 from tests.integration.apt import apt

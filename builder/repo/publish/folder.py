@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from builder.cache import hash_file, storage_guard
-from builder.errors import RepoError
+from builder.base.cache import hash_file, storage_guard
+from builder.base.errors import RepoError
 from builder.repo.model import FileFacts
 from builder.repo.publish.source import check_source, lost, not_as_stated
 

@@ -12,10 +12,10 @@ import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from builder.errors import RepoError, ToolError
+from builder.base.errors import RepoError, ToolError
+from builder.base.run import Result, find_tool, run
 from builder.repo.model import POOL, FileFacts
 from builder.repo.publish.source import check_source
-from builder.run import Result, find_tool, run
 
 _PERSIST_S = 20  # of a connection that nobody uses
 _TIMEOUT_S = 300  # without a byte, so that a dead connection ends

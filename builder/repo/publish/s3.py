@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from builder.errors import RepoError
+from builder.base.errors import RepoError
 from builder.repo.config import S3Target
 from builder.repo.model import FileFacts
 from builder.repo.publish.source import check_source

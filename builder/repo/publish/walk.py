@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
-from builder import log
+from builder.base import log
 from builder.repo.model import FileFacts, Publisher
 from builder.repo.order import Phase, Publication, Put
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from builder.paths import PROJECT
+from builder.base.paths import PROJECT
 
 sys.path.insert(0, str(PROJECT / "postinst"))

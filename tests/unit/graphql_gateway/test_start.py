@@ -15,8 +15,8 @@ from graphql_gateway.errors import GatewayError
 from graphql_gateway.server import PATH
 from graphql_gateway.texts import ask_release
 
-from builder.paths import PROJECT
-from builder.run import run
+from builder.base.paths import PROJECT
+from builder.base.run import run
 
 _SETTINGS = (PROJECT / "postinst/graphql/graphql.toml").read_text()
 

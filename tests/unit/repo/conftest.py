@@ -9,8 +9,8 @@ import pytest
 from builder.repo.core import Repository, open_repository
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.sign import KeySource, Signer, open_signer
-from tests.unit.repo.keys import export_secret, has_gpg, make_key
-from tests.unit.repo.repos import NOW, SMALL, TestKey, write_repository
+from tests.helpers.keys import export_secret, has_gpg, make_key
+from tests.helpers.repos import NOW, SMALL, TestKey, write_repository
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import BuilderError, PayloadError, RepoError, UsageError
+from builder.base.errors import BuilderError, PayloadError, RepoError, UsageError
 from builder.repo.add import AddRequest, add_packages
 from builder.repo.core import (
     Repository,
@@ -19,7 +19,7 @@ from builder.repo.core import (
 )
 from builder.repo.model import RepoPackage
 from builder.repo.sign import Signer
-from tests.unit.repo.repos import (
+from tests.helpers.repos import (
     NOW,
     DebPackage,
     add,

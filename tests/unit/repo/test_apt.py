@@ -8,12 +8,12 @@ from pathlib import Path, PurePosixPath
 import pytest
 import zstandard
 
-from builder.inspect.deb import parse_fields
+from builder.inspect.debfile import parse_fields
 from builder.repo.apt import AptIndexer, render_contents
 from builder.repo.config import RepoConfig
 from builder.repo.core import Repository
 from builder.repo.model import Index
-from tests.unit.repo.repos import NOW, DebPackage, add
+from tests.helpers.repos import NOW, DebPackage, add
 
 _STABLE = PurePosixPath("dists/stable")
 

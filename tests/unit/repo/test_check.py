@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import UsageError
+from builder.base.errors import UsageError
 from builder.repo.check import check_target
 from builder.repo.core import Repository, open_repository
 from builder.repo.gpg import Gpg, private_home
+from builder.repo.indexing import build_tree
 from builder.repo.model import LOCAL
 from builder.repo.sign import KeySource, Signer, open_signer
-from builder.repo.tree import build_tree
-from tests.unit.repo.keys import export_secret, make_key
-from tests.unit.repo.repos import NOW, DebPackage, TestKey, add, write_repository, write_rpm
+from tests.helpers.keys import export_secret, make_key
+from tests.helpers.repos import NOW, DebPackage, TestKey, add, write_repository, write_rpm
 
 _DEB = "pool/main/t/tool/tool_1.0-1_amd64.deb"
 _RPM = "pool/main/t/tool/tool-1.0-1.x86_64.rpm"

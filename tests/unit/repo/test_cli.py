@@ -8,11 +8,11 @@ from signal import SIGINT, SIGTERM, getsignal, signal
 import pytest
 from click.testing import CliRunner, Result
 
+from builder.base.errors import ExitCode
 from builder.cli import main
-from builder.errors import ExitCode
 from builder.repo.gpg import Gpg, private_home
-from tests.unit.repo.keys import export_secret, make_key, needs_gpg
-from tests.unit.repo.repos import DebPackage, write_manifest_of, write_rpm
+from tests.helpers.keys import export_secret, make_key, needs_gpg
+from tests.helpers.repos import DebPackage, write_manifest_of, write_rpm
 
 pytestmark = needs_gpg
 

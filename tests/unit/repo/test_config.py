@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import RepoError, SpecError
+from builder.base.errors import RepoError, SpecError
 from builder.repo.config import FolderTarget, IndexCompression, RsyncTarget, S3Target, load_config
 from builder.repo.init import InitRequest, init_repository
 from builder.repo.state import open_state
-from tests.unit.repo.repos import CHANNELS, CONFIG
+from tests.helpers.repos import CHANNELS, CONFIG
 
 _KEY = "0123456789ABCDEF0123456789ABCDEF01234567"
 _REQUEST = InitRequest(

@@ -11,7 +11,7 @@ from posixpath import normpath
 
 import pytest
 
-from builder.model import PackageFormat
+from builder.base.model import PackageFormat
 from builder.repo.config import RepoConfig
 from builder.repo.html import list_packages, render_pages, size_text
 from builder.repo.model import Index, RepoPackage, pool_path

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.cache import Cache
-from builder.inspect.deb import parse_fields
-from builder.paths import PROJECT
+from builder.base.cache import Cache
+from builder.base.paths import PROJECT
+from builder.inspect.debfile import parse_fields
+from builder.plan.sources import read_sources
 from builder.repo.config import RepoConfig
 from builder.repo.core import Repository
 from builder.repo.keyfiles import make_key_files
@@ -21,9 +22,8 @@ from builder.repo.keyring import (
     render_sources,
 )
 from builder.repo.sign import Signer
-from builder.sources import read_sources
 from builder.spec import Spec
-from tests.unit.fakenfpm import FakeNfpm
+from tests.helpers.fakenfpm import FakeNfpm
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from builder.repo.model import FileFacts
 from builder.repo.order import Phase, Published, phase_of, plan_publication
-from tests.unit.repo.repos import NOW
+from tests.helpers.repos import NOW
 
 _GRACE = timedelta(hours=1)
 _ID = "0123456789abcdef0123456789abcdef"

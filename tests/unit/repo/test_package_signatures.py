@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import RepoError, SpecError
+from builder.base.errors import RepoError, SpecError
 from builder.repo.check import check_target
 from builder.repo.core import Repository, open_repository
 from builder.repo.gpg import Gpg, private_home
+from builder.repo.indexing import build_tree
 from builder.repo.keyfiles import make_key_files
 from builder.repo.model import LOCAL
 from builder.repo.sign import Signer, open_signer
-from builder.repo.tree import build_tree
-from tests.unit.repo.repos import NOW, SMALL, DebPackage, TestKey, add, write_repository
+from tests.helpers.repos import NOW, SMALL, DebPackage, TestKey, add, write_repository
 
 
 def _use(root: Path, keys: Sequence[str], former: Sequence[str] = ()) -> None:

@@ -12,7 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from mypy_boto3_s3.client import S3Client
 
-from builder.errors import RepoError, StorageError, ToolError
+from builder.base.errors import RepoError, StorageError, ToolError
 from builder.repo.config import FolderTarget, RepoConfig, RsyncTarget, S3Target
 from builder.repo.model import FileFacts, Publisher
 from builder.repo.order import Phase, Published, phase_of, plan_publication

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import RepoError, ToolError
+from builder.base.errors import RepoError, ToolError
+from builder.base.run import find_tool, run
 from builder.repo.gpg import Gpg, private_home
-from builder.repo.rpm import read_rpm_package
+from builder.repo.repodata import read_rpm_package
 from builder.repo.rpmsign import open_rpm_keys, sign_rpm
 from builder.repo.sign import KeySource, Signer, open_signer
-from builder.run import find_tool, run
-from tests.unit.repo.keys import export_secret, make_key, needs_gpg
-from tests.unit.repo.repos import NOW
+from tests.helpers.keys import export_secret, make_key, needs_gpg
+from tests.helpers.repos import NOW
 
 pytestmark = [
     needs_gpg,

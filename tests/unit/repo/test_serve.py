@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from builder.errors import UsageError
+from builder.base.errors import UsageError
 from builder.repo.serve import Part, RepoServer, file_path, open_server, part_of, serve
 
 _CONTENT = bytes(range(256)) * 40

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import RepoError
+from builder.base.errors import RepoError
 from builder.repo.gpg import Gpg, parse_verdicts, private_home
 from builder.repo.sign import KeySource, find_source, open_signer
-from tests.unit.repo.keys import export_secret, make_key, needs_gpg
+from tests.helpers.keys import export_secret, make_key, needs_gpg
 
 pytestmark = needs_gpg
 
@@ -195,7 +195,7 @@ def test_keys_that_a_killed_run_left_are_removed_by_the_next(
 
 def test_an_interrupt_leaves_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     stopping = threading.Event()
-    monkeypatch.setattr("builder.run._stopping", stopping)
+    monkeypatch.setattr("builder.base.run._stopping", stopping)
 
     def interrupted() -> Path:
         with private_home() as home:

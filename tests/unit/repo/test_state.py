@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from builder.errors import RepoError
-from builder.model import PackageFormat
+from builder.base.errors import RepoError
+from builder.base.model import PackageFormat
 from builder.repo.core import Repository
 from builder.repo.model import FileFacts
 from builder.repo.state import open_state
-from tests.unit.repo.repos import NOW, DebPackage, add, write_repository
+from tests.helpers.repos import NOW, DebPackage, add, write_repository
 
 _HOLD_S = 0.5
 

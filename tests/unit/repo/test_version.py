@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
+from builder.base.run import run
 from builder.repo.version import compare_deb, compare_rpm
-from builder.run import run
 
 _DEB = [
     "0.9",

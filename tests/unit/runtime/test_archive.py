@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from builder.cache import Cache
-from builder.errors import PayloadError, RuntimeUnavailableError, UsageError
-from builder.model import RuntimeChoice
+from builder.base.cache import Cache
+from builder.base.errors import PayloadError, RuntimeUnavailableError, UsageError
+from builder.base.model import RuntimeChoice
 from builder.runtime import archive as archive_module
 from builder.runtime.archive import ArchiveProvider
-from tests.unit.runtime.trees import (
+from tests.helpers.trees import (
     FOREIGN,
     HOST,
     MINOR,

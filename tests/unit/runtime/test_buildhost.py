@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import ToolError
+from builder.base.errors import ToolError
 from builder.runtime import buildhost
 from builder.runtime.buildhost import ensure_build_host, find_missing, install_commands
 

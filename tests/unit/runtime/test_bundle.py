@@ -5,11 +5,11 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from builder import run
-from builder.errors import RuntimeUnavailableError
+from builder.base import run
+from builder.base.errors import RuntimeUnavailableError
 from builder.runtime import bundle
-from tests.unit.elves import Elf
-from tests.unit.runtime.trees import FOREIGN, HOST
+from tests.helpers.elves import Elf
+from tests.helpers.trees import FOREIGN, HOST
 
 MODULE = "lib/python3.13/lib-dynload/_ssl.so"
 
@@ -31,7 +31,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         lines = "".join(f"\t{path.name} (libc6) => {path}\n" for path in sorted(folder.iterdir()))
         return run.Result(stdout=f"9 libs found\n{lines}", stderr="", status=0)
 
-    monkeypatch.setattr("builder.run.run", listing)
+    monkeypatch.setattr("builder.base.run.run", listing)
     return folder
 
 
@@ -119,7 +119,7 @@ def keep(
     tree: Path, path: str, packages: Packages, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> str:
     """Keep the licence of the library at ``path``; returns the table's only row."""
-    monkeypatch.setattr("builder.run.run", packages.run)
+    monkeypatch.setattr("builder.base.run.run", packages.run)
     monkeypatch.setattr("shutil.which", lambda name: name if name == program else None)
     bundle._keep_licences(tree, [bundle.HostLibrary(soname="libx.so.1", path=Path(path))])
     return (tree / "share/licenses/bundled.txt").read_text().splitlines()[-1]
@@ -166,7 +166,7 @@ def test_a_library_of_no_package_is_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr("builder.log.warn", told.append)
+    monkeypatch.setattr("builder.base.log.warn", told.append)
     row = keep(tmp_path, "/usr/local/lib/libx.so.1", Packages({}), "dpkg-query", monkeypatch)
     assert row == "libx.so.1\t/usr/local/lib/libx.so.1\t-"
     assert told == ["no package owns /usr/local/lib/libx.so.1: its licence is not in the runtime"]

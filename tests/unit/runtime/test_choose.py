@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.cache import Cache
-from builder.download import HashMismatchError
-from builder.errors import (
+from builder.base.cache import Cache
+from builder.base.errors import (
     BuilderError,
     FetchError,
     OfflineError,
@@ -19,13 +18,14 @@ from builder.errors import (
     ToolError,
     UsageError,
 )
-from builder.http import UnreachableError
-from builder.model import RuntimeChoice
-from builder.runtime.base import Runtime, RuntimeRequest
+from builder.base.model import RuntimeChoice
+from builder.net.download import HashMismatchError
+from builder.net.http import UnreachableError
 from builder.runtime.choose import Providers, fetch_runtime, provide_runtime
+from builder.runtime.model import Runtime, RuntimeRequest
 from builder.runtime.pbs import PbsProvider
 from builder.runtime.pins import Pins
-from tests.unit.runtime.trees import HOST, MINOR, VERSION, make_release, make_request
+from tests.helpers.trees import HOST, MINOR, VERSION, make_release, make_request
 
 
 @dataclass

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from builder.base.errors import BuilderError, ExitCode
+from builder.base.model import Arch
+from builder.base.paths import RUNTIMES_FILE
 from builder.cli import runtime as cli
 from builder.cli.runtime import runtime_group
-from builder.errors import BuilderError, ExitCode
-from builder.model import Arch
-from builder.paths import RUNTIMES_FILE
 from builder.runtime import choose
 from builder.runtime.archive import ArchiveProvider
 from builder.runtime.choose import Providers
@@ -20,7 +20,7 @@ from builder.runtime.distro import DistroProvider
 from builder.runtime.pbs import PbsProvider
 from builder.runtime.pins import asset_stem, load_pins
 from builder.runtime.source import SourceProvider
-from tests.unit.runtime.trees import FOREIGN, HOST, MINOR, VERSION, Release, make_release
+from tests.helpers.trees import FOREIGN, HOST, MINOR, VERSION, Release, make_release
 
 Run = Callable[..., Result]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.cache import Cache
-from builder.errors import RuntimeUnavailableError, ToolError
+from builder.base.cache import Cache
+from builder.base.errors import RuntimeUnavailableError, ToolError
 from builder.runtime.cpython import Recipe, check_runtime, compile_cpython
-from tests.unit.runtime.trees import MINOR, VERSION, write_tree
+from tests.helpers.trees import MINOR, VERSION, write_tree
 
 TOP = f"Python-{VERSION}"
 RELEASED = 1_700_000_000

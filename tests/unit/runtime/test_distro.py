@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from builder.cache import Cache
-from builder.errors import RuntimeUnavailableError
-from builder.model import PackageFormat, RuntimeChoice
+from builder.base.cache import Cache
+from builder.base.errors import RuntimeUnavailableError
+from builder.base.model import PackageFormat, RuntimeChoice
 from builder.runtime import distro
 from builder.runtime.distro import DistroProvider, distro_depends
-from tests.unit.runtime.trees import FOREIGN, MINOR, VERSION, make_request
+from tests.helpers.trees import FOREIGN, MINOR, VERSION, make_request
 
 
 def test_dependencies() -> None:

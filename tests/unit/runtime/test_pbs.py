@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from builder.cache import Cache
-from builder.download import HashMismatchError
-from builder.errors import (
+from builder.base.cache import Cache
+from builder.base.errors import (
     FetchError,
     OfflineError,
     PayloadError,
     RuntimeUnavailableError,
     UsageError,
 )
-from builder.model import RuntimeChoice
+from builder.base.model import RuntimeChoice
+from builder.net.download import HashMismatchError
 from builder.runtime.pbs import RELEASE_TREE, PbsProvider, release_tree
-from tests.unit.runtime.trees import (
+from tests.helpers.servers import ReleaseServer, release_server
+from tests.helpers.trees import (
     FOREIGN,
     HOST,
     MINOR,
@@ -28,7 +29,6 @@ from tests.unit.runtime.trees import (
     make_request,
     pack_tree,
 )
-from tests.unit.servers import ReleaseServer, release_server
 
 
 @pytest.fixture(autouse=True)

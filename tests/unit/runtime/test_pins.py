@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import RuntimeUnavailableError, SpecError
-from builder.model import Arch
-from builder.runtime.base import RuntimeRequest
+from builder.base.errors import RuntimeUnavailableError, SpecError
+from builder.base.model import Arch
+from builder.runtime.model import RuntimeRequest
 from builder.runtime.pins import (
     check_version,
     choose_sources,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from builder import run
-from builder.errors import RuntimeUnavailableError
+from builder.base import run
+from builder.base.errors import RuntimeUnavailableError
 from builder.runtime import prepare
 from builder.runtime.prepare import prepare_tree, relocate_value
-from tests.unit.elves import Elf
-from tests.unit.runtime.trees import FOREIGN, HOST, MINOR, VERSION, write_tree
+from tests.helpers.elves import Elf
+from tests.helpers.trees import FOREIGN, HOST, MINOR, VERSION, write_tree
 
 LIB = f"lib/python{MINOR}"
 PIP = f"{LIB}/site-packages/pip-26.2.dist-info"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import FetchError, SpecError, UsageError
-from builder.model import Arch
-from builder.paths import RUNTIMES_FILE
+from builder.base.errors import FetchError, SpecError, UsageError
+from builder.base.model import Arch
+from builder.base.paths import RUNTIMES_FILE
 from builder.runtime.pins import Pins, asset_stem, load_pins
 from builder.runtime.releases import (
     check_pins,
@@ -18,7 +18,7 @@ from builder.runtime.releases import (
     refuse_wrong,
     write_updates,
 )
-from tests.unit.servers import ReleaseServer, release_server
+from tests.helpers.servers import ReleaseServer, release_server
 
 FLAVOUR = "install_only_stripped"
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from builder.cache import Cache
-from builder.download import HashMismatchError
-from builder.errors import FetchError, OfflineError, RuntimeUnavailableError, ToolError
-from builder.model import RuntimeChoice
+from builder.base.cache import Cache
+from builder.base.errors import FetchError, OfflineError, RuntimeUnavailableError, ToolError
+from builder.base.model import RuntimeChoice
+from builder.net.download import HashMismatchError
 from builder.runtime.pins import Pins, SourcePin
 from builder.runtime.source import SourceProvider
-from tests.unit.runtime.trees import FOREIGN, HOST, MINOR, make_request, write_tree
-from tests.unit.servers import ReleaseServer, release_server
+from tests.helpers.servers import ReleaseServer, release_server
+from tests.helpers.trees import FOREIGN, HOST, MINOR, make_request, write_tree
 
 NEW, OLD = f"{MINOR}.77", f"{MINOR}.76"
 POOL = f"pool/main/p/python{MINOR}/"

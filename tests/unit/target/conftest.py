@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.paths import PROJECT
+from builder.base.paths import PROJECT
 
 sys.path.insert(0, str(PROJECT / "postinst"))
 

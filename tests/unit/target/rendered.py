@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from functools import cache
 from types import SimpleNamespace
 
-from builder.model import PackageFormat
-from builder.paths import PKGSPEC, PROJECT, TARGET_ROOT
-from builder.render import Renderer
-from builder.sources import read_sources
+from builder.base.model import PackageFormat
+from builder.base.paths import PKGSPEC, PROJECT, TARGET_ROOT
+from builder.plan.render import Renderer
+from builder.plan.sources import read_sources
 from builder.spec import PackageSpec, Spec, load_spec
 
 RELEASE = SimpleNamespace(version="26.9.6", name="26.9", upgrades_from=("26.8", "26.9"))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.model import PackageFormat
-from builder.run import run
+from builder.base.model import PackageFormat
+from builder.base.run import run
 from tests.unit.target.rendered import render, spec
 
 HOST = "backendai-agent"

@@ -25,8 +25,8 @@ from backendai_target.errors import SiteError, TargetError
 from backendai_target.files import Writer
 from backendai_target.layout import Layout
 
-from builder.paths import PROJECT
-from builder.run import run
+from builder.base.paths import PROJECT
+from builder.base.run import run
 from builder.spec import PackageSpec
 from tests.unit.target.conftest import caller
 from tests.unit.target.rendered import render, spec

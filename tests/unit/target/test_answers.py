@@ -11,7 +11,7 @@ from backendai_target.schema import load_questions
 from backendai_target.secretstore import SecretStore
 from backendai_target.site import load_site, new_site
 
-from builder.paths import PROJECT
+from builder.base.paths import PROJECT
 from tests.unit.target.configs import Configured, made, table
 from tests.unit.target.conftest import install_recipe
 from tests.unit.target.rendered import spec

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.paths import PROJECT
-from builder.render import Renderer
-from builder.run import run
-from builder.sources import read_sources
+from builder.base.paths import PROJECT
+from builder.base.run import run
+from builder.plan.render import Renderer
+from builder.plan.sources import read_sources
 
 FOLDER = PROJECT / "postinst/completion"
 # Stands for a service's run script and its Python: it makes the table, slowly enough to see.

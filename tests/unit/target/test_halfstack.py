@@ -13,8 +13,8 @@ from backendai_target.errors import RecipeError, SiteError
 from backendai_target.layout import Layout
 from backendai_target.recipe import load_recipe
 
-from builder.paths import PROJECT
-from builder.run import Result, run
+from builder.base.paths import PROJECT
+from builder.base.run import Result, run
 from tests.unit.target.conftest import install_recipe
 
 Configured = Callable[..., list[str]]

@@ -7,7 +7,7 @@ import pytest
 from backendai_target.layout import Layout
 from backendai_target.seed.interpreter import use_own_python
 
-from builder.paths import PROJECT
+from builder.base.paths import PROJECT
 
 TOOL = "/usr/lib/backendai/target"
 

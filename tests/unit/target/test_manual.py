@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import click
 import pytest
 
+from builder.base.paths import PROJECT
+from builder.base.run import run
 from builder.cli import main as builder_command
 from builder.cli.manual import describe, manual_text
-from builder.paths import PROJECT
-from builder.render import Renderer, quote_roff, sentence
-from builder.run import run
-from builder.sources import read_sources
+from builder.plan.render import Renderer, quote_roff, sentence
+from builder.plan.sources import read_sources
 
 PAGES = {
     "backendai-ctl.8": "docs/man/backendai-ctl.8.j2",

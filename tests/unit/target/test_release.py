@@ -14,7 +14,7 @@ from backendai_target.seed.revisions import collect
 from backendai_target.seed.tree import leaves
 from backendai_target.site import load_site, new_site
 
-from builder.paths import PROJECT
+from builder.base.paths import PROJECT
 from builder.spec import Spec
 
 MANAGER = "backend.ai-manager"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.model import PackageFormat
-from builder.paths import PROJECT
-from builder.run import find_tool, run
+from builder.base.model import PackageFormat
+from builder.base.paths import PROJECT
+from builder.base.run import find_tool, run
 from builder.spec.schema import PackageSpec
 from tests.unit.target.rendered import payload_text, render, scripts, spec
 
@@ -306,7 +306,7 @@ def run_script(tmp_path: Path, env: dict[str, str], *arguments: str) -> str:
     script = tmp_path / "run-manager"
     text = payload_text("/opt/backendai/manager/bin/run-manager")
     script.write_text(text.replace("prefix=/opt/backendai/manager", f"prefix={prefix}"))
-    # Not builder.run, which would keep the hijackers from the script.
+    # Not builder.base.run, which would keep the hijackers from the script.
     done = subprocess.run(  # noqa: TID251
         ["/bin/sh", str(script), *arguments],
         env=env,

@@ -10,8 +10,8 @@ from backendai_target.layout import Layout
 from backendai_target.schema import load_questions
 from backendai_target.siteedit import get_answer, read_early_answers, set_answer
 
-from builder.paths import PROJECT
-from builder.run import run
+from builder.base.paths import PROJECT
+from builder.base.run import run
 from tests.unit.target.conftest import caller
 
 SITE = """\

@@ -15,7 +15,7 @@ from backendai_target.layout import Layout
 from backendai_target.status import look, render
 from backendai_target.upgrade.paths import failure_note
 
-from builder.paths import PROJECT
+from builder.base.paths import PROJECT
 from tests.unit.target.scenes import RUNNING, STOPPED, Programs, scene
 
 Configured = Callable[..., list[str]]

@@ -15,7 +15,7 @@ from backendai_target.secretstore import SecretStore
 from backendai_target.seed.tree import leaves
 from backendai_target.site import load_site
 
-from builder.paths import PROJECT
+from builder.base.paths import PROJECT
 from tests.unit.target.conftest import install_recipe
 from tests.unit.target.test_probe import free_port
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.run import run
+from builder.base.run import run
 from tests.unit.target.rendered import payload_text, render, spec
 from tests.unit.target.test_scripts import other
 

@@ -16,7 +16,7 @@ from backendai_target.upgrade.dump import Dumper
 from backendai_target.upgrade.migrate import Migration
 from backendai_target.upgrade.paths import log_path
 
-from builder.paths import PROJECT
+from builder.base.paths import PROJECT
 
 STOP = "e3111d960208"
 RELEASE = Revisions(

@@ -10,7 +10,7 @@ from backendai_target.probe import ServiceConfig, check_needs, check_port
 from backendai_target.recipe import load_recipe, resolve_tree
 from backendai_target.secretstore import SecretStore
 
-from builder.paths import PROJECT
+from builder.base.paths import PROJECT
 from tests.unit.target import samples
 from tests.unit.target.configs import Configured, made, table
 from tests.unit.target.conftest import install_recipe

@@ -1,0 +1,1 @@
+"""What every room uses: errors, messages, processes, the cache, the nouns."""

@@ -1,0 +1,250 @@
+"""The cache: downloads by their sha256, derived things by the hash of their inputs.
+
+Layout under the root::
+
+    blobs/ab/abcd…      a download, named by its sha256
+    derived/KIND/KEY/   something made from them: a runtime, an installed wheel, a tree
+    tmp/                what is being made; everything above appears by rename
+
+Two builds may share a cache: whoever makes an entry holds a lock on its key, the
+other waits and takes the result. A build that is killed leaves only ``tmp/``, which
+a later one empties.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from builder.base import log
+from builder.base.errors import SPACE_HINT, FetchError, StorageError
+
+_COMPLETE = ".complete"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# The last two: a file lies where a folder is to be.
+_CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
+# Locks alone do not tell on a network file system whether another host is at work.
+_SWEEP_AGE_S = 24 * 3600
+
+
+def hash_file(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def key_of(*parts: object) -> str:
+    """A key for something derived: the hash of all that went into it.
+
+    Parts are anything JSON can hold; order matters.
+    """
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """Turn an OSError on ``path`` into an error that says what to do."""
+    where = error.filename or path
+    if error.errno in _FULL:
+        return StorageError(f"no space left on the disk of {where}", hint=SPACE_HINT)
+    if error.errno in _CLOSED:
+        hint = "choose another folder with --out or BUILDER_CACHE, or mend its permissions"
+        return StorageError(f"cannot write {where}: {error.strerror}", hint=hint)
+    return StorageError(f"{where}: {error.strerror}")
+
+
+@contextmanager
+def storage_guard(path: Path) -> Iterator[None]:
+    """Raise StorageError in place of the OSErrors that a full or closed disk gives."""
+    try:
+        yield
+    except OSError as error:
+        _reraise(error, path)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place beside ``path`` to write to; at the end it takes the place of ``path``.
+
+    Where writing fails nothing is left beside it, and ``path`` is as it was.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with storage_guard(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            with suppress(OSError):  # what went wrong before is the one to tell
+                part.unlink(missing_ok=True)
+
+
+def _reraise(error: OSError, path: Path) -> NoReturn:
+    if error.errno in _FULL | _CLOSED:
+        raise storage_error(error, path) from error
+    raise error
+
+
+def _lock_patiently(descriptor: int, name: str) -> None:
+    """Take the lock, and say so where another build has to be waited for."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        # The second word is a hash: nothing to people.
+        log.step(f"waiting for another build that makes the same {name.partition('-')[0]}")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """A cache under ``root``; made on first use."""
+
+    root: Path
+
+    def blob(self, sha256: str) -> Path:
+        """Where the download with this sha256 lies, or would lie."""
+        return self.root / "blobs" / sha256[:2] / sha256
+
+    def find_blob(self, sha256: str) -> Path | None:
+        """The download with this sha256 if it is here and still whole.
+
+        Hashed at every use: a cache outlives disks and half-finished copies.
+        """
+        path = self.blob(sha256)
+        if not path.is_file():
+            return None
+        if hash_file(path) != sha256:
+            path.unlink()
+            return None
+        return path
+
+    def add_blob(self, source: Path, sha256: str, *, move: bool = False) -> Path:
+        """Take ``source`` in, which must have this sha256; returns where it lies.
+
+        Raises FetchError where the bytes are other ones.
+        """
+        found = hash_file(source)
+        if found != sha256:
+            raise FetchError(
+                f"{source.name}: sha256 is {found}, but {sha256} is pinned",
+                hint="the file is damaged or not the pinned one: fetch it again, or mend the pin",
+            )
+        target = self.blob(sha256)
+        with storage_guard(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with self.workspace() as work:
+                part = work / "blob"
+                shutil.move(source, part) if move else shutil.copyfile(source, part)
+                part.chmod(0o644)
+                part.replace(target)
+        return target
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """A scratch folder on the cache's own file system, removed at the end.
+
+        It is locked as long as this process lives, so that :meth:`sweep` passes it over.
+        """
+        with storage_guard(self._scratch):
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(dir=self._scratch))
+            lock = os.open(work, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            os.close(lock)
+
+    @property
+    def _scratch(self) -> Path:
+        return self.root / "tmp"
+
+    def sweep(self) -> None:
+        """Remove the scratch folders of builds that were killed, a day after."""
+        oldest = time.time() - _SWEEP_AGE_S
+        for work in self._scratch.glob("*/"):
+            try:
+                if work.stat().st_mtime > oldest:
+                    continue
+                lock = os.open(work, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:  # its owner has just removed it
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(work, ignore_errors=True)
+            except BlockingIOError:  # in use
+                pass
+            finally:
+                os.close(lock)
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Hold the lock ``name``; another process that wants it waits."""
+        path = self.root / "locks" / name
+        with storage_guard(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            _lock_patiently(descriptor, name)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def derived(self, kind: str, key: str) -> Path:
+        """Where the derived folder of this kind and key lies, or would lie."""
+        return self.root / "derived" / kind / key
+
+    def find_derived(self, kind: str, key: str) -> Path | None:
+        """The derived folder of this kind and key if it was made to its end."""
+        path = self.derived(kind, key)
+        return path if (path / _COMPLETE).is_file() else None
+
+    def derive(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
+        """The derived folder of this kind and key; ``make`` fills it if it is absent.
+
+        ``make`` gets an empty folder that is renamed into place when it returns.
+        """
+        found = self.find_derived(kind, key)
+        if found is not None:
+            return found
+        with self.locked(f"{kind}-{key}"):
+            found = self.find_derived(kind, key)
+            if found is not None:
+                return found
+            with self.workspace() as work:
+                fresh = work / "made"
+                fresh.mkdir()
+                with storage_guard(fresh):
+                    make(fresh)
+                    return self.adopt(kind, key, fresh)
+
+    def adopt(self, kind: str, key: str, folder: Path) -> Path:
+        """Rename a finished ``folder`` of this file system into place."""
+        path = self.derived(kind, key)
+        (folder / _COMPLETE).touch()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():  # left by a crash between rename and marker: never complete
+            shutil.rmtree(path)
+        folder.replace(path)
+        return path
+
+
+def open_cache(root: Path) -> Cache:
+    """A cache at ``root``, swept; raises StorageError where it cannot be written."""
+    with storage_guard(root):
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+        cache = Cache(root=root)
+        cache.sweep()
+    return cache

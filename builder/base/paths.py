@@ -1,0 +1,23 @@
+"""Where the project's own files lie, and where the target's will.
+
+``Path`` is this host, ``PurePosixPath`` the target.
+"""
+
+import os
+from pathlib import Path, PurePosixPath
+
+PROJECT = Path(__file__).resolve().parents[2]
+PKGSPEC = PROJECT / "pkgspec"
+RUNTIMES_FILE = PKGSPEC / "runtimes.toml"
+
+TARGET_ROOT = PurePosixPath("/opt/backendai")
+TARGET_DOC = PurePosixPath("/usr/share/doc")
+
+
+def cache_root() -> Path:
+    """The cache: BUILDER_CACHE, or backendai-builder under the user's cache folder."""
+    named = os.environ.get("BUILDER_CACHE")
+    if named:
+        return Path(named).absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "backendai-builder"

@@ -1,0 +1,176 @@
+"""Asks the Python index through uv: what do these requirements resolve to, and where.
+
+uv knows the index, mirrors and credentials from its environment (UV_DEFAULT_INDEX
+and the like), so no host is named here. Its configuration files are not read: what is
+resolved depends on the spec, not on who asks.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from builder.base.cache import Cache
+from builder.base.errors import LockError, ToolError
+from builder.base.model import Arch
+from builder.base.run import find_tool, run
+from builder.index.tags import best_wheel
+
+UV_HINT = "run 'make setup', or point BUILDER_UV at the uv binary"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexFile:
+    """One file of the index."""
+
+    name: str
+    url: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """A distribution at the version chosen, with the files that fit the target."""
+
+    name: str  # normalised
+    version: str
+    wheel: IndexFile | None  # the one that fits best
+    sdist: IndexFile | None
+    files: tuple[IndexFile, ...]  # all of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a resolution is for."""
+
+    minor: str  # of Python, "3.13"
+    arch: Arch
+    glibc: str  # "2.28"
+
+    @property
+    def platform(self) -> str:
+        """uv's name of the platform."""
+        return f"{self.arch.machine}-manylinux_{self.glibc.replace('.', '_')}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a resolution may choose from."""
+
+    until: datetime | None = None  # files uploaded later do not exist
+    sdists: tuple[str, ...] = ()  # distributions that may be built from source
+    constraints: tuple[str, ...] = ()
+    preferred: Mapping[str, str] = field(default_factory=dict)  # name to version, where it fits
+
+
+def uv_path() -> Path:
+    """The uv binary."""
+    return find_tool("uv", variable="BUILDER_UV", hint=UV_HINT)
+
+
+def uv_environment(cache: Cache) -> dict[str, str]:
+    """What uv gets beside the base environment: our cache, no colours, no Python downloads."""
+    return {
+        "UV_CACHE_DIR": str(cache.root / "uv"),
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "NO_COLOR": "1",
+    }
+
+
+def resolve(
+    requirements: Sequence[str], target: Target, limits: Limits, cache: Cache, *, deps: bool = True
+) -> list[Resolved]:
+    """Resolve ``requirements`` for ``target``, sorted by name.
+
+    Raises LockError, with uv's own explanation, where there is no solution.
+    """
+    with cache.workspace() as work:
+        output = work / "pylock.toml"
+        command = [
+            str(uv_path()),
+            *["pip", "compile", "--quiet", "--no-config", "--no-header"],
+            *["--python-version", target.minor],
+            *["--python-platform", target.platform],
+            *["--only-binary", ":all:"],
+            *(word for name in limits.sdists for word in ("--no-binary", name)),
+            *(["--exclude-newer", _zulu(limits.until)] if limits.until else []),
+            *([] if deps else ["--no-deps"]),
+            *["--constraints", str(_write_lines(work / "constraints.txt", limits.constraints))],
+            *["--output-file", str(output)],
+            str(_write_lines(work / "requirements.in", requirements)),
+        ]
+        if limits.preferred:
+            _write_preferences(output, limits.preferred, target.minor)
+        try:
+            run(command, env=uv_environment(cache))
+        except ToolError as error:
+            raise LockError(
+                f"cannot resolve {', '.join(requirements)} for {target.platform}, "
+                f"Python {target.minor}:\n{error.message}",
+                hint="a distribution without a wheel may be built if the release names it "
+                "under [sdist.NAME]; a network fault mends itself on another run",
+            ) from error
+        return parse_pylock(output.read_text(encoding="utf-8"), target)
+
+
+def locate(
+    pins: Iterable[str], target: Target, sdists: Iterable[str], cache: Cache
+) -> dict[str, str]:
+    """Where the index has the files of exactly these pins: file name to URL."""
+    pinned = sorted(pins)
+    if not pinned:
+        return {}
+    found = resolve(pinned, target, Limits(sdists=tuple(sdists)), cache, deps=False)
+    return {file.name: file.url for one in found for file in one.files}
+
+
+def parse_pylock(text: str, target: Target) -> list[Resolved]:
+    """The distributions in a PEP 751 lock that uv wrote, with the best wheel for ``target``."""
+    packages = tomllib.loads(text).get("packages", [])
+    return sorted((_parse_package(one, target) for one in packages), key=lambda one: one.name)
+
+
+def _parse_package(package: dict[str, Any], target: Target) -> Resolved:
+    # uv lists every wheel that fits the platform; which of them is installed is our choice.
+    wheels = {file.name: file for file in map(_parse_file, package.get("wheels", []))}
+    best = best_wheel(wheels, python=target.minor, machine=target.arch.machine, glibc=target.glibc)
+    sdist = _parse_file(package["sdist"]) if "sdist" in package else None
+    return Resolved(
+        name=package["name"],
+        version=package["version"],
+        wheel=wheels[best] if best else None,
+        sdist=sdist,
+        files=(*wheels.values(), *([sdist] if sdist else [])),
+    )
+
+
+def _parse_file(table: dict[str, Any]) -> IndexFile:
+    url = table["url"]
+    return IndexFile(
+        name=table.get("name") or unquote(PurePosixPath(urlsplit(url).path).name),
+        url=url,
+        sha256=table["hashes"]["sha256"],
+        size=table.get("size", 0),
+    )
+
+
+def _write_preferences(path: Path, versions: Mapping[str, str], minor: str) -> None:
+    """An earlier output at the same place is what uv prefers versions from."""
+    lines = ['lock-version = "1.0"', 'created-by = "uv"', f'requires-python = ">={minor}"']
+    for name, version in sorted(versions.items()):
+        lines += ["[[packages]]", f'name = "{name}"', f'version = "{version}"']
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def _zulu(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

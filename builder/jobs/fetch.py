@@ -1,0 +1,131 @@
+"""Every input of a build, into the cache and from there into a mirror.
+
+A mirror is a folder that any web server can serve::
+
+    wheels/FILE           wheels and sdists, by the index's names
+    standalone/TAG/ASSET  standalone builds, in the shape of their release tree
+    source/FILE           CPython's source tarballs
+
+BUILDER_MIRROR names it on the host that builds. Nothing there is trusted: every
+file is checked against its pin.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from builder.base.cache import Cache, hash_file, replacing
+from builder.base.model import Arch, RuntimeChoice
+from builder.index.uv import Target
+from builder.lock import Lock, load_lock
+from builder.lock.inputs import needs_lock
+from builder.runtime.choose import provide_runtime
+from builder.runtime.model import Runtime, RuntimeRequest
+from builder.runtime.pins import load_pins
+from builder.spec import PackageSpec, ReleaseSpec, Spec
+from builder.wheels.files import Needed, fetch_files
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchRequest:
+    """Which inputs, and where to."""
+
+    release: ReleaseSpec
+    packages: Sequence[PackageSpec]
+    archs: Sequence[Arch]
+    runtime: RuntimeChoice
+    runtime_request: RuntimeRequest
+    mirror: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """One input: its place in a mirror, its hash, its size in bytes."""
+
+    path: str
+    sha256: str
+    size: int
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+def fetch_inputs(request: FetchRequest, spec: Spec, cache: Cache) -> list[Input]:
+    """Bring every input of the packages into the cache, and into the mirror if one is named."""
+    found: dict[str, Input] = {}
+    for package in filter(needs_lock, request.packages):
+        lock = load_lock(spec.root, request.release.name, package.name)
+        for arch in request.archs:
+            if arch in package.archs:
+                found |= _wheel_inputs(lock, arch, cache)
+    for runtime in _runtimes(request, spec, cache):
+        one = _runtime_input(runtime, cache)
+        if one is not None:
+            found[one.path] = one
+    inputs = [found[path] for path in sorted(found)]
+    if request.mirror is not None:
+        for one in inputs:
+            _copy(one, cache, request.mirror)
+    return inputs
+
+
+def _wheel_inputs(lock: Lock, arch: Arch, cache: Cache) -> dict[str, Input]:
+    needed = Needed(
+        distributions=(*lock.wheel, *lock.sample),
+        build=lock.build,
+        target=Target(minor=lock.python, arch=arch, glibc=lock.glibc),
+    )
+    paths = fetch_files(needed, cache, offline=False)
+    return {
+        f"wheels/{file.file}": Input(
+            path=f"wheels/{file.file}",
+            sha256=file.sha256,
+            size=paths[file.sha256].stat().st_size,
+        )
+        for _, file in needed.all_files()
+    }
+
+
+def _runtimes(request: FetchRequest, spec: Spec, cache: Cache) -> list[Runtime]:
+    wanted: dict[tuple[str, str], str] = {}
+    for package in request.packages:
+        if package.python is not None:
+            lock = load_lock(spec.root, request.release.name, package.name)
+            for arch in request.archs:
+                wanted[lock.python, arch.value] = lock.requires_python
+    return [
+        provide_runtime(
+            replace(
+                request.runtime_request,
+                minor=minor,
+                requires_python=requires_python,
+                release=request.release.version,
+                arch=Arch(arch),
+            ),
+            cache,
+            request.runtime,
+        )
+        for (minor, arch), requires_python in wanted.items()
+    ]
+
+
+def _runtime_input(runtime: Runtime, cache: Cache) -> Input | None:
+    """What the runtime was made from, at its place in a mirror; None for what has no pin."""
+    blob = cache.find_blob(runtime.sha256)
+    if blob is None:
+        return None
+    pins = load_pins()
+    places = {one.sha256: f"standalone/{one.tag}/{one.asset}" for one in pins.standalone}
+    places |= {one.sha256: f"source/{one.file}" for one in pins.source}
+    path = places.get(runtime.sha256)
+    return Input(path=path, sha256=runtime.sha256, size=blob.stat().st_size) if path else None
+
+
+def _copy(one: Input, cache: Cache, mirror: Path) -> None:
+    target = mirror / one.path
+    if target.is_file() and hash_file(target) == one.sha256:
+        return
+    with replacing(target) as part:
+        shutil.copyfile(cache.blob(one.sha256), part)

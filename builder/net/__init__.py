@@ -1,0 +1,1 @@
+"""What comes over a network: HTTP, downloads, mirrors, archives."""

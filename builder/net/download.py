@@ -1,0 +1,225 @@
+"""Downloads: streamed, hashed on the way, resumed, and kept by their sha256.
+
+An interrupted download stays in the cache's ``tmp/`` as ``SHA256.part``; the next
+one continues there. Whatever a server answers, only the pinned bytes become a blob.
+"""
+
+import hashlib
+import re
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import httpx
+
+from builder.base import log
+from builder.base.cache import Cache, storage_guard
+from builder.base.errors import FetchError, OfflineError
+from builder.net.http import (
+    PATIENT,
+    WAY_OUT,
+    Interrupted,
+    Patience,
+    check_status,
+    file_name,
+    local_path,
+    open_client,
+    redact_url,
+    retry,
+    steady,
+    stream,
+)
+
+_CHUNK = 1 << 20
+_MAX_BLOB = 8 << 30
+
+
+class HashMismatchError(FetchError):
+    """All bytes came, and they are not the pinned ones."""
+
+
+def fetch_blob(  # noqa: PLR0913 - all but the URL by keyword
+    url: str,
+    *,
+    sha256: str,
+    cache: Cache,
+    offline: bool = False,
+    label: str | None = None,
+    size: int | None = None,
+    client: httpx.Client | None = None,
+    patience: Patience = PATIENT,
+) -> Path:
+    """The file with this sha256: from the cache, or else from ``url`` into the cache.
+
+    Progress is shown where there is a ``label``. Safe to call from many threads and
+    processes at once; a file:// URL is read even when ``offline``.
+    """
+    found = cache.find_blob(sha256)
+    if found is not None:
+        return found
+    name = label or file_name(url)
+    local = local_path(url)
+    if offline and local is None:
+        raise OfflineError(
+            f"{name} is not in the cache {cache.root} (sha256 {sha256[:12]}…, from"
+            f" {redact_url(url)})",
+            hint="run 'builder fetch' on a host with network, then bring its cache here"
+            " and point BUILDER_CACHE at it",
+        )
+    with cache.locked(f"blob-{sha256}"):
+        found = cache.find_blob(sha256)  # another thread or process may just have brought it
+        if found is not None:
+            return found
+        part = cache.root / "tmp" / f"{sha256}.part"
+        with storage_guard(part):
+            part.parent.mkdir(parents=True, exist_ok=True)
+            with _shown(label, size) as advance:
+                transfer = _Transfer(
+                    url=url, sha256=sha256, part=part, size=size, advance=advance, patience=patience
+                )
+                if local is not None:
+                    transfer.copy(local)
+                else:
+                    transfer.download(client)
+            return _keep(part, cache.blob(sha256))
+
+
+@dataclass(kw_only=True)
+class _Transfer:
+    """One file on its way into ``part``."""
+
+    url: str
+    sha256: str
+    part: Path
+    size: int | None
+    advance: log.Advance
+    patience: Patience
+    etag: str | None = None
+    done: int = 0
+    hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    resumed: bool = False
+
+    def copy(self, source: Path) -> None:
+        """Take the bytes from a file of this host."""
+        self._restart()
+        try:
+            file = source.open("rb")
+        except OSError as error:
+            raise FetchError(f"cannot read {source}: {error.strerror}", hint=WAY_OUT) from error
+        with file, self.part.open("wb") as part:
+            while chunk := file.read(_CHUNK):
+                self._take(chunk, part)
+        self._check()
+
+    def download(self, client: httpx.Client | None) -> None:
+        """Bring the bytes by HTTP, continuing what an earlier run left."""
+        if self._resume():
+            return
+        with nullcontext(client) if client else open_client(self.patience) as http:
+            self._retried(http)
+            if self.hash.hexdigest() != self.sha256 and self.resumed:
+                # The two halves may be of different files: a clean copy decides.
+                log.step(f"{file_name(self.url)}: the resumed file is damaged, fetching it anew")
+                self._restart()
+                self._retried(http)
+        self._check()
+
+    def _retried(self, http: httpx.Client) -> None:
+        retry(self.url, self.patience, lambda: self._attempt(http), lambda: self.done)
+
+    def _resume(self) -> bool:
+        """Hash what an earlier run left; whether that is the whole file."""
+        if not self.part.is_file():
+            return False
+        with self.part.open("rb") as part:
+            while chunk := part.read(_CHUNK):
+                self.hash.update(chunk)
+                self.done += len(chunk)
+        self.advance(self.done)
+        return self.hash.hexdigest() == self.sha256
+
+    def _restart(self) -> None:
+        self.advance(-self.done)
+        self.done = 0
+        self.hash = hashlib.sha256()
+        self.resumed = False
+        self.etag = None
+        self.part.unlink(missing_ok=True)
+
+    def _attempt(self, http: httpx.Client) -> None:
+        headers = {}
+        if self.done:
+            headers["Range"] = f"bytes={self.done}-"
+            if self.etag:
+                headers["If-Range"] = self.etag
+        with stream(http, self.url, headers) as answer:
+            if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and self.done:
+                self._restart()
+                raise Interrupted("the server has no such range")
+            check_status(answer, self.url)
+            expected = self._begin(answer)
+            with self.part.open("ab") as part:
+                for chunk in steady(answer.iter_raw(), self.patience):
+                    self._take(chunk, part)
+        # A missing Content-Length lets a cut connection pass for the end of the file.
+        if expected is not None and self.done < expected:
+            raise Interrupted(f"only {self.done} of {expected} bytes came")
+
+    def _begin(self, answer: httpx.Response) -> int | None:
+        """Settle where this answer's bytes belong; returns the whole file's length."""
+        partial = answer.status_code == httpx.codes.PARTIAL_CONTENT
+        if partial and not _starts_at(answer, self.done):
+            self._restart()
+            raise Interrupted("the server answered with another range")
+        if partial:
+            self.resumed = True
+        elif self.done:
+            self._restart()  # the server ignores Range, or the file changed under its ETag
+        etag = answer.headers.get("ETag", "")
+        self.etag = etag if etag.startswith('"') else None  # weak ones do not promise bytes
+        length = answer.headers.get("Content-Length", "")
+        total = self.done + int(length) if length.isdigit() else None
+        if total is not None and self.size is not None and total != self.size:
+            raise FetchError(
+                f"{redact_url(self.url)} is {total} bytes long, but {self.size} are pinned",
+                hint="the server has another file than the pinned one; " + WAY_OUT,
+            )
+        return total if total is not None else self.size
+
+    def _take(self, chunk: bytes, part: BinaryIO) -> None:
+        self.done += len(chunk)
+        limit = self.size if self.size is not None else _MAX_BLOB
+        if self.done > limit:
+            part.close()
+            self._restart()
+            raise FetchError(f"{redact_url(self.url)} is longer than {limit} bytes", hint=WAY_OUT)
+        part.write(chunk)
+        self.hash.update(chunk)
+        self.advance(len(chunk))
+
+    def _check(self) -> None:
+        found = self.hash.hexdigest()
+        if found != self.sha256:
+            self.part.unlink(missing_ok=True)
+            raise HashMismatchError(
+                f"{redact_url(self.url)}: sha256 is {found}, but {self.sha256} is pinned",
+                hint="the server or a proxy has other bytes than the pinned ones: do not use them;"
+                " try another mirror, or check the pin against its publisher",
+            )
+
+
+def _starts_at(answer: httpx.Response, offset: int) -> bool:
+    found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
+    return found is not None and int(found[1]) == offset
+
+
+def _shown(label: str | None, size: int | None) -> AbstractContextManager[log.Advance]:
+    return log.progress(label, size) if label else nullcontext(lambda _amount: None)
+
+
+def _keep(part: Path, target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part.chmod(0o644)
+    part.replace(target)
+    return target

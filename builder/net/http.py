@@ -1,0 +1,236 @@
+"""Talking HTTP: the client, what is worth another try, how long to wait.
+
+Everything a server or network can do wrong ends as :class:`Interrupted`, which
+:func:`retry` tries again, or as a FetchError, which nothing does.
+"""
+
+import os
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import certifi
+import httpx
+
+from builder.base import log
+from builder.base.errors import FetchError, UsageError
+
+WAY_OUT = (
+    "check the network and HTTPS_PROXY; for Python itself, name a mirror with --mirror or"
+    " BUILDER_PYTHON_MIRROR, or use --runtime source or --runtime archive"
+)
+_MAX_TEXT = 16 << 20
+# A try that brought this much starts the count of tries again.
+_REAL_GAIN = 1 << 20
+_USERINFO = re.compile(r"://[^/@\s]+@")
+
+T = TypeVar("T")
+
+
+class UnreachableError(FetchError):
+    """The server could not be asked, or never gave a whole answer."""
+
+    def __init__(self, url: str, *, reason: str, detail: str = "", hint: str = WAY_OUT) -> None:
+        super().__init__(f"cannot fetch {redact_url(url)}: {reason}{detail}", hint=hint)
+        self.reason = reason
+
+
+class Interrupted(Exception):  # noqa: N818 - no error to the user: it is tried again
+    """This try failed in a way that another may not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a download may take to get nowhere."""
+
+    tries: int = 4
+    backoff_s: float = 1.0  # doubled after every try
+    connect_s: float = 10.0
+    read_s: float = 30.0
+    # Slower than this many bytes in this window counts as stalled.
+    window_s: float = 60.0
+    window_bytes: int = 64 << 10
+
+
+PATIENT = Patience()
+
+
+def open_client(patience: Patience = PATIENT) -> httpx.Client:
+    """A client to share between threads; proxies and CA bundle come from the environment."""
+    timeout = httpx.Timeout(patience.read_s, connect=patience.connect_s, pool=None)
+    return httpx.Client(
+        timeout=timeout,
+        follow_redirects=True,
+        verify=_trust(),
+        # A tarball must come as it is, not unpacked by a Content-Encoding.
+        headers={"Accept-Encoding": "identity", "User-Agent": "backendai-builder"},
+    )
+
+
+def fetch_text(
+    url: str, *, client: httpx.Client | None = None, patience: Patience = PATIENT
+) -> str:
+    """A small document that has no pin, such as a release's SHA256SUMS."""
+    local = local_path(url)
+    if local is not None:
+        try:
+            return local.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise FetchError(f"cannot read {local}: {error}") from error
+    with nullcontext(client) if client else open_client(patience) as http:
+        return retry(url, patience, lambda: _read_text(http, url), lambda: 0)
+
+
+def redact_url(url: str) -> str:
+    """``url`` without the user and password it may carry."""
+    return _USERINFO.sub("://***@", url)
+
+
+def retry(url: str, patience: Patience, attempt: Callable[[], T], done: Callable[[], int]) -> T:
+    """Call ``attempt`` until it succeeds or the tries are used up.
+
+    A file on a bad line may need many tries; one that brought a good deal more than
+    any before it does not count against the limit, so the loop still ends.
+    """
+    failures = 0
+    furthest = done()
+    while True:
+        try:
+            return attempt()
+        except Interrupted as error:
+            if done() - furthest >= _REAL_GAIN:
+                furthest = done()
+                failures = 0
+            failures += 1
+            if failures >= patience.tries:
+                tried = f" (tried {failures} times)"
+                raise UnreachableError(url, reason=str(error), detail=tried) from error
+            wait = patience.backoff_s * 2 ** (failures - 1)
+            log.step(f"{file_name(url)}: {error}; trying again in {wait:.0f} s")
+            time.sleep(wait)
+
+
+@contextmanager
+def stream(http: httpx.Client, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
+    """Ask for ``url``; raises Interrupted for what may pass, FetchError for the rest."""
+    try:
+        with http.stream("GET", url, headers=headers) as answer:
+            yield answer
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise UsageError(
+            f"{redact_url(url)!r} is no URL to fetch from: {error}",
+            hint="give an http://, https:// or file:// URL",
+        ) from error
+    except httpx.TransportError as error:
+        _raise_for(error, url)
+    except httpx.TooManyRedirects as error:
+        raise FetchError(f"{redact_url(url)} redirects in circles", hint=WAY_OUT) from error
+
+
+def _raise_for(error: httpx.TransportError, url: str) -> NoReturn:
+    causes = list(_causes(error))
+    reason = _USERINFO.sub("://***@", str(error)) or type(error).__name__
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        # Hosts without a route to the name say so at once, and would again.
+        detail = f": {urlsplit(url).hostname} does not resolve ({reason})"
+        raise UnreachableError(url, reason="no such host", detail=detail) from error
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        raise UnreachableError(
+            url,
+            reason="its certificate is not trusted",
+            detail=f": {reason}",
+            hint="point SSL_CERT_FILE at your CA bundle; " + WAY_OUT,
+        ) from error
+    if isinstance(error, httpx.TimeoutException):
+        reason = "timed out while connecting" if _is_connecting(error) else "the server fell silent"
+    raise Interrupted(reason) from error
+
+
+def _is_connecting(error: httpx.TimeoutException) -> bool:
+    return isinstance(error, httpx.ConnectTimeout)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def check_status(answer: httpx.Response, url: str) -> None:
+    status = f"{answer.status_code} {answer.reason_phrase}".strip()
+    if answer.is_server_error:
+        raise Interrupted(f"the server answered {status}")
+    if not answer.is_success:
+        raise FetchError(f"cannot fetch {redact_url(url)}: answered {status}", hint=WAY_OUT)
+
+
+def steady(chunks: Iterator[bytes], patience: Patience) -> Iterator[bytes]:
+    """Pass ``chunks`` on; raises Interrupted where they come too slowly to wait for.
+
+    The read timeout does not see a server that sends a byte now and then.
+    """
+    began = time.monotonic()
+    came = 0
+    for chunk in chunks:
+        yield chunk
+        came += len(chunk)
+        elapsed = time.monotonic() - began
+        if elapsed < patience.window_s:
+            continue
+        if came < patience.window_bytes:
+            raise Interrupted(f"too slow: {came} bytes in {elapsed:.0f} s")
+        began, came = time.monotonic(), 0
+
+
+def _read_text(http: httpx.Client, url: str) -> str:
+    with stream(http, url, {}) as answer:
+        check_status(answer, url)
+        if urlsplit(url).scheme == "https" and answer.url.scheme != "https":
+            raise FetchError(f"{redact_url(url)} redirects to an unencrypted address")
+        text = bytearray()
+        for chunk in steady(answer.iter_raw(), PATIENT):
+            text += chunk
+            if len(text) > _MAX_TEXT:
+                raise FetchError(f"{redact_url(url)} is longer than {_MAX_TEXT} bytes")
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise FetchError(f"{redact_url(url)} is not text") from error
+
+
+def _trust() -> ssl.SSLContext:
+    """Trust SSL_CERT_FILE and SSL_CERT_DIR, or else this host's bundle and Mozilla's."""
+    named = os.environ.get("SSL_CERT_FILE")
+    if named and not Path(named).is_file():
+        raise UsageError(
+            f"SSL_CERT_FILE names {named!r}, which does not exist",
+            hint="point it at your CA bundle, or unset it",
+        )
+    context = ssl.create_default_context()
+    if not named and not os.environ.get("SSL_CERT_DIR"):
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+def local_path(url: str) -> Path | None:
+    """The path of a file:// URL; None for any other."""
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        return None
+    if parts.netloc not in ("", "localhost"):
+        raise UsageError(
+            f"{url!r} names the host {parts.netloc!r}", hint="write file:///path, three slashes"
+        )
+    return Path(unquote(parts.path))
+
+
+def file_name(url: str) -> str:
+    return unquote(urlsplit(url).path).rpartition("/")[2] or redact_url(url)

@@ -1,0 +1,38 @@
+"""Mirrors: the site's own copy of every input, and how one is named.
+
+BUILDER_MIRROR names what ``builder fetch --mirror`` wrote, as a folder or a URL;
+:mod:`builder.jobs.fetch` tells its layout.
+"""
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from builder.base.errors import UsageError
+from builder.net.http import redact_url
+
+SITE_VARIABLE = "BUILDER_MIRROR"
+
+
+def site_mirror() -> str | None:
+    """The URL of the site's mirror, without a slash at its end; None where there is none."""
+    named = os.environ.get(SITE_VARIABLE)
+    return mirror_url(named, SITE_VARIABLE) if named else None
+
+
+def mirror_url(named: str, origin: str) -> str:
+    """The URL of a mirror given as URL or folder; ``origin`` says where it was named."""
+    url = named if "://" in named else Path(named).absolute().as_uri()
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https", "file"):
+        raise UsageError(
+            f"{origin} names {redact_url(named)!r}, which is no mirror",
+            hint="give an http://, https:// or file:// URL, or a folder",
+        )
+    if parts.scheme == "file" and not Path(unquote(parts.path)).is_dir():
+        raise UsageError(
+            f"{origin} names the folder {unquote(parts.path)!r}, which does not exist",
+            hint="a mirror of standalone builds has one folder a tag, each with its assets; "
+            "'builder fetch --mirror' makes one of every input",
+        )
+    return url.rstrip("/")

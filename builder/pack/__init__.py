@@ -1,0 +1,1 @@
+"""Packages out of stages, and the manifest of what was built."""

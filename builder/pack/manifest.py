@@ -1,0 +1,57 @@
+"""``dist/manifest.json``: what was built, with hashes and inputs."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from builder.base.cache import replacing
+from builder.pack.packing import Artifact
+
+MANIFEST = "manifest.json"
+_SCHEMA = 1
+
+
+def manifest_entry(artifact: Artifact) -> dict[str, object]:
+    """What the manifest says of one artifact."""
+    return {
+        "name": artifact.name,
+        "version": artifact.version,
+        "format": artifact.fmt.value,
+        "arch": artifact.arch,
+        "file": artifact.file,
+        "size": artifact.size,
+        "sha256": artifact.sha256,
+        "inputs": dict(artifact.inputs),
+    }
+
+
+def load_manifest(out: Path) -> list[dict[str, Any]]:
+    """The entries of the manifest in ``out``; none where there is no readable one."""
+    try:
+        table = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    entries = table.get("packages") if isinstance(table, dict) else None
+    listed = entries if isinstance(entries, list) else []
+    return [one for one in listed if isinstance(one, dict) and "file" in one]
+
+
+def merge_entries(
+    present: Iterable[Mapping[str, Any]], made: Iterable[Mapping[str, Any]], files: set[str]
+) -> list[Mapping[str, Any]]:
+    """Entries of earlier builds whose file is still there, and those made now. Pure."""
+    merged = {entry["file"]: entry for entry in present if entry["file"] in files}
+    merged |= {entry["file"]: entry for entry in made}
+    return [merged[file] for file in sorted(merged)]
+
+
+def write_manifest(out: Path, artifacts: Iterable[Artifact]) -> Path:
+    """Add ``artifacts`` to the manifest in ``out``, by rename."""
+    files = {path.name for path in out.iterdir()}
+    entries = merge_entries(load_manifest(out), map(manifest_entry, artifacts), files)
+    path = out / MANIFEST
+    text = json.dumps({"schema": _SCHEMA, "packages": entries}, indent=2, sort_keys=True)
+    with replacing(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
+    return path

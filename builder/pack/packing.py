@@ -1,0 +1,152 @@
+"""Packs a stage into a deb or rpm by the nfpm binary."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.base import log
+from builder.base.cache import Cache, hash_file, key_of, replacing
+from builder.base.errors import PackError, ToolError
+from builder.base.model import Arch, PackageFormat
+from builder.base.run import find_tool, run
+from builder.base.timing import phase
+from builder.pack.nfpm import Compression, PackInput, artifact_name, changelog_entries, nfpm_config
+from builder.plan import PackagePlan
+from builder.stage.stager import Stage
+
+_FORMAT = 2  # of an artifact's key; goes up when this module packs something else
+_HINT = "run 'make setup', or point BUILDER_NFPM at the nfpm binary"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A package in the cache."""
+
+    name: str  # of the package
+    version: str  # with the packaging's revision
+    fmt: PackageFormat
+    arch: str  # by the format's own name
+    file: str
+    path: Path
+    sha256: str
+    size: int
+    inputs: Mapping[str, object]
+    reused: bool  # taken from the cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackRequest:
+    """How to pack a stage."""
+
+    fmt: PackageFormat
+    arch: Arch
+    depends: tuple[str, ...]
+    epoch: int
+    compression: Compression
+
+
+def nfpm_path() -> Path:
+    """The nfpm binary: BUILDER_NFPM, the one installed with this Python, or PATH."""
+    return find_tool("nfpm", variable="BUILDER_NFPM", hint=_HINT)
+
+
+def pack_stage(plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cache) -> Artifact:
+    """The package, from the cache or packed now; raises PackError where nfpm refuses."""
+    nfpm = nfpm_path()
+    key = key_of(
+        _FORMAT,
+        stage.key,
+        request.fmt.value,
+        request.compression.setting,
+        list(request.depends),
+        request.epoch,
+        _tool_identity(nfpm),
+    )
+    file = artifact_name(plan, request.fmt, request.arch)
+    reused = cache.find_derived("artifact", key) is not None
+    folder = cache.derive(
+        "artifact", key, lambda folder: _pack(plan, stage, request, cache, folder / file)
+    )
+    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    return Artifact(
+        name=plan.name,
+        version=f"{plan.metadata.version}-{plan.metadata.revision}",
+        fmt=request.fmt,
+        arch=_arch_name(plan, request),
+        file=file,
+        path=folder / file,
+        sha256=facts["sha256"],
+        size=facts["size"],
+        inputs=stage.inputs,
+        reused=reused,
+    )
+
+
+def _arch_name(plan: PackagePlan, request: PackRequest) -> str:
+    if request.fmt is PackageFormat.DEB:
+        return request.arch.value if plan.arch else "all"
+    return request.arch.machine if plan.arch else "noarch"
+
+
+def _tool_identity(nfpm: Path) -> list[object]:
+    """What tells one nfpm from another without running or hashing 50 MB each time."""
+    status = nfpm.resolve().stat()
+    return [str(nfpm), status.st_size, status.st_mtime_ns]
+
+
+def _pack(
+    plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cache, target: Path
+) -> None:
+    log.step(f"packing {target.name}")
+    with cache.workspace() as work:
+        changelog = work / "changelog.json"
+        changelog.write_text(json.dumps(changelog_entries(plan.metadata)), encoding="utf-8")
+        given = PackInput(
+            fmt=request.fmt,
+            arch=request.arch,
+            root=stage.root,
+            scripts=_write_scripts(plan.formats[request.fmt].scripts, work),
+            changelog=changelog,
+            depends=request.depends,
+            epoch=request.epoch,
+            compression=request.compression,
+        )
+        config = work / "nfpm.json"
+        config.write_text(json.dumps(nfpm_config(plan, given)), encoding="utf-8")
+        part = work / target.name
+        command = [
+            *[str(nfpm_path()), "package", "--config", str(config)],
+            *["--packager", request.fmt.value, "--target", str(part)],
+        ]
+        try:
+            with phase(request.fmt.value, plan.name):
+                run(command, env={"SOURCE_DATE_EPOCH": str(request.epoch)})
+        except ToolError as error:
+            raise PackError(f"{target.name}: {error.message}") from error
+        if not part.is_file():
+            raise PackError(f"{target.name}: nfpm made no file and reported no error", hint=_HINT)
+        part.replace(target)
+    facts = {"sha256": hash_file(target), "size": target.stat().st_size}
+    (target.parent / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _write_scripts(scripts: Mapping[str, str], work: Path) -> dict[str, Path]:
+    written = {}
+    for name, text in scripts.items():
+        path = work / name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o755)
+        written[name] = path
+    return written
+
+
+def deliver(artifact: Artifact, out: Path) -> Path:
+    """Put an artifact into ``out`` by rename; returns where it lies."""
+    target = out / artifact.file
+    with replacing(target) as part:
+        # A copy, not a link: what is in dist/ may be signed in place.
+        shutil.copyfile(artifact.path, part)
+        part.chmod(0o644)
+    return target

@@ -1,0 +1,30 @@
+"""The text that packages ship: read from the project, or told by the target's own tool."""
+
+import os
+import sys
+from pathlib import Path
+
+from builder.base.run import run
+from builder.plan.render import TOOL_DESCRIPTION, Sources
+
+SOURCE_FOLDERS = ("debian", "rpm", "systemd", "postinst", "docs")
+_TOOL = Path("postinst/backendai_target/cli.py")
+_DESCRIBE = Path(__file__).parent / "_describe_tool.py"
+
+
+def read_sources(project: Path) -> Sources:
+    """Every file that a package may ship or render, by its path below the project.
+
+    And under TOOL_DESCRIPTION what backendai-ctl takes, from its own parser: manual page
+    and completion cannot fall behind it. ToolError where it cannot be imported.
+    """
+    found: dict[str, bytes] = {}
+    for folder in SOURCE_FOLDERS:
+        for path in sorted((project / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found[path.relative_to(project).as_posix()] = path.read_bytes()
+    if (project / _TOOL).exists():
+        tool = os.fspath((project / _TOOL).parent.parent)
+        described = run([sys.executable, "-I", "-B", _DESCRIBE, tool], env={"COLUMNS": "80"})
+        found[TOOL_DESCRIPTION] = described.stdout.encode()
+    return found

@@ -1,0 +1,84 @@
+"""The deb side of a repository: what is read out of a deb, once, and its signature."""
+
+import os
+from pathlib import Path
+
+from builder.base.cache import storage_guard
+from builder.base.errors import PayloadError
+from builder.base.model import PackageFormat
+from builder.inspect import inspect_package
+from builder.inspect.debfile import ar_members
+from builder.repo.model import Reading
+from builder.repo.sign import Signer
+
+# What dpkg and debsig-verify call the signature of whom a package comes from.
+ORIGIN_SIGNATURE = "_gpgorigin"
+SIGNED_MEMBERS = ("debian-binary", "control.tar", "data.tar")
+# Said by the index, whatever a package claims.
+_INDEX_FIELDS = frozenset({"filename", "size", "sha256", "sha512", "md5sum", "sha1"})
+
+
+def read_deb_package(path: Path) -> Reading:
+    """Read the deb at ``path``, payload included, so that a damaged one is not taken in.
+
+    Raises UsageError where it is no deb, PayloadError where it is damaged.
+    """
+    contents = inspect_package(path).contents
+    paths = sorted(file.path.lstrip("/") for file in contents.files if not file.is_dir)
+    return Reading(
+        fmt=PackageFormat.DEB,
+        name=contents.metadata.name,
+        version=contents.metadata.version,
+        arch=contents.metadata.arch,
+        metadata=control_paragraph(contents.control),
+        listing="\n".join(paths).encode(),
+    )
+
+
+def control_paragraph(control: str) -> str:
+    """The one paragraph of a control file, ready for Packages: no empty line, none of its fields.
+
+    Lines end with one newline each. Pure.
+    """
+    lines: list[str] = []
+    dropping = False
+    for line in control.strip("\n").splitlines():
+        if not line.strip():
+            break
+        if not line[0].isspace():
+            dropping = line.partition(":")[0].strip().lower() in _INDEX_FIELDS
+        if not dropping:
+            lines.append(line.rstrip())
+    return "".join(f"{line}\n" for line in lines)
+
+
+def sign_deb(path: Path, signer: Signer) -> None:
+    """Add the first key's signature to the deb at ``path``, in place of any it has.
+
+    It is of the three members that dpkg reads, one after the other, as debsigs makes it;
+    dpkg itself passes over it, debsig-verify checks it.
+    """
+    with path.open("rb") as file:
+        members = list(ar_members(file, path.stat().st_size))
+        if [
+            one.name.startswith(stem) for one, stem in zip(members, SIGNED_MEMBERS, strict=False)
+        ] != [True] * len(SIGNED_MEMBERS):
+            names = ", ".join(one.name for one in members)
+            raise PayloadError(
+                f"{path} has the members {names}, not just {', '.join(SIGNED_MEMBERS)}",
+                hint="build the package again",
+            )
+        content = []
+        for member in members[: len(SIGNED_MEMBERS)]:
+            file.seek(member.start)
+            content.append(file.read(member.size))
+    last = members[len(SIGNED_MEMBERS) - 1]
+    signature = signer.detach(b"".join(content), armor=False, only_first=True)
+    header = f"{ORIGIN_SIGNATURE:16}{0:<12}{0:<6}{0:<6}{'100644':8}{len(signature):<10}`\n"
+    with storage_guard(path), path.open("r+b") as file:
+        file.seek(last.start + last.size)
+        file.truncate()
+        file.write(b"\n" * (last.size % 2))
+        file.write(header.encode() + signature + b"\n" * (len(signature) % 2))
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,198 @@
+"""Makes the tree that readers see, signs it, and publishes it.
+
+The repository's own ``public/`` is a target like any other, published to first; the
+targets of ``repo.toml`` then get the very same files. A channel in which nothing changed
+keeps its files, signatures included.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
+
+from builder.base import log
+from builder.base.cache import key_of, storage_guard
+from builder.base.errors import RepoError, UsageError
+from builder.base.model import PackageFormat
+from builder.repo.apt import AptIndexer
+from builder.repo.core import Repository, workspace
+from builder.repo.html import render_pages
+from builder.repo.keyfiles import index_key_files, make_key_files
+from builder.repo.model import (
+    LOCAL,
+    POOL,
+    FileFacts,
+    Index,
+    Indexer,
+    Publisher,
+    RepoPackage,
+    dists_folder,
+)
+from builder.repo.order import Publication, Published, plan_publication
+from builder.repo.publish import open_publisher
+from builder.repo.publish.folder import FolderPublisher
+from builder.repo.publish.walk import Destination, publish
+from builder.repo.repodata import RpmIndexer
+from builder.repo.sign import Signer
+
+Record = Mapping[PurePosixPath, Published]
+
+_FORMAT = 1  # of a channel's indexes; goes up when the same packages give other bytes
+
+
+def build_tree(
+    repository: Repository, signer: Signer, now: datetime, *, refresh: bool = False
+) -> Publication:
+    """Bring ``public/`` up to date; returns what changed there.
+
+    ``refresh`` makes and signs every index again, also where nothing changed, and reads
+    every file to see whether it is still what was put there.
+    """
+    state, config = repository.state, repository.config
+    recorded = state.published(LOCAL)
+    local = FolderPublisher(repository.public)
+    present = _present(local, recorded, refresh=refresh)
+    kept: dict[PurePosixPath, FileFacts] = {}
+    made: Index = {}
+    indexed: dict[str, tuple[str, datetime]] = {}
+    members = {channel: state.packages(channel) for channel in config.channels}
+    for channel, packages in members.items():
+        inputs = _inputs(repository, channel, packages, signer)
+        before = state.indexed(channel)
+        old = _kept_files(channel, recorded, present)
+        # A date of validity that nobody moves on would pass.
+        lasting = config.channels[channel].valid_until_days is None
+        if before and before[0] == inputs and lasting and old and not refresh:
+            kept |= old
+            continue
+        time = max(now, before[1]) if before else now
+        made |= _sign_index(_index_channel(repository, channel, packages, time), signer)
+        indexed[channel] = (inputs, time)
+    made |= index_key_files(config.name, make_key_files(repository, signer))
+    made |= render_pages(config, members)
+    pool = state.pool()
+    facts = {path: _facts(data) for path, data in made.items()}
+    publication = plan_publication({**pool, **kept, **facts}, present, now, _grace(repository))
+    _write(repository, publication, made, now)
+    with state.transaction():
+        state.record_deleted(LOCAL, set(recorded) - set(present) - set(facts) - set(pool))
+        for channel, (inputs, time) in indexed.items():
+            state.record_indexed(channel, inputs, time)
+    return publication
+
+
+def _present(publisher: Publisher, recorded: Record, *, refresh: bool) -> Record:
+    """What is on record for a place and is really there; its content is looked at on refresh."""
+    if refresh:
+        return {path: one for path, one in recorded.items() if publisher.has(path, one.facts)}
+    if isinstance(publisher, FolderPublisher):
+        return {p: one for p, one in recorded.items() if (publisher.root / p).is_file()}
+    return recorded
+
+
+def _inputs(
+    repository: Repository, channel: str, packages: Sequence[RepoPackage], signer: Signer
+) -> str:
+    """What a channel's indexes are made from, as one hash."""
+    settings = repository.config.model_dump(
+        mode="json", exclude={"targets", "retention", "grace_hours", "channels"}
+    )
+    own = repository.config.channels[channel].model_dump(mode="json", exclude={"retention"})
+    members = [(one.sha256, str(one.pool)) for one in packages]
+    return key_of(_FORMAT, channel, settings, own, members, list(signer.fingerprints))
+
+
+def _kept_files(channel: str, recorded: Record, present: Record) -> dict[PurePosixPath, FileFacts]:
+    """The channel's index files as they stand; none where one of them is lost."""
+    folders = (dists_folder(channel), PurePosixPath("rpm") / channel)
+    found = {
+        path: one.facts
+        for path, one in recorded.items()
+        if one.retired is None and any(path.is_relative_to(folder) for folder in folders)
+    }
+    return found if all(path in present for path in found) else {}
+
+
+def _index_channel(
+    repository: Repository, channel: str, packages: Sequence[RepoPackage], now: datetime
+) -> Index:
+    state = repository.state
+    log.step(f"indexing {channel}")
+    indexers: dict[PackageFormat, Indexer] = {
+        PackageFormat.DEB: AptIndexer(state.listing),
+        PackageFormat.RPM: RpmIndexer(state.listing),
+    }
+    index: Index = {}
+    for fmt, indexer in indexers.items():
+        chosen = [one for one in packages if one.fmt is fmt]
+        index |= indexer.index(channel, chosen, repository.config, now)
+    return index
+
+
+def _sign_index(index: Index, signer: Signer) -> Index:
+    """The index with the signatures that its clients look for."""
+    made: Index = dict(index)
+    detached: dict[bytes, bytes] = {}  # the same bytes lie in two places
+    for path, data in index.items():
+        if path.name == "Release":
+            made[path.with_name("InRelease")] = signer.clearsign(data)
+            made[path.with_name("Release.gpg")] = signer.detach(data)
+        elif path.name == "repomd.xml":
+            if data not in detached:
+                detached[data] = signer.detach(data)
+            made[path.with_name("repomd.xml.asc")] = detached[data]
+    return made
+
+
+def _facts(data: bytes) -> FileFacts:
+    return FileFacts(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
+
+def _grace(repository: Repository) -> timedelta:
+    return timedelta(hours=repository.config.grace_hours)
+
+
+def _write(repository: Repository, publication: Publication, made: Index, now: datetime) -> None:
+    """Publish to ``public/``; packages lie in its pool since they were added."""
+    pool = {put.path: put.facts for put in publication.puts if put.path.is_relative_to(POOL)}
+    local = FolderPublisher(repository.public)
+    for path, facts in pool.items():
+        if not local.has(path, facts):
+            raise RepoError(
+                f"{repository.public / path} is lost or damaged, but the repository has it "
+                "on record",
+                hint="add the package again from its artifact, or restore it from a target",
+            )
+    repository.state.record_put(LOCAL, pool)
+    rest = replace(publication, puts=tuple(p for p in publication.puts if p.path not in pool))
+    with workspace(repository.root) as work, storage_guard(repository.public):
+        for put in rest.puts:
+            (work / put.path).parent.mkdir(parents=True, exist_ok=True)
+            (work / put.path).write_bytes(made[put.path])
+        repository.public.mkdir(parents=True, exist_ok=True)
+        to = Destination(target=LOCAL, publisher=local, record=repository.state)
+        publish(rest, to, source=work, now=now)
+
+
+def publish_target(
+    repository: Repository, name: str, now: datetime, *, refresh: bool = False
+) -> Publication:
+    """Give a target of ``repo.toml`` what ``public/`` has; returns what changed there.
+
+    ``refresh`` looks at every file there, and puts what is lost or changed again.
+    """
+    targets = repository.config.targets
+    if name not in targets:
+        listed = ", ".join(targets) or "none"
+        raise UsageError(f"repo.toml has no target '{name}'", hint=f"it has: {listed}")
+    state = repository.state
+    wanted = {
+        path: one.facts for path, one in state.published(LOCAL).items() if one.retired is None
+    }
+    publisher = open_publisher(targets[name], repository.root)
+    present = _present(publisher, state.published(name), refresh=refresh)
+    publication = plan_publication(wanted, present, now, _grace(repository))
+    to = Destination(target=name, publisher=publisher, record=state)
+    publish(publication, to, source=repository.public, now=now)
+    return publication

@@ -1,0 +1,107 @@
+"""Prepared runtimes in the cache, and the interpreters in them.
+
+Layout of an entry: ``tree/`` is the runtime, ``runtime.json`` what was found out
+about it while it was made.
+"""
+
+import functools
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.base import bytecode, elf, run
+from builder.base.cache import Cache, hash_file, key_of
+from builder.base.errors import RuntimeUnavailableError, ToolError
+from builder.runtime import prepare
+
+_KIND = "runtime"
+# Whatever these say goes into every tree: other words, another tree.
+_RECIPE = (
+    Path(prepare.__file__),
+    Path(prepare.__file__).with_name("_sitecustomize.py"),
+    Path(prepare.__file__).with_name("EXTERNALLY-MANAGED"),
+    Path(bytecode.__file__),
+    Path(bytecode.__file__).with_name("_compile_worker.py"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelved:
+    """A prepared runtime as the cache has it."""
+
+    key: str
+    tree: Path
+    version: str
+    glibc: str
+
+    @property
+    def python(self) -> Path:
+        """The tree's own interpreter."""
+        return self.tree / "bin" / f"python{minor_of(self.version)}"
+
+
+def runtime_key(*inputs: object) -> str:
+    """The key of a runtime made from ``inputs`` by the recipe of today."""
+    return key_of(_KIND, _recipe(), *inputs)
+
+
+def find_runtime(cache: Cache, key: str) -> Shelved | None:
+    """The runtime of this key if it has been prepared."""
+    folder = cache.find_derived(_KIND, key)
+    return _load(folder, key) if folder is not None else None
+
+
+def keep_runtime(cache: Cache, key: str, make: Callable[[Path], str]) -> Shelved:
+    """The runtime of this key; ``make`` fills the tree, absent as yet, and tells its version."""
+
+    def derive(folder: Path) -> None:
+        tree = folder / "tree"
+        version = make(tree)
+        glibc = elf.highest_glibc(info for _, info in elf.scan_tree(tree))
+        record = {"version": version, "glibc": glibc}
+        (folder / "runtime.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
+
+    return _load(cache.derive(_KIND, key, derive), key)
+
+
+def minor_of(version: str) -> str:
+    """ "3.13" of "3.13.15"."""
+    return ".".join(version.split(".")[:2])
+
+
+def ask_version(python: Path, origin: str) -> str:
+    """The version of an interpreter of this host's architecture, by running it."""
+    question = (
+        "import sys; print(sys.implementation.name, '.'.join(map(str, sys.version_info[:3])))"
+    )
+    try:
+        answer = run.run([python, "-I", "-S", "-c", question]).stdout.split()
+    except ToolError as error:
+        raise RuntimeUnavailableError(
+            f"the Python of {origin} does not run on this host: {error.message}",
+            hint="it may need a newer glibc than this host has; --runtime source builds one here",
+        ) from error
+    if len(answer) != 2 or answer[0] != "cpython":  # noqa: PLR2004 - name and version
+        raise RuntimeUnavailableError(f"the Python of {origin} is no CPython, but {answer}")
+    return answer[1]
+
+
+def find_host_python(minor: str) -> Path | None:
+    """An interpreter of ``minor`` that this host already has."""
+    if minor == ".".join(map(str, sys.version_info[:2])):
+        return Path(sys.executable)
+    found = shutil.which(f"python{minor}")
+    return Path(found) if found else None
+
+
+@functools.cache
+def _recipe() -> list[str]:
+    return [hash_file(path) for path in _RECIPE]
+
+
+def _load(folder: Path, key: str) -> Shelved:
+    record = json.loads((folder / "runtime.json").read_text(encoding="utf-8"))
+    return Shelved(key=key, tree=folder / "tree", version=record["version"], glibc=record["glibc"])

@@ -1,0 +1,1 @@
+"""The tree of a package that both formats pack from."""

@@ -1,0 +1,90 @@
+"""What must hold of an add-on beside its host and beside the host's other add-ons."""
+
+import configparser
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock as Mutex
+
+from builder.base.errors import PayloadError
+from builder.plan import PackagePlan
+from builder.spec.schema import AddonSpec
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owners:
+    """Which add-on of a build has which file; safe to use by several threads."""
+
+    _owners: dict[tuple[str, str], str] = field(default_factory=dict)
+    _mutex: Mutex = field(default_factory=Mutex)
+
+    def claim(self, plan: PackagePlan, root: Path) -> None:
+        """Take note of the files below ``root``; PayloadError where another add-on has one."""
+        arch = str(plan.arch)
+        with self._mutex:
+            for path in _files(root):
+                owner = self._owners.setdefault((arch, path), plan.name)
+                if owner != plan.name:
+                    raise PayloadError(
+                        f"{plan.name}: /{path} is in {owner}, too",
+                        hint="no file can belong to two packages: both are installed together",
+                    )
+
+
+def refuse_shared_files(name: str, prefix: Path, host: Path) -> None:
+    """PayloadError where a file below ``prefix`` is at a place that the host has taken.
+
+    The same bytes are no excuse: dpkg and rpm let a file belong to one package.
+    """
+    taken = [path for path in _files(prefix) if os.path.lexists(host / path)]
+    if taken:
+        rest = f" and {len(taken) - _SHOWN} more" if len(taken) > _SHOWN else ""
+        raise PayloadError(
+            f"{name}: the host has these files already: {', '.join(taken[:_SHOWN])}{rest}",
+            hint="the add-on's wheel, or one that only the add-on needs, ships what a wheel of "
+            "the host ships: report it to its makers",
+        )
+
+
+def check_entry_points(name: str, addon: AddonSpec, prefix: Path, host: Path) -> None:
+    """PayloadError unless the wheels' entry points are those of the spec, and new to the host.
+
+    The service's loader refuses to start where two plug-ins have one name.
+    """
+    found = dict(_entry_points(prefix, addon.group))
+    if found != addon.plugins:
+        raise PayloadError(
+            f"{name}: the wheel's entry points in {addon.group} are {_shown(found)}, "
+            f"'plugins' of the member says {_shown(addon.plugins)}",
+            hint="mend pkgspec/accelerators.toml",
+        )
+    taken = set(found) & {point for point, _ in _entry_points(host, addon.group)}
+    if taken:
+        raise PayloadError(
+            f"{name}: the host has plug-ins called {', '.join(sorted(taken))} already"
+        )
+
+
+def _entry_points(prefix: Path, group: str) -> Iterator[tuple[str, str]]:
+    for path in sorted(prefix.glob("lib/python*/site-packages/*.dist-info/entry_points.txt")):
+        parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
+        parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
+        parser.read_string(path.read_text(encoding="utf-8"))
+        if parser.has_section(group):
+            yield from parser.items(group)
+
+
+def _shown(points: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in sorted(points.items())) or "none"
+
+
+def _files(root: Path) -> Iterator[str]:
+    """Every file and link below ``root``, as a path relative to it."""
+    top = os.fspath(root)
+    for folder, folders, names in os.walk(top):
+        links = [one for one in folders if os.path.islink(f"{folder}/{one}")]  # noqa: PTH114
+        for name in sorted([*names, *links]):
+            yield os.path.relpath(f"{folder}/{name}", top)

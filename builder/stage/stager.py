@@ -1,0 +1,240 @@
+"""Stages a package: one tree that both formats pack from.
+
+The tree holds the payload at its final places. It is kept in the cache under the
+hash of all that went into it, with a report of what was found on the way.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from builder import __version__
+from builder.base import log
+from builder.base.cache import Cache, key_of
+from builder.base.elf import scan_tree
+from builder.base.errors import PayloadError, ToolError
+from builder.base.model import Arch, host_arch
+from builder.base.run import run
+from builder.base.timing import phase
+from builder.index.uv import Target, uv_environment, uv_path
+from builder.plan import BUILD_INFO, PackagePlan, PythonPlan, doc_folder, plan_fingerprint
+from builder.runtime.model import Runtime, runtime_info
+from builder.spec.schema import AddonSpec, LibrarySpec
+from builder.stage.addon_rules import check_entry_points, refuse_shared_files
+from builder.stage.libraries import RUNTIME, Binary, Needs, Rules, check_libraries
+from builder.stage.linking import link_tree, measure, settle, write_file
+from builder.stage.payload import (
+    below,
+    clash_with,
+    extract_sample,
+    finish_scripts,
+    place_entry,
+    place_runtime,
+    wheel_binaries,
+)
+from builder.wheels.files import WheelFile
+from builder.wheels.install import InstallRequest, elf_from_json, install_wheels
+
+_FORMAT = 4  # of a stage; goes up when this module makes something else
+_ROOT = "root"
+_REPORT = "report.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A finished stage; ``root`` is read-only to its users."""
+
+    key: str
+    root: Path
+    files: int
+    size: int  # bytes
+    needs: Needs
+    inputs: Mapping[str, object]  # as in build-info.json
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageInput:
+    """What a stage is made from, beside the plan."""
+
+    arch: Arch
+    runtime: Runtime | None
+    wheels: Sequence[WheelFile]
+    samples: Mapping[str, Path]  # distribution name to its wheel
+    epoch: int  # mtime of every file
+    libraries: Mapping[str, LibrarySpec]
+    jobs: int
+    host: Stage | None = None  # of an add-on: the stage that it is put into
+
+
+def stage_key(plan: PackagePlan, given: StageInput) -> str:
+    """The key of the stage: what goes into it, not where it came from."""
+    return key_of(
+        _FORMAT,
+        plan_fingerprint(plan),
+        given.arch.value,
+        runtime_info(given.runtime),
+        given.runtime.key if given.runtime else None,
+        given.epoch,
+        {soname: one.model_dump() for soname, one in given.libraries.items()},
+        *([given.host.key] if given.host else []),
+    )
+
+
+def stage_package(plan: PackagePlan, given: StageInput, cache: Cache) -> Stage:
+    """The stage of ``plan``, from the cache or made now.
+
+    Raises PayloadError where the payload breaks a rule.
+    """
+    key = stage_key(plan, given)
+    maker = _Maker(plan=plan, given=given, cache=cache)
+    return load_stage(cache.derive("stage", key, maker.make), key)
+
+
+def find_stage(key: str, cache: Cache) -> Stage | None:
+    """The stage under this key if it was made before."""
+    folder = cache.find_derived("stage", key)
+    return load_stage(folder, key) if folder else None
+
+
+def load_stage(folder: Path, key: str) -> Stage:
+    """The stage in a folder of the cache."""
+    report = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
+    needs = report["needs"]
+    return Stage(
+        key=key,
+        root=folder / _ROOT,
+        files=report["files"],
+        size=report["size"],
+        needs=Needs(glibc=needs["glibc"], deb=tuple(needs["deb"]), rpm=tuple(needs["rpm"])),
+        inputs=report["inputs"],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Maker:
+    plan: PackagePlan
+    given: StageInput
+    cache: Cache
+
+    def make(self, folder: Path) -> None:
+        log.step(f"staging {self.plan.name} for {self.plan.arch or 'all architectures'}")
+        root = folder / _ROOT
+        root.mkdir()
+        needs = Needs(glibc=None, deb=(), rpm=())
+        if self.plan.python:
+            needs = self._python(root, self.plan.python)
+        for sample in self.plan.samples:
+            wheel = self.given.samples[sample.distribution.name]
+            extract_sample(wheel, sample.member, below(root, sample.target))
+        for entry in self.plan.entries:
+            place_entry(entry, root)
+        inputs = self._inputs(needs)
+        write_file(
+            below(root, doc_folder(self.plan) / BUILD_INFO),
+            (json.dumps(inputs, indent=2, sort_keys=True) + "\n").encode(),
+            0o644,
+        )
+        settle(root, epoch=self.given.epoch)
+        files, size = measure(root)
+        report = {"files": files, "size": size, "needs": asdict(needs), "inputs": inputs}
+        (folder / _REPORT).write_text(json.dumps(report), encoding="utf-8")
+
+    def _python(self, root: Path, python: PythonPlan) -> Needs:
+        given, runtime = self.given, self.given.runtime
+        if runtime is None:
+            raise PayloadError(f"{self.plan.name}: has a Python and no runtime was made")
+        prefix = below(root, python.prefix)
+        request = InstallRequest(
+            target=target_of(python, given.arch),
+            python=runtime.python,
+            epoch=given.epoch,
+            jobs=given.jobs,
+        )
+        installed = install_wheels(given.wheels, request, self.cache)
+        with phase("stage", self.plan.name):
+            if not python.addon:
+                place_runtime(runtime, prefix, given.epoch)
+            for one in installed:
+                link_tree(one.tree, prefix, epoch=given.epoch, on_clash=clash_with(one, prefix))
+            for one in installed:
+                finish_scripts(one, prefix, python.prefix)
+            if python.addon and given.host:
+                self._check_addon(python.addon, prefix, runtime, given.host)
+            else:
+                self._check_metadata(prefix, runtime)
+        rules = Rules(
+            arch=given.arch,
+            baseline=python.glibc,
+            system=given.libraries,
+            foreign=python.foreign_binaries,
+        )
+        # An add-on's host has said what the runtime needs.
+        own = [] if python.addon else self._own(runtime)
+        return check_libraries([*wheel_binaries(installed), *own], rules)
+
+    def _check_addon(self, addon: AddonSpec, prefix: Path, runtime: Runtime, host: Stage) -> None:
+        """The add-on's files are its own, and what it makes together with its host works."""
+        assert self.plan.python is not None
+        beside = below(host.root, self.plan.python.prefix)
+        refuse_shared_files(self.plan.name, prefix, beside)
+        check_entry_points(self.plan.name, addon, prefix, beside)
+        with self.cache.workspace() as work:
+            joined = work / "prefix"
+            link_tree(beside, joined, epoch=self.given.epoch)
+            link_tree(prefix, joined, epoch=self.given.epoch)
+            self._check_metadata(joined, runtime)
+
+    def _own(self, runtime: Runtime) -> list[Binary]:
+        """The runtime's own binaries, read once for each runtime."""
+        if runtime.tree is None:
+            return []
+        tree = runtime.tree
+
+        def make(folder: Path) -> None:
+            found = [[str(path), asdict(info)] for path, info in scan_tree(tree)]
+            (folder / _REPORT).write_text(json.dumps(found), encoding="utf-8")
+
+        folder = self.cache.derive("runtime-elf", key_of(_FORMAT, runtime.key), make)
+        listed = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
+        return [
+            Binary(owner=RUNTIME, path=PurePosixPath(path), info=elf_from_json(info))
+            for path, info in listed
+        ]
+
+    def _check_metadata(self, prefix: Path, runtime: Runtime) -> None:
+        """Every requirement of every wheel is there: what ``pip check`` would say inside."""
+        if runtime.tree is None or self.given.arch is not host_arch():
+            return
+        command = [str(uv_path()), "pip", "check", "--quiet", "--no-config"]
+        environment = {**uv_environment(self.cache), "PYTHONDONTWRITEBYTECODE": "1"}
+        try:
+            run([*command, "--python", str(prefix / "bin" / "python3")], env=environment)
+        except ToolError as error:
+            raise PayloadError(
+                f"{self.plan.name}: the locked wheels do not fit together:\n{error.message}",
+                hint="run 'builder lock'",
+            ) from error
+
+    def _inputs(self, needs: Needs) -> dict[str, object]:
+        """build-info.json: what the package was made from, for those who audit it."""
+        plan = self.plan
+        return {
+            "package": plan.name,
+            "version": f"{plan.metadata.version}-{plan.metadata.revision}",
+            "release": plan.release,
+            "architecture": plan.arch.value if plan.arch else "all",
+            "builder": __version__,
+            "source_date_epoch": self.given.epoch,
+            "runtime": runtime_info(self.given.runtime),
+            "glibc": needs.glibc,
+            "wheels": [
+                {"name": w.name, "version": w.version, "file": w.file, "sha256": w.sha256}
+                for w in self.given.wheels
+            ],
+        }
+
+
+def target_of(python: PythonPlan, arch: Arch) -> Target:
+    """What the wheels of ``python`` are chosen for."""
+    return Target(minor=python.minor, arch=arch, glibc=python.glibc)

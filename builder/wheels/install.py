@@ -1,0 +1,268 @@
+"""Installs wheels by uv, compiles them, and keeps each by itself in the cache.
+
+All wheels that are not there yet are installed together into a scratch
+environment and byte-compiled in one go; then each one's files, as its RECORD lists
+them, become a tree of their own. Stages are assembled from these trees by hard
+links, so another package, format or release that has the same wheel pays nothing.
+"""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from builder.base import log
+from builder.base.bytecode import compile_tree
+from builder.base.cache import Cache, key_of
+from builder.base.elf import ElfInfo, scan_tree
+from builder.base.errors import PayloadError, ToolError
+from builder.base.run import run
+from builder.base.timing import phase
+from builder.index.uv import Target, uv_environment, uv_path
+from builder.wheels.files import WheelFile
+
+_FORMAT = 3  # of what is kept; goes up when this module makes something else
+_TREE = "tree"
+_REPORT = "report.json"
+# What uv writes of how it was called; none of it is true on the target.
+_UNTRUE = frozenset({"REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"})
+PREFIX_MARK = "@PREFIX@"
+# A path too long for the kernel's shebang makes uv write a shell trampoline.
+_TRAMPOLINE = re.compile(rb"^#!/bin/sh\n'''exec' '?[^\n]*?' \"\$0\" \"\$@\"\n' '''\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstalledWheel:
+    """One wheel, installed: ``tree`` is laid out as under the prefix."""
+
+    wheel: WheelFile
+    tree: Path
+    record: str  # path of RECORD below the tree
+    scripts: tuple[str, ...]  # files whose first line names the prefix by PREFIX_MARK
+    elf: tuple[tuple[PurePosixPath, ElfInfo], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallRequest:
+    """What wheels are installed for."""
+
+    target: Target
+    python: Path  # of the target's minor version, runs on this host
+    epoch: int  # mtime of every file made
+    jobs: int
+
+
+def install_wheels(
+    wheels: Sequence[WheelFile], request: InstallRequest, cache: Cache
+) -> list[InstalledWheel]:
+    """Every wheel as a tree of its own, those absent from the cache installed now."""
+    keys = {wheel.file: _key(wheel, request.target) for wheel in wheels}
+    if any(cache.find_derived("wheel", key) is None for key in keys.values()):
+        # One at a time: a second build that wants the same wheels finds them done.
+        with cache.locked("install"):
+            missing = [one for one in wheels if cache.find_derived("wheel", keys[one.file]) is None]
+            if missing:
+                _install_missing(missing, keys, request, cache)
+    return [_load(wheel, cache.derived("wheel", keys[wheel.file])) for wheel in wheels]
+
+
+def _key(wheel: WheelFile, target: Target) -> str:
+    return key_of(_FORMAT, wheel.file, wheel.sha256, target.minor)
+
+
+def _install_missing(
+    missing: Sequence[WheelFile], keys: dict[str, str], request: InstallRequest, cache: Cache
+) -> None:
+    log.step(f"installing {len(missing)} wheels for {request.target.arch}")
+    with cache.workspace() as work:
+        with phase("install"):
+            scratch = _install_scratch(missing, request, cache, work)
+        with phase("bytecode"):
+            compile_tree(request.python, scratch / "lib", jobs=request.jobs)
+        with phase("split"):
+            splitter = _Splitter(scratch=scratch, minor=request.target.minor)
+            folders = {wheel.file: work / "out" / keys[wheel.file] for wheel in missing}
+            # All of them before any is moved away: two wheels may share a file.
+            splits = [splitter.split(one, folders[one.file] / _TREE) for one in missing]
+            for split in splits:
+                file = split.wheel.file
+                _keep(split, folders[file], request.epoch)
+                cache.adopt("wheel", keys[file], folders[file])
+
+
+def _install_scratch(
+    wheels: Sequence[WheelFile], request: InstallRequest, cache: Cache, work: Path
+) -> Path:
+    """A throw-away environment with all of ``wheels``."""
+    links, scratch = work / "links", work / "env"
+    links.mkdir()
+    for wheel in wheels:
+        (links / wheel.file).hardlink_to(wheel.path)
+    # A cache of its own, thrown away: files are linked out of it and then changed here.
+    environment = uv_environment(cache) | {"UV_CACHE_DIR": str(work / "uv")}
+    quiet = ["--quiet", "--no-config"]
+    uv = str(uv_path())
+    run([uv, "venv", *quiet, "--python", str(request.python), str(scratch)], env=environment)
+    command = [
+        *[uv, "pip", "install", *quiet, "--python", str(scratch / "bin" / "python")],
+        # From a folder and by version: installing a path would leave a direct_url.json.
+        *["--no-index", "--find-links", str(links), "--no-deps", "--only-binary", ":all:"],
+        *["--python-platform", request.target.platform, "--link-mode", "hardlink"],
+        *(wheel.pin for wheel in wheels),
+    ]
+    try:
+        run(command, env=environment)
+    except ToolError as error:
+        raise PayloadError(f"the locked wheels do not install:\n{error.message}") from error
+    return scratch
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Split:
+    wheel: WheelFile
+    tree: Path
+    record: str
+    scripts: list[str]
+
+
+class _Splitter:
+    """Moves each wheel's files out of a scratch environment, by RECORD."""
+
+    def __init__(self, *, scratch: Path, minor: str) -> None:
+        self._scratch = scratch
+        self._site = Path("lib") / f"python{minor}" / "site-packages"
+        self._tag = f"cpython-{minor.replace('.', '')}"
+        self._moved: dict[str, tuple[str, str]] = {}  # path to its hash and new place
+        self._folders: set[str] = set()  # made already
+        self._records = {
+            _plain(path.name.split("-")[0]): path
+            for path in (scratch / self._site).glob("*.dist-info")
+        }
+
+    def split(self, wheel: WheelFile, tree: Path) -> _Split:
+        info = self._records.get(_plain(wheel.name))
+        if info is None:
+            raise PayloadError(f"{wheel.file}: installed without a dist-info folder")
+        rows = list(csv.reader(io.StringIO((info / "RECORD").read_text(encoding="utf-8"))))
+        kept = [row for row in rows if not _is_untrue(row[0], info.name)]
+        scripts = []
+        for name, digest, _ in kept:
+            path = self._below_prefix(name, wheel)
+            moved = self._move(path, digest, tree, wheel)
+            if path.startswith("bin/") and self._mark_prefix(moved):
+                scripts.append(path)
+        record = (self._site / info.name / "RECORD").as_posix()
+        (tree / record).write_text(_csv(kept), encoding="utf-8")
+        return _Split(wheel=wheel, tree=tree, record=record, scripts=scripts)
+
+    def _below_prefix(self, name: str, wheel: WheelFile) -> str:
+        path = os.path.normpath(self._site / name)
+        if path.startswith(("..", "/")):
+            raise PayloadError(f"{wheel.file}: installs {name}, which is outside of the prefix")
+        return path
+
+    def _move(self, path: str, digest: str, tree: Path, wheel: WheelFile) -> Path:
+        # Plain strings from here on: a release has 20,000 files.
+        target = f"{tree}/{path}"
+        earlier = self._moved.get(path)
+        if earlier is None:
+            self._moved[path] = (digest, target)
+            self._place(f"{self._scratch}/{path}", target, os.replace)
+        elif earlier[0] == digest:
+            self._place(earlier[1], target, shutil.copy)
+        else:
+            raise PayloadError(
+                f"{wheel.file}: installs {path}, which another wheel has with other bytes",
+                hint="two distributions of the lock cannot live together",
+            )
+        return Path(target)
+
+    def _place(self, source: str, target: str, how: Callable[[str, str], object]) -> None:
+        """Put a file at its place, and its bytecode beside it."""
+        self._make_parent(target)
+        how(source, target)
+        if source.endswith(".py"):
+            compiled, place = self._bytecode(source), self._bytecode(target)
+            if os.path.isfile(compiled):  # noqa: PTH113
+                self._make_parent(place)
+                how(compiled, place)
+
+    def _make_parent(self, path: str) -> None:
+        parent = path.rpartition("/")[0]
+        if parent not in self._folders:
+            os.makedirs(parent, exist_ok=True)  # noqa: PTH103
+            self._folders.add(parent)
+
+    def _bytecode(self, source: str) -> str:
+        folder, _, name = source.rpartition("/")
+        return f"{folder}/__pycache__/{name.removesuffix('.py')}.{self._tag}.pyc"
+
+    def _mark_prefix(self, script: Path) -> bool:
+        """Replace the scratch prefix in a script's shebang by the mark."""
+        data = script.read_bytes()
+        marked = _TRAMPOLINE.sub(f"#!{PREFIX_MARK}/bin/python3\n".encode(), data)
+        shebang = rf"^#!{re.escape(os.fspath(self._scratch))}/bin/python[0-9.]*".encode()
+        marked = re.sub(shebang, f"#!{PREFIX_MARK}/bin/python3".encode(), marked)
+        if marked == data:
+            # Another wheel has the same script, and it was marked there.
+            return data.startswith(f"#!{PREFIX_MARK}".encode())
+        script.write_bytes(marked)
+        return True
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _is_untrue(name: str, info: str) -> bool:
+    path = PurePosixPath(name)
+    return path.parent.name == info and path.name in _UNTRUE
+
+
+def _csv(rows: Sequence[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(sorted(rows))
+    return text.getvalue()
+
+
+def _keep(split: _Split, folder: Path, epoch: int) -> None:
+    """Settle modes and times, and write down what the stage needs to know."""
+    for folder_name, _, names in os.walk(split.tree, topdown=False):
+        for name in names:
+            path = f"{folder_name}/{name}"
+            mode = os.stat(path).st_mode  # noqa: PTH116
+            wanted = 0o755 if mode & 0o111 else 0o644
+            if mode & 0o7777 != wanted:
+                os.chmod(path, wanted)  # noqa: PTH101
+            os.utime(path, (epoch, epoch))
+    report = {
+        "record": split.record,
+        "scripts": split.scripts,
+        "elf": [[str(path), asdict(info)] for path, info in scan_tree(split.tree)],
+    }
+    (folder / _REPORT).write_text(json.dumps(report), encoding="utf-8")
+
+
+def _load(wheel: WheelFile, folder: Path) -> InstalledWheel:
+    report = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
+    return InstalledWheel(
+        wheel=wheel,
+        tree=folder / _TREE,
+        record=report["record"],
+        scripts=tuple(report["scripts"]),
+        elf=tuple((PurePosixPath(path), elf_from_json(info)) for path, info in report["elf"]),
+    )
+
+
+def elf_from_json(table: dict[str, object]) -> ElfInfo:
+    """The ElfInfo that ``asdict`` and JSON made ``table`` of."""
+    listed = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+    versions = table["versions"]
+    assert isinstance(versions, dict)
+    listed["versions"] = {soname: tuple(names) for soname, names in versions.items()}
+    return ElfInfo(**listed)  # type: ignore[arg-type]

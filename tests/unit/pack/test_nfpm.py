@@ -1,0 +1,177 @@
+"""nfpm's configuration: golden files for both formats, and the rules it must keep."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder.base.errors import SpecError
+from builder.base.model import Arch, PackageFormat
+from builder.pack.nfpm import Compression, PackInput, artifact_name, changelog_entries, nfpm_config
+from builder.plan import PackagePlan
+from builder.spec import load_spec
+from tests.conftest import Golden
+from tests.helpers.specs import COMMON, RELEASE, SERVICE, load_example, plan_example, write_pkgspec
+
+EPOCH = 1767312000
+TIME = "2026-01-02T00:00:00Z"
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> PackagePlan:
+    return plan_example(load_example(tmp_path))
+
+
+def given(plan: PackagePlan, fmt: PackageFormat, root: Path = Path("STAGE")) -> PackInput:
+    return PackInput(
+        fmt=fmt,
+        arch=Arch.ARM64,
+        root=root,
+        scripts={name: Path("WORK") / name for name in plan.formats[fmt].scripts},
+        changelog=Path("WORK/changelog.json"),
+        depends=("libc6 (>= 2.28)", "adduser"),
+        epoch=EPOCH,
+        compression=Compression.ZSTD,
+    )
+
+
+def contents(plan: PackagePlan, fmt: PackageFormat) -> list[dict[str, object]]:
+    found = nfpm_config(plan, given(plan, fmt))["contents"]
+    assert isinstance(found, list)
+    return found
+
+
+@pytest.mark.parametrize("fmt", PackageFormat)
+def test_the_configuration_is_as_reviewed(
+    plan: PackagePlan, fmt: PackageFormat, golden: Golden
+) -> None:
+    text = json.dumps(nfpm_config(plan, given(plan, fmt)), indent=2) + "\n"
+    golden.check(f"nfpm-{fmt.value}.json", text)
+
+
+@pytest.mark.parametrize("fmt", PackageFormat)
+def test_every_entry_but_the_tree_has_owner_mode_and_time(
+    plan: PackagePlan, fmt: PackageFormat
+) -> None:
+    trees = [one for one in contents(plan, fmt) if one.get("type") == "tree"]
+    assert [one["dst"] for one in trees] == ["/opt/backendai/service"]
+    for one in contents(plan, fmt):
+        if one in trees:
+            continue
+        info = one["file_info"]
+        assert isinstance(info, dict)
+        assert set(info) == {"mode", "owner", "group", "mtime"}, one["dst"]
+        assert info["mtime"] == TIME
+
+
+@pytest.mark.parametrize("fmt", PackageFormat)
+def test_nothing_lies_in_the_tree_twice_and_conffiles_lie_outside(
+    plan: PackagePlan, fmt: PackageFormat
+) -> None:
+    places = [str(one["dst"]) for one in contents(plan, fmt)]
+    assert len(places) == len(set(places))
+    inside = [one for one in places if one.startswith("/opt/backendai/service/")]
+    assert inside == []
+    conffiles = [one["dst"] for one in contents(plan, fmt) if "config" in str(one.get("type"))]
+    assert conffiles == ["/etc/example/service.conf"]
+
+
+def test_an_entry_of_one_format_is_not_in_the_other(plan: PackagePlan) -> None:
+    preset = "/usr/lib/systemd/system-preset/80-example.preset"
+    for fmt, expected in ((PackageFormat.DEB, False), (PackageFormat.RPM, True)):
+        assert (preset in {one["dst"] for one in contents(plan, fmt)}) is expected
+
+
+@pytest.mark.parametrize("field", ["name", "summary", "description", "maintainer", "homepage"])
+def test_a_dollar_that_nfpm_would_expand_is_refused(plan: PackagePlan, field: str) -> None:
+    changes: dict[str, Any] = {field: "costs $HOME"}
+    broken = replace(plan, metadata=replace(plan.metadata, **changes))
+    with pytest.raises(SpecError, match=r"'\$' in .*would be expanded by nfpm"):
+        nfpm_config(broken, given(broken, PackageFormat.DEB))
+
+
+def test_a_dollar_in_a_dependency_that_the_stage_found_is_refused(plan: PackagePlan) -> None:
+    wrong = replace(given(plan, PackageFormat.RPM), depends=("lib${X}.so",))
+    with pytest.raises(SpecError, match=r"'\$'"):
+        nfpm_config(plan, wrong)
+
+
+def test_a_dependency_is_named_once_and_the_specs_come_first(plan: PackagePlan) -> None:
+    config = nfpm_config(plan, given(plan, PackageFormat.DEB))
+    assert config["depends"] == ["example-common (= 1.0.2-1)", "adduser", "libc6 (>= 2.28)"]
+
+
+@pytest.mark.parametrize(
+    ("compression", "setting"),
+    [(Compression.ZSTD, "zstd:3"), (Compression.XZ, "xz"), (Compression.GZIP, "gzip")],
+)
+def test_the_payload_is_compressed_as_asked(
+    plan: PackagePlan, compression: Compression, setting: str
+) -> None:
+    for fmt in PackageFormat:
+        asked = replace(given(plan, fmt), compression=compression)
+        table = nfpm_config(plan, asked)[fmt.value]
+        assert isinstance(table, dict)
+        assert table["compression"] == setting
+
+
+def test_samples_outside_of_the_tree_are_listed_file_by_file(tmp_path: Path) -> None:
+    sample = """
+[[sample]]
+distribution = "example-service"
+member = "fixtures/*"
+target = "/usr/share/example"
+
+[deb]"""
+    packages = {"example-common": COMMON, "example-service": SERVICE.replace("[deb]", sample)}
+    spec = load_spec(write_pkgspec(tmp_path, packages=packages))
+    plan = plan_example(spec, sample="example-service")
+    folder = tmp_path / "stage/usr/share/example"
+    folder.mkdir(parents=True)
+    for name in ("b.json", "a.json"):
+        (folder / name).touch()
+    config = nfpm_config(plan, given(plan, PackageFormat.DEB, tmp_path / "stage"))
+    found = config["contents"]
+    assert isinstance(found, list)
+    places = [one["dst"] for one in found if str(one["dst"]).startswith("/usr/share/example/")]
+    assert places == ["/usr/share/example/a.json", "/usr/share/example/b.json"]
+
+
+def test_files_are_named_by_each_formats_convention(tmp_path: Path) -> None:
+    release = RELEASE.replace("1.0.2", "1.0.2rc1")
+    spec = load_spec(write_pkgspec(tmp_path, releases={"1.0": release}))
+    service, common = plan_example(spec), plan_example(spec, "example-common")
+    assert artifact_name(service, PackageFormat.DEB, Arch.AMD64) == (
+        "example-service_1.0.2~rc1-1_amd64.deb"
+    )
+    assert artifact_name(service, PackageFormat.RPM, Arch.ARM64) == (
+        "example-service-1.0.2~rc1-1.aarch64.rpm"
+    )
+    assert artifact_name(common, PackageFormat.DEB, Arch.AMD64) == (
+        "example-common_1.0.2~rc1-1_all.deb"
+    )
+    assert artifact_name(common, PackageFormat.RPM, Arch.ARM64) == (
+        "example-common-1.0.2~rc1-1.noarch.rpm"
+    )
+
+
+def test_the_changelog_is_what_the_release_says(plan: PackagePlan) -> None:
+    (entry,) = changelog_entries(plan.metadata)
+    assert entry["semver"] == "1.0.2-1"
+    assert entry["date"] == TIME
+    assert entry["changes"] == [{"note": "First packages."}]
+    assert datetime.fromtimestamp(EPOCH, UTC).isoformat().startswith("2026-01-02")
+
+
+@pytest.mark.parametrize("fmt", PackageFormat)
+def test_only_the_packages_own_folders_are_claimed(plan: PackagePlan, fmt: PackageFormat) -> None:
+    folders = {one["dst"] for one in contents(plan, fmt) if one.get("type") == "dir"}
+    assert folders == {
+        "/etc/example",
+        "/opt/backendai",
+        "/usr/share/doc/example-service",
+        "/var/lib/example",
+    }

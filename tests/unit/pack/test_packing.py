@@ -1,0 +1,145 @@
+"""Packing and delivering, with a stand-in for nfpm."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from builder.base.cache import Cache, hash_file
+from builder.base.errors import PackError, StorageError, ToolError
+from builder.base.model import Arch, PackageFormat
+from builder.pack.nfpm import Compression
+from builder.pack.packing import Artifact, PackRequest, deliver, pack_stage
+from builder.plan import PackagePlan
+from builder.stage.libraries import Needs
+from builder.stage.stager import Stage
+from tests.helpers.fakenfpm import FakeNfpm
+from tests.helpers.specs import load_example, plan_example
+
+
+@pytest.fixture
+def nfpm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeNfpm:
+    fake = FakeNfpm(tmp_path / "nfpm")
+    monkeypatch.setenv("BUILDER_NFPM", str(fake.path))
+    return fake
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> PackagePlan:
+    return plan_example(load_example(tmp_path))
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    needs = Needs(glibc=None, deb=(), rpm=())
+    root = tmp_path / "stage"
+    return Stage(key="k", root=root, files=1, size=1, needs=needs, inputs={"release": "1.0"})
+
+
+def pack(
+    plan: PackagePlan, stage: Stage, cache: Cache, *, fmt: str = "deb", epoch: int = 1
+) -> Artifact:
+    request = PackRequest(
+        fmt=PackageFormat(fmt),
+        arch=Arch.AMD64,
+        depends=("libc6 (>= 2.17)",),
+        epoch=epoch,
+        compression=Compression.ZSTD,
+    )
+    return pack_stage(plan, stage, request, cache)
+
+
+def test_a_package_is_packed_once_for_the_same_inputs(
+    nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache
+) -> None:
+    first, again = pack(plan, stage, cache), pack(plan, stage, cache)
+    assert (first.reused, again.reused) == (False, True)
+    assert first.file == "example-service_1.0.2-1_amd64.deb"
+    assert (first.sha256, first.size) == (hash_file(first.path), first.path.stat().st_size)
+    assert again.sha256 == first.sha256
+    assert nfpm.runs == 1
+    pack(plan, stage, cache, epoch=2)
+    pack(plan, stage, cache, fmt="rpm")
+    assert nfpm.runs == 3
+
+
+def test_nfpm_gets_the_configuration_the_scripts_and_the_epoch(
+    nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache
+) -> None:
+    artifact = pack(plan, stage, cache, epoch=77)
+    config = json.loads((nfpm.folder / "config.json").read_text(encoding="utf-8"))
+    assert config["name"] == "example-service"
+    assert "libc6 (>= 2.17)" in config["depends"]
+    script = nfpm.folder / "postinst"
+    assert script.read_text(encoding="utf-8") == plan.formats[PackageFormat.DEB].scripts["postinst"]
+    assert artifact.path.read_text(encoding="utf-8").endswith("77\n")
+
+
+def test_another_nfpm_packs_anew(
+    nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache
+) -> None:
+    pack(plan, stage, cache)
+    nfpm.path.write_text(nfpm.path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert not pack(plan, stage, cache).reused
+
+
+def test_an_nfpm_that_fails_is_a_pack_error_and_leaves_nothing(
+    nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache
+) -> None:
+    FakeNfpm(nfpm.folder, "echo 'bad entry' >&2; exit 1\n")
+    with pytest.raises(PackError) as caught:
+        pack(plan, stage, cache)
+    assert caught.value.message.startswith("example-service_1.0.2-1_amd64.deb: nfpm exited with 1")
+    assert "  bad entry" in caught.value.message
+    assert not (cache.root / "derived/artifact").exists()
+    assert list((cache.root / "tmp").iterdir()) == []
+
+
+def test_an_nfpm_that_says_it_worked_and_made_nothing_is_a_pack_error(
+    nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache
+) -> None:
+    FakeNfpm(nfpm.folder, "exit 0\n")
+    with pytest.raises(PackError, match="nfpm made no file"):
+        pack(plan, stage, cache)
+
+
+def test_a_missing_nfpm_is_a_missing_tool(
+    tmp_path: Path, plan: PackagePlan, stage: Stage, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUILDER_NFPM", str(tmp_path / "none"))
+    with pytest.raises(ToolError, match="BUILDER_NFPM names") as caught:
+        pack(plan, stage, cache)
+    assert "make setup" in str(caught.value.hint)
+
+
+@pytest.fixture
+def artifact(nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache) -> Artifact:
+    return pack(plan, stage, cache)
+
+
+def test_a_delivered_package_is_a_file_of_its_own(artifact: Artifact, tmp_path: Path) -> None:
+    path = deliver(artifact, tmp_path / "dist")
+    assert hash_file(path) == artifact.sha256
+    assert not path.samefile(artifact.path)
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert [one.name for one in path.parent.iterdir()] == [artifact.file]
+
+
+def test_a_full_disk_leaves_the_earlier_package_and_no_part(
+    artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "dist"
+    out.mkdir()
+    (out / artifact.file).write_bytes(b"earlier")
+
+    def fill(_source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    monkeypatch.setattr("builder.pack.packing.shutil.copyfile", fill)
+    with pytest.raises(StorageError, match="no space left"):
+        deliver(artifact, out)
+    assert [one.name for one in out.iterdir()] == [artifact.file]
+    assert (out / artifact.file).read_bytes() == b"earlier"

@@ -1,0 +1,304 @@
+"""Plans: the real packages' as golden files, purity, collisions, folders."""
+
+import builtins
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from builder.base.errors import LockError, SpecError
+from builder.base.model import Arch, PackageFormat
+from builder.base.paths import PKGSPEC, PROJECT
+from builder.lock import load_lock
+from builder.lock.inputs import needs_lock
+from builder.plan import PackagePlan, PlanInput, plan_fingerprint, plan_package, plan_summary
+from builder.plan.render import Sources
+from builder.plan.sources import read_sources
+from builder.spec import PackageSpec, Spec, load_spec
+from tests.conftest import Golden
+from tests.helpers.specs import (
+    COMMON,
+    RELEASE,
+    SERVICE,
+    SOURCES,
+    load_example,
+    locked,
+    make_lock,
+    plan_example,
+    write_pkgspec,
+)
+
+NAMES = [
+    *sorted(path.stem for path in (PKGSPEC / "packages").glob("*.toml")),
+    "backendai-accelerator-mock",  # the others of its family are the same data
+]
+
+
+@pytest.fixture(scope="module")
+def real_sources() -> Sources:
+    return read_sources(PROJECT)
+
+
+def plan_real(spec: Spec, name: str, sources: Sources, arch: Arch = Arch.AMD64) -> PackagePlan:
+    release, package = spec.release(None), spec.packages[name]
+    lock = load_lock(spec.root, release.name, name) if needs_lock(package) else None
+    given = PlanInput(
+        project=spec.project,
+        release=release,
+        sources=sources,
+        packages=[spec.packages[one] for one in release.packages],
+    )
+    return plan_package(package, lock, arch, given)
+
+
+def service_of(tmp_path: Path, text: str) -> tuple[Spec, PackageSpec]:
+    packages = {"example-common": COMMON, "example-service": text}
+    spec = load_spec(write_pkgspec(tmp_path, packages=packages))
+    return spec, spec.packages["example-service"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_real_packages_are_planned_as_reviewed(
+    name: str, real_spec: Spec, real_sources: Sources, golden: Golden
+) -> None:
+    if name not in real_spec.release(None).packages:
+        pytest.skip("not in the default release")
+    summary = plan_summary(plan_real(real_spec, name, real_sources))
+    # Texts and locks are reviewed as diffs of their own.
+    del summary["wheels"]
+    payload = summary["payload"]
+    assert isinstance(payload, list)
+    # One module of the tool stands for all: which there are is seen in postinst/.
+    summary["payload"] = [entry for entry in payload if not is_inner_module(str(entry["target"]))]
+    for entry in payload:
+        entry.pop("size", None)
+    golden.check(f"plan-{name}.json", json.dumps(summary, indent=2) + "\n")
+
+
+def is_inner_module(target: str) -> bool:
+    """True for the modules of the target's tool but its first."""
+    folder, _, module = target.partition("/backendai_target/")
+    return folder == "/usr/lib/backendai/target" and module != "__init__.py"
+
+
+def test_a_plan_is_made_without_reading_anything(
+    real_spec: Spec, real_sources: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, package = real_spec.release(None), real_spec.packages["backendai-manager"]
+    lock = load_lock(real_spec.root, release.name, package.name)
+    given = PlanInput(project=real_spec.project, release=release, sources=real_sources)
+
+    def refuse(*args: object, **_kwargs: object) -> None:
+        raise AssertionError(f"a plan opened {args[0]}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "open", refuse)
+        patch.setattr("io.open", refuse)
+        patch.setattr("os.open", refuse)
+        patch.setattr("os.environ", {})
+        first = plan_package(package, lock, Arch.AMD64, given)
+        second = plan_package(package, lock, Arch.AMD64, given)
+    assert first == second
+    assert plan_fingerprint(first) == plan_fingerprint(second)
+
+
+def test_a_plan_depends_on_its_architecture_only_where_it_has_a_python(
+    real_spec: Spec, real_sources: Sources
+) -> None:
+    for name, differs in (("backendai-manager", True), ("backendai-common", False)):
+        amd64, arm64 = (plan_real(real_spec, name, real_sources, arch) for arch in Arch)
+        assert (amd64 != arm64) is differs
+        assert (amd64.arch is None) is not differs
+
+
+def test_texts_are_rendered_for_their_format(tmp_path: Path) -> None:
+    plan = plan_example(load_example(tmp_path))
+    deb, rpm = plan.formats[PackageFormat.DEB], plan.formats[PackageFormat.RPM]
+    assert deb.scripts["postinst"] == "#!/bin/sh\necho example-service deb\n"
+    assert rpm.scripts["post"] == "echo 1.0.2-1 rpm\n"
+    assert deb.depends == ("example-common (= 1.0.2-1)", "adduser")
+    assert rpm.depends == ("example-common = 1.0.2-1", "shadow-utils")
+    (unit,) = [one for one in plan.entries if one.target.suffix == ".service"]
+    assert unit.content == b"[Service]\nExecStart=/opt/backendai/service/bin/run-service\n"
+
+
+def test_what_a_metapackage_needs_is_of_its_version(tmp_path: Path) -> None:
+    text = 'depends-release = ["example-service"]\n'
+    meta = f'name = "example"\nsummary = "all"\ndescription = "All."\n{text}'
+    packages = {"example-common": COMMON, "example-service": SERVICE, "example": meta}
+    release = RELEASE.replace("packages = [", 'packages = ["example", ')
+    spec = load_spec(write_pkgspec(tmp_path, packages=packages, releases={"1.0": release}))
+    given = PlanInput(project=spec.project, release=spec.release(None), sources=SOURCES)
+    plan = plan_package(spec.packages["example"], None, Arch.AMD64, given)
+    assert plan.arch is None
+    assert plan.formats[PackageFormat.DEB].depends == ("example-service (= 1.0.2-1)",)
+    assert plan.formats[PackageFormat.RPM].depends == ("example-service = 1.0.2-1",)
+
+
+def test_a_target_for_a_compressed_file_gets_one(tmp_path: Path) -> None:
+    manual = """
+[[payload]]
+source = "postinst/tool"
+target = "/usr/share/man/man1/tool.1.gz"
+
+[deb]"""
+    spec, _ = service_of(tmp_path, SERVICE.replace("[deb]", manual))
+    (first,), (second,) = (
+        [one.content for one in plan_example(spec).entries if one.target.suffix == ".gz"]
+        for _ in range(2)
+    )
+    assert first is not None
+    assert gzip.decompress(first) == SOURCES["postinst/tool"]
+    assert first == second
+
+
+def test_entries_are_sorted_and_have_their_default_modes(tmp_path: Path) -> None:
+    plan = plan_example(load_example(tmp_path))
+    assert list(plan.entries) == sorted(plan.entries, key=lambda one: one.target)
+    modes = {str(one.target): one.mode for one in plan.entries}
+    assert modes["/usr/lib/systemd/system/example-service.service"] == 0o644
+    assert modes["/opt/backendai/service/bin/run-service"] == 0o755
+    assert modes["/etc/example/service.conf"] == 0o640
+
+
+@pytest.mark.parametrize("formats", ["", 'formats = ["rpm"]'])
+def test_two_entries_at_one_place_are_refused(tmp_path: Path, formats: str) -> None:
+    again = f"""
+[[payload]]
+source = "postinst/tool"
+target = "/etc/example/service.conf"
+{formats}
+
+[deb]"""
+    spec, _ = service_of(tmp_path, SERVICE.replace("[deb]", again))
+    with pytest.raises(SpecError) as caught:
+        plan_example(spec)
+    assert caught.value.problems == [
+        "pkgspec/packages/example-service: two payload entries at /etc/example/service.conf"
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ['kind = "conffile"', 'owner = "example"', 'group = "example"', 'formats = ["deb"]']
+)
+def test_an_entry_in_the_python_tree_is_a_plain_file_of_roots(tmp_path: Path, line: str) -> None:
+    source = 'source = "postinst/run-service"'
+    spec, _ = service_of(tmp_path, SERVICE.replace(source, f"{source}\n{line}"))
+    with pytest.raises(SpecError, match="bin/run-service lies in the Python tree"):
+        plan_example(spec)
+
+
+FOLDER = """
+[[payload]]
+source = "share/*"
+target = "/usr/share/example"
+mode = "0600"
+
+[deb]"""
+
+
+def test_a_folder_stands_for_every_file_below_it(tmp_path: Path) -> None:
+    spec, package = service_of(tmp_path, SERVICE.replace("[deb]", FOLDER))
+    more = {"share/a.py": b"a", "share/sub/b.conf.j2": b"{{ version }}", "shared/no": b""}
+    given = PlanInput(project=spec.project, release=spec.release(None), sources={**SOURCES, **more})
+    plan = plan_package(package, make_lock(spec), Arch.AMD64, given)
+    found = {
+        str(one.target): (one.content, one.mode)
+        for one in plan.entries
+        if one.target.is_relative_to("/usr/share/example")
+    }
+    assert found == {
+        "/usr/share/example/a.py": (b"a", 0o600),
+        "/usr/share/example/sub/b.conf": (b"1.0.2-1", 0o600),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (SERVICE.replace("[deb]", FOLDER), "share/*: no such folder"),
+        (SERVICE.replace("postinst/run-service", "postinst/none"), "postinst/none: no such file"),
+        (SERVICE.replace("debian/prerm", "debian/none"), "debian/none: no such file"),
+    ],
+)
+def test_a_source_that_is_not_there_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    spec, _ = service_of(tmp_path, text)
+    with pytest.raises(SpecError, match="but a payload entry names it") as caught:
+        plan_example(spec)
+    assert caught.value.message.startswith(problem)
+
+
+SAMPLE = """
+[[sample]]
+distribution = "Sample_Files[extra]>=1"
+member = "a/b.toml"
+target = "/usr/share/example/b.toml"
+
+[deb]"""
+
+
+def test_a_sample_is_found_in_the_lock_however_it_is_spelled(tmp_path: Path) -> None:
+    spec, package = service_of(tmp_path, SERVICE.replace("[deb]", SAMPLE))
+    given = PlanInput(project=spec.project, release=spec.release(None), sources=SOURCES)
+    distribution = locked("sample-files", "1.5", "sample_files-1.5-py3-none-any.whl")
+    lock = make_lock(spec, sample=(distribution,))
+    (sample,) = plan_package(package, lock, Arch.AMD64, given).samples
+    assert sample.distribution == distribution
+    with pytest.raises(LockError, match="lacks sample-files, which a \\[\\[sample\\]\\] names"):
+        plan_package(package, make_lock(spec), Arch.AMD64, given)
+
+
+OWN_SAMPLE = """
+[[sample]]
+target = "/usr/share/example/b.toml"
+source = "postinst/service.conf"
+"""
+
+
+def test_a_release_has_a_file_of_ours_for_a_sample(tmp_path: Path) -> None:
+    packages = {"example-common": COMMON, "example-service": SERVICE.replace("[deb]", SAMPLE)}
+    root = write_pkgspec(tmp_path, packages=packages, releases={"1.0": RELEASE + OWN_SAMPLE})
+    plan = plan_example(load_spec(root))
+    assert plan.samples == ()
+    (entry,) = [one for one in plan.entries if one.target.name == "b.toml"]
+    assert entry.content == SOURCES["postinst/service.conf"]
+    assert entry.mode == 0o644
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"), [("25.19", ["alembic.ini"]), ("26.3", ["alembic.ini"]), ("23.09", [])]
+)
+def test_the_older_managers_have_all_that_they_are_configured_from(
+    real_spec: Spec, real_sources: Sources, name: str, ours: list[str]
+) -> None:
+    release, package = real_spec.release(name), real_spec.packages["backendai-manager"]
+    given = PlanInput(project=real_spec.project, release=release, sources=real_sources)
+    lock = load_lock(real_spec.root, release.name, package.name)
+    plan = plan_package(package, lock, Arch.AMD64, given)
+    folder = "/opt/backendai/manager/share/backendai/samples/"
+    own = [entry.target.name for entry in plan.entries if str(entry.target).startswith(folder)]
+    assert own == ours
+    taken = [str(one.target) for one in plan.samples]
+    samples = {"manager.toml", "alembic.ini"}
+    assert {f"{folder}{one}" for one in samples - set(ours)} <= set(taken)
+    # By this the packages' own tool reads its data, in every service's CPython.
+    assert "tomlkit" in {one.name for one in lock.wheel}
+
+
+def test_a_python_without_a_lock_asks_for_one(tmp_path: Path) -> None:
+    spec = load_example(tmp_path)
+    given = PlanInput(project=spec.project, release=spec.release(None), sources=SOURCES)
+    with pytest.raises(SpecError, match="example-service: has a Python and no lock"):
+        plan_package(spec.packages["example-service"], None, Arch.AMD64, given)
+
+
+def test_the_fingerprint_sees_every_byte_of_a_text(tmp_path: Path) -> None:
+    spec = load_example(tmp_path)
+    package, lock = spec.packages["example-service"], make_lock(spec)
+    prints = set()
+    for name in ("", "postinst/service.conf", "debian/prerm", "rpm/posttrans"):
+        sources = {**SOURCES, **({name: SOURCES[name] + b"#"} if name else {})}
+        given = PlanInput(project=spec.project, release=spec.release(None), sources=sources)
+        prints.add(plan_fingerprint(plan_package(package, lock, Arch.AMD64, given)))
+    assert len(prints) == 4

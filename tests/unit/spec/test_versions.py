@@ -1,0 +1,41 @@
+"""Versions as dpkg and rpm order them."""
+
+import shutil
+from itertools import pairwise
+
+import pytest
+
+from builder.base.run import run
+from builder.spec.schema import ReleaseSpec
+
+
+def release_of(version: str) -> ReleaseSpec:
+    day = {"version": version, "day": "2026-01-01", "changes": ["x"]}
+    table = {"name": "1", "version": version, "packages": ["a-b"], "changelog": [day]}
+    return ReleaseSpec.model_validate({**table, "index-until": "2026-01-01T00:00:00Z"})
+
+
+IN_ORDER = [
+    ("26.9.0.dev1", "26.9.0~~dev1"),
+    ("26.9.0a1.dev2", "26.9.0~a1~dev2"),
+    ("26.9.0a1", "26.9.0~a1"),
+    ("26.9.0b2", "26.9.0~b2"),
+    ("26.9.0-rc1", "26.9.0~rc1"),
+    ("26.9.0rc2", "26.9.0~rc2"),
+    ("26.9.0rc10", "26.9.0~rc10"),
+    ("26.9.0", "26.9.0"),
+    ("26.9.0.post1", "26.9.0+post1"),
+    ("26.9.1rc1", "26.9.1~rc1"),
+    ("26.10.0", "26.10.0"),
+]
+
+
+@pytest.mark.parametrize(("upstream", "packaged"), IN_ORDER)
+def test_a_version_is_spelled_for_dpkg_and_rpm(upstream: str, packaged: str) -> None:
+    assert release_of(upstream).package_version == packaged
+
+
+@pytest.mark.skipif(shutil.which("dpkg") is None, reason="needs dpkg")
+def test_dpkg_orders_versions_as_the_index_does() -> None:
+    for earlier, later in pairwise(packaged for _, packaged in IN_ORDER):
+        run(["dpkg", "--compare-versions", f"{earlier}-2", "lt", f"{later}-1"])
