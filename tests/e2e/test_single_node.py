@@ -143,6 +143,14 @@ def test_a_session_computes(deb_node: Node) -> None:
     node.host.wait_until("the folder can go", lambda: _is_deleted(node, login, "work"), timeout=60)
 
 
+def test_a_command_does_not_query_the_terminal(node: Node) -> None:
+    """In a terminal that does not answer, that costs seconds and is left in the output."""
+    command = ["script", "-qec", "backend.ai session --help", "/dev/null"]
+    printed = node.host.run(command, env={"TERM": "xterm-256color"}).stdout
+    assert "Usage:" in printed
+    assert "\x1b" not in printed
+
+
 @pytest.mark.full
 def test_a_page_receives_the_events_of_a_session(deb_node: Node) -> None:
     """By a subscription, through the webserver and the gateway."""
