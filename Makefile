@@ -16,7 +16,7 @@ DISTRO ?= trixie
 # As root the build may install what compiling CPython needs; else it says what to install.
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--install-build-deps)
 # The others are templates: tests render each in every variant and check the result.
-SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv postinst/backend.ai postinst/backendai-ctl
+SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv postinst/bin/backend.ai postinst/bin/backendai-ctl
 
 .DEFAULT_GOAL := help
 .PHONY: help packages package test test-full test-unit test-one test-integration e2e e2e-full demo lint type format locks bench \

@@ -40,7 +40,7 @@ def describe(parser: argparse.ArgumentParser) -> dict[str, object]:
 def main() -> None:
     """Describe the tool in the folder given."""
     sys.path.insert(0, sys.argv[1])
-    cli = importlib.import_module("backendai_target.cli")
+    cli = importlib.import_module("backendai_ctl.cli")
     sys.stdout.write(json.dumps(describe(cli.make_parser()), sort_keys=True))
 
 

@@ -8,7 +8,7 @@ from builder.base.run import run
 from builder.plan.render import TOOL_DESCRIPTION, Sources
 
 SOURCE_FOLDERS = ("debian", "rpm", "systemd", "postinst", "docs")
-_TOOL = Path("postinst/backendai_target/cli.py")
+_TOOL = Path("postinst/backendai_ctl/cli.py")
 _DESCRIBE = Path(__file__).parent / "_describe_tool.py"
 
 

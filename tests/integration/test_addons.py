@@ -19,7 +19,7 @@ from tests.integration.dnf import become_distribution, dnf, make_repository
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
-from tests.unit.target.rendered import spec
+from tests.unit.postinst.rendered import spec
 
 pytestmark = pytest.mark.docker
 

@@ -78,7 +78,7 @@ def test_the_real_packages_are_planned_as_reviewed(
 
 def is_inner_module(target: str) -> bool:
     """True for the modules of the target's tool but its first."""
-    folder, _, module = target.partition("/backendai_target/")
+    folder, _, module = target.partition("/backendai_ctl/")
     return folder == "/usr/lib/backendai/target" and module != "__init__.py"
 
 

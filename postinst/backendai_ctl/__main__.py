@@ -1,0 +1,8 @@
+"""What `python3 /usr/lib/backendai/target` runs; installed there as __main__.py."""
+
+import sys
+
+from backendai_ctl.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

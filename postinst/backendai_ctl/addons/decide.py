@@ -1,0 +1,94 @@
+"""Decides which add-ons a service is to load. Pure: the host's answers come in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from backendai_ctl.addons.allow import Lists
+from backendai_ctl.addons.model import Addon
+from backendai_ctl.addons.record import AddonRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """An installed add-on, and what the host says of it."""
+
+    addon: Addon
+    record: AddonRecord | None
+    kinds: tuple[str, ...]  # of devices, as the admin's file may say
+    complete: bool  # the hardware's needs are there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What the lists and the records are to be."""
+
+    lists: Lists
+    records: tuple[AddonRecord, ...]
+    held: Mapping[str, str]  # name of one that has to wait to name of one that has its devices
+    gone: tuple[str, ...]
+
+
+def decide(
+    candidates: Sequence[Candidate], records: Mapping[str, AddonRecord], lists: Lists
+) -> Decision:
+    """Enable what is new, leave out what was disabled or edited out, take out what is gone.
+
+    The service refuses to start where two add-ons show one kind of device. Of two, the one
+    whose hardware is complete comes first, then the one that is enabled already, then the
+    first by name: so the order of installation does not matter.
+    """
+    wanted = [one for one in candidates if _is_wanted(one, lists)]
+    wanted.sort(key=lambda one: (not one.complete, not _was_listed(one), one.addon.name))
+    taken: dict[str, str] = {}
+    held: dict[str, str] = {}
+    enabled: list[Candidate] = []
+    for one in wanted:
+        rivals = [taken[kind] for kind in one.kinds if kind in taken]
+        if rivals:
+            held[one.addon.name] = rivals[0]
+        else:
+            taken.update(dict.fromkeys(one.kinds, one.addon.name))
+            enabled.append(one)
+    names = {one.addon.name for one in enabled}
+    installed = {one.addon.name for one in candidates}
+    kept = [record for name, record in records.items() if name not in installed]
+    return Decision(
+        lists=_lists(candidates, names, kept, lists),
+        records=tuple(_record(one, one.addon.name in names, held) for one in candidates),
+        held=held,
+        gone=tuple(record.name for record in kept),
+    )
+
+
+def _was_listed(one: Candidate) -> bool:
+    return one.record is not None and one.record.listed
+
+
+def _is_wanted(one: Candidate, lists: Lists) -> bool:
+    if one.record is not None and one.record.disabled:
+        return False
+    if any(lists.blocks(module) for module in one.addon.allow):
+        return False  # the admin's own word
+    return not _was_listed(one) or lists.has(one.addon.allow)
+
+
+def _record(one: Candidate, is_enabled: bool, held: Mapping[str, str]) -> AddonRecord:
+    record = one.record or AddonRecord.of(one.addon)
+    # One that is held back is tried again each time; one that the admin took out is not.
+    listed = is_enabled or (record.listed and one.addon.name not in held)
+    return replace(record, place=one.addon.place, allow=one.addon.allow, listed=listed)
+
+
+def _lists(
+    candidates: Sequence[Candidate],
+    enabled: set[str],
+    gone: Sequence[AddonRecord],
+    lists: Lists,
+) -> Lists:
+    if not candidates and lists.allow is None:
+        return lists  # nothing of ours was ever in it, or the admin took the list out
+    wanted = [m for one in candidates if one.addon.name in enabled for m in one.addon.allow]
+    unwanted = {m for one in candidates if one.addon.name not in enabled for m in one.addon.allow}
+    unwanted |= {module for record in gone for module in record.allow}
+    kept = [module for module in lists.allow or () if module not in unwanted - set(wanted)]
+    return replace(lists, allow=(*kept, *(module for module in wanted if module not in kept)))

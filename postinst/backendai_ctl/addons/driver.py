@@ -1,0 +1,36 @@
+"""Whether this host has what an add-on's hardware needs."""
+
+import ctypes
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from backendai_ctl.addons.model import Addon, Need
+
+Loads = Callable[[str], bool]
+# Where units and shells find programs; the tool may run with less in its environment.
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def loads(library: str) -> bool:
+    """Whether the dynamic loader finds ``library``, which is how the plug-ins look for it."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def missing_needs(addon: Addon, root: Path = Path("/"), can_load: Loads = loads) -> list[str]:
+    """What to install for the add-on to show devices, one text each; empty if all is there."""
+    return [need.install for need in addon.needs if not _is_there(need, root, can_load)]
+
+
+def _is_there(need: Need, root: Path, can_load: Loads) -> bool:
+    if any(next(root.glob(pattern.lstrip("/")), None) for pattern in need.paths):
+        return True
+    folders = ":".join(str(root / folder.lstrip("/")) for folder in _PATH.split(":"))
+    if any(shutil.which(program, path=folders) for program in need.programs):
+        return True
+    # Of another root nothing can be loaded here.
+    return root == Path("/") and any(can_load(name) for name in need.libraries)

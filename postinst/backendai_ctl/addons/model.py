@@ -1,0 +1,103 @@
+"""What each installed add-on's package says of it: /usr/lib/backendai/addons/NAME.toml."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from backendai_ctl.base.errors import RecipeError, TargetError
+from backendai_ctl.base.layout import Layout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """Something of the hardware's vendor; any one of what is listed shows that it is there."""
+
+    install: str
+    paths: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a service's plug-ins are allowed: a file in /etc/backend.ai and two keys of it."""
+
+    config: str
+    allow_key: str
+    block_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addon:
+    """One installed add-on."""
+
+    name: str
+    package: str
+    summary: str
+    service: str
+    place: Place
+    allow: tuple[str, ...]  # import packages, as the allow list names them
+    keys: tuple[str, ...]  # kinds of devices
+    keys_from: str | None = None  # FILE:KEY of the admin's that has the kind
+    needs: tuple[Need, ...] = ()
+    files: tuple[str, ...] = ()  # to be made in /etc/backend.ai
+    etcd: Mapping[str, object]  # a tree, as in recipes
+
+    def kinds(self, layout: Layout) -> tuple[str, ...]:
+        """The kinds of devices that it will show, by the admin's file where that decides."""
+        if self.keys_from is None:
+            return self.keys
+        file, _, key = self.keys_from.partition(":")
+        try:
+            found = tomlkit.parse((layout.etc / file).read_text(encoding="utf-8")).get(key)
+        except (OSError, UnicodeDecodeError, TOMLKitError):
+            found = None  # the service says what is wrong with it
+        return (str(found),) if found is not None else self.keys
+
+
+def load_addons(layout: Layout, service: str | None = None) -> list[Addon]:
+    """The installed add-ons, of one service or of all, by name."""
+    found = [_load(path) for path in sorted(layout.addons.glob("*.toml"))]
+    return [one for one in found if service in (None, one.service)]
+
+
+def named(addons: list[Addon], name: str) -> Addon:
+    """The add-on called so, by its short name or its package's."""
+    for one in addons:
+        if name in (one.name, one.package):
+            return one
+    known = ", ".join(one.name for one in addons) or "none"
+    raise TargetError(f"no add-on '{name}' is installed here", hint=f"installed: {known}")
+
+
+def _load(path: Path) -> Addon:
+    try:
+        table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+        return Addon(
+            name=table["name"],
+            package=table["package"],
+            summary=table["summary"],
+            service=table["service"],
+            place=Place(
+                config=table["config"], allow_key=table["allow-key"], block_key=table["block-key"]
+            ),
+            allow=tuple(table["allow"]),
+            keys=tuple(table["keys"]),
+            keys_from=table.get("keys-from"),
+            needs=tuple(
+                Need(
+                    install=one["install"],
+                    paths=tuple(one["paths"]),
+                    programs=tuple(one["programs"]),
+                    libraries=tuple(one["libraries"]),
+                )
+                for one in table.get("needs", [])
+            ),
+            files=tuple(table["files"]),
+            etcd=table.get("etcd", {}),
+        )
+    except (OSError, UnicodeDecodeError, TOMLKitError, KeyError, TypeError) as error:
+        raise RecipeError(f"{path}: {error!r}", hint="reinstall the add-on's package") from error

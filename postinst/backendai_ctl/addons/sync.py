@@ -1,0 +1,250 @@
+"""Makes a service load the add-ons that are installed; what `addon` and packages call.
+
+Safe to run again and to kill: an admin's wish is recorded before the file is changed,
+what was done is recorded after it, and the file changes by rename.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from backendai_ctl.addons.allow import Lists, read_lists, with_lists
+from backendai_ctl.addons.decide import Candidate, Decision, decide
+from backendai_ctl.addons.driver import Loads, loads, missing_needs
+from backendai_ctl.addons.model import Addon, Place, load_addons, named
+from backendai_ctl.addons.record import (
+    AddonRecord,
+    forget_record,
+    load_records,
+    save_record,
+)
+from backendai_ctl.base.errors import HostError, SiteError
+from backendai_ctl.base.files import Owner, Writer, exclusive
+from backendai_ctl.base.layout import Layout
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """What the work needs: where things lie, who owns what is made, who listens."""
+
+    layout: Layout
+    writer: Writer
+    say: Say
+    can_load: Loads = loads
+
+    def missing(self, addon: Addon) -> list[str]:
+        """What is to be installed for the add-on's hardware."""
+        return missing_needs(addon, self.layout.root, self.can_load)
+
+    def candidate(self, addon: Addon, record: AddonRecord | None) -> Candidate:
+        """The add-on and what the host says of it."""
+        return Candidate(
+            addon=addon,
+            record=record,
+            kinds=addon.kinds(self.layout),
+            complete=not self.missing(addon),
+        )
+
+
+def sync_addons(service: str, tool: Tool) -> bool:
+    """Make the service's lists fit what is installed; says whether they changed.
+
+    Raises SiteError where the service's file is absent or broken; nothing is changed then.
+    """
+    with _alone(tool):
+        return _sync(service, tool)
+
+
+def enable_addon(name: str, tool: Tool) -> bool:
+    """Enable one that was disabled, edited out, blocked or held back.
+
+    Raises SiteError where another add-on has its devices, or a wider entry blocks it.
+    """
+    with _alone(tool):
+        addon = named(load_addons(tool.layout), name)
+        records = load_records(tool.layout, addon.service)
+        path, text = _read(addon.place, tool.layout)
+        lists = read_lists(text, addon.place, str(path))
+        _refuse_rivals(addon, lists, tool)
+        block = tuple(one for one in lists.block if one not in addon.allow)
+        if any(replace(lists, block=block).blocks(module) for module in addon.allow):
+            raise SiteError(
+                [f"{path}: {addon.place.block_key} = {list(block)!r} blocks {addon.name}"],
+                hint="take the wider entry out of the list, then run this again",
+            )
+        record = records.get(addon.name) or AddonRecord.of(addon)
+        save_record(tool.layout, tool.writer, replace(record, disabled=False, listed=False))
+        if block != lists.block:
+            _write(path, with_lists(text, addon.place, replace(lists, block=block)), tool.writer)
+        changed = _sync(addon.service, tool)
+        return changed or block != lists.block
+
+
+def disable_addon(name: str, tool: Tool) -> bool:
+    """Disable one, until it is enabled again; says whether the lists changed.
+
+    Raises SiteError where an entry that is wider than the add-on allows it all the same.
+    """
+    with _alone(tool):
+        addon = named(load_addons(tool.layout), name)
+        record = load_records(tool.layout, addon.service).get(addon.name) or AddonRecord.of(addon)
+        save_record(tool.layout, tool.writer, replace(record, disabled=True, listed=False))
+        changed = _sync(addon.service, tool)
+        path, text = _read(addon.place, tool.layout)
+        lists = read_lists(text, addon.place, str(path))
+        if lists.has(addon.allow):
+            raise SiteError(
+                [f"{path}: {addon.place.allow_key} = {list(lists.allow or ())!r} allows {name}"],
+                hint="put the packages that you want into the list instead of the wider entry",
+            )
+        return changed
+
+
+def state_of(addon: Addon, tool: Tool) -> str:
+    """One word or two for people: enabled, disabled, blocked, not listed, or what is wrong."""
+    record = load_records(tool.layout, addon.service).get(addon.name)
+    try:
+        path, text = _read(addon.place, tool.layout)
+        lists = read_lists(text, addon.place, str(path))
+    except HostError:
+        return "not readable"
+    except SiteError:
+        return "not configured"
+    if lists.has(addon.allow):
+        return "enabled"
+    if record is not None and record.disabled:
+        return "disabled"
+    return "blocked" if any(map(lists.blocks, addon.allow)) else "not enabled"
+
+
+@contextlib.contextmanager
+def _alone(tool: Tool) -> Iterator[None]:
+    tool.writer.ensure_folder(tool.layout.generated)
+    with exclusive(tool.layout.generated):
+        yield
+
+
+def _sync(service: str, tool: Tool) -> bool:
+    addons = load_addons(tool.layout, service)
+    records = load_records(tool.layout, service)
+    changed = False
+    for place in _places(addons, records):
+        here = [one for one in addons if one.place == place]
+        of_place = {name: one for name, one in records.items() if one.place == place}
+        changed |= _sync_place(place, here, of_place, tool)
+    return changed
+
+
+def _places(addons: Iterable[Addon], records: Mapping[str, AddonRecord]) -> list[Place]:
+    found = [one.place for one in addons] + [one.place for one in records.values()]
+    return list(dict.fromkeys(found))
+
+
+def _sync_place(
+    place: Place, addons: list[Addon], records: Mapping[str, AddonRecord], tool: Tool
+) -> bool:
+    for addon in addons:
+        _make_files(addon, tool)
+    path, text = _read(place, tool.layout)
+    lists = read_lists(text, place, str(path))
+    candidates = [tool.candidate(one, records.get(one.name)) for one in addons]
+    decision = decide(candidates, records, lists)
+    changed = decision.lists != lists
+    if changed:
+        _write(path, with_lists(text, place, decision.lists), tool.writer)
+    for record in decision.records:
+        if record != records.get(record.name):
+            save_record(tool.layout, tool.writer, record)
+    for name in decision.gone:
+        forget_record(tool.layout, name)
+    _tell(candidates, records, decision, tool)
+    return changed
+
+
+def _tell(
+    candidates: Iterable[Candidate],
+    before: Mapping[str, AddonRecord],
+    decision: Decision,
+    tool: Tool,
+) -> None:
+    """Say what is new, once: what was told at the last run is not told again."""
+    listed = {record.name for record in decision.records if record.listed}
+    for one in candidates:
+        addon = one.addon
+        if addon.name in decision.held:
+            rival = decision.held[addon.name]
+            tool.say(
+                f"warning: {addon.name} is installed and not enabled: {rival} shows the same kind "
+                f"of device ({', '.join(one.kinds)}). To change that: backendai-ctl addon disable "
+                f"{rival}, then backendai-ctl addon enable {addon.name}"
+            )
+        elif addon.name in listed and not _listed(before, addon.name):
+            tool.say(f"enabled the add-on {addon.name} in {addon.place.config}")
+            for text in tool.missing(addon):
+                tool.say(f"warning: {addon.name} shows no device without {text}")
+    for name in decision.gone:
+        tool.say(f"disabled the add-on {name}, which is no longer installed")
+
+
+def _listed(records: Mapping[str, AddonRecord], name: str) -> bool:
+    return name in records and records[name].listed
+
+
+def _refuse_rivals(addon: Addon, lists: Lists, tool: Tool) -> None:
+    kinds = set(addon.kinds(tool.layout))
+    rivals = [
+        one.name
+        for one in load_addons(tool.layout, addon.service)
+        if one.name != addon.name and lists.has(one.allow) and kinds & set(one.kinds(tool.layout))
+    ]
+    if rivals:
+        raise SiteError(
+            [f"{addon.name} and {rivals[0]} show the same kind of device: only one can be enabled"],
+            hint=f"first run: backendai-ctl addon disable {rivals[0]}",
+        )
+
+
+def _make_files(addon: Addon, tool: Tool) -> None:
+    """Make the add-on's files in /etc/backend.ai where they are absent; then they are the admin's.
+
+    One that was made before and is gone was removed by the admin, and stays away.
+    """
+    for name in addon.files:
+        path, record = tool.layout.etc / name, tool.layout.generated / name
+        if record.exists() and record.stat().st_size:
+            continue
+        text = (tool.layout.addons / "files" / name).read_text(encoding="utf-8")
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        tool.writer.ensure_folder(tool.layout.etc)
+        origin = "found" if path.exists() else "made"
+        # Recorded first, as the services' files are: see configure.py.
+        tool.writer.replace(record, f"{origin} {digest}\n")
+        if tool.writer.create(path, text):
+            tool.say(f"made {path}")
+
+
+def _read(place: Place, layout: Layout) -> tuple[Path, str]:
+    path = layout.etc / place.config
+    try:
+        # Bytes, so that an admin's line ends stay.
+        return path, path.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        raise SiteError(
+            [f"{path} does not exist, so no add-on is enabled"],
+            hint="`backendai-ctl configure` of the service makes it and enables what is installed",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SiteError([f"{path}: not UTF-8"], hint="mend the file first") from error
+    except OSError as error:
+        raise HostError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _write(path: Path, text: str, writer: Writer) -> None:
+    """Replace the file, whose owner and mode may be the admin's own."""
+    status = path.stat()
+    owner = Owner(uid=status.st_uid, gid=status.st_gid)
+    replace(writer, owner=owner, mode=status.st_mode & 0o7777).replace(path, text)

@@ -1,0 +1,106 @@
+"""Changes single answers of site.toml, and takes answers that came before the file."""
+
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+import tomlkit
+
+from backendai_ctl.answers.questions import Value, load_questions
+from backendai_ctl.answers.site import Site, load_site, new_site, parse_site
+from backendai_ctl.base.errors import HostError, SiteError
+from backendai_ctl.base.files import Writer, exclusive
+from backendai_ctl.base.layout import Layout
+
+
+def read_early_answers(layout: Layout) -> dict[str, str]:
+    """What was answered before any service could make site.toml, as BACKENDAI_ variables.
+
+    backendai-common's postinst writes the file from debconf; one NAME='VALUE' a line,
+    quoted for a shell.
+    """
+    try:
+        text = layout.early_answers.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, _, quoted = line.partition("=")
+        found[name] = "".join(shlex.split(quoted))
+    return found
+
+
+def get_answer(layout: Layout, name: str) -> str:
+    """The answer called SECTION.KEY as text; a list's items are joined by commas."""
+    site = load_site(layout)
+    _known(site, name)
+    value = site[name]
+    return ",".join(value) if isinstance(value, list) else str(value)
+
+
+def set_answer(
+    layout: Layout, writer: Writer, name: str, text: str, environment: Mapping[str, str]
+) -> bool:
+    """Give one answer; every other byte of the admin's file stays. Says if that changed it.
+
+    Raises SiteError where the value, or the file as it is, is wrong; nothing is written then.
+    """
+    question = load_questions(layout).named(name)
+    if question is None:
+        raise _unknown(name)
+    for folder in (layout.etc, layout.generated):
+        writer.ensure_folder(folder)
+    with exclusive(layout.generated):
+        if layout.site.exists():
+            before = layout.site.read_bytes().decode("utf-8")
+        else:
+            before = new_site(layout, {**read_early_answers(layout), **environment})
+        site = parse_site(layout, before)
+        value = question.from_text(text)
+        try:
+            checked = question.check(value)
+        except ValueError as error:
+            shown = "(not shown)" if question.key == "password" else repr(text)
+            raise SiteError([f"{name} = {shown}: must be {question.allowed}"]) from error
+        if site[name] == checked and layout.site.exists():
+            return False
+        _write(layout.site, _with(before, question.section, question.key, checked), writer)
+    return True
+
+
+def _with(text: str, section: str, key: str, value: Value) -> str:
+    document = tomlkit.parse(text)
+    if section not in document:
+        document.add(section, tomlkit.table())
+    table = document[section]
+    assert isinstance(table, dict)
+    table[key] = value
+    return tomlkit.dumps(document)
+
+
+def _write(path: Path, text: str, writer: Writer) -> None:
+    """Replace the file with its owner and mode, which may be the admin's own."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        writer.replace(path, text)
+        return
+    writer.replace(path, text)
+    try:
+        os.chown(path, status.st_uid, status.st_gid)
+        path.chmod(status.st_mode & 0o7777)
+    except OSError as error:
+        raise HostError(f"cannot give {path} its owner back: {error.strerror}") from error
+
+
+def _known(site: Site, name: str) -> None:
+    if site.questions.named(name) is None:
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> SiteError:
+    return SiteError(
+        [f"site.toml has no answer called '{name}'"],
+        hint="name it SECTION.KEY, for example etcd.addresses; the file explains each",
+    )

@@ -1,0 +1,253 @@
+"""The questions that site.toml answers, as backendai-common ships them, and their kinds."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from backendai_ctl.base.errors import RecipeError
+from backendai_ctl.base.layout import Layout
+
+# What a question's answer may be; a list is of addresses.
+Value = str | int | list[str]
+Check = Callable[[object], Value]
+
+_MAX_PORT = 65535
+_MAX_ID = 2**31 - 1
+_MAX_COUNT = 1000
+_NOBODY = (65534, 65535)
+_MAX_SECONDS = 3600
+_MAX_AMOUNT = 100
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_IPV6 = re.compile(r"\[([0-9A-Fa-f:.]+)\]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """A host and a port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Read HOST:PORT, an IPv6 host in brackets; ValueError where it is not."""
+        host, colon, port = text.rpartition(":")
+        bracketed = _IPV6.fullmatch(host)
+        if not colon or not (bracketed or _HOST.fullmatch(host)):
+            raise ValueError("not HOST:PORT")
+        if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= _MAX_PORT:
+            raise ValueError(f"not HOST:PORT with a port from 1 to {_MAX_PORT}")
+        return cls(host=bracketed[1] if bracketed else host, port=int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One key of site.toml."""
+
+    section: str
+    key: str
+    default: Value
+    about: str
+    allowed: str
+    check: Check
+    # Where the answer may stay empty: the secret that is made instead.
+    secret: str | None = None
+    # Answers that ask for another one: this answer to the name of that question.
+    asks_for: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """SECTION.KEY, as recipes and messages call it."""
+        return f"{self.section}.{self.key}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that answers it when site.toml is made."""
+        return f"BACKENDAI_{self.section}_{self.key}".upper().replace("-", "_")
+
+    def from_text(self, text: str) -> object:
+        """The value of the environment variable, as TOML would hold it."""
+        if isinstance(self.default, list):
+            return [item.strip() for item in text.split(",") if item.strip()]
+        if isinstance(self.default, int):
+            return int(text) if text.isascii() and text.isdigit() else text
+        return text
+
+
+def _text(pattern: str) -> Check:
+    compiled = re.compile(pattern)
+
+    def check(value: object) -> Value:
+        if not isinstance(value, str) or not compiled.fullmatch(value):
+            raise ValueError
+        return value
+
+    return check
+
+
+def _account_id(value: object) -> Value:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if is_number and 1 <= int(str(value)) <= _MAX_ID and value not in _NOBODY:
+        return int(str(value))
+    raise ValueError
+
+
+def _seconds(value: object) -> Value:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_SECONDS:
+        return value
+    raise ValueError
+
+
+def _amount(value: object) -> Value:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_AMOUNT:
+        return value
+    raise ValueError
+
+
+def _count(value: object) -> Value:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_COUNT:
+        return value
+    raise ValueError
+
+
+def _address(value: object) -> Value:
+    if isinstance(value, str):
+        return str(Address.parse(value))
+    raise ValueError
+
+
+def _addresses(value: object) -> Value:
+    if not value:
+        raise ValueError
+    return _any_addresses(value)
+
+
+def _any_addresses(value: object) -> Value:
+    if isinstance(value, list):
+        return [str(_address(item)) for item in value]
+    raise ValueError
+
+
+_LINE = r"[^\x00-\x1f\x7f]*"
+_IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_-]{1,62}"
+_PATH = r"(/[A-Za-z0-9_+@:,=~-][A-Za-z0-9._+@:,=~-]*)+"
+_EMAIL = r"[A-Za-z0-9._+-]{1,40}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
+_IMAGE = r"[a-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]{64})?"
+_URL = r"https?://[A-Za-z0-9\[][A-Za-z0-9.:\]_-]*(/[A-Za-z0-9._~/-]*)?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What the answers to a question may be, and the words that say so."""
+
+    check: Check
+    allowed: str
+
+
+# NNNN stands for the port of the question's default.
+_ADDRESS = "HOST:PORT, for example 10.0.0.5:NNNN or [fd00::5]:NNNN"
+KINDS: Mapping[str, Kind] = {
+    "id": Kind(check=_account_id, allowed="a number from 1 to 2147483647, but not 65534 or 65535"),
+    "seconds": Kind(check=_seconds, allowed=f"a number of seconds from 0 to {_MAX_SECONDS}"),
+    "amount": Kind(check=_amount, allowed=f"a number from 0 to {_MAX_AMOUNT}"),
+    "address": Kind(check=_address, allowed=_ADDRESS),
+    "addresses": Kind(check=_addresses, allowed=f"a list of {_ADDRESS}"),
+    "any-addresses": Kind(check=_any_addresses, allowed=f"a list, or [], of {_ADDRESS}"),
+    "word": Kind(
+        check=_text(r"[A-Za-z0-9][A-Za-z0-9._-]*"), allowed="letters, digits, '.', '_' and '-'"
+    ),
+    "identifier": Kind(
+        check=_text(_IDENTIFIER),
+        allowed="2 to 63 letters, digits, '_' and '-', a letter or '_' first",
+    ),
+    "log": Kind(check=_text("journal|file|both"), allowed="journal, file or both"),
+    "count": Kind(check=_count, allowed="a number from 1 to 1000"),
+    "image": Kind(
+        check=_text(_IMAGE), allowed="an image's name, for example registry.example.org/etcd:v3.5"
+    ),
+    "line": Kind(check=_text(_LINE), allowed="one line of text, or empty"),
+    "email": Kind(check=_text(_EMAIL), allowed="an e-mail address, for example ops@example.com"),
+    "path": Kind(
+        check=_text(_PATH), allowed="an absolute path without spaces, '.' and '..', not / itself"
+    ),
+    "any-path": Kind(
+        check=_text(f"({_PATH})?"), allowed="an absolute path without spaces, or empty"
+    ),
+    # libpq's words, which asyncpg knows too.
+    "tls": Kind(
+        check=_text("prefer|require|verify-ca|verify-full"),
+        allowed="prefer, require, verify-ca or verify-full",
+    ),
+    "url": Kind(
+        check=_text(_URL), allowed="a URL that begins with http:// or https://, without a query"
+    ),
+    "any-url": Kind(
+        check=_text(f"({_URL})?"),
+        allowed="a URL that begins with http:// or https://, without a query, or empty",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Questions:
+    """Every question, in the order in which site.toml has them."""
+
+    sections: Mapping[str, str]  # name to explanation
+    all: tuple[Question, ...]
+
+    def named(self, name: str) -> Question | None:
+        """The question called SECTION.KEY."""
+        return next((one for one in self.all if one.name == name), None)
+
+    def of_section(self, section: str) -> list[Question]:
+        """The questions of one section."""
+        return [one for one in self.all if one.section == section]
+
+
+def load_questions(layout: Layout) -> Questions:
+    """The questions that backendai-common shipped; RecipeError where they are broken."""
+    path = layout.questions
+    try:
+        table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+        return Questions(
+            sections={one["name"]: one["about"] for one in table["section"]},
+            all=tuple(_questions(table["section"])),
+        )
+    except (OSError, UnicodeDecodeError, TOMLKitError, LookupError, TypeError) as error:
+        raise RecipeError(f"{path}: {error!r}", hint="reinstall backendai-common") from error
+    except ValueError as error:
+        raise RecipeError(f"{path}: a default is not of its kind") from error
+
+
+def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:
+    for section in sections:
+        listed = section["question"]
+        if not isinstance(listed, list):
+            raise TypeError(f"a list is due where there is {listed!r}")
+        for item in listed:
+            kind = KINDS[item["kind"]]
+            default = kind.check(item["default"])
+            yield Question(
+                section=str(section["name"]),
+                key=item["key"],
+                default=default,
+                about=item["about"],
+                allowed=kind.allowed.replace("NNNN", _port(default)),
+                check=kind.check,
+                secret=item.get("secret"),
+                asks_for=item.get("asks-for", {}),
+            )
+
+
+def _port(default: Value) -> str:
+    if default == []:
+        return "26379"
+    one = default[0] if isinstance(default, list) else str(default)
+    return one.rpartition(":")[2]

@@ -1,0 +1,1 @@
+"""Archives of what the stores hold."""

@@ -1,0 +1,1 @@
+"""What the rooms above stand on: errors, where things are, files, programs, systemd."""

@@ -1,0 +1,133 @@
+"""Writes files so that a reader, or a kill, never sees half of one."""
+
+import contextlib
+import fcntl
+import grp
+import os
+import pwd
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from backendai_ctl.base.errors import HostError
+
+ACCOUNT = "backendai"
+_SUFFIX = ".backendai-tmp"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """Who owns what this tool writes."""
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def of_account(cls) -> "Owner":
+        """root and the account's group: settings and secrets; HostError where it has none."""
+        if os.geteuid() != 0:
+            raise HostError("only root can write the configuration", hint="use sudo")
+        try:
+            return cls(uid=0, gid=grp.getgrnam(ACCOUNT).gr_gid)
+        except KeyError as error:
+            raise HostError(
+                f"this host has no group '{ACCOUNT}'", hint="reinstall backendai-common"
+            ) from error
+
+    @classmethod
+    def account(cls) -> "Owner":
+        """The account itself, which owns users' folders; HostError where there is none."""
+        try:
+            entry = pwd.getpwnam(ACCOUNT)
+        except KeyError as error:
+            raise HostError(
+                f"this host has no account '{ACCOUNT}'", hint="reinstall backendai-common"
+            ) from error
+        return cls(uid=entry.pw_uid, gid=entry.pw_gid)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """Puts files in place: complete, readable by root and the account alone."""
+
+    owner: Owner
+    mode: int = 0o640
+
+    def ensure_folder(self, path: Path, mode: int = 0o750) -> None:
+        """Make ``path`` where it is absent; an existing folder is left as it is."""
+        if path.is_dir():
+            return
+        try:
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            temporary = _temporary(path)
+            temporary.mkdir(mode=0o700, exist_ok=True)
+            os.chown(temporary, self.owner.uid, self.owner.gid)
+            temporary.chmod(mode)
+            temporary.rename(path)
+        except OSError as error:
+            raise HostError(f"cannot make {path}: {error.strerror}") from error
+
+    def sweep(self, folder: Path) -> None:
+        """Remove what killed runs left in ``folder``; nobody else may be at work there."""
+        for left in folder.glob(f".*{_SUFFIX}"):
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+
+    def create(self, path: Path, text: str) -> bool:
+        """Put ``text`` at ``path`` unless something is there; says whether it did."""
+        # link(2) fails where the name exists, so an admin's file that appears
+        # in between is safe, which rename(2) would replace.
+        with self._beside(path, text) as temporary:
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+        return True
+
+    def replace(self, path: Path, text: str) -> None:
+        """Put ``text`` at ``path``, whatever is there."""
+        with self._beside(path, text) as temporary:
+            temporary.rename(path)
+
+    def adopt(self, source: Path, target: Path) -> None:
+        """Move a finished file to ``target`` and make it root's and the account's."""
+        os.chown(source, self.owner.uid, self.owner.gid)
+        source.chmod(0o640)
+        source.rename(target)
+
+    @contextlib.contextmanager
+    def _beside(self, path: Path, text: str) -> Iterator[Path]:
+        temporary = _temporary(path)
+        temporary.unlink(missing_ok=True)
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                os.fchown(stream.fileno(), self.owner.uid, self.owner.gid)
+                os.fchmod(stream.fileno(), self.mode)
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            yield temporary
+        except OSError as error:
+            raise HostError(f"cannot write {path}: {error.strerror}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    """A fixed name, so that what a killed run left is replaced and never piles up."""
+    return path.with_name(f".{path.name}{_SUFFIX}")
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` against another run of this tool."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,64 @@
+"""The one door to other programs on the target."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backendai_ctl.base.errors import NotReadyError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a program that ended has left."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def run_program(
+    command: Sequence[str],
+    *,
+    seconds: float,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+) -> Done:
+    """Run ``command`` to its end; with ``log``, its output goes to the end of that file.
+
+    Raises NotReadyError where it cannot be run, or takes longer than ``seconds``. What must
+    not be seen by others travels by ``stdin``.
+    """
+    try:
+        if log is not None:
+            with log.open("ab") as stream:
+                status = _run(command, seconds, stdin, env, stream.fileno()).returncode
+            return Done(status=status, stdout="", stderr="")
+        done = _run(command, seconds, stdin, env, subprocess.PIPE)
+    except subprocess.TimeoutExpired as error:
+        raise NotReadyError(f"`{command[0]}` took longer than {seconds:g} s") from error
+    except OSError as error:
+        raise NotReadyError(f"`{command[0]}`: {error.strerror}") from error
+    return Done(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def _run(
+    command: Sequence[str],
+    seconds: float,
+    stdin: str,
+    env: Mapping[str, str] | None,
+    output: int,
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: TID251 - builder.run is not on the target
+        list(command),
+        input=stdin,
+        stdout=output,
+        stderr=output,
+        env=None if env is None else dict(env),
+        timeout=seconds,
+        check=False,
+        text=True,
+        errors="replace",
+        cwd="/",
+    )

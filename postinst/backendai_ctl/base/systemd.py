@@ -1,0 +1,69 @@
+"""What systemd says of units; a host without it has none that is active."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.programs import run_program
+
+_SECONDS = 10.0
+_PROPERTIES = (
+    "Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,ControlGroup,"
+    "ActiveEnterTimestamp,StateChangeTimestamp,ExecMainStartTimestampMonotonic,"
+    "ConditionResult,Result"
+)
+
+
+_MICRO = 1_000_000
+
+
+def has_systemd(layout: Layout) -> bool:
+    """Whether systemd runs here, and ``layout`` is this host and not a folder."""
+    return layout.root == Path("/") and Path("/run/systemd/system").is_dir()
+
+
+def unit_of(service: str) -> str:
+    """The unit of ``service``."""
+    return f"backendai-{service}.service"
+
+
+def show_unit(unit: str) -> Mapping[str, str]:
+    """The properties of ``unit``; empty where systemd does not answer."""
+    try:
+        done = run_program(
+            ["systemctl", "show", f"--property={_PROPERTIES}", unit], seconds=_SECONDS
+        )
+    except NotReadyError:
+        return {}
+    if done.status != 0:
+        return {}
+    pairs = (line.partition("=") for line in done.stdout.splitlines())
+    return {name: value for name, equals, value in pairs if equals}
+
+
+def is_active(unit: str) -> bool:
+    """Whether ``unit`` runs, or is just coming up."""
+    return show_unit(unit).get("ActiveState") in ("active", "activating", "reloading")
+
+
+def process_age(unit: str) -> float | None:
+    """For how many seconds the main process of ``unit`` runs; None where it has none."""
+    state = show_unit(unit)
+    began = state.get("ExecMainStartTimestampMonotonic", "0")
+    if state.get("MainPID", "0") == "0" or began == "0":
+        return None
+    return time.monotonic() - int(began) / _MICRO
+
+
+def list_units(pattern: str) -> Sequence[str]:
+    """The units that match ``pattern`` and failed, or are loaded; by their names."""
+    try:
+        done = run_program(
+            ["systemctl", "list-units", "--all", "--plain", "--no-legend", pattern],
+            seconds=_SECONDS,
+        )
+    except NotReadyError:
+        return ()
+    return tuple(line.split()[0] for line in done.stdout.splitlines() if line.strip())

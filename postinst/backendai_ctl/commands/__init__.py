@@ -1,0 +1,26 @@
+"""The commands of `backendai-ctl`, one module a subject."""
+
+from backendai_ctl.commands import (
+    addon,
+    answers,
+    backup,
+    credentials,
+    health,
+    secrets,
+    seed,
+    service,
+    upgrade,
+)
+from backendai_ctl.commands.base import Command
+
+COMMANDS: tuple[Command, ...] = (
+    *service.COMMANDS,
+    *health.COMMANDS,
+    *answers.COMMANDS,
+    *seed.COMMANDS,
+    *credentials.COMMANDS,
+    *secrets.COMMANDS,
+    *addon.COMMANDS,
+    *upgrade.COMMANDS,
+    *backup.COMMANDS,
+)

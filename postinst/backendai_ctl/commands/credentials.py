@@ -1,0 +1,58 @@
+"""The command that tells where the first accounts' passwords and keys are."""
+
+import argparse
+import json
+from dataclasses import asdict
+
+from backendai_ctl.base.errors import NotReadyError, Status
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.commands.base import Command, print_out
+from backendai_ctl.seed.accounts import Account, read_accounts
+from backendai_ctl.seed.paths import credentials_folder
+
+
+def _run(options: argparse.Namespace, layout: Layout) -> Status:
+    # The folder is root's: nobody else learns what is in it.
+    paths = sorted(credentials_folder(layout).glob("*.toml"))
+    if not paths:
+        raise NotReadyError(
+            f"no accounts were made on this host ({credentials_folder(layout)} has none)",
+            hint="`sudo backendai-ctl seed status` shows whether the database is filled",
+        )
+    if not options.show:
+        print_out("".join(f"{path}\n" for path in paths))
+        return Status.OK
+    found = [account for path in paths for account in read_accounts(path)]
+    chosen = [account for account in found if account.active]
+    if options.json:
+        print_out(json.dumps([asdict(account) for account in chosen], indent=1) + "\n")
+    else:
+        print_out("\n".join(_told(account) for account in chosen))
+    return Status.OK
+
+
+def _told(account: Account) -> str:
+    return (
+        f"role        {account.role}\n"
+        f"e-mail      {account.email}\n"
+        f"password    {account.password}\n"
+        f"access key  {account.access_key}\n"
+        f"secret key  {account.secret_key}\n"
+    )
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--show", action="store_true", help="print the active accounts as they were made"
+    )
+    parser.add_argument("--json", action="store_true", help="with --show, for programs")
+
+
+COMMANDS = (
+    Command(
+        name="credentials",
+        about="tell where the first accounts' passwords and keys are",
+        run=_run,
+        add_arguments=_arguments,
+    ),
+)

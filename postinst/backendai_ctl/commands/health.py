@@ -1,0 +1,111 @@
+"""The commands that look at the whole of this host."""
+
+import argparse
+import json
+import textwrap
+
+from backendai_ctl.base.errors import HostError, Status
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.commands.base import Command, print_out, say
+from backendai_ctl.doctor.examine import CHECKS, examine, exit_status, mend
+from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.model import Finding
+from backendai_ctl.status.report import look, render
+
+_WIDTH = 80
+
+
+def _status(options: argparse.Namespace, layout: Layout) -> Status:
+    node = look(Scene(layout))
+    print_out(json.dumps(node.as_table(), indent=2) + "\n" if options.json else render(node))
+    return Status.OK if node.is_up else Status.NOT_READY
+
+
+def _doctor(options: argparse.Namespace, layout: Layout) -> int:
+    scene = Scene(layout)
+    if options.fix and not scene.is_root:
+        raise HostError("only root can mend this host", hint="use sudo")
+    checks = {name: CHECKS[name] for name in options.only or CHECKS}
+    findings = examine(scene, checks)
+    done: list[str] = []
+    failed: list[str] = []
+    if options.fix:
+        done, failed = mend(findings)
+        findings = examine(Scene(layout), checks)
+    if options.json:
+        table = {
+            "findings": [one.as_table() for one in findings],
+            "mended": done,
+            "failed": failed,
+        }
+        print_out(json.dumps(table, indent=2) + "\n")
+    else:
+        print_out("".join(f"mended: {one}\n" for one in done))
+        print_out("".join(f"not mended: {one}\n" for one in failed))
+        print_out("".join(map(_text, findings)) + _summary(findings))
+    if not scene.is_root:
+        say("as root, ports, volumes, Docker and secrets are looked at, too")
+    return exit_status(findings)
+
+
+def _text(finding: Finding) -> str:
+    value = f" ({finding.value})" if finding.value else ""
+    lines = [
+        *_wrapped(f"{finding.severity.word}: {finding.where}: {finding.what}{value}", ""),
+        *_wrapped(f"remedy: {finding.remedy}", "    "),
+    ]
+    if finding.fix is not None:
+        lines.append("    `doctor --fix` does it")
+    return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    """Lines for 80 columns; words, which are paths and commands, stay whole."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _summary(findings: list[Finding]) -> str:
+    if not findings:
+        return "nothing found\n"
+    counts = dict.fromkeys(("error", "warning", "note"), 0)
+    for finding in findings:
+        counts[finding.severity.word] += 1
+    listed = ", ".join(
+        f"{count} {word}{'s' if count > 1 else ''}" for word, count in counts.items() if count
+    )
+    return f"{listed}\n"
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    _json(parser)
+    parser.add_argument("--fix", action="store_true", help="apply the remedies that are safe")
+    parser.add_argument(
+        "--only", action="append", choices=sorted(CHECKS), metavar="CHECK", help="one check alone"
+    )
+
+
+COMMANDS = (
+    Command(
+        name="status",
+        about="show every service of this host; 0 if all that are enabled are up",
+        run=_status,
+        add_arguments=_json,
+    ),
+    Command(
+        name="doctor",
+        about="find what active units hide, and the remedy; 3: warnings, 4: errors",
+        run=_doctor,
+        add_arguments=_doctor_arguments,
+    ),
+)

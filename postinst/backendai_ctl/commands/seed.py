@@ -1,0 +1,206 @@
+"""The commands that fill the stores: plan, apply, status, and the scan for images."""
+
+import argparse
+import json
+import os
+import time
+from contextlib import ExitStack
+
+from backendai_ctl.base.errors import HostError, NotReadyError, Status
+from backendai_ctl.base.files import exclusive
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.commands.base import (
+    Command,
+    action_adder,
+    answers,
+    print_out,
+    run_action,
+    say,
+)
+from backendai_ctl.commands.upgrade import finish_of
+from backendai_ctl.seed import images
+from backendai_ctl.seed.apply import Run
+from backendai_ctl.seed.groups import groups_of
+from backendai_ctl.seed.interpreter import use_own_python
+from backendai_ctl.seed.model import Line, State
+from backendai_ctl.seed.paths import state_folder
+from backendai_ctl.seed.plan import plan, render
+from backendai_ctl.seed.session import Filled, Session
+from backendai_ctl.seed.starting import start_unit, start_waiting, stop_unit
+from backendai_ctl.seed.state import (
+    Report,
+    failed,
+    is_complete,
+    lines_of,
+    load_state,
+    save_report,
+)
+from backendai_ctl.seed.stores import stores_of, wait_for
+from backendai_ctl.upgrade.pending import pending_upgrades
+
+_LOCK_SECONDS = 300.0
+
+
+def _plan(options: argparse.Namespace, layout: Layout) -> Status:
+    use_own_python(layout, most_called=True)
+    session = _session(options, layout)
+    with session.filled() as filled:
+        lines = plan(groups_of(session, filled, lock_seconds=0))
+    table = {"steps": [line.as_table() for line in lines]}
+    print_out(json.dumps(table, indent=1) + "\n" if options.json else render(lines))
+    return Status.OK
+
+
+def _apply(options: argparse.Namespace, layout: Layout) -> Status:
+    if options.if_needed and is_complete(layout) and not pending_upgrades(layout):
+        return _finish(options, layout, {})
+    use_own_python(layout, most_called=True)
+    begin = time.monotonic()
+    session = _session(options, layout)
+    wait = str(session.answers.value("seed.wait")) if options.wait is None else options.wait
+    with ExitStack() as stack:
+        stack.enter_context(exclusive(state_folder(layout)))
+        filled = stack.enter_context(session.filled())
+        for service, problem in session.unconfigured.items():
+            say(f"{service}: left out: {problem}")
+        away = wait_for(stores_of(session, filled), float(wait), say)
+        for store in away:
+            say(f"{store} does not answer")
+        upgraded = options.no_start or _upgrade(options, layout, session, filled)
+        run = Run(say=say)
+        lines = run.apply(groups_of(session, filled, lock_seconds=_LOCK_SECONDS))
+        notes = [note for one in filled for note in _notes(one, lines)]
+        took = time.monotonic() - begin
+        late = _session(options, layout).configs.keys() - session.configs.keys()
+        complete = not failed(lines) and not away and upgraded and not late
+        report = Report(complete=complete, lines=lines, notes=notes, seconds=took)
+        save_report(layout, report)
+        scans = [one for one in filled if complete and one.data.rescan and _lacks_images(one)]
+    if late:  # their packages leave them to a run that is at work; stores may have come late
+        say(f"configured meanwhile: {', '.join(sorted(late))}")
+        return _apply(options, layout)
+    if scans and not options.no_start:
+        start_unit(layout, images.UNIT)
+    if not complete:
+        raise NotReadyError(
+            "not everything is filled; it is tried again by itself, or now by:"
+            " sudo backendai-ctl seed apply",
+            hint="`backendai-ctl seed status` shows what is missing",
+        )
+    say(f"the stores are filled, after {took:.1f} s")
+    return _finish(options, layout, {})
+
+
+def _upgrade(
+    options: argparse.Namespace, layout: Layout, session: Session, filled: list[Filled]
+) -> bool:
+    """End upgrades that were cut off, or found their database away; false where one is left."""
+    if not pending_upgrades(layout):
+        return True
+    outcome = finish_of(options, layout, session.answers, wait=False).run(session, filled)
+    for service, error in {**outcome.failed, **outcome.waiting}.items():
+        say(f"{service} is not upgraded: {error.message}")
+    return not outcome.waiting
+
+
+def _finish(options: argparse.Namespace, layout: Layout, left: dict[str, str]) -> Status:
+    if not options.no_start:
+        left = start_waiting(layout, say)
+    for service, reason in left.items():
+        say(f"{service} is not started yet: {reason}")
+    return Status.NOT_READY if left else Status.OK
+
+
+def _notes(one: Filled, lines: list[Line]) -> list[str]:
+    """What was mended in the release's fixtures, where this run or an earlier one used them."""
+    if not one.line.fixtures or any(line.state is State.DIFFERS for line in lines):
+        return []
+    return [f"{one.data.service}: normalised {text}" for text in one.fixtures.normalised]
+
+
+def _lacks_images(one: Filled) -> bool:
+    return images.Catalogue(one=one).look().state is State.CREATE
+
+
+def _status(options: argparse.Namespace, layout: Layout) -> Status:
+    state = load_state(layout)
+    catalogue = images.load(layout)
+    if options.json:
+        table = {**(state or {"complete": False}), "images": catalogue}
+        print_out(json.dumps(table, indent=1) + "\n")
+    elif state is None:
+        print_out("not filled yet: sudo backendai-ctl seed apply\n")
+    else:
+        print_out(_told(state, catalogue))
+    return Status.OK if state and state.get("complete") else Status.NOT_READY
+
+
+def _told(state: dict[str, object], catalogue: dict[str, object] | None) -> str:
+    verdict = "filled" if state.get("complete") else "not filled"
+    text = f"{verdict} at {state.get('at')}, after {state.get('seconds')} s\n\n"
+    text += render(lines_of(state))
+    notes = state.get("notes")
+    text += "".join(f"{note}\n" for note in (notes if isinstance(notes, list) else []))
+    if catalogue:
+        text += f"images: {catalogue['state']} at {catalogue['at']}: {catalogue['detail']}\n"
+    return text
+
+
+def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
+    use_own_python(layout, most_called=True)
+    session = _session(options, layout)
+    with session.filled() as filled:
+        try:
+            for one in filled:
+                if one.data.rescan:
+                    say(f"{images.Catalogue(one=one).scan()} images")
+        except NotReadyError:
+            start_unit(layout, images.RETRY)
+            raise
+    stop_unit(layout, images.RETRY)
+    return Status.OK
+
+
+def _stores(options: argparse.Namespace, layout: Layout) -> Status:
+    session = _session(options, layout)
+    if session.unconfigured:  # of this transaction, and not the last: its script fills them
+        return Status.NOT_READY
+    with session.filled() as filled:
+        away = [store for store in stores_of(session, filled) if not store.is_up()]
+    if away:
+        raise NotReadyError("; ".join(f"{store} does not answer" for store in away))
+    return Status.OK
+
+
+def _session(options: argparse.Namespace, layout: Layout) -> Session:
+    if os.geteuid() != 0 and not options.as_caller:
+        raise HostError("only root can read and fill the stores", hint="use sudo")
+    return Session.open(layout, answers(options, layout), say)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    action = action_adder(parser)
+    show = action("plan", "show what is there and what would be created; changes nothing", _plan)
+    show.add_argument("--json", action="store_true", help="for programs")
+    do = action("apply", "create what is missing, and start what waits for it", _apply)
+    do.add_argument(
+        "--wait", type=float, metavar="SECONDS", help="for the stores; default: seed.wait"
+    )
+    do.add_argument(
+        "--if-needed", action="store_true", help="do nothing where the last run left nothing to do"
+    )
+    do.add_argument("--no-start", action="store_true", help="start no service afterwards")
+    told = action("status", "show what the last run came to; asks no store", _status)
+    told.add_argument("--json", action="store_true", help="for programs")
+    action("stores", "fail unless all is configured and the stores to be filled answer", _stores)
+    action("rescan", "scan the configured registry for images", _rescan)
+
+
+COMMANDS = (
+    Command(
+        name="seed",
+        about="fill the stores: database, etcd, first accounts",
+        run=run_action,
+        add_arguments=_arguments,
+    ),
+)

@@ -1,0 +1,149 @@
+"""The commands about one service: its configuration, its port, its stores."""
+
+import argparse
+import json
+import os
+
+from backendai_ctl.base.errors import Status
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.commands.addon import sync_installed
+from backendai_ctl.commands.base import (
+    Command,
+    account,
+    answers,
+    print_out,
+    say,
+    secret_store,
+    service_argument,
+)
+from backendai_ctl.services.configure import Host, configure
+from backendai_ctl.services.recipe import load_recipe, resolve_tree
+from backendai_ctl.services.release_validation import Validator
+from backendai_ctl.stores.probe import check_needs, check_port, host_problems, wait_until_answering
+
+
+def _configure(options: argparse.Namespace, layout: Layout) -> Status:
+    host = Host(account=account(options), environment=os.environ, say=say)
+    configure(options.service, layout=layout, secrets=secret_store(options, layout), host=host)
+    for problem in host_problems(layout, load_recipe(layout, options.service)):
+        say(f"warning: {problem}")
+    sync_installed(options, layout, options.service)
+    return Status.OK
+
+
+def _wait(options: argparse.Namespace, layout: Layout) -> Status:
+    # systemd sets MAINPID for ExecStartPost=.
+    main_pid = os.environ.get("MAINPID", "")
+    address = wait_until_answering(
+        layout,
+        load_recipe(layout, options.service),
+        seconds=options.timeout,
+        main_pid=int(main_pid) if main_pid.isdigit() else None,
+    )
+    say(f"{options.service} answers on {address}")
+    return Status.OK
+
+
+def _wait_arguments(parser: argparse.ArgumentParser) -> None:
+    service_argument(parser)
+    parser.add_argument("--timeout", type=float, default=150.0, metavar="SECONDS")
+
+
+def _port(options: argparse.Namespace, layout: Layout) -> Status:
+    check_port(layout, load_recipe(layout, options.service))
+    return Status.OK
+
+
+def _ready(options: argparse.Namespace, layout: Layout) -> Status:
+    check_needs(layout, load_recipe(layout, options.service))
+    return Status.OK
+
+
+def _sql(options: argparse.Namespace, layout: Layout) -> Status:
+    print_out(answers(options, layout).fill(load_recipe(layout, options.service).sql))
+    return Status.OK
+
+
+def _steps(options: argparse.Namespace, layout: Layout) -> Status:
+    print_out(answers(options, layout).fill(load_recipe(layout, options.service).steps))
+    return Status.OK
+
+
+def _etcd(options: argparse.Namespace, layout: Layout) -> Status:
+    recipe = load_recipe(layout, options.service)
+    print_out(json.dumps(resolve_tree(answers(options, layout), recipe.etcd), indent=2) + "\n")
+    return Status.OK
+
+
+def _check_config(options: argparse.Namespace, layout: Layout) -> Status:
+    validator = Validator(layout=layout, service=options.service)
+    configs = load_recipe(layout, options.service).configs
+    if not any(config.model for config in configs):
+        say(f"{options.service}: this release has no model of its configuration to ask")
+        return Status.OK
+    verdicts = [validator.check_file(config) for config in configs]
+    for verdict in verdicts:
+        for line in (*map(str, verdict.problems), verdict.unasked):
+            if line:
+                say(f"error: {line}")
+        for line in verdict.unknown:
+            say(f"note: {line}")
+    if any(verdict.unasked for verdict in verdicts):
+        return Status.HOST
+    if any(verdict.problems for verdict in verdicts):
+        return Status.SITE
+    say(f"{options.service}: the release takes the configuration")
+    return Status.OK
+
+
+COMMANDS = (
+    Command(
+        name="configure",
+        about="make site.toml, secrets and the configuration where they are absent",
+        run=_configure,
+        add_arguments=service_argument,
+    ),
+    Command(
+        name="check-config",
+        about="ask the installed release whether it takes the service's configuration",
+        run=_check_config,
+        add_arguments=service_argument,
+    ),
+    Command(
+        name="wait",
+        about="wait until the service answers on its port",
+        run=_wait,
+        add_arguments=_wait_arguments,
+    ),
+    Command(
+        name="check-port",
+        about="fail where something else holds the service's port",
+        run=_port,
+        add_arguments=service_argument,
+    ),
+    Command(
+        name="check-stores",
+        about="fail unless the service's stores answer and are filled",
+        run=_ready,
+        add_arguments=service_argument,
+    ),
+    Command(
+        name="sql",
+        about="print the SQL that makes the database; it holds the password, so pipe it",
+        run=_sql,
+        add_arguments=service_argument,
+    ),
+    Command(
+        name="etcd",
+        about="print what etcd has to hold for the service as JSON; "
+        "it may hold a secret, so pipe it",
+        run=_etcd,
+        add_arguments=service_argument,
+    ),
+    Command(
+        name="steps",
+        about="print what is left to do by hand before the first start",
+        run=_steps,
+        add_arguments=service_argument,
+    ),
+)

@@ -1,0 +1,159 @@
+"""What has to agree between nodes: clocks, and the numbers of the account.
+
+Each node that is examined leaves a note of itself in etcd, below a prefix that is
+not Backend.AI's, and compares the notes of the others with its own.
+"""
+
+import dataclasses
+import email.utils
+import json
+import os
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+
+from backendai_ctl.answers.questions import Address
+from backendai_ctl.base.errors import TargetError
+from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.model import Finding, error, note, warning
+from backendai_ctl.stores.etcd import Etcd
+from backendai_ctl.stores.probe import answers, find_etcd
+
+_ROOT = "/backendai-packages"
+_SECONDS = 3.0
+_APART = 2.0  # etcd tells whole seconds
+_FAR_APART = 30.0
+
+
+def check_clock(scene: Scene) -> Iterator[Finding]:
+    """The clock is kept by the network, and agrees with the stores'."""
+    done = scene.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
+    if done.status == 0 and done.stdout.strip() == "no":
+        yield note(
+            "nothing says that the clock of this host is kept by the network",
+            "timedatectl",
+            "timedatectl set-ntp true, or chrony; a container takes its host's clock",
+        )
+    for store, address, theirs in _clocks(scene):
+        offset = time.time() - theirs
+        if abs(offset) < _APART:
+            continue
+        which = "ahead of" if offset > 0 else "behind"
+        tell = error if abs(offset) >= _FAR_APART else warning
+        yield tell(
+            f"the clock is {abs(offset):.0f} s {which} that of {store}",
+            f"{store} on {address}",
+            "keep the clocks of all nodes by NTP: tokens and heartbeats depend on them",
+            value=f"{offset:+.0f} s",
+        )
+
+
+def _clocks(scene: Scene) -> Iterator[tuple[str, Address, float]]:
+    etcd = first_etcd(scene)
+    if etcd is not None:
+        theirs = _etcd_time(etcd.address)
+        if theirs is not None:
+            yield "etcd", etcd.address, theirs
+    if scene.site is not None and not scene.site["redis.sentinels"]:
+        address = Address.parse(scene.answer("redis.address"))
+        theirs = _redis_time(address, scene.answer("redis.password"))
+        if theirs is not None:
+            yield "Redis", address, theirs
+
+
+def _etcd_time(address: Address) -> float | None:
+    """What its HTTP server says; None where it does not."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://{address}/version", timeout=_SECONDS) as reply:
+            date = email.utils.parsedate_to_datetime(reply.headers["Date"])
+    except (OSError, ValueError, TypeError):
+        return None
+    return date.timestamp() + 0.5  # whole seconds, cut off
+
+
+def _redis_time(address: Address, password: str) -> float | None:
+    """What TIME says; None where it does not."""
+    commands = [["AUTH", password]] if password else []
+    commands.append(["TIME"])
+    sent = b"".join(_command(words) for words in commands)
+    try:
+        with closing(
+            socket.create_connection((address.host, address.port), timeout=_SECONDS)
+        ) as link:
+            link.sendall(sent)
+            with link.makefile("rb") as stream:
+                if password and not stream.readline().startswith(b"+OK"):
+                    return None
+                if stream.readline().strip() != b"*2":
+                    return None
+                stream.readline()
+                seconds = stream.readline()
+    except OSError:
+        return None
+    return float(seconds) if seconds.strip().isdigit() else None
+
+
+def _command(words: list[str]) -> bytes:
+    parts = [word.encode() for word in words]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(one), one) for one in parts)
+
+
+def first_etcd(scene: Scene) -> Etcd | None:
+    """The etcd of the first service that has one and can ask it."""
+    for config in scene.configs.values():
+        try:
+            config.get("etcd.addr")
+            etcd = find_etcd(config)
+        except TargetError:
+            continue
+        return etcd if answers(etcd.address) else None
+    return None
+
+
+def check_nodes(scene: Scene) -> Iterator[Finding]:
+    """The account has the same numbers, and the volume the same path, on every node."""
+    etcd = first_etcd(scene)
+    if etcd is None or scene.account is None or not scene.is_root:
+        return
+    notes = dataclasses.replace(etcd, root=_ROOT)
+    here = {
+        "uid": scene.account.uid,
+        "gid": scene.account.gid,
+        "volume": scene.answer("storage.path"),
+    }
+    name = os.uname().nodename
+    try:
+        notes.put(f"nodes/{name}", json.dumps(here, sort_keys=True))
+        others = notes.list("nodes/")
+    except TargetError as problem:
+        yield note(
+            f"this node cannot be compared with the others: {problem.message}",
+            f"etcd on {etcd.address}",
+            f"let the user of etcd read and write {_ROOT}/",
+        )
+        return
+    for key, text in sorted(others.items()):
+        other = key.removeprefix("nodes/")
+        there = _parsed(text)
+        if other == name or there is None:
+            continue
+        for word, ours in here.items():
+            if there.get(word) not in (ours, None):
+                yield error(
+                    f"{word} is {ours} here and {there[word]} on {other}",
+                    "site.toml: " + ("storage.path" if word == "volume" else f"account.{word}"),
+                    "make them the same on all nodes; a node that is gone is forgotten by: "
+                    f"etcdctl del {_ROOT}/{etcd.namespace}/nodes/{other}",
+                    value=str(ours),
+                )
+
+
+def _parsed(text: str) -> dict[str, object] | None:
+    try:
+        table = json.loads(text)
+    except ValueError:
+        return None
+    return table if isinstance(table, dict) else None

@@ -1,0 +1,137 @@
+"""The host: files that others can read, room on the disks, versions that differ."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from backendai_ctl.base.systemd import unit_of
+from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.model import Finding, error, warning
+
+_MIB = 1024 * 1024
+_TIGHT = 1024 * _MIB
+_FULL = 200 * _MIB
+_SHARE = 0.03
+
+
+def check_files(scene: Scene) -> Iterator[Finding]:
+    """Settings and secrets are root's, and nobody but root and the account reads them."""
+    for folder in (scene.layout.etc, scene.layout.secrets):
+        try:
+            paths = [folder, *sorted(path for path in folder.iterdir() if path.is_file())]
+        except PermissionError:
+            continue
+        except OSError:
+            continue  # nothing is configured yet, which another check tells
+        for path in paths:
+            yield from _look_at(scene, path)
+
+
+def _look_at(scene: Scene, path: Path) -> Iterator[Finding]:
+    status = path.stat()
+    mode = stat.S_IMODE(status.st_mode)
+    shown = scene.shown(path)
+    if mode & 0o007:
+        wanted = mode & ~0o007
+
+        def close() -> str:
+            path.chmod(wanted)
+            return f"closed {shown} to others"
+
+        yield error(
+            "every user of this host can get at it",
+            shown,
+            f"chmod o= {shown}",
+            value=f"{mode:04o}",
+            fix=close,
+        )
+    account = scene.account
+    if scene.is_root and account and status.st_uid not in (0, os.geteuid()):
+        is_accounts = status.st_uid == account.uid
+
+        def take() -> str:
+            assert account is not None
+            os.chown(path, 0, account.gid)
+            return f"gave {shown} to root and the group of the account"
+
+        yield warning(
+            "does not belong to root, so its owner can change what the services do",
+            shown,
+            f"chown root:{scene.account_name} {shown}",
+            value=f"uid {status.st_uid}",
+            fix=take if is_accounts else None,
+        )
+
+
+def check_room(scene: Scene) -> Iterator[Finding]:
+    """The disks that services, packages and Docker write to have room."""
+    seen: set[int] = set()
+    for name in ("/var/lib/backendai", "/opt", "/var/lib/docker", scene.answer("storage.path")):
+        place = scene.path(name)
+        if not name or not place.is_dir():
+            continue
+        try:
+            device, room = place.stat().st_dev, os.statvfs(place)
+        except OSError:
+            continue
+        if device in seen:
+            continue
+        seen.add(device)
+        left = room.f_bavail * room.f_frsize
+        share = left / (room.f_blocks * room.f_frsize or 1)
+        value = f"{left // _MIB} MiB left"
+        remedy = "make room, or a larger disk"
+        if left < _FULL:
+            yield error("the disk is full", name, remedy, value=value)
+        elif left < _TIGHT and share < _SHARE:
+            yield warning("the disk is nearly full", name, remedy, value=value)
+
+
+def package_versions(scene: Scene) -> dict[str, str]:
+    """Every installed package of ours and its version, by whichever package manager knows."""
+    commands = (
+        ["dpkg-query", "--show", "--showformat=${Package} ${Version} ${db:Status-Status}\\n",
+         "backendai-*"],
+        ["rpm", "-qa", "--queryformat=%{NAME} %{VERSION}-%{RELEASE} installed\\n", "backendai-*"],
+    )  # fmt: skip
+    found: dict[str, str] = {}
+    for command in commands:
+        for line in scene.run(command).stdout.splitlines():
+            words = line.split()
+            if len(words) == 3 and words[2] == "installed":  # noqa: PLR2004
+                found[words[0]] = words[1]
+    return found
+
+
+def check_versions(scene: Scene) -> Iterator[Finding]:
+    """All packages are of one release, and the running processes as well."""
+    versions = package_versions(scene)
+    releases = {
+        name: version.rpartition("-")[0] or version
+        for name, version in versions.items()
+        if not name.endswith(("-keyring", "-halfstack"))
+    }
+    if len(set(releases.values())) > 1:
+        listed = ", ".join(f"{name} {version}" for name, version in sorted(releases.items()))
+        yield error(
+            "packages of different releases are installed together",
+            "this host",
+            "upgrade all to one release",
+            value=listed,
+        )
+    for recipe in scene.recipes:
+        if scene.is_active(recipe.service) and _runs_deleted(scene, recipe.service):
+            yield warning(
+                f"{recipe.service} still runs what an upgrade has replaced",
+                unit_of(recipe.service),
+                f"systemctl restart {unit_of(recipe.service)}",
+            )
+
+
+def _runs_deleted(scene: Scene, service: str) -> bool:
+    pid = scene.units[service].get("MainPID", "0")
+    try:
+        return scene.path(f"/proc/{pid}/exe").readlink().name.endswith(" (deleted)")
+    except OSError:
+        return False

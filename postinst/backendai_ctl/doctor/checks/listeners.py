@@ -1,0 +1,157 @@
+"""Ports that are open on every address, though nobody asked for it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from backendai_ctl.answers.questions import Address
+from backendai_ctl.base.systemd import unit_of
+from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.model import Finding, note, warning
+from backendai_ctl.services.recipe import Recipe
+
+_LISTEN = "0A"
+_ANY = {"00000000", "0" * 32}
+_WILDCARDS = ("0.0.0.0", "::", "*")
+_HOSTS = ("host", "ip", "bind-host", "bind_host")
+_RANGES = ("bind_port_range", "port-range")
+_RANGE_LENGTH = 2
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Ports that were asked for on every address."""
+
+    ports: frozenset[int]
+
+    def has(self, port: int) -> bool:
+        """Whether this port is one."""
+        return port in self.ports
+
+
+def check_listeners(scene: Scene) -> Iterator[Finding]:
+    """No process of ours listens on every address unless site.toml, or its file, says so."""
+    if not scene.is_root:
+        return
+    answered = _of_site(scene)
+    for recipe in scene.recipes:
+        if not scene.is_active(recipe.service):
+            continue
+        config = scene.configs.get(recipe.service)
+        asked = Asked(frozenset(_wildcards(config.table))) if config else Asked(frozenset())
+        for port in sorted(_open_ports(scene, recipe.service)):
+            if answered.has(port):
+                continue
+            if not asked.has(port):
+                yield _unasked(recipe, port)
+            elif port not in _ranges(config.table if config else {}):
+                yield note(
+                    f"{recipe.service} listens on every address at port {port}: its file says "
+                    "so, and site.toml does not",
+                    config.label if config else "",
+                    "say so in site.toml, too, or choose another address",
+                    value=str(port),
+                )
+
+
+def _unasked(recipe: Recipe, port: int) -> Finding:
+    default = f"close port {port} to others by the host's firewall"
+    return warning(
+        f"{recipe.service} listens on every address at port {port}, which nobody asked for",
+        unit_of(recipe.service),
+        recipe.health.exposed.get(str(port), default),
+        value=f"0.0.0.0:{port}",
+    )
+
+
+def _of_site(scene: Scene) -> Asked:
+    ports = set()
+    for value in scene.site.answers.values() if scene.site else ():
+        for text in value if isinstance(value, list) else [str(value)]:
+            try:
+                address = Address.parse(text)
+            except ValueError:
+                continue
+            if address.host in _WILDCARDS:
+                ports.add(address.port)
+    return Asked(frozenset(ports))
+
+
+def _wildcards(value: object) -> Iterator[int]:
+    """Ports of a configuration that stand beside a wildcard, at any depth."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _wildcards(item)
+    if not isinstance(value, Mapping):
+        return
+    if any(value.get(key) in _WILDCARDS for key in _HOSTS):
+        port = value.get("port")
+        if isinstance(port, int):
+            yield port
+        yield from _range(value)
+    for below in value.values():
+        yield from _wildcards(below)
+
+
+def _ranges(value: object) -> set[int]:
+    """Ports that are in a range: they are users', and too many for a note each."""
+    if not isinstance(value, Mapping):
+        return set()
+    found = set(_range(value))
+    for below in value.values():
+        found |= _ranges(below)
+    return found
+
+
+def _range(table: Mapping[str, object]) -> Iterator[int]:
+    for key in _RANGES:
+        ends = table.get(key)
+        if isinstance(ends, list) and len(ends) == _RANGE_LENGTH:
+            yield from range(int(ends[0]), int(ends[1]) + 1)
+
+
+def _open_ports(scene: Scene, service: str) -> set[int]:
+    """Ports that a process of the unit listens on at every address."""
+    ours = {inode for pid in _pids(scene, service) for inode in _sockets(scene, pid)}
+    found = set()
+    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in _lines(scene, name)[1:]:
+            words = line.split()
+            host, _, port = words[1].partition(":")
+            if words[3] == _LISTEN and host in _ANY and words[9] in ours:
+                found.add(int(port, 16))
+    return found
+
+
+def _pids(scene: Scene, service: str) -> set[str]:
+    """Of the unit's cgroup, whichever hierarchy systemd uses; at least the main one."""
+    state = scene.units.get(service, {})
+    group = state.get("ControlGroup", "").lstrip("/")
+    found = {state.get("MainPID", "0")}
+    if group:
+        for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"):
+            found.update(_lines(scene, f"{top}/{group}/cgroup.procs"))
+    return {pid for pid in found if pid.isdigit() and pid != "0"}
+
+
+def _sockets(scene: Scene, pid: str) -> set[str]:
+    found = set()
+    folder = scene.path(f"/proc/{pid}/fd")
+    try:
+        links = list(folder.iterdir())
+    except OSError:
+        return set()
+    for link in links:
+        try:
+            target = str(link.readlink())
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            found.add(target.removeprefix("socket:[").removesuffix("]"))
+    return found
+
+
+def _lines(scene: Scene, name: str) -> list[str]:
+    try:
+        return scene.path(name).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []

@@ -1,0 +1,71 @@
+"""Volumes of Docker that a service fills once: an empty one breaks every session."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from backendai_ctl.base.errors import HostError
+from backendai_ctl.base.systemd import unit_of
+from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.model import Finding, error
+from backendai_ctl.services.health import DockerVolume
+
+
+def check_runner_volumes(scene: Scene) -> Iterator[Finding]:
+    """Each volume that a recipe describes is whole, where it exists."""
+    if not scene.is_root:
+        return
+    for recipe in scene.recipes:
+        for volume in recipe.health.docker_volumes:
+            yield from _look_at(scene, recipe.service, volume)
+
+
+def _look_at(scene: Scene, service: str, volume: DockerVolume) -> Iterator[Finding]:
+    for folder in sorted(_volumes_folder(scene).glob(f"{volume.pattern}/_data")):
+        missing = [name for name in volume.holds if not _is_filled(folder / name)]
+        if not missing:
+            continue
+        name = folder.parent.name
+
+        def mend(name: str = name) -> str:
+            return _remove(scene, service, name)
+
+        has_sessions = bool(_sessions(scene, volume))
+        yield error(
+            f"lacks {' and '.join(missing)}: sessions cannot start, though the agent is up",
+            f"Docker's volume {name}",
+            f"end the sessions, then: systemctl stop {unit_of(service)}; "
+            f"docker volume rm {name}; systemctl start {unit_of(service)}",
+            value=f"{sum(1 for _ in folder.iterdir())} entries",
+            fix=None if has_sessions else mend,
+        )
+
+
+def _volumes_folder(scene: Scene) -> Path:
+    done = scene.run(["docker", "info", "--format", "{{.DockerRootDir}}"])
+    root = done.stdout.strip() if done.status == 0 else ""
+    return scene.path(root or "/var/lib/docker") / "volumes"
+
+
+def _is_filled(path: Path) -> bool:
+    if path.is_dir():
+        return any(path.iterdir())
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _sessions(scene: Scene, volume: DockerVolume) -> list[str]:
+    """Containers of sessions; where Docker does not say, there may be some."""
+    done = scene.run(["docker", "ps", "-aq", "--filter", f"label={volume.session_label}"])
+    return done.stdout.split() if done.status == 0 else ["unknown"]
+
+
+def _remove(scene: Scene, service: str, name: str) -> str:
+    unit = unit_of(service)
+    was_active = scene.is_active(service)
+    steps = [["docker", "volume", "rm", name]]
+    if was_active:
+        steps = [["systemctl", "stop", unit], *steps, ["systemctl", "start", unit]]
+    for step in steps:
+        done = scene.run(step)
+        if done.status != 0:
+            raise HostError(f"`{' '.join(step)}`: {done.stderr.strip()}")
+    return f"removed {name}" + (f" and started {unit} again, which fills it" if was_active else "")

@@ -1,0 +1,74 @@
+"""site.toml, the account, and what the release says of each configuration."""
+
+from collections.abc import Iterator
+
+from backendai_ctl.answers.site import load_site
+from backendai_ctl.base.errors import HostError, SiteError, TargetError
+from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.model import Finding, error, note, warning
+from backendai_ctl.services.release_validation import Validator
+
+
+def check_site(scene: Scene) -> Iterator[Finding]:
+    """The answers are readable and right."""
+    try:
+        load_site(scene.layout)
+    except SiteError as problem:
+        for line in problem.problems:
+            yield error(line, str(scene.layout.site), "mend the file")
+    except HostError as problem:
+        yield error(problem.message, str(scene.layout.site), "run this as root")
+
+
+def check_account(scene: Scene) -> Iterator[Finding]:
+    """The account is there, with the numbers that site.toml gives it."""
+    if scene.account is None:
+        yield error(
+            f"this host has no account '{scene.account_name}'",
+            "/etc/passwd",
+            "reinstall backendai-common",
+        )
+        return
+    if scene.site is None:
+        return
+    found = f"{scene.account.uid}:{scene.account.gid}"
+    wanted = f"{scene.answer('account.uid')}:{scene.answer('account.gid')}"
+    if found != wanted:
+        yield warning(
+            f"the account '{scene.account_name}' is {found}, site.toml says {wanted}",
+            "site.toml: [account]",
+            "set uid and gid there to the account's, the same on all nodes",
+            value=found,
+        )
+
+
+def check_configurations(scene: Scene) -> Iterator[Finding]:
+    """Each file is there, the release takes it, and nothing newer waits beside it."""
+    for recipe in scene.recipes:
+        for config in recipe.configs:
+            path = scene.layout.etc / config.file
+            if not path.exists():
+                yield error(
+                    "the configuration is missing",
+                    str(path),
+                    f"backendai-ctl configure {recipe.service}",
+                )
+                continue
+            if path.with_name(f"{path.name}.new").exists():
+                yield note(
+                    "this release, or site.toml, would make another file",
+                    f"{path}.new",
+                    f"compare it with {path.name}, take over what you want, and remove it",
+                )
+            try:
+                verdict = Validator(layout=scene.layout, service=recipe.service).check_file(config)
+            except TargetError as problem:
+                yield error(problem.message, str(path), "run this as root")
+                continue
+            for one in verdict.problems:
+                yield error(
+                    f"the release refuses {one.key}: {one.says}",
+                    one.file,
+                    f"mend it, then systemctl restart backendai-{recipe.service}",
+                    value=one.value,
+                )

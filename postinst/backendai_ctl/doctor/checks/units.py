@@ -1,0 +1,129 @@
+"""Units that failed, do not run, or run without an answer; stores that are away."""
+
+from collections.abc import Iterator
+
+from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.systemd import unit_of
+from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.model import Finding, error, warning
+from backendai_ctl.services.recipe import Recipe
+from backendai_ctl.stores.probe import answers, check_docker, check_needs, check_port, find_etcd
+
+
+def check_units(scene: Scene) -> Iterator[Finding]:
+    """Every enabled service runs and answers."""
+    for recipe in scene.recipes:
+        unit = unit_of(recipe.service)
+        state = scene.units[recipe.service]
+        journal = f"journalctl -u {unit} shows why"
+        if state.get("LoadState") != "loaded":
+            continue
+        active = state.get("ActiveState", "")
+        if active == "failed" or state.get("SubState") == "auto-restart":
+            yield error(f"{unit} failed and is tried again", unit, journal, value=active)
+            yield from _port(scene, recipe)
+        elif active == "active":
+            yield from _answer(scene, recipe, journal)
+        elif state.get("UnitFileState") == "enabled" and active != "activating":
+            yield warning(f"{unit} is enabled and does not run", unit, f"systemctl start {unit}")
+            yield from _port(scene, recipe)
+
+
+def _answer(scene: Scene, recipe: Recipe, journal: str) -> Iterator[Finding]:
+    config = scene.configs.get(recipe.service)
+    if recipe.listens is None or config is None:
+        return
+    try:
+        address = config.addresses(recipe.listens.key)[0]
+    except TargetError:
+        return  # the release's own verdict tells
+    if not answers(address):
+        yield error(
+            f"{recipe.service} runs and does not answer",
+            f"{config.label}: {recipe.listens.key}",
+            journal,
+            value=str(address),
+        )
+
+
+def _port(scene: Scene, recipe: Recipe) -> Iterator[Finding]:
+    if recipe.listens is None or recipe.service not in scene.configs:
+        return
+    try:
+        check_port(scene.layout, recipe)
+    except TargetError as problem:
+        yield error(problem.message, unit_of(recipe.service), problem.hint or "free the port")
+
+
+def check_stores(scene: Scene) -> Iterator[Finding]:
+    """What each service needs answers and is filled; told once for all of them."""
+    told: set[str] = set()
+    for recipe in scene.recipes:
+        if recipe.service not in scene.configs:
+            continue
+        try:
+            if recipe.needs.docker:
+                check_docker(scene.layout)
+            check_needs(scene.layout, recipe)
+        except TargetError as problem:
+            what = problem.message.partition(" (")[0]
+            if what not in told:
+                told.add(what)
+                remedy = problem.hint or "start the store, or mend its address in site.toml"
+                yield error(problem.message, f"needed by {recipe.service}", remedy)
+        except ImportError:
+            continue  # only the service's own CPython has the client
+
+
+def check_peers(scene: Scene) -> Iterator[Finding]:
+    """What a running service passes requests on to answers, on whichever node it is."""
+    for recipe in scene.recipes:
+        config = scene.configs.get(recipe.service)
+        if config is None or not scene.is_active(recipe.service):
+            continue
+        for peer in recipe.health.peers:
+            try:
+                if peer.where and not config.get(peer.where):
+                    where = f"{config.label}: {peer.where}"
+                    yield warning(peer.unasked, where, peer.unasked_remedy, value="false")
+                    continue
+                addresses = config.addresses(peer.key)
+            except TargetError:
+                continue  # the release's own verdict tells
+            silent = [str(one) for one in addresses if not answers(one)]
+            if silent:
+                where = f"{config.label}: {peer.key}"
+                yield error(peer.says, where, peer.remedy, value=", ".join(silent))
+
+
+def check_engine(scene: Scene) -> Iterator[Finding]:
+    """Docker answers where a service needs it."""
+    for recipe in scene.recipes:
+        if not recipe.needs.docker or not scene.is_root:
+            continue
+        done = scene.run(["docker", "version", "--format", "{{.Server.Version}}"])
+        if done.status != 0:
+            lines = done.stderr.strip().splitlines() or ["no answer"]
+            yield error(
+                f"Docker does not answer: {lines[-1]}",
+                f"needed by {recipe.service}",
+                "systemctl start docker",
+            )
+        return
+
+
+def check_guards(scene: Scene) -> Iterator[Finding]:
+    """No unit runs that is open to everybody."""
+    for recipe in scene.recipes:
+        for guarded in recipe.health.guarded_units:
+            state = scene.show(guarded.unit)
+            is_on = state.get("UnitFileState") == "enabled" or state.get("ActiveState") == "active"
+            config = scene.configs.get(recipe.service)
+            if not is_on or config is None:
+                continue
+            try:
+                is_guarded = find_etcd(config).has(guarded.etcd)
+            except TargetError:
+                continue  # told as a store that is away
+            if not is_guarded:
+                yield error(guarded.says, guarded.unit, guarded.remedy)

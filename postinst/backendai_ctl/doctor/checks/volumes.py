@@ -1,0 +1,242 @@
+"""The volume of users' folders: mounted, the same for every service, the account's."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from backendai_ctl.base.files import Owner, Writer
+from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.model import Finding, error, note, warning
+
+_NOBODY = 65534
+_TRIAL = ".backendai-doctor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """What the kernel says is mounted at a place."""
+
+    at: str
+    kind: str
+
+
+def check_volume(scene: Scene) -> Iterator[Finding]:
+    """Every volume that a service's configuration names, and site.toml's."""
+    wanted = scene.answer("storage.path")
+    if not wanted or not any(recipe.health.volumes for recipe in scene.recipes):
+        return
+    for where, path, kind in _named(scene):
+        expected = str(PurePosixPath(wanted).parent) if kind == "parent" else wanted
+        if path != expected and not (kind != "parent" and wanted in _paths(scene)):
+            yield warning(
+                f"another path than site.toml's storage.path, {wanted}",
+                where,
+                "give every service and every node the same path",
+                value=path,
+            )
+    for path in sorted(_paths(scene) or {wanted}):
+        yield from _look_at(scene, path)
+
+
+def _named(scene: Scene) -> Iterator[tuple[str, str, str]]:
+    for recipe in scene.recipes:
+        config = scene.configs.get(recipe.service)
+        for pattern, kind in recipe.health.volumes.items() if config else ():
+            assert config is not None
+            for key, value in _match(config.table, pattern.split(".")):
+                yield f"{config.label}: {key}", str(value).rstrip("/"), kind
+
+
+def _paths(scene: Scene) -> set[str]:
+    return {path for _, path, kind in _named(scene) if kind != "parent"}
+
+
+def _match(table: Mapping[str, object], names: list[str]) -> Iterator[tuple[str, object]]:
+    head, *rest = names
+    for key in table if head == "*" else [head]:
+        value = table.get(key)
+        if not rest and value is not None:
+            yield key, value
+        elif rest and isinstance(value, Mapping):
+            yield from ((f"{key}.{below}", found) for below, found in _match(value, rest))
+
+
+def _look_at(scene: Scene, path: str) -> Iterator[Finding]:
+    place = scene.path(path)
+    listed = {one for one in _fstab(scene) if PurePosixPath(path).is_relative_to(one)}
+    mounts = _mounts(scene)
+    for missing in sorted(listed - {mount.at for mount in mounts}):
+        yield error(
+            f"{missing} is in /etc/fstab and not mounted: what is written goes to the disk below",
+            path,
+            f"mount {missing}, after moving away what lies below it",
+        )
+    if not place.is_dir():
+        yield error("the volume is missing", path, f"mount it, or make it and chown it: {path}")
+        return
+    yield from _owner(scene, path, place)
+    mount = _mount_of(mounts, path)
+    if scene.is_root and scene.account:
+        yield from _try(scene, path, place, scene.account, mount)
+    for recipe in scene.recipes:
+        for folder in recipe.folders:
+            for name, text in folder.files.items():
+                yield from _marker(scene, path, place / name, text)
+
+
+def _owner(scene: Scene, path: str, place: Path) -> Iterator[Finding]:
+    status = place.stat()
+    owner = Owner(uid=status.st_uid, gid=status.st_gid)
+    if scene.account is None or owner == scene.account:
+        return
+    wanted = f"{scene.account.uid}:{scene.account.gid}"
+    # A volume with something in it may be right, and this node's account wrong.
+    is_empty = scene.is_root and not any(place.iterdir())
+
+    def give() -> str:
+        assert scene.account is not None
+        os.chown(place, scene.account.uid, scene.account.gid)
+        return f"gave {path} to {wanted}"
+
+    yield error(
+        f"belongs to {owner.uid}:{owner.gid}, the services run as {wanted}",
+        path,
+        f"chown {wanted} {path}, or set [account] in site.toml to its owner on all nodes",
+        value=f"{owner.uid}:{owner.gid}",
+        fix=give if is_empty else None,
+    )
+
+
+def _try(
+    scene: Scene, path: str, place: Path, account: Owner, mount: Mount | None
+) -> Iterator[Finding]:
+    """Write as the account, which no look at modes can stand for; as root, too, on NFS."""
+    problem = _write_as(place, account)
+    if problem:
+        yield error(
+            f"{scene.account_name} cannot write there: {problem}",
+            path,
+            "give the volume to the account, and look at the server's export options",
+            value=f"{account.uid}:{account.gid}",
+        )
+    if mount is None or not mount.kind.startswith("nfs"):
+        return
+    problem = _write_as(place, Owner(uid=0, gid=0))
+    if problem:
+        yield warning(
+            f"root is squashed by the NFS server ({problem}): the agent, which runs as root, "
+            "and chown on this node fail",
+            path,
+            "export it with no_root_squash to the nodes with an agent, or be sure that "
+            "every folder on it already belongs to the account",
+            value=mount.kind,
+        )
+
+
+def _marker(scene: Scene, path: str, marker: Path, text: str) -> Iterator[Finding]:
+    try:
+        found = marker.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        account = scene.account
+        others = [one for one in marker.parent.iterdir() if one.name != _TRIAL]
+
+        def make() -> str:
+            assert account is not None
+            Writer(owner=account).create(marker, text)
+            return f"made {path}/{marker.name}"
+
+        yield error(
+            f"has no {marker.name}, by which Backend.AI knows the layout of its folders",
+            path,
+            f"echo {text.strip()} >{path}/{marker.name}, unless an older release filled it",
+            fix=make if account and scene.is_root and not others else None,
+        )
+        return
+    except (OSError, UnicodeDecodeError):
+        return
+    if found.strip() != text.strip():
+        yield note(
+            f"has another layout than this release makes, {text.strip()}",
+            f"{path}/{marker.name}",
+            "see the release's notes on migrating volumes",
+            value=found.strip()[:20],
+        )
+
+
+def _write_as(place: Path, owner: Owner) -> str:
+    """Make, own and remove a file as ``owner`` in a child; what went wrong, or nothing."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        os.write(writer, _trial(place, owner).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8", errors="replace") as stream:
+        said = stream.read()
+    os.waitpid(child, 0)
+    return said
+
+
+def _trial(place: Path, owner: Owner) -> str:
+    trial = place / f"{_TRIAL}-{owner.uid}"
+    try:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(owner.gid, owner.gid, owner.gid)
+            os.setresuid(owner.uid, owner.uid, owner.uid)
+        # What a run that was killed left.
+        with contextlib.suppress(FileNotFoundError):
+            trial.unlink()
+        descriptor = os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            made = os.fstat(descriptor)
+            os.fchown(descriptor, owner.uid, owner.gid)
+        finally:
+            os.close(descriptor)
+            trial.unlink()
+    except OSError as problem:
+        return problem.strerror or str(problem)
+    if made.st_uid != owner.uid:
+        mapped = "nobody" if made.st_uid == _NOBODY else str(made.st_uid)
+        return f"what {owner.uid} writes belongs to {mapped}"
+    return "" if stat.S_ISREG(made.st_mode) else "made no file"
+
+
+def _fstab(scene: Scene) -> set[str]:
+    found: set[str] = set()
+    for line in _lines(scene.path("/etc/fstab")):
+        words = line.split()
+        if len(words) > 1 and not line.startswith("#") and words[1] not in ("/", "none", "swap"):
+            found.add(_unescaped(words[1].rstrip("/")))
+    return found
+
+
+def _mounts(scene: Scene) -> list[Mount]:
+    found = []
+    for line in _lines(scene.path("/proc/self/mountinfo")):
+        before, dash, after = line.partition(" - ")
+        if dash:
+            found.append(Mount(at=_unescaped(before.split()[4]), kind=after.split()[0]))
+    return found
+
+
+def _mount_of(mounts: list[Mount], path: str) -> Mount | None:
+    """The innermost mount that ``path`` lies on; the last of those at one place is on top."""
+    above = [one for one in mounts if PurePosixPath(path).is_relative_to(one.at)]
+    return max(reversed(above), key=lambda one: len(one.at), default=None)
+
+
+def _unescaped(text: str) -> str:
+    """The kernel writes blanks as octal numbers."""
+    return text.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,75 @@
+"""Runs every check, mends what is safe to mend, and looks again."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+
+from backendai_ctl.base.errors import TargetError
+from backendai_ctl.doctor.checks import (
+    cluster,
+    host,
+    listeners,
+    runner,
+    seeding,
+    settings,
+    units,
+    volumes,
+)
+from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.model import Finding, Severity, error
+
+Check = Callable[[Scene], Iterable[Finding]]
+
+CHECKS: dict[str, Check] = {
+    "site": settings.check_site,
+    "account": settings.check_account,
+    "configuration": settings.check_configurations,
+    "files": host.check_files,
+    "unit": units.check_units,
+    "store": units.check_stores,
+    "seed": seeding.check_seeding,
+    "peer": units.check_peers,
+    "docker": units.check_engine,
+    "runner": runner.check_runner_volumes,
+    "volume": volumes.check_volume,
+    "listener": listeners.check_listeners,
+    "guard": units.check_guards,
+    "clock": cluster.check_clock,
+    "nodes": cluster.check_nodes,
+    "room": host.check_room,
+    "version": host.check_versions,
+}
+_CLEAN = 0
+_WARNINGS = 3
+_ERRORS = 4
+
+
+def examine(scene: Scene, checks: dict[str, Check] | None = None) -> list[Finding]:
+    """Every finding, the worst first; a check that fails is a finding, too."""
+    found: list[Finding] = []
+    for name, check in (CHECKS if checks is None else checks).items():
+        try:
+            found += [dataclasses.replace(one, check=name) for one in check(scene)]
+        except (TargetError, OSError) as problem:
+            remedy = "this is a fault of backendai-ctl, or the host is out of something"
+            found.append(error(f"could not look: {problem}", name, remedy, check=name))
+    return sorted(found, key=lambda one: one.severity)
+
+
+def mend(findings: Sequence[Finding]) -> tuple[list[str], list[str]]:
+    """Apply every safe remedy; what was done, and what could not be."""
+    done: list[str] = []
+    failed: list[str] = []
+    for finding in findings:
+        if finding.fix is None:
+            continue
+        try:
+            done.append(finding.fix())
+        except (TargetError, OSError) as problem:
+            failed.append(f"{finding.where}: {problem}")
+    return done, failed
+
+
+def exit_status(findings: Sequence[Finding]) -> int:
+    """0 nothing but notes, 3 warnings, 4 errors."""
+    worst = min((one.severity for one in findings), default=Severity.NOTE)
+    return {Severity.ERROR: _ERRORS, Severity.WARNING: _WARNINGS}.get(worst, _CLEAN)

@@ -1,0 +1,96 @@
+"""What the checks look at: this host, or in a test a tree and answers made up."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from backendai_ctl.answers.site import Site, load_site
+from backendai_ctl.base.errors import NotReadyError, TargetError
+from backendai_ctl.base.files import ACCOUNT, Owner
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.programs import Done, run_program
+from backendai_ctl.base.systemd import show_unit, unit_of
+from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
+from backendai_ctl.stores.probe import ServiceConfig
+
+Run = Callable[[Sequence[str]], Done]
+_SECONDS = 20.0
+
+
+def run_bounded(command: Sequence[str]) -> Done:
+    """Run a program; a status of 127 where it cannot be run or takes too long."""
+    try:
+        return run_program(command, seconds=_SECONDS)
+    except NotReadyError as error:
+        return Done(status=127, stdout="", stderr=error.message)
+
+
+def find_account() -> Owner | None:
+    """The account, or None where the host has none."""
+    try:
+        return Owner.account()
+    except TargetError:
+        return None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One host. Everything that is asked more than once is asked once."""
+
+    layout: Layout
+    run: Run = run_bounded
+    show: Callable[[str], Mapping[str, str]] = show_unit
+    account: Owner | None = field(default_factory=find_account)
+    is_root: bool = field(default_factory=lambda: os.geteuid() == 0)
+
+    def path(self, name: str) -> Path:
+        """Where an absolute path of the host lies."""
+        return self.layout.root / name.lstrip("/")
+
+    def shown(self, path: Path) -> str:
+        """The path as the admin knows it."""
+        return "/" + os.fspath(path.relative_to(self.layout.root))
+
+    @cached_property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """Of every installed service."""
+        return tuple(load_recipe(self.layout, one) for one in installed_services(self.layout))
+
+    @cached_property
+    def site(self) -> Site | None:
+        """The answers; None where they are wrong or may not be read, which a check tells."""
+        try:
+            return load_site(self.layout)
+        except TargetError:
+            return None
+
+    def answer(self, name: str) -> str:
+        """An answer as text; empty where there is none."""
+        return str(self.site[name]) if self.site else ""
+
+    @cached_property
+    def units(self) -> Mapping[str, Mapping[str, str]]:
+        """What systemd says of each service's unit."""
+        return {one.service: self.show(unit_of(one.service)) for one in self.recipes}
+
+    def is_active(self, service: str) -> bool:
+        """Whether the unit of the service runs."""
+        return self.units.get(service, {}).get("ActiveState") == "active"
+
+    @cached_property
+    def configs(self) -> Mapping[str, ServiceConfig]:
+        """What each service reads itself; without those that cannot be read."""
+        found: dict[str, ServiceConfig] = {}
+        for recipe in self.recipes:
+            try:
+                found[recipe.service] = ServiceConfig.load(self.layout, recipe)
+            except TargetError:
+                continue
+        return found
+
+    @property
+    def account_name(self) -> str:
+        """What the account is called."""
+        return ACCOUNT

@@ -1,0 +1,103 @@
+"""Does what the plan says, and goes on with what does not depend on a step that failed."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from backendai_ctl.base.errors import RecipeError, TargetError
+from backendai_ctl.seed.groups import CLUSTER, Group
+from backendai_ctl.seed.model import Finding, Line, State, Step
+from backendai_ctl.seed.session import Say
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One run over all groups; ``lines`` is what became of each step."""
+
+    say: Say
+    lines: list[Line] = field(default_factory=list)
+    _blocked: dict[str, str] = field(default_factory=dict)
+
+    def apply(self, groups: Sequence[Group]) -> list[Line]:
+        """Do every step whose work is not blocked; errors become lines."""
+        for group in groups:
+            blocker = self._blocked.get(group.name) or self._blocked.get(CLUSTER)
+            if blocker is not None:
+                self._skip(group.name, group.steps, blocker)
+            elif self._is_done(group):
+                continue
+            else:
+                self._locked(group)
+        return self.lines
+
+    def _is_done(self, group: Group) -> bool:
+        """Look at all without the lock; where nothing is to be done, that is all."""
+        try:
+            findings = [(step, step.look()) for step in group.steps]
+        except TargetError:
+            return False
+        if any(one.state is State.CREATE or one.blocks for _, one in findings):
+            return False
+        for step, finding in findings:
+            self._note(group.name, step, finding)
+        return True
+
+    def _locked(self, group: Group) -> None:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(group.lock())
+            except TargetError as error:
+                self._failed(group.name, group.steps[0], error)
+                self._skip(group.name, group.steps[1:], group.steps[0].name)
+                return
+            for number, step in enumerate(group.steps):
+                if not self._one(group.name, step):
+                    self._blocked[group.name] = step.name
+                    self._skip(group.name, group.steps[number + 1 :], step.name)
+                    return
+
+    def _one(self, group: str, step: Step) -> bool:
+        """Do one step; says whether the next ones make sense."""
+        try:
+            finding = step.look()
+            if finding.state is State.CREATE:
+                self.say(f"{group}: {step.name}: {finding.detail or 'new'}")
+                finding = self._act(step)
+        except RecipeError:
+            raise  # the package is broken, which nobody mends by waiting
+        except TargetError as error:
+            self._failed(group, step, error)
+            return False
+        self._note(group, step, finding)
+        return not finding.blocks and finding.state is not State.WAITING
+
+    def _act(self, step: Step) -> Finding:
+        try:
+            step.act()
+        except TargetError:
+            # Somebody else may have been faster, as two hosts that make one database.
+            if step.look().state is not State.EXISTS:
+                raise
+        finding = step.look()
+        if finding.state is State.CREATE:
+            return Finding(
+                state=State.WAITING, detail=f"was done, and is missing: {finding.detail}"
+            )
+        return finding
+
+    def _note(self, group: str, step: Step, finding: Finding) -> None:
+        self.lines.append(Line.of(group, step.name, finding))
+        if finding.state in (State.WAITING, State.DIFFERS) or finding.blocks:
+            self.say(f"{group}: {step.name}: {finding.state.value}: {finding.detail}")
+            if finding.remedy:
+                self.say(f"hint: {finding.remedy}")
+
+    def _failed(self, group: str, step: Step, error: TargetError) -> None:
+        finding = Finding(state=State.WAITING, detail=error.message, remedy=error.hint or "")
+        self._blocked[group] = step.name
+        self._note(group, step, finding)
+
+    def _skip(self, group: str, steps: Sequence[Step], blocker: str) -> None:
+        self._blocked.setdefault(group, blocker)
+        for step in steps:
+            self.lines.append(Line.of(group, step.name, Finding.held_up(blocker)))

@@ -1,0 +1,175 @@
+"""What is seeded into a service's database, as its package ships it for every release line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from backendai_ctl.base.errors import RecipeError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.seed.paths import data_folder, prefix
+from backendai_ctl.services.release import find_version, newest_line, version_numbers
+
+__all__ = [
+    "Accounts",
+    "Grant",
+    "Line",
+    "Registries",
+    "SeedData",
+    "Setting",
+    "fixtures_folder",
+    "installed_version",
+    "load_seed_data",
+    "seeded_services",
+    "version_numbers",  # upgrades compare by it
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accounts:
+    """Which tables of the fixtures hold accounts, and who is active by default."""
+
+    users: str
+    keypairs: str
+    # Columns elsewhere that name a user by e-mail, or a key pair, as TABLE.COLUMN.
+    emails: tuple[str, ...] = ()
+    access_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A column of a fixture's table that gets an answer of this site, in every row."""
+
+    table: str
+    column: str
+    value: object
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registries:
+    """The table of image registries, and the answers that its rows are made from."""
+
+    table: str
+    name: str
+    url: str
+    type: str
+    projects: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """A JSON column of one row that has to know the volumes, and what users may do there."""
+
+    table: str
+    row: str
+    column: str
+    volumes: tuple[str, ...]
+    permissions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What a release line's own fixtures ask for."""
+
+    since: tuple[int, ...]
+    fixtures: tuple[str, ...] = ()
+    optional: frozenset[str] = frozenset()  # of these, what not every release ships
+    integers: tuple[str, ...] = ()  # TABLE.COLUMN that the fixtures have as text
+    settings: tuple[Setting, ...] = ()
+    accounts: Accounts | None = None
+    registries: Registries | None = None
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedData:
+    """How one service's database is filled."""
+
+    service: str
+    distribution: str
+    database: str  # the section of the service's configuration
+    alembic: str
+    entry: str  # MODULE:FUNCTION of the release's commands, for a call in this process
+    command: tuple[str, ...]  # the same by the run script
+    postgresql: int  # the oldest major version that the release works with
+    rescan: str  # the answer that names the registry to scan, or empty
+    lines: tuple[Line, ...]
+
+    def line(self, version: str) -> Line:
+        """The newest line that ``version`` has reached; RecipeError for an older release."""
+        line = newest_line(self.lines, lambda one: one.since, version)
+        if line is None:
+            raise RecipeError(f"{self.distribution} {version} is older than what can be seeded")
+        return line
+
+
+def seeded_services(layout: Layout) -> list[str]:
+    """The installed services whose database this tool fills."""
+    return sorted(path.stem for path in data_folder(layout).glob("*.toml"))
+
+
+def load_seed_data(layout: Layout, service: str) -> SeedData:
+    """The shipped data of ``service``; RecipeError where it is broken."""
+    path = data_folder(layout) / f"{service}.toml"
+    try:
+        table: dict[str, Any] = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+        return _data(service, table)
+    except (OSError, UnicodeDecodeError, TOMLKitError, KeyError, TypeError, ValueError) as error:
+        raise RecipeError(f"{path}: {error!r}", hint=f"reinstall backendai-{service}") from error
+
+
+def installed_version(layout: Layout, data: SeedData) -> str:
+    """The release that is installed; RecipeError where there is none."""
+    version = find_version(layout, data.service, data.distribution)
+    if version is None:
+        raise RecipeError(
+            f"{data.distribution} is not in {prefix(layout, data.service)}",
+            hint=f"reinstall backendai-{data.service}",
+        )
+    return version
+
+
+def fixtures_folder(layout: Layout, service: str) -> Path:
+    """The fixtures of the installed release, whose accounts are public knowledge."""
+    return prefix(layout, service) / "share/backendai/fixtures"
+
+
+def _data(service: str, table: Mapping[str, Any]) -> SeedData:
+    return SeedData(
+        service=service,
+        distribution=table["distribution"],
+        database=table["database"],
+        alembic=table["alembic"],
+        entry=table["entry"],
+        command=tuple(table["command"]),
+        postgresql=int(table["postgresql"]),
+        rescan=table.get("rescan", ""),
+        lines=tuple(_line(item) for item in table["line"]),
+    )
+
+
+def _line(table: Mapping[str, Any]) -> Line:
+    fixtures = tuple(table.get("fixtures", ()))
+    return Line(
+        since=version_numbers(table["since"]),
+        fixtures=tuple(name.rstrip("?") for name in fixtures),
+        optional=frozenset(name.rstrip("?") for name in fixtures if name.endswith("?")),
+        integers=tuple(table.get("integers", ())),
+        settings=tuple(Setting(**item) for item in table.get("set", ())),
+        accounts=_accounts(table["accounts"]) if "accounts" in table else None,
+        registries=Registries(**table["registries"]) if "registries" in table else None,
+        grants=tuple(_grant(item) for item in table.get("grant", ())),
+    )
+
+
+def _accounts(table: Mapping[str, Any]) -> Accounts:
+    words = {key: tuple(table.get(key, ())) for key in ("emails", "access_keys")}
+    return Accounts(**{**table, **words})
+
+
+def _grant(table: Mapping[str, Any]) -> Grant:
+    words = {key: tuple(table[key]) for key in ("volumes", "permissions")}
+    return Grant(**{**table, **words})

@@ -1,0 +1,91 @@
+"""Which steps this host has, in their order."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from backendai_ctl.seed.model import Step
+from backendai_ctl.seed.session import Filled, Session
+from backendai_ctl.seed.steps.cluster import EtcdStep, RedisStep, SecretsStep, shared_secrets
+from backendai_ctl.seed.steps.database import (
+    CredentialsStep,
+    DatabaseStep,
+    FinishStep,
+    FixturesStep,
+)
+from backendai_ctl.seed.steps.grants import GrantStep
+from backendai_ctl.seed.steps.schema import SchemaStep
+from backendai_ctl.seed.tree import addon_trees, leaves
+from backendai_ctl.services.recipe import resolve_tree
+from backendai_ctl.stores.lock import database_lock
+
+Lock = Callable[[], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Steps that are done together, one after the other, under one lock.
+
+    Where a step of an earlier group with the same name, or of the cluster's, blocks, these
+    are not tried.
+    """
+
+    name: str
+    steps: Sequence[Step]
+    lock: Lock = contextlib.nullcontext
+
+
+CLUSTER = "cluster"
+
+
+def groups_of(session: Session, filled: Sequence[Filled], *, lock_seconds: float) -> list[Group]:
+    """Every step of this host: the cluster's first, then each database's."""
+    groups = [Group(name=CLUSTER, steps=_cluster_steps(session, filled))]
+    for one in filled:
+        groups += _database_groups(session, one, lock_seconds)
+    if session.etcd is not None and filled:
+        groups.append(Group(name="redis", steps=[RedisStep(etcd=session.etcd)]))
+    return [group for group in groups if group.steps]
+
+
+def _cluster_steps(session: Session, filled: Sequence[Filled]) -> list[Step]:
+    etcd = session.etcd
+    if etcd is None:
+        return []
+    for one in filled:
+        if one.line.accounts is not None:
+            _ = one.fixtures  # makes the secrets that are to be compared
+    names = session.layout.root / "usr/lib/backendai/shared-secrets"
+    secrets = shared_secrets(session.layout.secrets, names)
+    steps: list[Step] = [SecretsStep(etcd=etcd, secrets=secrets)] if secrets else []
+    trees = {
+        service: resolve_tree(session.answers, recipe.etcd)
+        for service, recipe in session.recipes.items()
+        if recipe.etcd
+    }
+    trees |= addon_trees(session.layout, session.answers)
+    steps += [
+        EtcdStep(name=f"etcd {name}", etcd=etcd, wanted=dict(leaves(tree)))
+        for name, tree in trees.items()
+    ]
+    return steps
+
+
+def _database_groups(session: Session, one: Filled, seconds: float) -> list[Group]:
+    name = one.data.service
+    steps: list[Step] = [SchemaStep(one=one)]
+    if one.line.fixtures:
+        steps.append(CredentialsStep(one=one))
+        steps += [FixturesStep(one=one, fixture=fixture) for fixture in one.fixtures.files]
+    steps += [GrantStep(one=one, grant=grant) for grant in one.line.grants]
+    if one.line.fixtures:
+        steps.append(FinishStep(one=one))
+    return [
+        Group(name=name, steps=[DatabaseStep(one=one)]),
+        Group(
+            name=name,
+            steps=steps,
+            lock=lambda: database_lock(one.database, seconds=seconds, say=session.say),
+        ),
+    ]

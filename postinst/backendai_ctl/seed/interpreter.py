@@ -1,0 +1,40 @@
+"""The CPython that the tool goes on in: a service's own, whose libraries it works with."""
+
+import os
+import sys
+from pathlib import Path
+
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.seed.data import load_seed_data, seeded_services
+from backendai_ctl.seed.paths import prefix
+
+
+def use_own_python(layout: Layout, *, most_called: bool = False) -> None:
+    """Go on in the CPython of a service that has a PostgreSQL client.
+
+    With ``most_called``, in no other than that of the service whose commands are called
+    most: its release's commands then run in this process.
+    """
+    services = _by_fixtures(layout) if most_called else seeded_services(layout)[::-1]
+    folders = [prefix(layout, service) for service in services]
+    installed = [folder for folder in folders if (folder / "bin/python3").exists()]
+    here = Path(sys.prefix).resolve()
+    fitting = installed[:1] if most_called else installed
+    if not installed or any(here == folder.resolve() for folder in fitting):
+        return
+    python = str(installed[0] / "bin/python3")
+    os.execv(python, [python, "-I", "-B", *_own_words()])
+
+
+def _by_fixtures(layout: Layout) -> list[str]:
+    """The filled services, first the one with most fixtures, each of which is a call."""
+    return sorted(
+        seeded_services(layout),
+        key=lambda name: -len(load_seed_data(layout, name).lines[-1].fixtures),
+    )
+
+
+def _own_words() -> list[str]:
+    main = Path(sys.argv[0])
+    # A folder or zip that is run is argv[0] itself, or its __main__.py.
+    return [str(main.parent if main.name == "__main__.py" else main), *sys.argv[1:]]

@@ -1,0 +1,132 @@
+"""Calls the release's own commands: in this process where it is the service's CPython.
+
+One call costs four seconds by the run script, nearly all of it imports; in one process
+only the first does.
+"""
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.programs import run_program
+from backendai_ctl.seed.accounts import private_writer
+from backendai_ctl.seed.data import SeedData
+from backendai_ctl.seed.paths import prefix, state_folder
+
+_SECONDS = 600
+_TAIL_LINES = 12
+_MASK = "[...]"
+
+
+@dataclass(kw_only=True)
+class ReleaseCli:
+    """The commands of one service; what they print goes to a log that only root reads.
+
+    A failing fixture prints its rows, so nothing is shown before ``hidden`` is masked.
+    """
+
+    layout: Layout
+    data: SeedData
+    config: Path
+    hidden: Sequence[str] = ()
+
+    @property
+    def log(self) -> Path:
+        """What the last commands printed."""
+        return state_folder(self.layout) / f"{self.data.service}.log"
+
+    def run(self, *words: str) -> None:
+        """Run one command; NotReadyError with the end of its output where it fails."""
+        private_writer().replace(self.log, "")
+        failure = self._in_process(words) if self.is_own else self._by_script(words)
+        if failure:
+            shown = " ".join((*self.data.command, *words))
+            raise NotReadyError(
+                f"`backend.ai {shown}` failed: {failure}\n{self._tail()}".rstrip(),
+                hint=f"all of its output is in {self.log}",
+            )
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this process is the service's CPython."""
+        own = prefix(self.layout, self.data.service)
+        return own.exists() and Path(sys.prefix).resolve() == own.resolve()
+
+    def _in_process(self, words: Sequence[str]) -> str | None:
+        module, _, name = self.data.entry.partition(":")
+        with _environment(self._variables()), _output_into(self.log):
+            try:
+                command = getattr(importlib.import_module(module), name)
+                command.main(args=list(words), prog_name="backend.ai", standalone_mode=False)
+            except SystemExit as error:
+                return f"exit status {error.code}" if error.code not in (None, 0) else None
+            except Exception as error:
+                return str(error).strip().partition("\n")[0] or type(error).__name__
+        return None
+
+    def _by_script(self, words: Sequence[str]) -> str | None:
+        service = self.data.service
+        script = prefix(self.layout, service) / f"bin/run-{service}"
+        command = [str(script), "backend.ai", *self.data.command, *words]
+        environment = {**os.environ, **self._variables()}
+        done = run_program(command, seconds=_SECONDS, env=environment, log=self.log)
+        return f"exit status {done.status}" if done.status else None
+
+    def _variables(self) -> dict[str, str]:
+        variables = {"BACKEND_CONFIG_FILE": str(self.config)}
+        if "DOCKER_HOST" not in os.environ and not Path("/run/docker.sock").exists():
+            # The release's commands ask for an address, also where Docker is not used.
+            variables["DOCKER_HOST"] = "unix:///run/docker.sock"
+        return variables
+
+    def _tail(self) -> str:
+        try:
+            text = self.log.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        for word in self.hidden:
+            text = text.replace(word, _MASK) if word else text
+        # The values of a statement may hold what nobody listed.
+        lines = [line for line in text.splitlines() if "[parameters:" not in line]
+        return "\n".join(lines[-_TAIL_LINES:])
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _output_into(path: Path) -> Iterator[None]:
+    """Send what the process writes, its libraries included, to the end of a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    log = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # the disk may be full
+                stream.flush()
+        for number, copy in enumerate(kept, start=1):
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(log)

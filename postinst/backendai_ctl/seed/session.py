@@ -1,0 +1,154 @@
+"""What one run of seeding works with: the services of this host and their stores."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from backendai_ctl.base.environment import use_environment
+from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.seed.accounts import Deriver, private_writer
+from backendai_ctl.seed.data import (
+    Line,
+    SeedData,
+    fixtures_folder,
+    installed_version,
+    load_seed_data,
+    seeded_services,
+)
+from backendai_ctl.seed.fixtures import Fixtures, Values, prepare
+from backendai_ctl.seed.marks import Marks
+from backendai_ctl.seed.paths import state_folder
+from backendai_ctl.seed.releasecli import ReleaseCli
+from backendai_ctl.services.recipe import Answers, Recipe, installed_services, load_recipe
+from backendai_ctl.stores.etcd import Etcd
+from backendai_ctl.stores.postgresql import Database, Target
+from backendai_ctl.stores.probe import ServiceConfig, find_etcd
+
+Say = Callable[[str], None]
+ACCOUNTS_SECRET = "manager-accounts"
+
+
+@dataclass(kw_only=True)
+class Filled:
+    """A service whose database is filled, with its connection and what its release brings."""
+
+    layout: Layout
+    answers: Answers
+    recipe: Recipe
+    data: SeedData
+    version: str
+    line: Line
+    target: Target
+    database: Database
+    marks: Marks
+
+    @cached_property
+    def deriver(self) -> Deriver:
+        """Makes the accounts' passwords and keys."""
+        return Deriver(secret=self.answers.secrets.secret(ACCOUNTS_SECRET))
+
+    @cached_property
+    def fixtures(self) -> Fixtures:
+        """The release's fixtures, made this installation's."""
+        values = Values(
+            # Without accounts no secret is wanted, and none is made.
+            deriver=self.deriver if self.line.accounts else Deriver(secret=""),
+            admin_email=str(self.answers.value("admin.email")),
+            resolve=self.answers.resolve,
+            answer=lambda name: str(self.answers.value(name)),
+        )
+        return prepare(fixtures_folder(self.layout, self.data.service), self.line, values)
+
+    @cached_property
+    def cli(self) -> ReleaseCli:
+        """The release's own commands."""
+        listens = self.recipe.listens
+        hidden = [self.target.password]
+        for account in self.fixtures.accounts:
+            hidden += [account.password, account.secret_key, account.access_key]
+        return ReleaseCli(
+            layout=self.layout,
+            data=self.data,
+            config=self.layout.etc / (listens.file if listens else ""),
+            hidden=hidden,
+        )
+
+
+@dataclass(kw_only=True)
+class Session:
+    """The configured services of this host; those whose configuration is missing are told."""
+
+    layout: Layout
+    answers: Answers
+    say: Say
+    configs: Mapping[str, ServiceConfig] = field(default_factory=dict)
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    unconfigured: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, layout: Layout, answers: Answers, say: Say) -> "Session":
+        """Read what is installed and configured here."""
+        configs: dict[str, ServiceConfig] = {}
+        recipes: dict[str, Recipe] = {}
+        problems: dict[str, str] = {}
+        for service in installed_services(layout):
+            recipe = load_recipe(layout, service)
+            if recipe.listens is None:
+                continue
+            try:
+                configs[service] = ServiceConfig.load(layout, recipe)
+                recipes[service] = recipe
+            except TargetError as error:
+                problems[service] = error.message
+        private_writer().ensure_folder(state_folder(layout), mode=0o755)
+        return cls(
+            layout=layout,
+            answers=answers,
+            say=say,
+            configs=configs,
+            recipes=recipes,
+            unconfigured=problems,
+        )
+
+    @cached_property
+    def etcd(self) -> Etcd | None:
+        """The cluster's etcd, by the first service here that uses it."""
+        for config in self.configs.values():
+            with contextlib.suppress(TargetError):
+                config.get("etcd.addr")
+                return find_etcd(config)
+        return None
+
+    @contextlib.contextmanager
+    def filled(self) -> Iterator[list[Filled]]:
+        """The services whose databases are filled; connections end with the block."""
+        opened = [
+            self._open(service)
+            for service in seeded_services(self.layout)
+            if service in self.configs
+        ]
+        try:
+            yield opened
+        finally:
+            for one in opened:
+                one.database.close()
+
+    def _open(self, service: str) -> Filled:
+        data = load_seed_data(self.layout, service)
+        version = installed_version(self.layout, data)
+        use_environment(self.layout, service)  # whether by TLS, and whom to trust
+        target = Target.from_config(self.configs[service], data.database)
+        database = Database(target)
+        return Filled(
+            layout=self.layout,
+            answers=self.answers,
+            recipe=self.recipes[service],
+            data=data,
+            version=version,
+            line=data.line(version),
+            target=target,
+            database=database,
+            marks=Marks(database),
+        )

@@ -1,0 +1,74 @@
+"""Starts the services that wait for their stores, once these are filled."""
+
+from collections.abc import Callable
+
+from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.programs import run_program
+from backendai_ctl.base.systemd import has_systemd
+from backendai_ctl.seed.paths import waiting_folder
+from backendai_ctl.services.recipe import load_recipe
+from backendai_ctl.stores.probe import check_needs
+from backendai_ctl.upgrade.paths import failure_note
+
+_SECONDS = 30
+
+
+def waiting_services(layout: Layout) -> list[str]:
+    """The services that were installed, and not started because a store was not as needed."""
+    try:
+        return sorted(path.name for path in waiting_folder(layout).iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def start_waiting(layout: Layout, say: Callable[[str], None]) -> dict[str, str]:
+    """Start those that can start now; returns what the others wait for.
+
+    One that the admin has disabled in the meantime is left alone.
+    """
+    left: dict[str, str] = {}
+    for service in waiting_services(layout):
+        if failure_note(layout, service).exists():
+            left[service] = "its database is not upgraded"
+            continue
+        try:
+            check_needs(layout, load_recipe(layout, service))
+        except TargetError as error:
+            left[service] = error.message
+            continue
+        unit = f"backendai-{service}.service"
+        if has_systemd(layout) and _systemctl("is-enabled", unit):
+            say(f"starting {unit}")
+            if not _systemctl("start", "--no-block", unit):
+                left[service] = f"systemd did not take the start of {unit}"
+                continue
+        (waiting_folder(layout) / service).unlink(missing_ok=True)
+    return left
+
+
+def start_unit(layout: Layout, unit: str) -> None:
+    """Ask systemd to start a unit, and do not wait for it."""
+    _ask(layout, "start", unit)
+
+
+def restart_unit(layout: Layout, unit: str) -> None:
+    """Ask systemd to start a unit anew, and do not wait for it."""
+    _ask(layout, "restart", unit)
+
+
+def stop_unit(layout: Layout, unit: str) -> None:
+    """Ask systemd to stop a unit, and do not wait for it."""
+    _ask(layout, "stop", unit)
+
+
+def _ask(layout: Layout, action: str, unit: str) -> None:
+    if has_systemd(layout):
+        _systemctl(action, "--no-block", unit)
+
+
+def _systemctl(*words: str) -> bool:
+    try:
+        return run_program(["systemctl", "--quiet", *words], seconds=_SECONDS).status == 0
+    except TargetError:
+        return False

@@ -1,0 +1,93 @@
+"""What the last run of seeding ended with, kept on this host for `seed status` and others."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backendai_ctl.base.errors import HostError
+from backendai_ctl.base.files import Owner, Writer
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.seed.accounts import private_writer
+from backendai_ctl.seed.model import Line, State
+from backendai_ctl.seed.paths import data_folder, state_folder
+
+_FILE = "state.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One run: what each step came to, and whether nothing is left to do."""
+
+    complete: bool
+    lines: Sequence[Line]
+    notes: Sequence[str] = ()
+    seconds: float = 0.0
+
+
+def save_report(layout: Layout, report: Report) -> None:
+    """Write the state file; HostError where the disk does not take it."""
+    table = {
+        "complete": report.complete,
+        "digest": digest(layout),
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(report.seconds, 1),
+        "notes": list(report.notes),
+        "steps": [line.as_table() for line in report.lines],
+    }
+    owner = private_writer().owner
+    writer = Writer(owner=Owner(uid=owner.uid, gid=owner.gid), mode=0o644)
+    writer.replace(state_folder(layout) / _FILE, json.dumps(table, indent=1) + "\n")
+
+
+def load_state(layout: Layout) -> dict[str, Any] | None:
+    """The state file as it was written; None where there is none that can be read."""
+    try:
+        text = (state_folder(layout) / _FILE).read_text(encoding="utf-8")
+        table = json.loads(text)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise HostError(f"cannot read {error.filename}: {error.strerror}") from error
+    except ValueError:
+        return None
+    return table if isinstance(table, dict) else None
+
+
+def lines_of(state: Mapping[str, Any]) -> list[Line]:
+    """What each step came to, as ``load_state`` has it."""
+    return [Line.from_table(one) for one in state.get("steps") or ()]
+
+
+def is_complete(layout: Layout) -> bool:
+    """Whether the last run left nothing to do, and nothing that it depends on has changed."""
+    state = load_state(layout)
+    return bool(state and state.get("complete") and state.get("digest") == digest(layout))
+
+
+def digest(layout: Layout) -> str:
+    """Of everything that a run depends on and that lies on this host."""
+    folders = (layout.recipes, data_folder(layout), layout.root / "usr/lib/backendai/addons")
+    paths = [path for folder in folders for path in folder.glob("*.toml")]
+    paths += [path for path in layout.etc.glob("*.*") if path.suffix in (".toml", ".conf", ".ini")]
+    paths += layout.secrets.glob("*")
+    summed = hashlib.sha256()
+    for path in sorted(paths):
+        summed.update(f"{path}\0".encode())
+        summed.update(_content(path))
+    return summed.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def failed(lines: Sequence[Line]) -> bool:
+    """Whether a line says that something is still missing."""
+    return any(line.state in (State.WAITING, State.CREATE) for line in lines)

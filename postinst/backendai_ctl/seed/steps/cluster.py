@@ -1,0 +1,165 @@
+"""Steps about what all nodes share: etcd's keys, the secrets, Redis or Valkey."""
+
+import hashlib
+import hmac
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from backendai_ctl.answers.questions import Address
+from backendai_ctl.base.errors import HostError, NotReadyError
+from backendai_ctl.seed.model import Finding, State
+from backendai_ctl.stores.etcd import Etcd
+
+# Beside Backend.AI's own keys, below its namespace: carried along by its backups.
+_OURS = "backendai-packages"
+_REDIS_SECONDS = 5.0
+_REPLY_BYTES = 256
+_SHOWN = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class EtcdStep:
+    """The keys that one service or add-on needs: created where absent, never changed."""
+
+    name: str
+    etcd: Etcd
+    wanted: Mapping[str, str]
+
+    def look(self) -> Finding:
+        """Compare; a key that was made once and is gone was removed by an admin."""
+        found = {key: self.etcd.get(key) for key in self.wanted}
+        absent = [key for key, value in found.items() if value is None]
+        removed = [key for key in absent if self.etcd.has(_made(key))]
+        missing = [key for key in absent if key not in removed]
+        other = [key for key, value in found.items() if value not in (None, self.wanted[key])]
+        if missing:
+            return Finding(state=State.CREATE, detail=_listed(missing))
+        if other or removed:
+            told = [f"{_listed(other)}"] if other else []
+            told += [f"removed: {_listed(removed)}"] if removed else []
+            return Finding(state=State.DIFFERS, detail="; ".join(told))
+        return Finding(state=State.EXISTS, detail=f"{len(found)} keys")
+
+    def act(self) -> None:
+        """Create each absent key together with the note that it was made."""
+        for key, value in self.wanted.items():
+            self.etcd.create({key: value, _made(key): "1"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretsStep:
+    """The fingerprints of the secrets that all nodes share; the first node's are the cluster's."""
+
+    etcd: Etcd
+    secrets: Mapping[str, str]
+    name: str = "secrets"
+
+    def look(self) -> Finding:
+        """Compare this node's with the cluster's."""
+        stored = {name: self.etcd.get(_print_key(name)) for name in self.secrets}
+        wrong = [
+            name
+            for name, value in stored.items()
+            if value not in (None, fingerprint(name, self.secrets[name]))
+        ]
+        if wrong:
+            return Finding(
+                state=State.DIFFERS,
+                blocks=True,
+                detail=f"not the cluster's: {', '.join(wrong)}",
+                remedy="take them from another node (backendai-ctl secrets export | import),"
+                " or hold all to this node's: sudo backendai-ctl secrets adopt",
+            )
+        new = [name for name, value in stored.items() if value is None]
+        if new:
+            return Finding(state=State.CREATE, detail=f"register {', '.join(new)}")
+        return Finding(state=State.EXISTS, detail=f"{len(stored)} as the cluster's")
+
+    def act(self) -> None:
+        """Register what no node has registered."""
+        for name, value in self.secrets.items():
+            self.etcd.create({_print_key(name): fingerprint(name, value)})
+
+    def adopt(self) -> None:
+        """Hold all nodes to this node's, whatever was registered."""
+        for name, value in self.secrets.items():
+            self.etcd.put(_print_key(name), fingerprint(name, value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisStep:
+    """Whether the Redis or Valkey that etcd names lets the services in, and takes writes."""
+
+    etcd: Etcd
+    name: str = "redis"
+
+    def look(self) -> Finding:
+        """Ask it for its role; Sentinel and TLS are the services' own matter."""
+        text = self.etcd.get("config/redis/addr")
+        if not text:
+            return Finding(state=State.EXISTS, detail="not named by config/redis/addr")
+        try:
+            address = Address.parse(text)
+        except ValueError as error:
+            raise NotReadyError(f"etcd: config/redis/addr = {text}: {error}") from error
+        reply = _ask_redis(address, self.etcd.get("config/redis/password") or "")
+        if reply.startswith(("-WRONGPASS", "-NOAUTH", "-ERR invalid password")):
+            raise NotReadyError(
+                f"Redis on {address} refuses the password in etcd's config/redis/password"
+            )
+        if "\r\nslave\r\n" in reply:
+            raise NotReadyError(f"Redis on {address} is a replica, which takes no writes")
+        return Finding(state=State.EXISTS, detail=str(address))
+
+    def act(self) -> None:
+        """Nothing is ever to be created here."""
+
+
+def shared_secrets(folder: Path, names_file: Path) -> dict[str, str]:
+    """The secrets of this host that all nodes must have the same, by name."""
+    try:
+        names = names_file.read_text(encoding="utf-8").split()
+        return {
+            name: (folder / name).read_text(encoding="utf-8")
+            for name in names
+            if (folder / name).exists()
+        }
+    except OSError as error:
+        raise HostError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def fingerprint(name: str, secret: str) -> str:
+    """What tells two secrets apart, and neither of them."""
+    message = f"backendai fingerprint {name}".encode()
+    return hmac.new(secret.strip().encode(), message, hashlib.sha256).hexdigest()[:32]
+
+
+def _print_key(name: str) -> str:
+    return f"{_OURS}/secrets/{name}"
+
+
+def _made(key: str) -> str:
+    return f"{_OURS}/made/{key}"
+
+
+def _listed(keys: list[str]) -> str:
+    shown = ", ".join(keys[:_SHOWN])
+    return f"{shown} and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else shown
+
+
+def _ask_redis(address: Address, password: str) -> str:
+    calls = ([["AUTH", password]] if password else []) + [["ROLE"]]
+    message = "".join(
+        f"*{len(call)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in call)
+        for call in calls
+    )
+    try:
+        with socket.create_connection(
+            (address.host, address.port), timeout=_REDIS_SECONDS
+        ) as connection:
+            connection.sendall(message.encode())
+            return connection.recv(_REPLY_BYTES).decode(errors="replace")
+    except OSError as error:
+        raise NotReadyError(f"Redis on {address}: {error}") from error

@@ -1,0 +1,215 @@
+"""Steps about a service's database: role and database, schema, fixtures, rights."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.seed.accounts import private_writer, read_accounts, write_accounts
+from backendai_ctl.seed.fixtures import tables_of
+from backendai_ctl.seed.model import Finding, State
+from backendai_ctl.seed.paths import credentials_folder, state_folder
+from backendai_ctl.seed.session import ACCOUNTS_SECRET, Filled
+from backendai_ctl.seed.steps.cluster import fingerprint
+from backendai_ctl.stores.local_server import find_local_server
+from backendai_ctl.stores.postgresql import NoDatabaseError, RefusedError
+from backendai_ctl.stores.probe import sql_by_hand
+
+# Names of marks. The first says that fixtures are ours to load, and by whose secret.
+_ACCOUNTS = "accounts"
+_DONE = "seeded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseStep:
+    """The role and its database, and a server that is fit for them."""
+
+    one: Filled
+    name: str = "database"
+
+    def look(self) -> Finding:
+        """Log in; where that fails, tell whether it can be made from here."""
+        by_hand = sql_by_hand(self.one.data.service)
+        try:
+            self.one.database.connect()
+        except (NoDatabaseError, RefusedError) as error:
+            server = find_local_server(self.one.target.address)
+            if server is None:
+                return Finding(
+                    state=State.WAITING, detail=error.message, remedy=f"on its server: {by_hand}"
+                )
+            if isinstance(error, RefusedError) and server.has_role(self.one.target.user):
+                if self._is_let_in():  # another node has just made it
+                    return Finding(state=State.CREATE, detail=str(self.one.target))
+                told = f"{error.message}; the role has another password than this host has"
+                return Finding(state=State.WAITING, detail=told, remedy=f"to set it: {by_hand}")
+            return Finding(state=State.CREATE, detail=str(self.one.target))
+        self._check_server()
+        return Finding(state=State.EXISTS, detail=str(self.one.target))
+
+    def act(self) -> None:
+        """Make both as the server's own user."""
+        server = find_local_server(self.one.target.address)
+        if server is None:
+            raise NotReadyError(f"{self.one.target}: its server went away")
+        server.run_alone(self.one.answers.fill(self.one.recipe.sql))
+
+    def _is_let_in(self) -> bool:
+        try:
+            self.one.database.connect()
+        except NoDatabaseError:
+            return True
+        except RefusedError:
+            return False
+        return True
+
+    def _check_server(self) -> None:
+        database, oldest = self.one.database, self.one.data.postgresql
+        version = int(database.value("SELECT current_setting('server_version_num')"))
+        if version // 10000 < oldest:
+            raise NotReadyError(
+                f"{self.one.target}: PostgreSQL {version // 10000} is too old:"
+                f" {self.one.data.distribution} {self.one.version} needs {oldest} or newer"
+            )
+        if database.value("SELECT current_setting('transaction_read_only') = 'on'"):
+            raise NotReadyError(f"{self.one.target}: is read-only")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixturesStep:
+    """One fixture of the release, loaded once; rows that exist are left alone."""
+
+    one: Filled
+    fixture: str
+
+    @property
+    def name(self) -> str:
+        """What the plan calls it."""
+        return f"fixture {self.fixture}"
+
+    def look(self) -> Finding:
+        """Tell whether it was loaded here, or the database was filled by somebody else."""
+        known = state_of_accounts(self.one)
+        if known is not None:
+            return known
+        at = self.one.marks.get(f"fixture/{self.fixture}")
+        if at is not None:
+            return Finding(state=State.EXISTS, detail=f"loaded from {at}")
+        return Finding(state=State.CREATE)
+
+    def act(self) -> None:
+        """Load it by the release's own command, and see that its tables have rows."""
+        one = self.one
+        if one.line.accounts is not None and one.marks.get(_ACCOUNTS) is None:
+            one.marks.set(_ACCOUNTS, _own_print(one))
+        fixture = one.fixtures.files[self.fixture]
+        path = state_folder(one.layout) / f"fixture-{self.fixture}.json"
+        private_writer().replace(path, json.dumps(fixture))
+        try:
+            one.cli.run("fixture", "populate", str(path))
+        finally:
+            path.unlink(missing_ok=True)
+        for table in tables_of(fixture):
+            if not has_rows(one, table):
+                raise NotReadyError(
+                    f"{one.target}: {table} is still empty", hint=f"see {one.cli.log}"
+                )
+        one.marks.set(f"fixture/{self.fixture}", one.version)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CredentialsStep:
+    """The file with the first accounts' passwords, there before any account is."""
+
+    one: Filled
+    name: str = "credentials"
+
+    def look(self) -> Finding:
+        """Compare the file with what this host's secret gives."""
+        maker = self.one.marks.get(_ACCOUNTS)
+        if maker is None and has_accounts(self.one):
+            return Finding(state=State.EXISTS, detail="accounts were there before")
+        if maker not in (None, _own_print(self.one)):
+            if self.one.marks.get(_DONE):
+                told = f"made by {self.one.marks.host(_ACCOUNTS)} with other secrets"
+                return Finding(state=State.DIFFERS, detail=told)
+            return _others(self.one)
+        path = credentials_path(self.one)
+        if path.exists() and read_accounts(path) == list(self.one.fixtures.accounts):
+            return Finding(state=State.EXISTS, detail=str(path))
+        if path.exists() and self.one.marks.get(_DONE):
+            return Finding(state=State.EXISTS, detail=str(path))
+        return Finding(state=State.CREATE, detail=str(path))
+
+    def act(self) -> None:
+        """Write it, for root alone."""
+        path = credentials_path(self.one)
+        private_writer().ensure_folder(path.parent, mode=0o700)
+        write_accounts(path, self.one.fixtures.accounts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishStep:
+    """The mark that says that all is in; what is removed later is not loaded again."""
+
+    one: Filled
+    name: str = "finish"
+
+    def look(self) -> Finding:
+        """Tell which release filled the database."""
+        at = self.one.marks.get(_DONE)
+        if at is not None:
+            return Finding(state=State.EXISTS, detail=f"filled from {at}")
+        if state_of_accounts(self.one) is not None:
+            return Finding(state=State.EXISTS, detail="filled by somebody else")
+        return Finding(state=State.CREATE)
+
+    def act(self) -> None:
+        """Set it."""
+        self.one.marks.set(_DONE, self.one.version)
+
+
+def credentials_path(one: Filled) -> Path:
+    """Where the first accounts of this service are kept."""
+    return credentials_folder(one.layout) / f"{one.data.service}.toml"
+
+
+def state_of_accounts(one: Filled) -> Finding | None:
+    """What settles every fixture at once; None where each is looked at by itself."""
+    done = one.marks.get(_DONE)
+    if done is not None:
+        return Finding(state=State.EXISTS, detail=f"filled from {done}")
+    maker = one.marks.get(_ACCOUNTS)
+    if maker is None and has_accounts(one):
+        return Finding(state=State.DIFFERS, detail="accounts were there before")
+    if maker not in (None, _own_print(one)):
+        return _others(one)
+    return None
+
+
+def has_accounts(one: Filled) -> bool:
+    """Whether somebody has made accounts."""
+    accounts = one.line.accounts
+    return accounts is not None and has_rows(one, accounts.users)
+
+
+def has_rows(one: Filled, table: str) -> bool:
+    """Whether a table of the service's is there, and not empty."""
+    if one.database.value("SELECT to_regclass($1) IS NULL", table):
+        return False
+    quoted = '"' + table.replace('"', '""') + '"'
+    return bool(one.database.value(f"SELECT EXISTS (SELECT FROM {quoted})"))
+
+
+def _own_print(one: Filled) -> str:
+    return fingerprint(ACCOUNTS_SECRET, one.deriver.secret)
+
+
+def _others(one: Filled) -> Finding:
+    host = one.marks.host(_ACCOUNTS)
+    return Finding(
+        state=State.WAITING,
+        blocks=True,
+        detail=f"{host} has begun to fill {one.target} with other secrets",
+        remedy=f"finish it on {host}: sudo backendai-ctl seed apply",
+    )

@@ -1,0 +1,106 @@
+"""The step that makes the schema of a fresh database, and never changes another one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.seed.model import Finding, State
+from backendai_ctl.seed.session import Filled
+from backendai_ctl.stores.revisions import read_revisions
+
+_MARK = "schema"
+_MAKING = "making"
+_VERSIONS = "alembic_version"
+_COUNT = """
+SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
+   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+"""
+# The release makes its tables in one transaction and their version in another.
+_CLEAR = """
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT format('DROP TABLE IF EXISTS %s CASCADE', c.oid::regclass) AS statement
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
+           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+        UNION ALL
+        SELECT format('DROP TYPE IF EXISTS %s CASCADE', t.oid::regtype)
+          FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+         WHERE n.nspname = 'public' AND t.typtype = 'e'
+           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = t.oid AND d.deptype = 'e')
+    LOOP
+        EXECUTE one.statement;
+    END LOOP;
+END
+$$
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaStep:
+    """`schema oneshot` of the release, on a database that has no tables."""
+
+    one: Filled
+    name: str = "schema"
+
+    def look(self) -> Finding:
+        """Tell whose tables are there, and of which release."""
+        found = self._versions()
+        if found:
+            return self._compare(found)
+        if not self.one.database.value(_COUNT):
+            return Finding(state=State.CREATE, detail=f"of {self.one.version}")
+        if self.one.marks.get(_MARK) == _MAKING:
+            return Finding(state=State.CREATE, detail="anew: the last run was cut off")
+        return Finding(
+            state=State.WAITING,
+            blocks=True,
+            detail=f"{self.one.target} has tables of something else, and is not touched",
+            remedy="name another database in site.toml and the service's configuration",
+        )
+
+    def act(self) -> None:
+        """Make it; what a run that was cut off has left is cleared first."""
+        one = self.one
+        cut_off = one.marks.get(_MARK) == _MAKING
+        one.marks.set(_MARK, _MAKING)
+        if cut_off:
+            one.database.execute((_CLEAR, ()))
+        one.cli.run("schema", "oneshot", "-f", str(one.layout.etc / one.data.alembic))
+        found = self._versions()
+        if not found:
+            raise NotReadyError(
+                f"{one.target}: has no schema after `schema oneshot`", hint=f"see {one.cli.log}"
+            )
+        one.marks.set_schema(one.version, found)
+        one.marks.set(_MARK, f"{one.version} {' '.join(found)}")
+
+    def _versions(self) -> Sequence[str]:
+        if self.one.database.value("SELECT to_regclass($1) IS NULL", _VERSIONS):
+            return ()
+        rows = self.one.database.rows(f"SELECT version_num FROM {_VERSIONS}")
+        return [str(row[0]) for row in rows]
+
+    def _compare(self, found: Sequence[str]) -> Finding:
+        one = self.one
+        release = read_revisions(one.layout, one.data.service, one.data.alembic)
+        listed = ", ".join(found)
+        if release.heads and set(found) == release.heads:
+            return Finding(state=State.EXISTS, detail=listed)
+        if set(found) <= release.known:
+            return Finding(
+                state=State.WAITING,
+                blocks=True,
+                detail=f"{one.target} is at {listed}, of an older release",
+                remedy="sudo backendai-ctl upgrade",
+            )
+        return Finding(
+            state=State.WAITING,
+            blocks=True,
+            detail=f"{one.target} is at {listed}, of a newer release than {one.version}",
+            remedy=f"install the newer backendai-{one.data.service}, or restore a backup",
+        )

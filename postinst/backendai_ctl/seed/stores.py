@@ -1,0 +1,64 @@
+"""Waits, for a bounded time, until the stores that this host's services need answer."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from backendai_ctl.answers.questions import Address
+from backendai_ctl.base.errors import TargetError
+from backendai_ctl.seed.session import Filled, Session
+from backendai_ctl.stores.probe import ServiceConfig, answers
+
+_PAUSE_SECONDS = 1.0
+_TELL_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """One store: what it is called, and the addresses of which one has to answer."""
+
+    name: str
+    addresses: tuple[Address, ...]
+
+    def is_up(self) -> bool:
+        """Whether one of its addresses takes a connection."""
+        return any(answers(address) for address in self.addresses)
+
+    def __str__(self) -> str:
+        return f"{self.name} on {', '.join(map(str, self.addresses))}"
+
+
+def stores_of(session: Session, filled: Sequence[Filled]) -> list[Store]:
+    """The stores without which no step here can be done."""
+    found: dict[str, Store] = {}
+    for config in session.configs.values():
+        addresses = _addresses(config, "etcd.addr")
+        if addresses:
+            store = Store(name="etcd", addresses=addresses)
+            found.setdefault(str(store), store)
+    for one in filled:
+        store = Store(name="PostgreSQL", addresses=(one.target.address,))
+        found.setdefault(str(store), store)
+    return list(found.values())
+
+
+def wait_for(stores: Sequence[Store], seconds: float, say: Callable[[str], None]) -> list[Store]:
+    """Wait until all answer; returns those that do not after ``seconds``."""
+    begin = time.monotonic()
+    told = begin
+    away = [store for store in stores if not store.is_up()]
+    while away and time.monotonic() - begin < seconds:
+        if time.monotonic() - told >= _TELL_SECONDS:
+            left = seconds - (time.monotonic() - begin)
+            say(f"waiting up to {left:.0f} s more for {'; '.join(map(str, away))}")
+            told = time.monotonic()
+        time.sleep(_PAUSE_SECONDS)
+        away = [store for store in away if not store.is_up()]
+    return away
+
+
+def _addresses(config: ServiceConfig, key: str) -> tuple[Address, ...]:
+    try:
+        return tuple(config.addresses(key))
+    except TargetError:
+        return ()

@@ -1,0 +1,39 @@
+"""What etcd has to hold, as keys and values."""
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from backendai_ctl.base.errors import RecipeError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.services.recipe import Answers, resolve_tree
+
+
+def leaves(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, str]]:
+    """Every key below ``above`` with its value; the empty name is a key's own value.
+
+    Names are quoted as the services do it; a value of None is left out.
+    """
+    for name, value in tree.items():
+        path = "/".join(part for part in (above, quote(name, safe="")) if part)
+        if isinstance(value, Mapping):
+            yield from leaves(value, path)
+        elif isinstance(value, bool):
+            yield path, str(value).lower()
+        elif value is not None:
+            yield path, str(value)
+
+
+def addon_trees(layout: Layout, answers: Answers) -> dict[str, dict[str, object]]:
+    """What the installed add-ons want in etcd, by their names."""
+    found = {}
+    for path in sorted((layout.root / "usr/lib/backendai/addons").glob("*.toml")):
+        try:
+            table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap().get("etcd", {})
+        except (OSError, UnicodeDecodeError, TOMLKitError) as error:
+            raise RecipeError(f"{path}: {error}") from error
+        if table:
+            found[path.stem] = resolve_tree(answers, table)
+    return found

@@ -1,0 +1,195 @@
+"""Makes a service's configuration on this host, once; later offers are FILE.new."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from backendai_ctl.answers.demand import check_demands
+from backendai_ctl.answers.edits import read_early_answers
+from backendai_ctl.answers.secretstore import SecretStore
+from backendai_ctl.answers.site import load_site, new_site
+from backendai_ctl.base.errors import SiteError
+from backendai_ctl.base.files import Owner, Writer, exclusive
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.services.edit import compose_string, edit_ini, edit_toml, fill_template, make_env
+from backendai_ctl.services.recipe import (
+    Answers,
+    ConfigRecipe,
+    FolderRecipe,
+    Recipe,
+    load_recipe,
+    read_sample,
+)
+from backendai_ctl.services.release_validation import Validator
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What this tool last offered for one file, and whether the file is its own making.
+
+    Purging removes a file that was made here, and leaves one that an admin had
+    put there before; postinst/shell/purge.sh reads the first word.
+    """
+
+    made: bool
+    digest: str
+
+    @classmethod
+    def load(cls, path: Path) -> "Record | None":
+        """The record at ``path``, or None where there is none that can be read."""
+        try:
+            origin, digest = path.read_text(encoding="utf-8").split()
+        except (OSError, ValueError):
+            return None
+        return cls(made=origin == "made", digest=digest)
+
+    def is_of(self, path: Path) -> bool:
+        """Whether the file is as this tool made it, and nobody has edited it."""
+        return self.made and hashlib.sha256(path.read_bytes()).hexdigest() == self.digest
+
+    def __str__(self) -> str:
+        return f"{'made' if self.made else 'found'} {self.digest}\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """What surrounds the tool: the account, the caller's environment, who listens."""
+
+    account: Owner
+    environment: Mapping[str, str]
+    say: Say
+
+
+def configure(
+    service: str,
+    *,
+    layout: Layout,
+    secrets: SecretStore,
+    host: Host,
+) -> None:
+    """Make site.toml, the secrets and the configuration of ``service`` where absent.
+
+    Safe to run again and to kill. What exists is never changed.
+    """
+    writer = secrets.writer
+    recipe = load_recipe(layout, service)
+    for folder in (layout.etc, layout.secrets, layout.generated):
+        writer.ensure_folder(folder)
+    with exclusive(layout.generated):
+        for folder in (layout.etc, layout.secrets, layout.generated):
+            writer.sweep(folder)
+        if not layout.site.exists():
+            given = {**read_early_answers(layout), **host.environment}
+            _offer(layout.site, new_site(layout, given), layout, writer, host.say)
+        layout.early_answers.unlink(missing_ok=True)
+        answers = Answers(site=load_site(layout), secrets=secrets)
+        check_demands(recipe.demands, answers.site, str(layout.site))
+        # All are made before the first is written: an error leaves nothing half done.
+        texts = [
+            (layout.etc / config.file, render_config(layout, service, config, answers))
+            for config in recipe.configs
+        ]
+        _check_texts(service, recipe, texts, layout, host.say)
+        for path, text in texts:
+            _offer(path, text, layout, writer, host.say)
+    for wanted in recipe.folders:
+        _prepare_folder(wanted, answers, layout, host)
+
+
+def _check_texts(
+    service: str, recipe: Recipe, texts: list[tuple[Path, str]], layout: Layout, say: Say
+) -> None:
+    """Ask the release what it thinks of each file; SiteError where it refuses a new one.
+
+    An admin's own file is only warned of: it is the admin's, and nothing here changes it.
+    """
+    validator = Validator(layout=layout, service=service)
+    refused: list[str] = []
+    for config, (path, text) in zip(recipe.configs, texts, strict=True):
+        is_new = not path.exists()
+        verdict = validator.check(config, text) if is_new else validator.check_file(config)
+        if is_new:
+            refused += map(str, verdict.refused)
+        for problem in verdict.problems:
+            if not (is_new and problem in verdict.refused):
+                say(f"warning: {problem}")
+        if verdict.unasked:
+            say(f"warning: could not ask the release: {verdict.unasked}")
+    if refused:
+        raise SiteError(refused, hint=f"mend {layout.site}, then run this again")
+
+
+def _prepare_folder(folder: FolderRecipe, answers: Answers, layout: Layout, host: Host) -> None:
+    """Make the folder where it is absent and the default; give an empty one its files.
+
+    Another path is a mount point of the admin's: made here, it would take the place
+    of the volume on the day when that is not mounted.
+    """
+    name, account = folder.site, host.account
+    shown = str(answers.value(name))
+    path = layout.root / shown.lstrip("/")
+    question = answers.site.questions.named(name)
+    writer = Writer(owner=account)
+    if not path.is_dir():
+        if question is None or shown != question.default:
+            host.say(
+                f"warning: {shown} ({name}) is missing: "
+                "mount it, or make it and give it to backendai"
+            )
+            return
+        writer.ensure_folder(path)
+        host.say(f"made {shown}")
+    status = path.stat()
+    if (status.st_uid, status.st_gid) != (account.uid, account.gid):
+        host.say(
+            f"warning: {shown} ({name}) belongs to {status.st_uid}:{status.st_gid}, "
+            f"the services run as {account.uid}:{account.gid}"
+        )
+    elif not any(path.iterdir()):
+        for file, text in folder.files.items():
+            writer.create(path / file, text)
+
+
+def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: Answers) -> str:
+    """The text of one configuration file, from the sample of the installed release."""
+    resolved = {key: answers.resolve(wanted) for key, wanted in config.settings.items()}
+    settings = {key: value for key, value in resolved.items() if value is not None}
+    remove = (*config.remove, *(key for key in resolved if key not in settings))
+    if config.file.endswith(".env"):
+        return make_env(settings)
+    sample = read_sample(layout, service, config)
+    if config.template:
+        quote = compose_string if config.file.endswith(".yml") else str
+        return fill_template(sample, settings, quote)
+    if config.file.endswith(".ini"):
+        return edit_ini(sample, settings)
+    return edit_toml(sample, settings, remove)
+
+
+def _record(text: str, *, made: bool) -> Record:
+    return Record(made=made, digest=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _offer(path: Path, text: str, layout: Layout, writer: Writer, say: Say) -> None:
+    """Create ``path``, or leave it and offer ``text`` beside it where that is news."""
+    record_path = layout.generated / path.name
+    known = Record.load(record_path)
+    if not path.exists():
+        # Recorded first: killed in between, a purge finds a record without a file,
+        # which harms nobody, rather than secrets that nothing removes.
+        writer.replace(record_path, str(_record(text, made=True)))
+        if writer.create(path, text):
+            say(f"made {path}")
+            return
+    fresh = path.with_name(f"{path.name}.new")
+    offered = _record(text, made=known.made if known else False)
+    if path.read_text(encoding="utf-8", errors="replace") == text:
+        fresh.unlink(missing_ok=True)
+    elif known and known.digest != offered.digest:
+        writer.replace(fresh, text)
+        say(f"kept {path}; what this release and site.toml would make is in {fresh.name}")
+    if known != offered:
+        writer.replace(record_path, str(offered))

@@ -1,0 +1,115 @@
+"""Edits TOML and INI text by key, and leaves comments and order as they were; fills templates."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, MutableMapping
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Item
+
+from backendai_ctl.base.errors import RecipeError
+
+
+def edit_toml(text: str, settings: Mapping[str, object], remove: tuple[str, ...]) -> str:
+    """``text`` with each dotted key set, and each of ``remove`` taken out."""
+    try:
+        document = tomlkit.parse(text)
+    except TOMLKitError as error:
+        raise RecipeError(f"a sample is not TOML: {error}") from error
+    for dotted in remove:
+        *parents, key = dotted.split(".")
+        table = _descend(document, parents, make=False)
+        if table is not None and key in table:
+            del table[key]
+    for dotted, value in settings.items():
+        *parents, key = dotted.split(".")
+        table = _descend(document, parents, make=True)
+        if table is not None:
+            table[key] = _item(value)
+    return tomlkit.dumps(document)
+
+
+def _descend(
+    document: MutableMapping[str, object], parents: list[str], *, make: bool
+) -> MutableMapping[str, object] | None:
+    table = document
+    for name in parents:
+        if name not in table:
+            if not make:
+                return None
+            table[name] = tomlkit.table()
+        below = table[name]
+        if not isinstance(below, MutableMapping):
+            raise RecipeError(f"a sample has a value where '{'.'.join(parents)}' is a table")
+        table = below
+    return table
+
+
+def _item(value: object) -> Item:
+    if isinstance(value, dict):
+        inline = tomlkit.inline_table()
+        inline.update(value)
+        return inline
+    if isinstance(value, list):
+        array = tomlkit.array()
+        array.extend(_item(member) for member in value)
+        return array
+    return tomlkit.item(value)
+
+
+def edit_ini(text: str, settings: Mapping[str, object]) -> str:
+    """``text`` with each SECTION.KEY set; a % is doubled, as configparser wants it."""
+    lines = text.splitlines()
+    for dotted, value in settings.items():
+        section, _, key = dotted.partition(".")
+        line = f"{key} = {str(value).replace('%', '%%')}"
+        start, end = _section(lines, section)
+        found = [at for at in range(start, end) if re.match(rf"{re.escape(key)}\s*[=:]", lines[at])]
+        if found:
+            lines[found[0]] = line
+        else:
+            lines.insert(end, line)
+    return "\n".join(lines) + "\n"
+
+
+def _section(lines: list[str], section: str) -> tuple[int, int]:
+    """The range of lines in [section]; made at the end where it is absent."""
+    heads = [at for at, line in enumerate(lines) if line.startswith("[")]
+    for at in heads:
+        if lines[at].strip() == f"[{section}]":
+            return at + 1, min((head for head in heads if head > at), default=len(lines))
+    lines += ["", f"[{section}]"]
+    return len(lines), len(lines)
+
+
+_ENV_HEAD = """\
+# The environment of the service and of its commands: one NAME=VALUE a line, as it is,
+# without quotes.
+"""
+
+
+def make_env(settings: Mapping[str, object]) -> str:
+    """The text of a file of environment variables, for what the release reads only there."""
+    return _ENV_HEAD + "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+_BLANK = re.compile(r"@([a-z][a-z-]*)@")
+
+
+def compose_string(value: object) -> str:
+    """``value`` in a compose file: JSON's strings are YAML's, and a $ would be expanded."""
+    return json.dumps(str(value)).replace("$", "$$")
+
+
+def fill_template(
+    text: str, settings: Mapping[str, object], quote: Callable[[object], str] = str
+) -> str:
+    """``text`` with each @KEY@ as ``quote`` writes it; RecipeError where one has no value."""
+
+    def one(match: re.Match[str]) -> str:
+        if match[1] not in settings:
+            raise RecipeError(f"a template asks for @{match[1]}@, which its recipe does not set")
+        return quote(settings[match[1]])
+
+    return _BLANK.sub(one, text)

@@ -1,0 +1,34 @@
+"""Which release of a service is installed, and which of its lines' data it takes."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from backendai_ctl.base.layout import SERVICES, Layout
+
+T = TypeVar("T")
+Numbers = tuple[int, ...]
+
+
+def version_numbers(version: str) -> Numbers:
+    """The numbers that a version begins with: (26, 9, 6)."""
+    found = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+def find_version(layout: Layout, service: str, distribution: str) -> str | None:
+    """The version of ``distribution`` in the service's CPython, by its metadata's folder."""
+    stem = distribution.replace("-", "_")
+    pattern = re.compile(rf"(?i){re.escape(stem)}-(?P<version>[^-]+)\.dist-info")
+    packages = layout.root / SERVICES.lstrip("/") / service / "lib"
+    for folder in packages.glob("python3.*/site-packages/*.dist-info"):
+        found = pattern.fullmatch(folder.name.replace("backend_ai", "backend.ai"))
+        if found:
+            return found["version"]
+    return None
+
+
+def newest_line(lines: Iterable[T], since: Callable[[T], Numbers], version: str) -> T | None:
+    """Of lines that hold until a newer one begins, the one that ``version`` has reached."""
+    number = version_numbers(version)
+    return max((one for one in lines if since(one) <= number), key=since, default=None)

@@ -1,0 +1,193 @@
+"""Asks the installed release what it thinks of a configuration, before a service does."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from backendai_ctl.base.errors import HostError, NotReadyError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.programs import run_program
+from backendai_ctl.services.recipe import ConfigRecipe
+
+_SECONDS = 30.0
+_WORKER = Path(__file__).with_name("release_validation_worker.py")
+# These say something of the host, which may change, rather than of an answer.
+_OF_THE_HOST = {"path_not_file", "path_not_directory", "path_does_not_exist", "path_exists"}
+_SECRET = ("password", "secret", "token", "private", "key")
+_LONG = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One value that the release refuses."""
+
+    file: str
+    key: str
+    value: str
+    says: str
+    is_of_host: bool = False
+    answer: str = ""  # of site.toml, where the value comes from one
+
+    def __str__(self) -> str:
+        shown = f" = {self.value}" if self.value else ""
+        origin = f" (site.toml: {self.answer})" if self.answer else ""
+        return f"{self.file}: {self.key}{shown}: {self.says}{origin}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the release says of one file."""
+
+    problems: tuple[Problem, ...] = ()
+    unknown: tuple[str, ...] = ()
+    # Why the release could not be asked; empty where it was.
+    unasked: str = ""
+
+    @property
+    def refused(self) -> tuple[Problem, ...]:
+        """The problems that an answer of site.toml, and not the host, is to blame for."""
+        return tuple(one for one in self.problems if one.answer and not one.is_of_host)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validator:
+    """Asks the CPython of one service; answers by default what ``layout`` has installed."""
+
+    layout: Layout
+    service: str
+    worker: Path = field(default=_WORKER)
+
+    def check(self, config: ConfigRecipe, text: str) -> Verdict:
+        """What the release says of ``text``, which is or shall be the file of ``config``.
+
+        A file that no model is known of, and a service without its CPython (an image that is
+        being built, a test), pass.
+        """
+        python = self.layout.python(self.service)
+        if config.model is None or not python.exists():
+            return Verdict()
+        file = str(self.layout.etc / config.file)
+        try:
+            table = tomlkit.parse(text).unwrap()
+        except TOMLKitError as error:
+            return Verdict(
+                problems=(Problem(file=file, key="", value="", says=f"no TOML: {error}"),)
+            )
+        question = json.dumps({"model": config.model, "text": text})
+        environment = {"PATH": os.defpath, "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
+        try:
+            done = run_program(
+                [os.fspath(python), "-I", "-B", os.fspath(self.worker)],
+                seconds=_SECONDS,
+                stdin=question,
+                env=environment,
+            )
+            if done.status != 0:
+                return Verdict(unasked=f"{file}: {_last_line(done.stderr)}")
+            answer = json.loads(done.stdout)
+        except (NotReadyError, ValueError) as error:
+            return Verdict(unasked=f"{file}: {error}")
+        return Verdict(
+            problems=tuple(
+                _problem(file, table, one["at"], one["says"], one["kind"], config)
+                for one in answer["problems"]
+            ),
+            unknown=tuple(f"{file}: {line}" for line in answer["unknown"]),
+        )
+
+    def check_file(self, config: ConfigRecipe) -> Verdict:
+        """The same of the file as it lies in /etc; HostError where it cannot be read.
+
+        It is the admin's: no answer of site.toml is to blame for what is in it.
+        """
+        path = self.layout.etc / config.file
+        if config.model is None:
+            return Verdict()
+        try:
+            verdict = self.check(config, path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise HostError(f"cannot read {path}: {error}") from error
+        problems = tuple(replace(one, answer="") for one in verdict.problems)
+        return replace(verdict, problems=problems)
+
+
+def _problem(  # noqa: PLR0913, PLR0917
+    file: str,
+    table: Mapping[str, object],
+    at: list[str],
+    says: str,
+    kind: str,
+    config: ConfigRecipe,
+) -> Problem:
+    names, value = _find(table, at)
+    key = ".".join(names)
+    return Problem(
+        file=file,
+        key=key,
+        value=_shown(key, value),
+        says=_without_value(says, value) if _is_secret(key) else says,
+        is_of_host=kind in _OF_THE_HOST,
+        answer=_answer(config, key),
+    )
+
+
+def _find(table: Mapping[str, object], at: list[str]) -> tuple[list[str], object]:
+    """The keys as the file spells them, and what is there; the release may use its own words."""
+    names: list[str] = []
+    value: object = table
+    for part in at:
+        if isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            names.append(part)
+            value = value[int(part)]
+            continue
+        if not isinstance(value, Mapping):
+            break  # what follows names a kind, not a key
+        spelled = next((one for one in _spellings(part) if one in value), None)
+        names.append(spelled or part)
+        value = value.get(spelled) if spelled else None
+    return names, value
+
+
+def _spellings(part: str) -> Iterator[str]:
+    yield from (part, part.replace("_", "-"), part.replace("-", "_"))
+
+
+def _shown(key: str, value: object) -> str:
+    if value is None:
+        return ""
+    if _is_secret(key) or isinstance(value, Mapping):
+        return "(not shown)"
+    text = tomlkit.item(value).as_string()
+    return text if len(text) <= _LONG else text[:_LONG] + "…"
+
+
+def _is_secret(key: str) -> bool:
+    last = key.rpartition(".")[2].lower()
+    return any(word in last for word in _SECRET)
+
+
+def _without_value(says: str, value: object) -> str:
+    text = str(value)
+    return says.replace(text, "(not shown)") if text and value is not None else says
+
+
+def _answer(config: ConfigRecipe, key: str) -> str:
+    """The answer that the recipe sets this key, or the table around it, from."""
+    found = [
+        str(wanted["site"])
+        for setting, wanted in config.settings.items()
+        if isinstance(wanted, dict)
+        and "site" in wanted
+        and (key == setting or key.startswith(f"{setting}."))
+    ]
+    return found[0] if found else ""
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines() or ["ended without a word"]
+    return lines[-1]

@@ -1,0 +1,1 @@
+"""What `backendai-ctl status` shows."""

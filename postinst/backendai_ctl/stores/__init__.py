@@ -1,0 +1,1 @@
+"""The stores: etcd, PostgreSQL and Redis or Valkey, and whether they answer."""

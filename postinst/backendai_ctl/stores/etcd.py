@@ -1,0 +1,126 @@
+"""Asks etcd for keys, and creates absent ones, by its JSON gateway.
+
+The services' own client would take seconds to import, and is another one in other releases.
+"""
+
+import base64
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from backendai_ctl.answers.questions import Address
+from backendai_ctl.base.errors import NotReadyError
+
+_SECONDS = 3.0
+# Where Backend.AI keeps the keys of a namespace.
+_ROOT = "/sorna"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Etcd:
+    """One member, and how its users are told apart; without a user, nobody logs in."""
+
+    address: Address
+    namespace: str
+    user: str = ""
+    password: str = ""
+    root: str = _ROOT
+
+    def has(self, key: str) -> bool:
+        """Whether ``key`` of the namespace is set; NotReadyError where etcd does not say."""
+        question = {"key": self._path(key), "count_only": True}
+        answer = self._ask("kv/range", question, self._token())
+        return int(str(answer.get("count", 0))) > 0
+
+    def get(self, key: str) -> str | None:
+        """The value of ``key`` of the namespace; None where it is not set."""
+        answer = self._ask("kv/range", {"key": self._path(key)}, self._token())
+        found = answer.get("kvs")
+        if not isinstance(found, list) or not found:
+            return None
+        return base64.b64decode(str(found[0].get("value", ""))).decode(errors="replace")
+
+    def all(self) -> dict[str, str]:
+        """Every key of the namespace, without the namespace, and its value."""
+        start, end = (f"{_ROOT}/{self.namespace}{last}" for last in ("/", "0"))  # 0 follows /
+        question = {"key": _encoded(start), "range_end": _encoded(end)}
+        found = self._ask("kv/range", question, self._token()).get("kvs", [])
+        pairs = found if isinstance(found, list) else []
+        return {
+            _decoded(pair["key"]).removeprefix(start): _decoded(pair.get("value", ""))
+            for pair in pairs
+        }
+
+    def create(self, pairs: Mapping[str, str]) -> bool:
+        """Set all these keys where none of them is set, in one transaction; says whether it did."""
+        absent = [
+            {"key": self._path(key), "result": "EQUAL", "target": "CREATE", "create_revision": "0"}
+            for key in pairs
+        ]
+        puts = [
+            {"request_put": {"key": self._path(key), "value": _encoded(value)}}
+            for key, value in pairs.items()
+        ]
+        answer = self._ask("kv/txn", {"compare": absent, "success": puts}, self._token())
+        return bool(answer.get("succeeded", False))
+
+    def put(self, key: str, value: str) -> None:
+        """Set ``key``, whatever it was."""
+        self._ask("kv/put", {"key": self._path(key), "value": _encoded(value)}, self._token())
+
+    def list(self, prefix: str) -> dict[str, str]:
+        """Every key of the namespace that begins with ``prefix``, which ends with a slash."""
+        # etcd's way to say "all that begin so": up to the letter after the slash.
+        question = {"key": self._path(prefix), "range_end": self._path(f"{prefix[:-1]}0")}
+        found = self._ask("kv/range", question, self._token()).get("kvs")
+        listed = found if isinstance(found, list) else []
+        skip = len(f"{self.root}/{self.namespace}/")
+        return {_decoded(one["key"])[skip:]: _decoded(one.get("value", "")) for one in listed}
+
+    def _path(self, key: str) -> str:
+        return _encoded(f"{self.root}/{self.namespace}/{key}")
+
+    def _token(self) -> Mapping[str, str]:
+        if not self.user:
+            return {}
+        login = {"name": self.user, "password": self.password}
+        return {"Authorization": str(self._ask("auth/authenticate", login, {}).get("token"))}
+
+    def _ask(
+        self, method: str, question: Mapping[str, object], headers: Mapping[str, str]
+    ) -> Mapping[str, object]:
+        request = urllib.request.Request(
+            f"http://{self.address}/v3/{method}", json.dumps(question).encode(), dict(headers)
+        )
+        # A proxy of the environment is for the Internet, not for the cluster.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=_SECONDS) as reply:
+                answer = json.load(reply)
+        except urllib.error.HTTPError as error:
+            told = _refusal(error)
+            raise NotReadyError(f"etcd on {self.address} refuses: {told}") from error
+        except (OSError, ValueError) as error:
+            raise NotReadyError(f"etcd on {self.address} does not answer: {error}") from error
+        if not isinstance(answer, dict):
+            raise NotReadyError(f"etcd on {self.address} answers with something else")
+        return answer
+
+
+def _refusal(error: urllib.error.HTTPError) -> str:
+    """What etcd says of a request that it does not do, such as `user name is empty`."""
+    try:
+        said = json.load(error)
+        return str(said.get("error") or said.get("message") or error)
+    except (OSError, ValueError, AttributeError):
+        return str(error)
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _decoded(text: object) -> str:
+    return base64.b64decode(str(text)).decode(errors="replace")

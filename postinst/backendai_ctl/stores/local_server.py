@@ -1,0 +1,77 @@
+"""Makes the role and the database on a PostgreSQL of this host, as its own user postgres."""
+
+import contextlib
+import os
+import pwd
+import re
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from backendai_ctl.answers.questions import Address
+from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.base.programs import run_program
+from backendai_ctl.stores.lock import LOCK_KEY
+
+_USER = "postgres"
+_SECONDS = 60
+_FOLDERS = ("/run/postgresql", "/var/run/postgresql", "/tmp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalServer:
+    """psql as the server's own user, through its socket; the SQL goes by standard input."""
+
+    socket_folder: Path
+    port: int
+
+    def run(self, sql: str) -> str:
+        """What ``sql`` prints, unaligned; NotReadyError where the server refuses it."""
+        command = [
+            *("runuser", "-u", _USER, "--", "psql", "--no-psqlrc", "--quiet", "--tuples-only"),
+            *("--no-align", "--no-password", "--set=ON_ERROR_STOP=1", "--dbname=postgres"),
+            *(f"--host={self.socket_folder}", f"--port={self.port}"),
+        ]
+        done = run_program(command, seconds=_SECONDS, stdin=sql)
+        if done.status:
+            # Without the statement that psql may repeat: it holds the password.
+            told = [line for line in done.stderr.splitlines() if re.search("ERROR:|FATAL:", line)]
+            said = "; ".join(told) or f"exit status {done.status}"
+            raise NotReadyError(f"psql as {_USER}: {said}")
+        return done.stdout
+
+    def run_alone(self, sql: str) -> str:
+        """The same, while no other run of this kind is under way on the server."""
+        return self.run(f"SELECT pg_advisory_lock({LOCK_KEY});\n{sql}")
+
+    def has_role(self, name: str) -> bool:
+        """Whether a role is called so."""
+        quoted = name.replace("'", "''")
+        return bool(self.run(f"SELECT 1 FROM pg_roles WHERE rolname = '{quoted}';").strip())
+
+
+def find_local_server(address: Address) -> LocalServer | None:
+    """The server behind ``address`` where it is this host's and this is root; else None."""
+    if os.geteuid() != 0 or not _is_here(address.host):
+        return None
+    if not all(shutil.which(tool) for tool in ("runuser", "psql")):
+        return None
+    try:
+        pwd.getpwnam(_USER)
+    except KeyError:
+        return None
+    for folder in map(Path, _FOLDERS):
+        if (folder / f".s.PGSQL.{address.port}").is_socket():
+            return LocalServer(socket_folder=folder, port=address.port)
+    return None
+
+
+def _is_here(host: str) -> bool:
+    if host == "localhost":
+        return True
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.bind((host, 0))
+        return True
+    return False

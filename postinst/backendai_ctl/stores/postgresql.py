@@ -1,0 +1,135 @@
+"""One connection to a service's database, used between calls of the release's own commands."""
+
+import asyncio
+import importlib
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from backendai_ctl.answers.questions import Address
+from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.stores.probe import REFUSED, ServiceConfig
+
+_CONNECT_SECONDS = 10.0
+# A lock is waited for by asking again, so no statement of ours takes long.
+_COMMAND_SECONDS = 60.0
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_NO_DATABASE = "3D000"
+T = TypeVar("T")
+
+
+class NoDatabaseError(NotReadyError):
+    """The server answers, and has no such database."""
+
+
+class RefusedError(NotReadyError):
+    """The server does not let the role in: wrong password, no such role, or pg_hba.conf."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Which database, and who asks."""
+
+    address: Address
+    name: str
+    user: str
+    password: str
+
+    @classmethod
+    def from_config(cls, config: ServiceConfig, section: str) -> "Target":
+        """What the service's own configuration says, the admin's changes included."""
+        return cls(
+            address=config.addresses(f"{section}.addr")[0],
+            name=str(config.get(f"{section}.name")),
+            user=str(config.get(f"{section}.user")),
+            password=str(config.get(f"{section}.password")),
+        )
+
+    def __str__(self) -> str:
+        return f"database '{self.name}' on {self.address}"
+
+
+class Database:
+    """A connection in an event loop of its own, so that other loops may run between calls."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._loop = asyncio.new_event_loop()
+        self._connection: Any = None
+
+    def connect(self) -> None:
+        """Log in; raises NoDatabaseError, RefusedError, or NotReadyError for the rest."""
+        if self._connection is not None and not self._connection.is_closed():
+            return
+        # Only the service's own CPython has it.
+        asyncpg = importlib.import_module("asyncpg")
+        target = self.target
+        try:
+            self._connection = self._loop.run_until_complete(
+                asyncpg.connect(
+                    host=target.address.host,
+                    port=target.address.port,
+                    user=target.user,
+                    password=target.password,
+                    database=target.name,
+                    timeout=_CONNECT_SECONDS,
+                    command_timeout=_COMMAND_SECONDS,
+                    server_settings={"application_name": "backendai-ctl"},
+                )
+            )
+        # Of every kind: network, TLS, password, a server that only starts.
+        except Exception as error:
+            raise self._connect_error(error) from error
+
+    def close(self) -> None:
+        """Let go of the connection, and of the locks that it holds."""
+        if self._connection is not None:
+            self._connection.terminate()
+            # The transport closes in the loop's next turn.
+            self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
+
+    def value(self, statement: str, *arguments: object) -> Any:
+        """The first column of the first row; NotReadyError where the server refuses."""
+        return self._do(self._live().fetchval(statement, *arguments))
+
+    def rows(self, statement: str, *arguments: object) -> Sequence[Any]:
+        """Every row."""
+        rows: Sequence[Any] = self._do(self._live().fetch(statement, *arguments))
+        return rows
+
+    def execute(self, *statements: tuple[str, Sequence[object]]) -> None:
+        """Do all statements in one transaction."""
+
+        async def run(connection: Any) -> None:
+            async with connection.transaction():
+                for statement, arguments in statements:
+                    await connection.execute(statement, *arguments)
+
+        self._do(run(self._live()))
+
+    def _live(self) -> Any:
+        self.connect()
+        return self._connection
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return self._loop.run_until_complete(work)
+        except Exception as error:
+            raise NotReadyError(f"{self.target}: {_words(error)}") from error
+
+    def _connect_error(self, error: Exception) -> NotReadyError:
+        state = getattr(error, "sqlstate", None)
+        message = f"{self.target}: {_words(error)}"
+        if state == _NO_DATABASE:
+            return NoDatabaseError(message)
+        if state in REFUSED:
+            return RefusedError(message)
+        return NotReadyError(message)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
+        return "does not answer in time"
+    # Never the statement or its values: asyncpg puts neither into the text.
+    return str(error).strip() or type(error).__name__

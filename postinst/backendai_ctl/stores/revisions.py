@@ -1,0 +1,79 @@
+"""The Alembic revisions of the installed release, read without running its scripts.
+
+Importing a few hundred of them takes seconds, and only the service's own CPython can.
+"""
+
+import configparser
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backendai_ctl.base.errors import HostError, RecipeError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.seed.paths import prefix
+
+_ASSIGNED = r"^{name}\b[^=\n]*=\s*(?P<value>\([^)]*\)|[^\n]+)"
+_REVISION = re.compile(_ASSIGNED.format(name="revision"), re.MULTILINE)
+_DOWN = re.compile(_ASSIGNED.format(name="down_revision"), re.MULTILINE)
+_WORD = re.compile(r"[\"']([^\"']+)[\"']")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revisions:
+    """Every revision that the release knows, and those that nothing follows."""
+
+    known: frozenset[str]
+    heads: frozenset[str]
+    parents: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def ahead(self, listed: Iterable[str], found: Iterable[str]) -> list[str]:
+        """Those of ``listed`` that a database at ``found`` has yet to come by, in their order."""
+        passed = self._passed(found)
+        return [revision for revision in listed if revision in self.known - passed]
+
+    def _passed(self, found: Iterable[str]) -> frozenset[str]:
+        """``found`` and every revision that comes before one of them."""
+        seen: set[str] = set()
+        left = list(found)
+        while left:
+            revision = left.pop()
+            if revision not in seen:
+                seen.add(revision)
+                left += self.parents.get(revision, ())
+        return frozenset(seen)
+
+
+def read_revisions(layout: Layout, service: str, alembic_config: str) -> Revisions:
+    """The revisions below the folder that ``alembic_config`` names as script_location.
+
+    Raises HostError where that file cannot be read, RecipeError where the release has none.
+    """
+    path = layout.etc / alembic_config
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"))
+        location = parser["alembic"]["script_location"]
+    except (OSError, KeyError, configparser.Error) as error:
+        raise HostError(f"cannot read {path}: {error}") from error
+    below = location.replace(":", "/").replace(".", "/")
+    folders = list(prefix(layout, service).glob(f"lib/python3.*/site-packages/{below}/versions"))
+    if not folders:
+        raise RecipeError(f"{path}: script_location = {location}: the release has no such folder")
+    return collect(folders[0])
+
+
+def collect(folder: Path) -> Revisions:
+    """The revisions of the scripts in ``folder``."""
+    parents: dict[str, frozenset[str]] = {}
+    for script in folder.glob("*.py"):
+        text = script.read_text(encoding="utf-8")
+        before = frozenset(_words(_DOWN, text))
+        parents |= dict.fromkeys(_words(_REVISION, text), before)
+    known = frozenset(parents)
+    return Revisions(known=known, heads=known.difference(*parents.values()), parents=parents)
+
+
+def _words(pattern: re.Pattern[str], text: str) -> list[str]:
+    found = pattern.search(text)
+    return _WORD.findall(found["value"]) if found else []

@@ -1,0 +1,61 @@
+"""Brings the databases of several services to the installed release, each by itself."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.seed.accounts import private_writer
+from backendai_ctl.seed.session import Filled
+from backendai_ctl.stores.postgresql import NoDatabaseError
+from backendai_ctl.upgrade.dump import Dumper
+from backendai_ctl.upgrade.migrate import Migration, NotBegunError
+from backendai_ctl.upgrade.paths import failure_note
+from backendai_ctl.upgrade.units import stop_for_work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of each service, by its name."""
+
+    done: Mapping[str, str]
+    failed: Mapping[str, TargetError]
+    waiting: Mapping[str, TargetError]  # nothing was begun for these, as with a database away
+
+
+def migrate_all(
+    layout: Layout, filled: Sequence[Filled], dumper: Dumper, say: Callable[[str], None]
+) -> Outcome:
+    """Migrate where a release asks for it; a service that stays without is down, and says why."""
+    done: dict[str, str] = {}
+    failed: dict[str, TargetError] = {}
+    waiting: dict[str, TargetError] = {}
+    for one in filled:
+        service = one.data.service
+        try:
+            done[service] = _migrate(layout, one, Migration(one=one, dumper=dumper, say=say))
+        except TargetError as error:
+            (waiting if isinstance(error, NotBegunError) else failed)[service] = error
+            _keep_down(layout, service, error)
+        else:
+            failure_note(layout, service).unlink(missing_ok=True)
+    return Outcome(done=done, failed=failed, waiting=waiting)
+
+
+def _migrate(layout: Layout, one: Filled, migration: Migration) -> str:
+    """What was done."""
+    try:
+        one.database.connect()
+    except NoDatabaseError:
+        return "there is no database yet"
+    except TargetError as error:
+        raise NotBegunError(error.message, hint=error.hint) from error
+    migrated = migration.run(before=partial(stop_for_work, layout, one.data.service))
+    return "migrated" if migrated else "nothing to migrate"
+
+
+def _keep_down(layout: Layout, service: str, error: TargetError) -> None:
+    """It cannot work with this database, nor may what is left of the old release."""
+    private_writer().replace(failure_note(layout, service), f"{error.message}\n")
+    stop_for_work(layout, service)

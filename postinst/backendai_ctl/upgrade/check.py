@@ -1,0 +1,158 @@
+"""Says whether an upgrade can go on; asks and compares, and changes nothing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+
+from backendai_ctl.base.errors import NotReadyError, TargetError
+from backendai_ctl.seed.data import version_numbers
+from backendai_ctl.seed.paths import prefix
+from backendai_ctl.seed.session import Filled
+from backendai_ctl.stores.postgresql import Database
+from backendai_ctl.upgrade import schema
+from backendai_ctl.upgrade.data import is_older, line_of, load_upgrade_data, upstream
+from backendai_ctl.upgrade.dump import Dumper, free_bytes
+from backendai_ctl.upgrade.peers import other_nodes
+from backendai_ctl.upgrade.schema import Standing
+
+_MB = 1024 * 1024
+_PAYLOAD_BYTES = 800 * _MB  # old and new are there together while files are unpacked
+_QUESTION_SECONDS = "5s"
+
+
+class Verdict(Enum):
+    """What a finding means for the upgrade."""
+
+    FINE = "fine"
+    WARN = "warning"
+    REFUSE = "refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One thing that was looked at."""
+
+    service: str
+    check: str
+    verdict: Verdict
+    detail: str
+
+    def as_table(self) -> dict[str, str]:
+        """The finding for JSON."""
+        return {**asdict(self), "verdict": self.verdict.value}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examiner:
+    """Examines one service; ``to`` is the version that is about to come, if one is."""
+
+    one: Filled
+    dumper: Dumper
+    to: str = ""
+    from_lines: Sequence[str] = ()
+
+    def examine(self) -> list[Result]:
+        """Every finding; a store that is away makes warnings, never a refusal."""
+        results = [self._version()]
+        results += [
+            self._guarded(name, check)
+            for name, check in (
+                ("schema", self._schema),
+                ("dump", self._dump),
+                ("sessions", self._sessions),
+                ("nodes", self._nodes),
+            )
+        ]
+        results.append(self._space())
+        return results
+
+    def _version(self) -> Result:
+        old, new = self.one.version, upstream(self.to) if self.to else ""
+        if not new:
+            return self._result("version", Verdict.FINE, f"{old} is installed")
+        told = f"{old} to {new}"
+        if is_older(old, new) and self.from_lines and line_of(old) not in self.from_lines:
+            between = [one for one in self.from_lines if is_older(old, one) and is_older(one, new)]
+            first = min(set(between) - {line_of(new)}, key=version_numbers, default="")
+            way = f"install {first} first" if first else "no way leads there"
+            return self._result("version", Verdict.REFUSE, f"{told} skips releases; {way}")
+        return self._result("version", Verdict.FINE, told)
+
+    def _schema(self) -> tuple[Verdict, str]:
+        found = schema.look(self.one)
+        at = ", ".join(found.found) or "no schema yet"
+        if self.to:
+            return self._schema_for(upstream(self.to), found, at)
+        heads = ", ".join(sorted(found.release.heads))
+        match found.standing:
+            case Standing.NEWER:
+                told = f"{at} is of a newer release than {self.one.version} ({heads})"
+                return Verdict.REFUSE, told
+            case Standing.OLDER:
+                return Verdict.WARN, f"{at} is to be migrated to {heads}: backendai-ctl upgrade"
+            case _:
+                return Verdict.FINE, at
+
+    def _schema_for(self, new: str, found: schema.Schema, at: str) -> tuple[Verdict, str]:
+        if found.standing is Standing.EMPTY or not is_older(new, self.one.version):
+            return Verdict.FINE, at
+        # A downgrade. The database remembers the schema of each release that used it.
+        known = self.one.marks.schema_of(new)
+        if known == sorted(found.found):
+            return Verdict.FINE, f"{at}, which {new} has too"
+        had = f"{new} had {', '.join(known)}" if known else f"the schema of {new} is not known here"
+        told = f"is at {at}; {had}"
+        return Verdict.REFUSE, (
+            f"{self.one.target} {told}. Stop the service, put back a dump of {new} afterwards"
+            " (backendai-ctl restore FILE), and allow the downgrade"
+        )
+
+    def _dump(self) -> tuple[Verdict, str]:
+        if self.dumper.keep == 0:
+            return Verdict.WARN, "site.toml wants none: [backup] keep = 0"
+        self.dumper.check(self.one)
+        return Verdict.FINE, f"to {self.dumper.folder}"
+
+    def _sessions(self) -> tuple[Verdict, str]:
+        statement = load_upgrade_data(self.one.layout, self.one.data.service).running
+        if not statement:
+            return Verdict.FINE, "not counted for this service"
+        count = _count(self.one.database, statement)
+        told = f"{count} run, and go on without the manager" if count else "none runs"
+        return (Verdict.WARN if count else Verdict.FINE), told
+
+    def _nodes(self) -> tuple[Verdict, str]:
+        others = other_nodes(self.one.database)
+        if not others:
+            return Verdict.FINE, "no other works with the database"
+        return Verdict.WARN, (
+            f"the database is also used from {', '.join(others)}: stop backendai-"
+            f"{self.one.data.service} there before its schema is changed, and upgrade it next"
+        )
+
+    def _space(self) -> Result:
+        folder: Path = prefix(self.one.layout, self.one.data.service)
+        free = free_bytes(folder)
+        verdict = Verdict.FINE if free >= _PAYLOAD_BYTES else Verdict.WARN
+        return self._result("space", verdict, f"{free // _MB} MB free below {folder}")
+
+    def _guarded(self, name: str, check: Callable[[], tuple[Verdict, str]]) -> Result:
+        try:
+            verdict, detail = check()
+        except TargetError as error:
+            verdict, detail = Verdict.WARN, error.message
+        return self._result(name, verdict, detail)
+
+    def _result(self, name: str, verdict: Verdict, detail: str) -> Result:
+        return Result(service=self.one.data.service, check=name, verdict=verdict, detail=detail)
+
+
+def _count(database: Database, statement: str) -> int:
+    database.value(f"SET statement_timeout = '{_QUESTION_SECONDS}'")
+    try:
+        return int(database.value(statement))
+    except NotReadyError as error:
+        raise NotReadyError(f"cannot be counted: {error.message}") from error
+    finally:
+        database.value("SET statement_timeout = 0")

@@ -1,0 +1,104 @@
+"""Ends all pending upgrades of a host together: databases, add-ons, one restart.
+
+Whoever is first does it: the package manager at the end of its transaction, or, where that
+was cut off or could not begin, `seed apply` at the next boot or the next try. A unit is
+restarted only where it still runs what was there before, so a second run does no harm.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from backendai_ctl.base.errors import HostError, TargetError
+from backendai_ctl.base.files import exclusive
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.programs import run_program
+from backendai_ctl.base.systemd import has_systemd
+from backendai_ctl.seed.accounts import private_writer
+from backendai_ctl.seed.data import seeded_services
+from backendai_ctl.seed.session import Filled, Session
+from backendai_ctl.upgrade.batch import Outcome, migrate_all
+from backendai_ctl.upgrade.dump import Dumper
+from backendai_ctl.upgrade.paths import stopped_note, upgrade_folder
+from backendai_ctl.upgrade.pending import Pending, pending_upgrades
+
+# All at once, each with the time that its unit gives it.
+_RESTART_SECONDS = 330.0
+_ASK_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """One run; ``sync`` lets a service load the add-ons that are there now.
+
+    With ``wait`` it restarts what runs the old release and waits until all answer. Without,
+    for a unit that others are ordered after, it starts what is down, and waits for nothing.
+    """
+
+    layout: Layout
+    dumper: Dumper
+    say: Callable[[str], None]
+    sync: Callable[[str], None]
+    wait: bool
+
+    def run(self, session: Session, filled: Sequence[Filled]) -> Outcome:
+        """End what can be ended; the outcome tells of the databases that were pending.
+
+        One whose service has no readable configuration waits: the service goes on with the
+        release from before, until somebody mends it.
+        """
+        private_writer().ensure_folder(upgrade_folder(self.layout), mode=0o755)
+        # Not held while units start: they may wait for a run of this.
+        with exclusive(upgrade_folder(self.layout)):
+            pending = pending_upgrades(self.layout)
+            names = {one.service for one in pending}
+            known = seeded_services(self.layout)
+            outcome = migrate_all(
+                self.layout,
+                [one for one in filled if one.data.service in names],
+                self.dumper,
+                self.say,
+            )
+            lost = {
+                service: HostError(session.unconfigured[service])
+                for service in names.intersection(session.unconfigured, known)
+            }
+            outcome = replace(outcome, waiting={**outcome.waiting, **lost})
+            for service in names:
+                self.sync(service)
+                # What rpm's scriptlets of add-ons would do once more.
+                (self.layout.state / f".addons-{service}.posttrans").unlink(missing_ok=True)
+        down = {*outcome.failed, *outcome.waiting}
+        self._start([one for one in pending if one.service not in down])
+        for one in pending:
+            if self._is_over(one, outcome):
+                one.path.unlink(missing_ok=True)
+        return outcome
+
+    def _start(self, pending: Sequence[Pending]) -> None:
+        if not has_systemd(self.layout):
+            return
+        for one in pending:
+            stopped_note(self.layout, one.service).unlink(missing_ok=True)
+        idle = [unit for one in pending for unit in one.idle_units()]
+        old = [unit for one in pending for unit in one.old_units()]
+        if self.wait and old + idle:
+            self.say(f"restarting {', '.join(old + idle)}")
+            self._systemctl("restart", *old, *idle)
+        elif idle:
+            self.say(f"starting {', '.join(idle)}")
+            self._systemctl("start", "--no-block", *idle)
+
+    def _is_over(self, one: Pending, outcome: Outcome) -> bool:
+        """Whether its note has said all it had to say."""
+        if one.service in outcome.waiting:
+            return False  # tried again by itself
+        return one.service in outcome.failed or not one.old_units()
+
+    def _systemctl(self, *words: str) -> None:
+        seconds = _RESTART_SECONDS if self.wait else _ASK_SECONDS
+        failed = True
+        with suppress(TargetError):
+            failed = run_program(["systemctl", *words], seconds=seconds).status != 0
+        if failed:
+            self.say("not all came up; see: backendai-ctl status")

@@ -1,0 +1,196 @@
+"""Brings a database to the installed release: dump, migrate, and back where that fails."""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from backendai_ctl.base.errors import HostError, NotReadyError, TargetError
+from backendai_ctl.base.programs import run_program
+from backendai_ctl.seed.accounts import private_writer
+from backendai_ctl.seed.paths import prefix
+from backendai_ctl.seed.session import Filled
+from backendai_ctl.stores.lock import check_lock, database_lock
+from backendai_ctl.upgrade import schema
+from backendai_ctl.upgrade.data import load_upgrade_data
+from backendai_ctl.upgrade.dump import Dumper
+from backendai_ctl.upgrade.paths import log_path, upgrade_folder
+from backendai_ctl.upgrade.peers import other_nodes
+from backendai_ctl.upgrade.schema import Standing
+from backendai_ctl.upgrade.session import LOCK_SECONDS
+
+# There while a migration is under way; what a killed one leaves is mended by the next run.
+_UNDER_WAY = "migration"
+_TAIL_LINES = 8
+
+
+class NotBegunError(NotReadyError):
+    """Nothing was done to the database, and nothing stands in the way of trying again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnderWay:
+    """What a migration began with."""
+
+    found: Sequence[str]
+    fingerprint: str
+    dump: str  # empty where site.toml wants none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration:
+    """One service's migration on this host."""
+
+    one: Filled
+    dumper: Dumper
+    say: Callable[[str], None]
+
+    def run(self, *, before: Callable[[], None]) -> bool:
+        """Migrate where the release asks for it; ``before`` is called first, and only then.
+
+        Says whether it did. Raises NotBegunError; or NotReadyError or HostError, and then the
+        database is as it was, unless the message says otherwise.
+        """
+        if self._is_settled():
+            return False
+        before()
+        with ExitStack() as stack:
+            lock = database_lock(self.one.database, seconds=LOCK_SECONDS, say=self.say)
+            try:
+                stack.enter_context(lock)
+            except TargetError as error:
+                raise NotBegunError(error.message, hint=error.hint) from error
+            self._mend()
+            found = schema.look(self.one)
+            self._refuse_newer(found)
+            if found.standing is not Standing.OLDER:  # another node was faster
+                self._note(found.found)
+                return True
+            self._migrate(found.found)
+        return True
+
+    def _is_settled(self) -> bool:
+        found = schema.look(self.one)
+        self._refuse_newer(found)
+        if found.standing is Standing.EMPTY:
+            return True  # seeding makes it
+        if found.standing is Standing.OLDER or self._under_way() is not None:
+            return False
+        if self.one.marks.schema_of(self.one.version) != sorted(found.found):
+            with database_lock(self.one.database, seconds=LOCK_SECONDS, say=self.say):
+                self._note(found.found)
+        return True
+
+    def _refuse_newer(self, found: schema.Schema) -> None:
+        if found.standing is not Standing.NEWER:
+            return
+        one = self.one
+        raise NotReadyError(
+            f"{one.target} is at {', '.join(found.found)}, which {one.data.distribution}"
+            f" {one.version} does not know: it is of a newer release",
+            hint="put back a dump of this release: sudo backendai-ctl restore FILE;"
+            " or install the newer release again",
+        )
+
+    def _migrate(self, found: Sequence[str]) -> None:
+        one = self.one
+        dump = self._dump()
+        # Before anything is changed: a downgrade may come back to it.
+        started = UnderWay(
+            found=found, fingerprint=schema.fingerprint(one), dump=str(dump) if dump else ""
+        )
+        one.marks.set(_UNDER_WAY, json.dumps(asdict(started)))
+        others = other_nodes(one.database)
+        if others:
+            self.say(
+                f"{one.target} is also used from {', '.join(others)}: what runs there does not"
+                f" know the new schema; upgrade backendai-{one.data.service} there next"
+            )
+        self.say(f"migrating {one.target} from {', '.join(found)} to {one.version}")
+        try:
+            self._alembic(found)
+            check_lock(one.database)
+            now = schema.look(one)
+            if now.standing is not Standing.CURRENT:
+                raise NotReadyError(f"{one.target}: is at {', '.join(now.found)} afterwards")
+        except TargetError as error:
+            outcome = self._undo(started)
+            raise NotReadyError(f"{error.message}\n{outcome}", hint=error.hint) from error
+        self._note(now.found)
+        self.say(f"{one.target} is at {', '.join(now.found)}")
+
+    def _dump(self) -> Path | None:
+        if self.dumper.keep == 0:
+            self.say("no dump is made: site.toml has [backup] keep = 0")
+            return None
+        kind: type[TargetError] = NotBegunError
+        try:
+            self.dumper.check(self.one)
+            kind = HostError  # one that breaks off may have taken long
+            dump = self.dumper.make(self.one, before=True)
+        except TargetError as error:
+            raise kind(
+                f"{error.message}\nnothing was migrated, because nothing could be dumped",
+                hint=error.hint,
+            ) from error
+        self.say(f"{self.one.target} is dumped to {dump}")
+        return dump
+
+    def _alembic(self, found: Sequence[str]) -> None:
+        private_writer().ensure_folder(upgrade_folder(self.one.layout), mode=0o755)
+        private_writer().replace(log_path(self.one.layout, self.one.data.service), "")
+        stops = load_upgrade_data(self.one.layout, self.one.data.service).stops
+        for target in (*schema.look(self.one).release.ahead(stops, found), "head"):
+            self._alembic_to(target)
+
+    def _alembic_to(self, target: str) -> None:
+        one, service = self.one, self.one.data.service
+        log = log_path(one.layout, service)
+        script = prefix(one.layout, service) / f"bin/run-{service}"
+        config = one.layout.etc / one.data.alembic
+        command = [str(script), "python3", "-m", "alembic", "-c", str(config), "upgrade", target]
+        done = run_program(command, seconds=self.dumper.seconds, log=log)
+        if done.status:
+            told = log.read_text(encoding="utf-8", errors="replace")
+            told = told.replace(one.target.password, "[...]")
+            # The values of a statement may be anybody's.
+            lines = [line for line in told.splitlines() if "[parameters:" not in line]
+            raise NotReadyError(
+                f"`alembic upgrade {target}` failed with status {done.status}:\n"
+                + "\n".join(lines[-_TAIL_LINES:]),
+                hint=f"all of its output is in {log}; then: sudo backendai-ctl upgrade",
+            )
+
+    def _mend(self) -> None:
+        """Undo what a migration left that was killed in between."""
+        left = self._under_way()
+        if left is not None and schema.look(self.one).standing is not Standing.CURRENT:
+            self.say(f"the last migration of {self.one.target} was cut off")
+            self.say(self._undo(left))
+
+    def _undo(self, started: UnderWay) -> str:
+        """Go back to what was before; says what came of it. HostError where it cannot."""
+        one = self.one
+        is_same = list(schema.versions(one)) == list(started.found)
+        if is_same and schema.fingerprint(one) == started.fingerprint:
+            one.marks.drop(_UNDER_WAY)
+            return f"{one.target} is as it was, at {', '.join(started.found)}"
+        if not started.dump or not Path(started.dump).is_file():
+            raise HostError(
+                f"{one.target} is in the middle of a migration, and its dump"
+                f" {started.dump or '(none was wanted)'} is not on this host",
+                hint="on the host that has it, or with a backup of yours: "
+                "sudo backendai-ctl restore FILE",
+            )
+        self.dumper.restore(one, Path(started.dump))  # the mark goes with it
+        return f"{one.target} was put back from {started.dump}"
+
+    def _under_way(self) -> UnderWay | None:
+        text = self.one.marks.get(_UNDER_WAY)
+        return UnderWay(**json.loads(text)) if text else None
+
+    def _note(self, found: Sequence[str]) -> None:
+        one = self.one
+        one.marks.set_schema(one.version, found)
+        one.marks.drop(_UNDER_WAY)

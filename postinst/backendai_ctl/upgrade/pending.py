@@ -1,0 +1,52 @@
+"""The upgrades that a transaction of the package manager has begun, and leaves to its end.
+
+A maintainer script leaves a note for each service whose files are new. Its lines are the
+units that ran then, with the old release in memory; its time is when that was.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backendai_ctl.base.errors import HostError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.systemd import is_active, process_age
+from backendai_ctl.upgrade.paths import upgrade_folder
+
+_SUFFIX = ".pending"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """One service's note."""
+
+    service: str
+    units: Sequence[str]
+    path: Path
+    at: float  # seconds since the epoch
+
+    def old_units(self) -> list[str]:
+        """Those that still run what was there before the note."""
+        age = time.time() - self.at
+        ages = {unit: process_age(unit) for unit in self.units}
+        return [unit for unit, one in ages.items() if one is not None and one > age]
+
+    def idle_units(self) -> list[str]:
+        """Those that do not run any more, because their database was worked on."""
+        return [unit for unit in self.units if not is_active(unit)]
+
+
+def pending_upgrades(layout: Layout) -> list[Pending]:
+    """Every note on this host, by the name of its service; HostError where one is not readable."""
+    found = []
+    for path in sorted(upgrade_folder(layout).glob(f"*{_SUFFIX}")):
+        try:
+            units = tuple(path.read_text(encoding="utf-8").split())
+            at = path.stat().st_mtime
+        except FileNotFoundError:  # another run has just ended it
+            continue
+        except OSError as error:
+            raise HostError(f"cannot read {path}: {error.strerror}") from error
+        found.append(Pending(service=path.stem, units=units, path=path, at=at))
+    return found

@@ -1,0 +1,29 @@
+"""Opens the databases of this host's services."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from backendai_ctl.base.errors import HostError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.seed.session import Filled, Session
+from backendai_ctl.services.recipe import Answers
+
+# The longest path that another node's run of the tool takes, a dump among it.
+LOCK_SECONDS = 900.0
+
+
+@contextlib.contextmanager
+def open_session(
+    layout: Layout, answers: Answers, say: Callable[[str], None], services: list[str]
+) -> Iterator[tuple[Session, list[Filled]]]:
+    """This host's session and the databases of ``services``, or of all where none is named.
+
+    Raises HostError where this is not root, whom alone every file here belongs to.
+    """
+    if os.geteuid() != 0 and layout.root == Path("/"):
+        raise HostError("only root can work on the stores", hint="use sudo")
+    session = Session.open(layout, answers, say)
+    with session.filled() as filled:
+        yield session, [one for one in filled if not services or one.data.service in services]

@@ -1,0 +1,65 @@
+# Removal, without the payload: it is gone when these run.
+# shellcheck disable=SC2329
+
+# Removes what the packages made in /etc/backend.ai; a file that an admin had put
+# there before is recorded as found, and stays.
+purge_config() {
+    rm -f "/etc/backend.ai/$1.new" "/etc/backend.ai/.$1.backendai-tmp"
+    if grep -q '^made ' "/var/lib/backendai/generated/$1" 2>/dev/null; then
+        rm -f "/etc/backend.ai/$1"
+    fi
+    rm -f "/var/lib/backendai/generated/$1" "/var/lib/backendai/generated/.$1.backendai-tmp"
+}
+
+# purge_service NAME: state, logs and secrets of that service; never a volume or
+# anything mounted below.
+purge_service() {
+    rm -rf --one-file-system "/var/lib/backendai/$1" "/var/log/backendai/$1" "/run/backendai/$1"
+    purge_secrets "$1"
+}
+
+purge_secrets() {
+    rm -rf /var/lib/backendai/secrets/"$1"-* /var/lib/backendai/secrets/."$1"-*
+    rm -f "/var/lib/backendai/credentials/$1.toml" "/var/lib/backendai/seed/$1.log"
+    # Dumps of its database stay: nobody can make them again.
+    rm -f /var/lib/backendai/upgrade/"$1".*
+}
+
+# What services made for each other goes with the last that was configured here; one
+# that is removed, and not purged, still has its records.
+purge_shared_secrets() {
+    for record in /var/lib/backendai/generated/*; do
+        case "${record##*/}" in
+            site.toml | '*') ;;
+            *) return 0 ;;
+        esac
+    done
+    while read -r name; do
+        rm -f "/var/lib/backendai/secrets/$name"
+    done <<'END'
+{% include "postinst/site/shared-secrets" %}
+END
+}
+
+# The shared folders go with the last that was in them.
+remove_empty_folders() {
+    for folder in /run/backendai /var/log/backendai /var/lib/backendai/secrets \
+        /var/lib/backendai/generated /var/lib/backendai/credentials \
+        /var/lib/backendai/upgrade /var/lib/backendai/backup \
+        /var/lib/backendai/seed/waiting /var/lib/backendai/seed \
+        /var/lib/backendai /etc/backend.ai; do
+        rmdir "$folder" 2>/dev/null || true # not empty, or never made
+    done
+}
+
+forget_unit() {
+    if command -v deb-systemd-helper >/dev/null; then
+        deb-systemd-helper purge "$1" >/dev/null || true # it was never enabled
+    fi
+}
+
+# dpkg takes an empty /opt away with the last package that had a file in it,
+# although base-files made it.
+keep_opt() {
+    [ -d /opt ] || mkdir -m 0755 /opt
+}

@@ -1,8 +1,0 @@
-"""What `python3 /usr/lib/backendai/target` runs; installed there as __main__.py."""
-
-import sys
-
-from backendai_target.cli import main
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Single answers of site.toml, and those that debconf had before there was a file."""
+
+import re
+from pathlib import Path
+
+import pytest
+from backendai_ctl.answers.edits import get_answer, read_early_answers, set_answer
+from backendai_ctl.answers.questions import load_questions
+from backendai_ctl.base.errors import SiteError
+from backendai_ctl.base.files import Writer
+from backendai_ctl.base.layout import Layout
+
+from builder.base.paths import PROJECT
+from builder.base.run import run
+from tests.unit.postinst.conftest import caller
+
+SITE = """\
+# of the admin
+[etcd]   # ours
+addresses = [ "10.0.0.1:2379",
+              "10.0.0.2:2379" ] # two
+namespace='site'
+"""
+
+
+def change(layout: Layout, name: str, value: str, **environment: str) -> bool:
+    """Set one answer as whoever runs the tests."""
+    return set_answer(layout, Writer(owner=caller()), name, value, environment)
+
+
+def test_only_the_named_answer_changes(layout: Layout) -> None:
+    layout.site.write_text(SITE)
+    layout.site.chmod(0o600)
+    assert change(layout, "etcd.addresses", "10.0.0.9:2379, 10.0.0.8:2379")
+    assert layout.site.read_text() == SITE.replace(
+        '[ "10.0.0.1:2379",\n              "10.0.0.2:2379" ]',
+        '["10.0.0.9:2379", "10.0.0.8:2379"]',
+    )
+    assert layout.site.stat().st_mode & 0o777 == 0o600
+    assert get_answer(layout, "etcd.addresses") == "10.0.0.9:2379,10.0.0.8:2379"
+
+
+def test_a_section_is_added_where_it_is_missing(layout: Layout) -> None:
+    layout.site.write_text(SITE)
+    assert change(layout, "redis.address", "10.0.0.5:6379")
+    assert layout.site.read_text().startswith(SITE)
+    assert get_answer(layout, "redis.address") == "10.0.0.5:6379"
+
+
+def test_the_same_answer_again_touches_nothing(layout: Layout) -> None:
+    layout.site.write_text(SITE)
+    assert not change(layout, "etcd.namespace", "site")
+    assert layout.site.read_text() == SITE
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("etcd.address", "x", "site.toml has no answer called 'etcd.address'"),
+        ("redis.address", "10.0.0.5", "redis.address = '10.0.0.5': must be HOST:PORT"),
+        ("redis.password", "a\nb", "redis.password = (not shown): must be one line"),
+    ],
+)
+def test_a_wrong_change_is_refused(layout: Layout, name: str, value: str, message: str) -> None:
+    layout.site.write_text(SITE)
+    with pytest.raises(SiteError, match=re.escape(message)):
+        change(layout, name, value)
+    assert layout.site.read_text() == SITE
+
+
+def test_a_broken_file_is_not_edited(layout: Layout) -> None:
+    layout.site.write_text("[etcd]\nnonsense = 1\n")
+    with pytest.raises(SiteError, match="has no key 'nonsense'"):
+        change(layout, "etcd.namespace", "other")
+    assert layout.site.read_text() == "[etcd]\nnonsense = 1\n"
+
+
+def test_without_a_file_the_first_is_made_around_the_answer(layout: Layout) -> None:
+    layout.early_answers.write_text("BACKENDAI_ETCD_NAMESPACE='early'\n")
+    assert change(layout, "redis.address", "10.0.0.5:6379", BACKENDAI_DATABASE_NAME="other")
+    assert get_answer(layout, "etcd.namespace") == "early"
+    assert get_answer(layout, "database.name") == "other"
+    assert get_answer(layout, "redis.address") == "10.0.0.5:6379"
+    assert "# Every member of the cluster" in layout.site.read_text()
+
+
+def debconf(tmp_path: Path, answers: dict[str, str], call: str) -> str:
+    """Run the shell text that takes debconf's answers, with a stand-in for debconf."""
+    cases = "".join(
+        f"backendai-common/{name}) RET={value!r} ;;\n" for name, value in answers.items()
+    )
+    script = tmp_path / "script"
+    text = (PROJECT / "postinst/shell/questions-deb.sh").read_text()
+    text += (PROJECT / "postinst/shell/debconf.sh").read_text()
+    script.write_text(
+        f'set -eu\nwarn() {{ echo "warning: $*"; }}\ndb_stop() {{ :; }}\n'
+        f"db_get() {{ RET=''; case $1 in {cases} esac; }}\n"
+        f"{text}\nearly_answers={tmp_path}/early-answers\n{call}\n"
+    )
+    return run(["sh", script], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}).stdout
+
+
+def test_answers_wait_for_the_first_service(layout: Layout, tmp_path: Path) -> None:
+    given = {"etcd-addresses": "10.0.0.1:2379,10.0.0.2:2379", "admin-email": "it's@example.org"}
+    debconf(layout.state, given, "keep_answers")
+    assert read_early_answers(layout) == {
+        "BACKENDAI_ETCD_ADDRESSES": "10.0.0.1:2379,10.0.0.2:2379",
+        "BACKENDAI_ADMIN_EMAIL": "it's@example.org",
+    }
+    assert layout.early_answers.stat().st_mode & 0o777 == 0o600
+
+
+def test_reconfiguring_changes_what_differs(tmp_path: Path) -> None:
+    tool = tmp_path / "backendai-ctl"
+    tool.write_text(
+        '#!/bin/sh\ncase "$2 $3" in "get etcd.addresses") echo a:1 ;;'
+        ' "get redis.address") echo b:2 ;;'
+        f' set*) echo "$*" >>{tmp_path}/calls ;; *) exit 78 ;; esac\n'
+    )
+    tool.chmod(0o755)
+    given = {"etcd-addresses": "a:1", "redis-address": "c:3", "database-address": "d:4"}
+    debconf(tmp_path, given, "change_answers")
+    assert (tmp_path / "calls").read_text() == "site set redis.address c:3\n"
+
+
+def test_each_question_of_debconf_is_one_of_site_toml(layout: Layout) -> None:
+    templates = (PROJECT / "debian/common.templates").read_text()
+    named = re.findall(r"^Template: backendai-common/(\S+)$", templates, re.MULTILINE)
+    script = (PROJECT / "postinst/shell/questions-deb.sh").read_text()
+    asked = re.search(r"^questions='(.*)'$", script, re.MULTILINE)
+    assert asked is not None
+    assert named == asked[1].split()
+    calls = "".join(f"answer_name {name}; answer_variable {name}\n" for name in named)
+    printed = run(["sh", "-c", f"{script}\n{calls}"]).stdout.split()
+    questions = {one.name: one.variable for one in load_questions(layout).all}
+    assert dict(zip(printed[::2], printed[1::2], strict=True)).items() <= questions.items()

@@ -1,0 +1,48 @@
+"""A run that fills the stores, and what comes while it is at work."""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+from backendai_ctl.base.errors import Status
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.commands import seed
+from backendai_ctl.seed.paths import state_folder
+from backendai_ctl.seed.state import Report
+
+
+class FakeSession:
+    """The services that are configured by now; none of them has a database."""
+
+    answers = SimpleNamespace(value=lambda _: "1")
+
+    def __init__(self, *services: str) -> None:
+        self.unconfigured: dict[str, str] = {}
+        self.configs = dict.fromkeys(services)
+
+    @contextmanager
+    def filled(self) -> Iterator[list[object]]:
+        """None."""
+        yield []
+
+
+def test_what_is_configured_meanwhile_gets_a_run_of_its_own(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state_folder(layout).mkdir(parents=True)
+    reports: list[Report] = []
+    # Each run opens one when it begins, and one more to see what came.
+    opened = iter([("manager",), ("agent", "manager"), ("agent", "manager"), ("agent", "manager")])
+    monkeypatch.setattr(seed, "use_own_python", lambda *_, **__: None)
+    monkeypatch.setattr(seed, "_session", lambda *_: FakeSession(*next(opened)))
+    monkeypatch.setattr(seed, "stores_of", lambda *_: [])
+    monkeypatch.setattr(seed, "groups_of", lambda *_, **__: [])
+    monkeypatch.setattr(seed, "save_report", lambda _, report: reports.append(report))
+    monkeypatch.setattr(seed, "start_waiting", lambda *_: {})
+    options = Namespace(if_needed=False, wait=None, no_start=False)
+    assert seed._apply(options, layout) is Status.OK
+    assert [one.complete for one in reports] == [False, True]
+    assert "configured meanwhile: agent" in capsys.readouterr().err
+    assert next(opened, None) is None

@@ -1,0 +1,69 @@
+"""Who is started once the stores are filled, and who still waits."""
+
+from pathlib import Path
+
+import pytest
+from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.seed import starting
+from backendai_ctl.seed.paths import waiting_folder
+from backendai_ctl.seed.starting import start_waiting
+from backendai_ctl.upgrade.paths import failure_note
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What systemctl was asked; every store has what is needed."""
+    told: list[str] = []
+
+    def ask(*words: str) -> bool:
+        told.append(" ".join(words))
+        return True
+
+    monkeypatch.setattr(starting, "_systemctl", ask)
+    monkeypatch.setattr(starting, "has_systemd", lambda _: True)
+    monkeypatch.setattr(starting, "load_recipe", lambda _, service: service)
+    monkeypatch.setattr(starting, "check_needs", lambda *_: None)
+    return told
+
+
+def waits(layout: Layout, service: str) -> Path:
+    """The note that a maintainer script leaves."""
+    path = waiting_folder(layout) / service
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def test_what_waits_is_started_once(layout: Layout, asked: list[str]) -> None:
+    note = waits(layout, "manager")
+    assert start_waiting(layout, lambda _: None) == {}
+    unit = "backendai-manager.service"
+    assert asked == [f"is-enabled {unit}", f"start --no-block {unit}"]
+    assert not note.exists()
+    assert start_waiting(layout, lambda _: None) == {}
+    assert len(asked) == 2
+
+
+def test_what_lacks_something_waits_on(
+    layout: Layout, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacks(*_: object) -> None:
+        raise NotReadyError("nothing answers")
+
+    monkeypatch.setattr(starting, "check_needs", lacks)
+    note = waits(layout, "manager")
+    assert start_waiting(layout, lambda _: None) == {"manager": "nothing answers"}
+    assert note.exists()
+    assert asked == []
+
+
+def test_a_database_that_is_not_upgraded_keeps_its_service_waiting(
+    layout: Layout, asked: list[str]
+) -> None:
+    note = waits(layout, "manager")
+    failure_note(layout, "manager").parent.mkdir(parents=True)
+    failure_note(layout, "manager").write_text("column exists\n")
+    assert start_waiting(layout, lambda _: None) == {"manager": "its database is not upgraded"}
+    assert note.exists()
+    assert asked == []

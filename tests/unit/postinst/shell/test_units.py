@@ -1,0 +1,177 @@
+"""Units, sysusers.d and tmpfiles.d, as systemd reads them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from builder.base.run import run
+from tests.unit.postinst.rendered import payload_text, render, spec
+from tests.unit.postinst.shell.test_scripts import other
+
+FOLDER = "/usr/lib/systemd/system"
+UNIT = "/usr/lib/systemd/system/backendai-manager.service"
+TARGET = "/usr/lib/systemd/system/backendai.target"
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="needs systemd-analyze"
+)
+
+
+def settings(text: str) -> dict[str, list[str]]:
+    """Each setting of a unit with all its values."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith(("#", ";")):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def test_unit_of_an_account_is_hardened() -> None:
+    unit = settings(payload_text(UNIT))
+    assert unit["User"] == ["backendai"]
+    assert unit["ProtectSystem"] == ["strict"]
+    assert unit["NoNewPrivileges"] == ["yes"]
+    # cffi maps writable code: with this the server does not start.
+    assert "MemoryDenyWriteExecute" not in unit
+    # libzmq aborts where it may not set its threads' scheduling.
+    assert unit["SystemCallFilter"] == ["@system-service", "~@privileged"]
+
+
+def test_unit_of_root_has_no_hardening() -> None:
+    unit = settings(render("systemd/service.service.j2", other()))
+    assert "User" not in unit
+    assert "ProtectSystem" not in unit
+    assert "PrivateTmp" not in unit
+    assert "ExecStartPost" not in unit
+    assert unit["ExecStart"] == ["/opt/backendai/agent/bin/run-agent"]
+
+
+def test_unit_waits_longer_than_the_check() -> None:
+    unit = settings(payload_text(UNIT))
+    bound = int(unit["ExecStartPost"][0].rpartition(" ")[2])
+    assert bound < int(unit["TimeoutStartSec"][0])
+    assert unit["Type"] == ["simple"]
+    assert unit["WantedBy"] == ["backendai.target"]
+    assert unit["PartOf"] == ["backendai.target"]
+    assert unit["ConditionPathExists"] == [
+        "/etc/backend.ai/manager.toml",
+        "!/var/lib/backendai/upgrade/manager.failed",
+    ]
+    assert {"LimitNOFILE": ["5242880"], "LimitNPROC": ["131072"]}.items() <= unit.items()
+
+
+# Shared by all services, and started by their scripts and units.
+SEEDING = {
+    "backendai-image-rescan-retry.timer",
+    "backendai-image-rescan.service",
+    "backendai-seed-retry.timer",
+    "backendai-seed.service",
+}
+
+
+def shipped_units() -> dict[str, str]:
+    """Every unit of every package, by its file name."""
+    return {
+        Path(entry.target).name: payload_text(entry.target)
+        for package in spec().packages.values()
+        for entry in package.payload
+        if entry.target.startswith(f"{FOLDER}/")
+    }
+
+
+def test_every_unit_of_the_data_is_shipped() -> None:
+    named = {
+        unit
+        for package in spec().packages.values()
+        if package.service
+        for unit in (*package.service.units, *package.service.manual_units)
+    }
+    assert named == set(shipped_units()) - {"backendai.target"} - SEEDING
+
+
+@needs_systemd
+def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
+    units = tmp_path / "units"
+    units.mkdir()
+    shipped = {**shipped_units(), "other.service": render("systemd/service.service.j2", other())}
+    for name, text in shipped.items():
+        (units / name).write_text(text)
+    # What the distribution has.
+    (units / "docker.service").write_text("[Service]\nExecStart=/bin/true\n")
+    result = run(
+        ["systemd-analyze", "verify", "--man=no", *sorted(units.iterdir())],
+        env={"SYSTEMD_UNIT_PATH": f"{units}:"},
+        check=False,
+    )
+    # The programs are not installed here, which is all that may be said of our units.
+    told = [
+        line
+        for line in (result.stdout + result.stderr).splitlines()
+        if any(name in line for name in shipped) and "is not executable" not in line
+    ]
+    assert told == []
+
+
+@needs_systemd
+@pytest.mark.parametrize(
+    "name", [name for name, text in shipped_units().items() if "\nUser=" in text]
+)
+def test_exposure_is_low(name: str, tmp_path: Path) -> None:
+    unit = tmp_path / name
+    unit.write_text(shipped_units()[name])
+    run(["systemd-analyze", "security", "--offline=yes", "--threshold=40", "--no-pager", unit])
+
+
+def test_storage_proxy_may_write_to_a_volume_anywhere() -> None:
+    unit = settings(payload_text(f"{FOLDER}/backendai-storage-proxy.service"))
+    assert unit["ProtectSystem"][-1] == "full"  # the last one counts
+    assert "ReadOnlyPaths" not in unit
+
+
+def test_agent_sees_what_docker_sees() -> None:
+    text = payload_text(f"{FOLDER}/backendai-agent.service")
+    unit = settings(text)
+    assert unit["Requires"] == ["docker.service"]
+    assert "docker.service" in unit["After"]
+    assert not {"User", "PrivateTmp", "ProtectSystem", "PrivateDevices"} & set(unit)
+    assert unit["RuntimeDirectoryPreserve"] == ["yes"]
+    # Files that it writes for a session are read by the user there.
+    assert unit["UMask"][-1] == "0022"
+
+
+def test_watcher_is_for_the_admin_to_enable() -> None:
+    unit = settings(payload_text(f"{FOLDER}/backendai-agent-watcher.service"))
+    # sudo refuses under the one, and its mounts are seen by nobody under the others.
+    assert not {"NoNewPrivileges", "PrivateTmp", "ProtectSystem", "ProtectHome"} & set(unit)
+    prefix = "/opt/backendai/agent/bin"
+    program = f"{prefix}/python3 -m ai.backend.agent.watcher"
+    assert unit["ExecStart"] == [f"{prefix}/run-agent {program}"]
+    preset = payload_text("/usr/lib/systemd/system-preset/80-backendai.preset").splitlines()
+    off = preset.index("disable backendai-agent-watcher.service")
+    assert off < preset.index("enable backendai-*.service")  # the first that fits counts
+
+
+@pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="needs systemd-sysusers")
+def test_sysusers_makes_the_account(tmp_path: Path) -> None:
+    folder = tmp_path / "usr/lib/sysusers.d"
+    folder.mkdir(parents=True)
+    (tmp_path / "etc").mkdir()
+    (folder / "backendai.conf").write_text(payload_text("/usr/lib/sysusers.d/backendai.conf"))
+    run(["systemd-sysusers", f"--root={tmp_path}"])
+    passwd = (tmp_path / "etc/passwd").read_text()
+    assert passwd.startswith("backendai:x:1100:1100:Backend.AI services:/var/lib/backendai:")
+    assert (tmp_path / "etc/group").read_text().startswith("backendai:x:1100:")
+
+
+def test_shared_folders_belong_to_root() -> None:
+    """A folder of the account would let a service swap what root keeps in it."""
+    lines = [
+        line.split()
+        for line in payload_text("/usr/lib/tmpfiles.d/backendai.conf").splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert {line[1] for line in lines} >= {"/etc/backend.ai", "/var/lib/backendai/secrets"}
+    assert {line[3] for line in lines} == {"root"}
+    assert all(line[2] in ("0750", "0755", "0640") for line in lines)
