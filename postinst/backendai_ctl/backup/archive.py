@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from backendai_ctl.base.errors import HostError
+from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.accounts import private_writer
-from backendai_ctl.seed.paths import credentials_folder
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.upgrade.dump import Dumper
@@ -94,7 +93,7 @@ def make_archive(
                     for name in (_MANIFEST, _DATABASES, _ETCD):
                         if (folder / name).exists():
                             tar.add(folder / name, name)
-                    for kept in (layout.etc, layout.secrets, credentials_folder(layout)):
+                    for kept in (layout.etc, layout.secrets, layout.credentials):
                         if kept.is_dir():
                             tar.add(kept, f"{_FILES}/{kept.relative_to(layout.root)}")
                 stream.flush()

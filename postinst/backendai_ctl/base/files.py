@@ -46,6 +46,11 @@ class Owner:
             ) from error
         return cls(uid=entry.pw_uid, gid=entry.pw_gid)
 
+    @classmethod
+    def caller(cls) -> "Owner":
+        """The user who runs this."""
+        return cls(uid=os.geteuid(), gid=os.getegid())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Writer:
@@ -115,6 +120,11 @@ class Writer:
             raise HostError(f"cannot write {path}: {error.strerror}") from error
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def private_writer() -> Writer:
+    """Writes files that only the user who runs this, root, can read."""
+    return Writer(owner=Owner.caller(), mode=0o600)
 
 
 def _temporary(path: Path) -> Path:

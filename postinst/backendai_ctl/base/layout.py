@@ -1,36 +1,51 @@
-"""Where things lie on the target, below a root that is / except in images and tests."""
+"""Where things are on the host, below a root that is / except in images and tests."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-SERVICES = "/opt/backendai"
+_SERVICES = "opt/backendai"
+_SHIPPED = "usr/lib/backendai"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The folders of the target; a path in a message is the one the admin sees."""
+    """The folders and files of a host; a path in a message is the one the admin sees."""
 
     root: Path = Path("/")
 
+    # What the admin edits.
+
     @property
     def etc(self) -> Path:
-        """What the admin edits."""
+        """The configuration of every service, and site.toml."""
         return self.root / "etc/backend.ai"
 
     @property
     def site(self) -> Path:
-        """The one file of answers."""
+        """The file of answers."""
         return self.etc / "site.toml"
 
     @property
+    def allow_upgrade(self) -> Path:
+        """Its presence lets an upgrade go on that would be refused."""
+        return self.etc / "allow-upgrade"
+
+    # What the packages keep between runs.
+
+    @property
     def state(self) -> Path:
-        """What the packages keep between runs."""
+        """The folder of all state."""
         return self.root / "var/lib/backendai"
 
     @property
     def secrets(self) -> Path:
-        """Secrets and key pairs made on this host, or carried from the first node."""
+        """Secrets and key pairs, made on this host or imported from the first node."""
         return self.state / "secrets"
+
+    @property
+    def credentials(self) -> Path:
+        """The first accounts' passwords and keys, for root alone."""
+        return self.state / "credentials"
 
     @property
     def generated(self) -> Path:
@@ -43,9 +58,42 @@ class Layout:
         return self.state / "early-answers"
 
     @property
+    def seed_state(self) -> Path:
+        """The state of seeding."""
+        return self.state / "seed"
+
+    @property
+    def waiting(self) -> Path:
+        """One empty file per service that starts once its stores are seeded."""
+        return self.seed_state / "waiting"
+
+    @property
+    def upgrades(self) -> Path:
+        """The state of upgrades, and by default the dumps."""
+        return self.state / "upgrade"
+
+    def upgrade_log(self, service: str) -> Path:
+        """What the last migration printed; for root alone."""
+        return self.upgrades / f"{service}.log"
+
+    def stopped_note(self, service: str) -> Path:
+        """Says that the service ran, and was stopped for a migration or a restore."""
+        return self.upgrades / f"{service}.stopped"
+
+    def failure_note(self, service: str) -> Path:
+        """Why the last upgrade of the service did not end."""
+        return self.upgrades / f"{service}.failed"
+
+    def addons_note(self, service: str) -> Path:
+        """Says that an rpm transaction changed the service's add-ons."""
+        return self.state / f".addons-{service}.posttrans"
+
+    # What the packages ship.
+
+    @property
     def shipped(self) -> Path:
-        """What the packages' own tools and data are below."""
-        return self.root / "usr/lib/backendai"
+        """The packages' own programs and data."""
+        return self.root / _SHIPPED
 
     @property
     def suggestions(self) -> Path:
@@ -55,22 +103,50 @@ class Layout:
     @property
     def questions(self) -> Path:
         """What site.toml answers; shipped by backendai-common."""
-        return self.root / "usr/lib/backendai/questions.toml"
+        return self.shipped / "questions.toml"
+
+    @property
+    def shared_secrets(self) -> Path:
+        """The names of the secrets that all nodes share; shipped by backendai-common."""
+        return self.shipped / "shared-secrets"
 
     @property
     def recipes(self) -> Path:
         """How each installed service's configuration is made; shipped by its package."""
-        return self.root / "usr/lib/backendai/recipes"
+        return self.shipped / "recipes"
+
+    @property
+    def seed_data(self) -> Path:
+        """What is seeded into each service's database; shipped by its package."""
+        return self.shipped / "seed"
+
+    def upgrade_data(self, service: str) -> Path:
+        """What the package of ``service`` says about its upgrades."""
+        return self.shipped / "upgrade" / f"{service}.toml"
 
     @property
     def addons(self) -> Path:
         """What each installed add-on says of itself; shipped by its package."""
         return self.shipped / "addons"
 
+    # A service's private CPython.
+
+    def prefix(self, service: str) -> Path:
+        """The folder of the private CPython of ``service``."""
+        return self.root / _SERVICES / service
+
     def python(self, service: str) -> Path:
         """The private CPython of ``service``."""
-        return self.root / SERVICES.lstrip("/") / service / "bin/python3"
+        return self.prefix(service) / "bin/python3"
+
+    def run_script(self, service: str) -> Path:
+        """What starts programs of ``service`` in its environment."""
+        return self.prefix(service) / f"bin/run-{service}"
 
     def samples(self, service: str) -> Path:
         """The sample configurations of the installed release of ``service``."""
-        return self.root / SERVICES.lstrip("/") / service / "share/backendai/samples"
+        return self.prefix(service) / "share/backendai/samples"
+
+    def fixtures(self, service: str) -> Path:
+        """The fixtures of the installed release, whose accounts are public knowledge."""
+        return self.prefix(service) / "share/backendai/fixtures"

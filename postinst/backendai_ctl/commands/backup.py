@@ -8,11 +8,10 @@ from pathlib import Path
 
 from backendai_ctl.backup.archive import SUFFIX, Archive, make_archive, open_archive
 from backendai_ctl.base.errors import HostError, RefusedError, Status
-from backendai_ctl.base.files import exclusive
+from backendai_ctl.base.files import exclusive, private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.base import Command, answers, print_out, say
 from backendai_ctl.commands.upgrade import dumper_of
-from backendai_ctl.seed.accounts import private_writer
 from backendai_ctl.seed.data import seeded_services
 from backendai_ctl.seed.interpreter import use_own_python
 from backendai_ctl.seed.session import Filled
@@ -20,7 +19,6 @@ from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.stores.lock import database_lock
 from backendai_ctl.upgrade import schema
 from backendai_ctl.upgrade.dump import Dumper
-from backendai_ctl.upgrade.paths import failure_note, upgrade_folder
 from backendai_ctl.upgrade.schema import Standing
 from backendai_ctl.upgrade.session import LOCK_SECONDS, open_session
 from backendai_ctl.upgrade.units import start_stopped, stop_for_work
@@ -66,9 +64,9 @@ def _restore(options: argparse.Namespace, layout: Layout) -> Status:
         raise HostError(f"{path}: no such file", hint="backendai-ctl backup list")
     given = answers(options, layout)
     dumper = dumper_of(given)
-    private_writer().ensure_folder(upgrade_folder(layout), mode=0o755)
+    private_writer().ensure_folder(layout.upgrades, mode=0o755)
     with (
-        exclusive(upgrade_folder(layout)),
+        exclusive(layout.upgrades),
         open_session(layout, given, say, []) as (session, filled),
     ):
         if path.suffix == _DUMP:
@@ -109,7 +107,7 @@ def _databases(
             raise
         say(f"{one.target} is put back")
         if schema.look(one).standing is Standing.CURRENT:
-            failure_note(layout, service).unlink(missing_ok=True)
+            layout.failure_note(service).unlink(missing_ok=True)
             start_stopped(layout, service, say)
         else:
             say(f"its schema is of another release, so {service} stays down")

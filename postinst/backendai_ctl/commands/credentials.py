@@ -8,15 +8,14 @@ from backendai_ctl.base.errors import NotReadyError, Status
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.base import Command, print_out
 from backendai_ctl.seed.accounts import Account, read_accounts
-from backendai_ctl.seed.paths import credentials_folder
 
 
 def _run(options: argparse.Namespace, layout: Layout) -> Status:
     # The folder is root's: nobody else learns what is in it.
-    paths = sorted(credentials_folder(layout).glob("*.toml"))
+    paths = sorted(layout.credentials.glob("*.toml"))
     if not paths:
         raise NotReadyError(
-            f"no accounts were made on this host ({credentials_folder(layout)} has none)",
+            f"no accounts were made on this host ({layout.credentials} has none)",
             hint="`sudo backendai-ctl seed status` shows whether the database is filled",
         )
     if not options.show:

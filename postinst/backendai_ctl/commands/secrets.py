@@ -64,7 +64,7 @@ def _adopt(options: argparse.Namespace, layout: Layout) -> Status:
     session = Session.open(layout, answers(options, layout), say)
     if session.etcd is None:
         raise HostError("no service here has the address of etcd")
-    names = layout.root / "usr/lib/backendai/shared-secrets"
+    names = layout.shared_secrets
     step = SecretsStep(etcd=session.etcd, secrets=shared_secrets(layout.secrets, names))
     step.adopt()
     say(f"the cluster's are now those of this host: {', '.join(step.secrets)}")

@@ -23,7 +23,6 @@ from backendai_ctl.seed.apply import Run
 from backendai_ctl.seed.groups import groups_of
 from backendai_ctl.seed.interpreter import use_own_python
 from backendai_ctl.seed.model import Line, State
-from backendai_ctl.seed.paths import state_folder
 from backendai_ctl.seed.plan import plan, render
 from backendai_ctl.seed.session import Filled, Session
 from backendai_ctl.seed.starting import start_unit, start_waiting, stop_unit
@@ -59,7 +58,7 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
     session = _session(options, layout)
     wait = str(session.answers.value("seed.wait")) if options.wait is None else options.wait
     with ExitStack() as stack:
-        stack.enter_context(exclusive(state_folder(layout)))
+        stack.enter_context(exclusive(layout.seed_state))
         filled = stack.enter_context(session.filled())
         for service, problem in session.unconfigured.items():
             say(f"{service}: left out: {problem}")

@@ -7,12 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from backendai_ctl.base.errors import RefusedError, Status
-from backendai_ctl.base.files import exclusive
+from backendai_ctl.base.files import exclusive, private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import has_systemd
 from backendai_ctl.commands.addon import sync_installed
 from backendai_ctl.commands.base import Command, answers, print_out, say
-from backendai_ctl.seed.accounts import private_writer
 from backendai_ctl.seed.data import seeded_services
 from backendai_ctl.seed.interpreter import use_own_python
 from backendai_ctl.seed.starting import restart_unit
@@ -21,7 +20,6 @@ from backendai_ctl.upgrade.batch import Outcome, migrate_all
 from backendai_ctl.upgrade.check import Examiner, Result, Verdict
 from backendai_ctl.upgrade.dump import Dumper
 from backendai_ctl.upgrade.finish import Finish
-from backendai_ctl.upgrade.paths import allow_file, upgrade_folder
 from backendai_ctl.upgrade.pending import pending_upgrades
 from backendai_ctl.upgrade.session import open_session
 from backendai_ctl.upgrade.units import start_stopped
@@ -71,7 +69,7 @@ def _check(options: argparse.Namespace, layout: Layout) -> Status:
         return Status.OK
     raise RefusedError(
         "this would destroy data, or make it unusable",
-        hint=f"to go on all the same: {_ALLOW}=1, or: sudo touch {allow_file(layout)}",
+        hint=f"to go on all the same: {_ALLOW}=1, or: sudo touch {layout.allow_upgrade}",
     )
 
 
@@ -80,7 +78,7 @@ def _told(result: Result) -> str:
 
 
 def _is_allowed(layout: Layout) -> bool:
-    return os.environ.get(_ALLOW) == "1" or allow_file(layout).exists()
+    return os.environ.get(_ALLOW) == "1" or layout.allow_upgrade.exists()
 
 
 def _upgrade(options: argparse.Namespace, layout: Layout) -> Status:
@@ -94,9 +92,9 @@ def _upgrade(options: argparse.Namespace, layout: Layout) -> Status:
             outcome = finish_of(options, layout, given, wait=True).run(session, filled)
         _fill_again(layout, outcome)
     else:
-        private_writer().ensure_folder(upgrade_folder(layout), mode=0o755)
+        private_writer().ensure_folder(layout.upgrades, mode=0o755)
         with (
-            exclusive(upgrade_folder(layout)),
+            exclusive(layout.upgrades),
             open_session(layout, given, say, services) as (_, filled),
         ):
             outcome = migrate_all(layout, filled, dumper_of(given), say)

@@ -7,7 +7,6 @@ what is told to the admin is what is in the database.
 import hashlib
 import hmac
 import itertools
-import os
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 import tomlkit
 
 from backendai_ctl.base.errors import HostError
-from backendai_ctl.base.files import Owner, Writer
+from backendai_ctl.base.files import private_writer
 from backendai_ctl.seed.data import Accounts
 
 _LETTERS = string.ascii_letters + string.digits
@@ -170,8 +169,3 @@ def read_accounts(path: Path) -> list[Account]:
         Account(**{key.replace("-", "_"): value for key, value in item.items()})
         for item in table["account"]
     ]
-
-
-def private_writer() -> Writer:
-    """Writes what nobody but the one who runs this can read; that is root."""
-    return Writer(owner=Owner(uid=os.geteuid(), gid=os.getegid()), mode=0o600)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import tomlkit
@@ -10,7 +9,6 @@ from tomlkit.exceptions import TOMLKitError
 
 from backendai_ctl.base.errors import RecipeError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.paths import data_folder, prefix
 from backendai_ctl.services.release import find_version, newest_line, version_numbers
 
 __all__ = [
@@ -20,7 +18,6 @@ __all__ = [
     "Registries",
     "SeedData",
     "Setting",
-    "fixtures_folder",
     "installed_version",
     "load_seed_data",
     "seeded_services",
@@ -108,12 +105,12 @@ class SeedData:
 
 def seeded_services(layout: Layout) -> list[str]:
     """The installed services whose database this tool fills."""
-    return sorted(path.stem for path in data_folder(layout).glob("*.toml"))
+    return sorted(path.stem for path in layout.seed_data.glob("*.toml"))
 
 
 def load_seed_data(layout: Layout, service: str) -> SeedData:
     """The shipped data of ``service``; RecipeError where it is broken."""
-    path = data_folder(layout) / f"{service}.toml"
+    path = layout.seed_data / f"{service}.toml"
     try:
         table: dict[str, Any] = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
         return _data(service, table)
@@ -126,15 +123,10 @@ def installed_version(layout: Layout, data: SeedData) -> str:
     version = find_version(layout, data.service, data.distribution)
     if version is None:
         raise RecipeError(
-            f"{data.distribution} is not in {prefix(layout, data.service)}",
+            f"{data.distribution} is not in {layout.prefix(data.service)}",
             hint=f"reinstall backendai-{data.service}",
         )
     return version
-
-
-def fixtures_folder(layout: Layout, service: str) -> Path:
-    """The fixtures of the installed release, whose accounts are public knowledge."""
-    return prefix(layout, service) / "share/backendai/fixtures"
 
 
 def _data(service: str, table: Mapping[str, Any]) -> SeedData:

@@ -56,7 +56,7 @@ def _cluster_steps(session: Session, filled: Sequence[Filled]) -> list[Step]:
     for one in filled:
         if one.line.accounts is not None:
             _ = one.fixtures  # makes the secrets that are to be compared
-    names = session.layout.root / "usr/lib/backendai/shared-secrets"
+    names = session.layout.shared_secrets
     secrets = shared_secrets(session.layout.secrets, names)
     steps: list[Step] = [SecretsStep(etcd=etcd, secrets=secrets)] if secrets else []
     trees = {

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from backendai_ctl.base.errors import NotReadyError
-from backendai_ctl.base.files import Writer
+from backendai_ctl.base.files import Writer, private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.accounts import private_writer
 from backendai_ctl.seed.model import Finding, State
-from backendai_ctl.seed.paths import state_folder
 from backendai_ctl.seed.session import Filled
 
 UNIT = "backendai-image-rescan.service"
@@ -71,13 +69,13 @@ def save(layout: Layout, state: str, detail: str) -> None:
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     text = json.dumps({"state": state, "detail": detail, "at": at})
     writer = Writer(owner=private_writer().owner, mode=0o644)
-    writer.replace(state_folder(layout) / _FILE, text + "\n")
+    writer.replace(layout.seed_state / _FILE, text + "\n")
 
 
 def load(layout: Layout) -> dict[str, Any] | None:
     """What the last scan came to; None where there was none."""
     try:
-        table = json.loads((state_folder(layout) / _FILE).read_text(encoding="utf-8"))
+        table = json.loads((layout.seed_state / _FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return table if isinstance(table, dict) else None

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.data import load_seed_data, seeded_services
-from backendai_ctl.seed.paths import prefix
 
 
 def use_own_python(layout: Layout, *, most_called: bool = False) -> None:
@@ -16,13 +15,12 @@ def use_own_python(layout: Layout, *, most_called: bool = False) -> None:
     most: its release's commands then run in this process.
     """
     services = _by_fixtures(layout) if most_called else seeded_services(layout)[::-1]
-    folders = [prefix(layout, service) for service in services]
-    installed = [folder for folder in folders if (folder / "bin/python3").exists()]
+    installed = [name for name in services if layout.python(name).exists()]
     here = Path(sys.prefix).resolve()
     fitting = installed[:1] if most_called else installed
-    if not installed or any(here == folder.resolve() for folder in fitting):
+    if not installed or any(here == layout.prefix(name).resolve() for name in fitting):
         return
-    python = str(installed[0] / "bin/python3")
+    python = str(layout.python(installed[0]))
     os.execv(python, [python, "-I", "-B", *_own_words()])
 
 

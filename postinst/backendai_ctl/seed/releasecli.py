@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
-from backendai_ctl.seed.accounts import private_writer
 from backendai_ctl.seed.data import SeedData
-from backendai_ctl.seed.paths import prefix, state_folder
 
 _SECONDS = 600
 _TAIL_LINES = 12
@@ -39,7 +38,7 @@ class ReleaseCli:
     @property
     def log(self) -> Path:
         """What the last commands printed."""
-        return state_folder(self.layout) / f"{self.data.service}.log"
+        return self.layout.seed_state / f"{self.data.service}.log"
 
     def run(self, *words: str) -> None:
         """Run one command; NotReadyError with the end of its output where it fails."""
@@ -55,7 +54,7 @@ class ReleaseCli:
     @property
     def is_own(self) -> bool:
         """Whether this process is the service's CPython."""
-        own = prefix(self.layout, self.data.service)
+        own = self.layout.prefix(self.data.service)
         return own.exists() and Path(sys.prefix).resolve() == own.resolve()
 
     def _in_process(self, words: Sequence[str]) -> str | None:
@@ -72,7 +71,7 @@ class ReleaseCli:
 
     def _by_script(self, words: Sequence[str]) -> str | None:
         service = self.data.service
-        script = prefix(self.layout, service) / f"bin/run-{service}"
+        script = self.layout.run_script(service)
         command = [str(script), "backend.ai", *self.data.command, *words]
         environment = {**os.environ, **self._variables()}
         done = run_program(command, seconds=_SECONDS, env=environment, log=self.log)

@@ -7,19 +7,18 @@ from functools import cached_property
 
 from backendai_ctl.base.environment import use_environment
 from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.accounts import Deriver, private_writer
+from backendai_ctl.seed.accounts import Deriver
 from backendai_ctl.seed.data import (
     Line,
     SeedData,
-    fixtures_folder,
     installed_version,
     load_seed_data,
     seeded_services,
 )
 from backendai_ctl.seed.fixtures import Fixtures, Values, prepare
 from backendai_ctl.seed.marks import Marks
-from backendai_ctl.seed.paths import state_folder
 from backendai_ctl.seed.releasecli import ReleaseCli
 from backendai_ctl.services.recipe import Answers, Recipe, installed_services, load_recipe
 from backendai_ctl.stores.etcd import Etcd
@@ -59,7 +58,7 @@ class Filled:
             resolve=self.answers.resolve,
             answer=lambda name: str(self.answers.value(name)),
         )
-        return prepare(fixtures_folder(self.layout, self.data.service), self.line, values)
+        return prepare(self.layout.fixtures(self.data.service), self.line, values)
 
     @cached_property
     def cli(self) -> ReleaseCli:
@@ -102,7 +101,7 @@ class Session:
                 recipes[service] = recipe
             except TargetError as error:
                 problems[service] = error.message
-        private_writer().ensure_folder(state_folder(layout), mode=0o755)
+        private_writer().ensure_folder(layout.seed_state, mode=0o755)
         return cls(
             layout=layout,
             answers=answers,

@@ -6,10 +6,8 @@ from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
 from backendai_ctl.base.systemd import has_systemd
-from backendai_ctl.seed.paths import waiting_folder
 from backendai_ctl.services.recipe import load_recipe
 from backendai_ctl.stores.probe import check_needs
-from backendai_ctl.upgrade.paths import failure_note
 
 _SECONDS = 30
 
@@ -17,7 +15,7 @@ _SECONDS = 30
 def waiting_services(layout: Layout) -> list[str]:
     """The services that were installed, and not started because a store was not as needed."""
     try:
-        return sorted(path.name for path in waiting_folder(layout).iterdir())
+        return sorted(path.name for path in layout.waiting.iterdir())
     except FileNotFoundError:
         return []
 
@@ -29,7 +27,7 @@ def start_waiting(layout: Layout, say: Callable[[str], None]) -> dict[str, str]:
     """
     left: dict[str, str] = {}
     for service in waiting_services(layout):
-        if failure_note(layout, service).exists():
+        if layout.failure_note(service).exists():
             left[service] = "its database is not upgraded"
             continue
         try:
@@ -43,7 +41,7 @@ def start_waiting(layout: Layout, say: Callable[[str], None]) -> dict[str, str]:
             if not _systemctl("start", "--no-block", unit):
                 left[service] = f"systemd did not take the start of {unit}"
                 continue
-        (waiting_folder(layout) / service).unlink(missing_ok=True)
+        (layout.waiting / service).unlink(missing_ok=True)
     return left
 
 

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from backendai_ctl.base.errors import HostError
-from backendai_ctl.base.files import Owner, Writer
+from backendai_ctl.base.files import Owner, Writer, private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.accounts import private_writer
 from backendai_ctl.seed.model import Line, State
-from backendai_ctl.seed.paths import data_folder, state_folder
 
 _FILE = "state.json"
 
@@ -40,13 +38,13 @@ def save_report(layout: Layout, report: Report) -> None:
     }
     owner = private_writer().owner
     writer = Writer(owner=Owner(uid=owner.uid, gid=owner.gid), mode=0o644)
-    writer.replace(state_folder(layout) / _FILE, json.dumps(table, indent=1) + "\n")
+    writer.replace(layout.seed_state / _FILE, json.dumps(table, indent=1) + "\n")
 
 
 def load_state(layout: Layout) -> dict[str, Any] | None:
     """The state file as it was written; None where there is none that can be read."""
     try:
-        text = (state_folder(layout) / _FILE).read_text(encoding="utf-8")
+        text = (layout.seed_state / _FILE).read_text(encoding="utf-8")
         table = json.loads(text)
     except FileNotFoundError:
         return None
@@ -70,7 +68,7 @@ def is_complete(layout: Layout) -> bool:
 
 def digest(layout: Layout) -> str:
     """Of everything that a run depends on and that lies on this host."""
-    folders = (layout.recipes, data_folder(layout), layout.root / "usr/lib/backendai/addons")
+    folders = (layout.recipes, layout.seed_data, layout.addons)
     paths = [path for folder in folders for path in folder.glob("*.toml")]
     paths += [path for path in layout.etc.glob("*.*") if path.suffix in (".toml", ".conf", ".ini")]
     paths += layout.secrets.glob("*")

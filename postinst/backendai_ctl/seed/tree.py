@@ -29,7 +29,7 @@ def leaves(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, s
 def addon_trees(layout: Layout, answers: Answers) -> dict[str, dict[str, object]]:
     """What the installed add-ons want in etcd, by their names."""
     found = {}
-    for path in sorted((layout.root / "usr/lib/backendai/addons").glob("*.toml")):
+    for path in sorted((layout.addons).glob("*.toml")):
         try:
             table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap().get("etcd", {})
         except (OSError, UnicodeDecodeError, TOMLKitError) as error:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from backendai_ctl.base.layout import SERVICES, Layout
+from backendai_ctl.base.layout import Layout
 
 T = TypeVar("T")
 Numbers = tuple[int, ...]
@@ -20,7 +20,7 @@ def find_version(layout: Layout, service: str, distribution: str) -> str | None:
     """The version of ``distribution`` in the service's CPython, by its metadata's folder."""
     stem = distribution.replace("-", "_")
     pattern = re.compile(rf"(?i){re.escape(stem)}-(?P<version>[^-]+)\.dist-info")
-    packages = layout.root / SERVICES.lstrip("/") / service / "lib"
+    packages = layout.prefix(service) / "lib"
     for folder in packages.glob("python3.*/site-packages/*.dist-info"):
         found = pattern.fullmatch(folder.name.replace("backend_ai", "backend.ai"))
         if found:

@@ -15,7 +15,6 @@ from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.services.configure import Record
 from backendai_ctl.services.recipe import Recipe
 from backendai_ctl.stores.probe import answers, check_docker, check_needs, host_problems
-from backendai_ctl.upgrade.paths import failure_note
 from backendai_ctl.upgrade.pending import pending_upgrades
 
 _WIDTH = 80
@@ -147,7 +146,7 @@ def _problems(scene: Scene, recipe: Recipe, *, is_active: bool) -> tuple[str, ..
 
 def _upgrade_problems(scene: Scene, service: str) -> list[str]:
     finish = f"sudo backendai-ctl upgrade {service}"
-    failure = failure_note(scene.layout, service)
+    failure = scene.layout.failure_note(service)
     pending = [one for one in pending_upgrades(scene.layout) if one.service == service]
     if failure.exists():
         told = f": {failure.read_text(encoding='utf-8').strip()}" if scene.is_root else ""
@@ -217,7 +216,7 @@ def _seeded(scene: Scene) -> str:
 
 def _addons(scene: Scene) -> tuple[str, ...]:
     found = []
-    for path in sorted((scene.layout.shipped / "addons").glob("*.toml")):
+    for path in sorted((scene.layout.addons).glob("*.toml")):
         try:
             found.append(str(tomlkit.parse(path.read_text(encoding="utf-8"))["name"]))
         except (OSError, UnicodeDecodeError, TOMLKitError):

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from backendai_ctl.base.errors import HostError, RecipeError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.paths import prefix
 
 _ASSIGNED = r"^{name}\b[^=\n]*=\s*(?P<value>\([^)]*\)|[^\n]+)"
 _REVISION = re.compile(_ASSIGNED.format(name="revision"), re.MULTILINE)
@@ -57,7 +56,7 @@ def read_revisions(layout: Layout, service: str, alembic_config: str) -> Revisio
     except (OSError, KeyError, configparser.Error) as error:
         raise HostError(f"cannot read {path}: {error}") from error
     below = location.replace(":", "/").replace(".", "/")
-    folders = list(prefix(layout, service).glob(f"lib/python3.*/site-packages/{below}/versions"))
+    folders = list(layout.prefix(service).glob(f"lib/python3.*/site-packages/{below}/versions"))
     if not folders:
         raise RecipeError(f"{path}: script_location = {location}: the release has no such folder")
     return collect(folders[0])

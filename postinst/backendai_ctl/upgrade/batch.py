@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.accounts import private_writer
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.stores.postgresql import NoDatabaseError
 from backendai_ctl.upgrade.dump import Dumper
 from backendai_ctl.upgrade.migrate import Migration, NotBegunError
-from backendai_ctl.upgrade.paths import failure_note
 from backendai_ctl.upgrade.units import stop_for_work
 
 
@@ -39,7 +38,7 @@ def migrate_all(
             (waiting if isinstance(error, NotBegunError) else failed)[service] = error
             _keep_down(layout, service, error)
         else:
-            failure_note(layout, service).unlink(missing_ok=True)
+            layout.failure_note(service).unlink(missing_ok=True)
     return Outcome(done=done, failed=failed, waiting=waiting)
 
 
@@ -57,5 +56,5 @@ def _migrate(layout: Layout, one: Filled, migration: Migration) -> str:
 
 def _keep_down(layout: Layout, service: str, error: TargetError) -> None:
     """It cannot work with this database, nor may what is left of the old release."""
-    private_writer().replace(failure_note(layout, service), f"{error.message}\n")
+    private_writer().replace(layout.failure_note(service), f"{error.message}\n")
     stop_for_work(layout, service)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.seed.data import version_numbers
-from backendai_ctl.seed.paths import prefix
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.stores.postgresql import Database
 from backendai_ctl.upgrade import schema
@@ -132,7 +131,7 @@ class Examiner:
         )
 
     def _space(self) -> Result:
-        folder: Path = prefix(self.one.layout, self.one.data.service)
+        folder: Path = self.one.layout.prefix(self.one.data.service)
         free = free_bytes(folder)
         verdict = Verdict.FINE if free >= _PAYLOAD_BYTES else Verdict.WARN
         return self._result("space", verdict, f"{free // _MB} MB free below {folder}")

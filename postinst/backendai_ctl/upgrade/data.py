@@ -22,7 +22,7 @@ class UpgradeData:
 
 def load_upgrade_data(layout: Layout, service: str) -> UpgradeData:
     """The shipped data; a package that ships none has nothing to say."""
-    path = layout.shipped / f"upgrade/{service}.toml"
+    path = layout.upgrade_data(service)
     try:
         table: dict[str, Any] = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
         return UpgradeData(**{**table, "stops": tuple(table.get("stops", ()))})

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendai_ctl.base.errors import HostError, NotReadyError
+from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.programs import run_program
-from backendai_ctl.seed.accounts import private_writer
 from backendai_ctl.seed.marks import SCHEMA
 from backendai_ctl.seed.session import Filled
 

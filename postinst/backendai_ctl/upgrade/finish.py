@@ -10,16 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from backendai_ctl.base.errors import HostError, TargetError
-from backendai_ctl.base.files import exclusive
+from backendai_ctl.base.files import exclusive, private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
 from backendai_ctl.base.systemd import has_systemd
-from backendai_ctl.seed.accounts import private_writer
 from backendai_ctl.seed.data import seeded_services
 from backendai_ctl.seed.session import Filled, Session
 from backendai_ctl.upgrade.batch import Outcome, migrate_all
 from backendai_ctl.upgrade.dump import Dumper
-from backendai_ctl.upgrade.paths import stopped_note, upgrade_folder
 from backendai_ctl.upgrade.pending import Pending, pending_upgrades
 
 # All at once, each with the time that its unit gives it.
@@ -47,9 +45,9 @@ class Finish:
         One whose service has no readable configuration waits: the service goes on with the
         release from before, until somebody mends it.
         """
-        private_writer().ensure_folder(upgrade_folder(self.layout), mode=0o755)
+        private_writer().ensure_folder(self.layout.upgrades, mode=0o755)
         # Not held while units start: they may wait for a run of this.
-        with exclusive(upgrade_folder(self.layout)):
+        with exclusive(self.layout.upgrades):
             pending = pending_upgrades(self.layout)
             names = {one.service for one in pending}
             known = seeded_services(self.layout)
@@ -67,7 +65,7 @@ class Finish:
             for service in names:
                 self.sync(service)
                 # What rpm's scriptlets of add-ons would do once more.
-                (self.layout.state / f".addons-{service}.posttrans").unlink(missing_ok=True)
+                self.layout.addons_note(service).unlink(missing_ok=True)
         down = {*outcome.failed, *outcome.waiting}
         self._start([one for one in pending if one.service not in down])
         for one in pending:
@@ -79,7 +77,7 @@ class Finish:
         if not has_systemd(self.layout):
             return
         for one in pending:
-            stopped_note(self.layout, one.service).unlink(missing_ok=True)
+            self.layout.stopped_note(one.service).unlink(missing_ok=True)
         idle = [unit for one in pending for unit in one.idle_units()]
         old = [unit for one in pending for unit in one.old_units()]
         if self.wait and old + idle:

@@ -7,15 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from backendai_ctl.base.errors import HostError, NotReadyError, TargetError
+from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.programs import run_program
-from backendai_ctl.seed.accounts import private_writer
-from backendai_ctl.seed.paths import prefix
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.stores.lock import check_lock, database_lock
 from backendai_ctl.upgrade import schema
 from backendai_ctl.upgrade.data import load_upgrade_data
 from backendai_ctl.upgrade.dump import Dumper
-from backendai_ctl.upgrade.paths import log_path, upgrade_folder
 from backendai_ctl.upgrade.peers import other_nodes
 from backendai_ctl.upgrade.schema import Standing
 from backendai_ctl.upgrade.session import LOCK_SECONDS
@@ -138,16 +136,16 @@ class Migration:
         return dump
 
     def _alembic(self, found: Sequence[str]) -> None:
-        private_writer().ensure_folder(upgrade_folder(self.one.layout), mode=0o755)
-        private_writer().replace(log_path(self.one.layout, self.one.data.service), "")
+        private_writer().ensure_folder(self.one.layout.upgrades, mode=0o755)
+        private_writer().replace(self.one.layout.upgrade_log(self.one.data.service), "")
         stops = load_upgrade_data(self.one.layout, self.one.data.service).stops
         for target in (*schema.look(self.one).release.ahead(stops, found), "head"):
             self._alembic_to(target)
 
     def _alembic_to(self, target: str) -> None:
         one, service = self.one, self.one.data.service
-        log = log_path(one.layout, service)
-        script = prefix(one.layout, service) / f"bin/run-{service}"
+        log = one.layout.upgrade_log(service)
+        script = one.layout.run_script(service)
         config = one.layout.etc / one.data.alembic
         command = [str(script), "python3", "-m", "alembic", "-c", str(config), "upgrade", target]
         done = run_program(command, seconds=self.dumper.seconds, log=log)

@@ -12,7 +12,6 @@ from pathlib import Path
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import is_active, process_age
-from backendai_ctl.upgrade.paths import upgrade_folder
 
 _SUFFIX = ".pending"
 
@@ -40,7 +39,7 @@ class Pending:
 def pending_upgrades(layout: Layout) -> list[Pending]:
     """Every note on this host, by the name of its service; HostError where one is not readable."""
     found = []
-    for path in sorted(upgrade_folder(layout).glob(f"*{_SUFFIX}")):
+    for path in sorted(layout.upgrades.glob(f"*{_SUFFIX}")):
         try:
             units = tuple(path.read_text(encoding="utf-8").split())
             at = path.stat().st_mtime

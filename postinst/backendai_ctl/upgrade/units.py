@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
 from backendai_ctl.base.systemd import has_systemd, is_active, unit_of
-from backendai_ctl.seed.accounts import private_writer
-from backendai_ctl.upgrade.paths import stopped_note, upgrade_folder
 
 _STOP_SECONDS = 120
 _START_SECONDS = 240
@@ -17,8 +16,8 @@ def stop_for_work(layout: Layout, service: str) -> None:
     """Stop the service, and remember that it ran; NotReadyError where it does not stop."""
     if not has_systemd(layout) or not is_active(unit_of(service)):
         return
-    private_writer().ensure_folder(upgrade_folder(layout), mode=0o755)
-    private_writer().replace(stopped_note(layout, service), "")
+    private_writer().ensure_folder(layout.upgrades, mode=0o755)
+    private_writer().replace(layout.stopped_note(service), "")
     done = run_program(["systemctl", "stop", unit_of(service)], seconds=_STOP_SECONDS)
     if done.status:
         raise NotReadyError(f"{unit_of(service)} cannot be stopped: {done.stderr.strip()}")
@@ -26,7 +25,7 @@ def stop_for_work(layout: Layout, service: str) -> None:
 
 def start_stopped(layout: Layout, service: str, say: Callable[[str], None]) -> None:
     """Start the service where ``stop_for_work`` stopped it; a failing start is told."""
-    note = stopped_note(layout, service)
+    note = layout.stopped_note(service)
     if not note.exists():
         return
     note.unlink()

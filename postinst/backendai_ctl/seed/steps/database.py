@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendai_ctl.base.errors import NotReadyError
-from backendai_ctl.seed.accounts import private_writer, read_accounts, write_accounts
+from backendai_ctl.base.files import private_writer
+from backendai_ctl.seed.accounts import read_accounts, write_accounts
 from backendai_ctl.seed.fixtures import tables_of
 from backendai_ctl.seed.model import Finding, State
-from backendai_ctl.seed.paths import credentials_folder, state_folder
 from backendai_ctl.seed.session import ACCOUNTS_SECRET, Filled
 from backendai_ctl.seed.steps.cluster import fingerprint
 from backendai_ctl.stores.local_server import find_local_server
@@ -103,7 +103,7 @@ class FixturesStep:
         if one.line.accounts is not None and one.marks.get(_ACCOUNTS) is None:
             one.marks.set(_ACCOUNTS, _own_print(one))
         fixture = one.fixtures.files[self.fixture]
-        path = state_folder(one.layout) / f"fixture-{self.fixture}.json"
+        path = one.layout.seed_state / f"fixture-{self.fixture}.json"
         private_writer().replace(path, json.dumps(fixture))
         try:
             one.cli.run("fixture", "populate", str(path))
@@ -171,7 +171,7 @@ class FinishStep:
 
 def credentials_path(one: Filled) -> Path:
     """Where the first accounts of this service are kept."""
-    return credentials_folder(one.layout) / f"{one.data.service}.toml"
+    return one.layout.credentials / f"{one.data.service}.toml"
 
 
 def state_of_accounts(one: Filled) -> Finding | None:

@@ -25,7 +25,6 @@ from backendai_ctl.doctor.examine import CHECKS, examine, exit_status, mend
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.doctor.model import Finding, Severity, error, note, warning
 from backendai_ctl.seed.model import Line, State
-from backendai_ctl.seed.paths import state_folder
 from backendai_ctl.seed.state import Report, save_report
 from backendai_ctl.services.recipe import load_recipe
 
@@ -214,7 +213,7 @@ def test_what_seeding_left_undone(node: Layout) -> None:
         line("database", State.WAITING, "is read-only"),
         line("schema", State.WAITING, "for database"),
     ]
-    state_folder(node).mkdir(parents=True)
+    node.seed_state.mkdir(parents=True)
     save_report(node, Report(complete=False, lines=lines))
     found = list(seeding.check_seeding(scene(node)))
     assert [(one.what, one.where) for one in found] == [

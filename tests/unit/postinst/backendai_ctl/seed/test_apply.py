@@ -9,7 +9,6 @@ import pytest
 from backendai_ctl.base.errors import Status
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands import seed
-from backendai_ctl.seed.paths import state_folder
 from backendai_ctl.seed.state import Report
 
 
@@ -31,7 +30,7 @@ class FakeSession:
 def test_what_is_configured_meanwhile_gets_a_run_of_its_own(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state_folder(layout).mkdir(parents=True)
+    layout.seed_state.mkdir(parents=True)
     reports: list[Report] = []
     # Each run opens one when it begins, and one more to see what came.
     opened = iter([("manager",), ("agent", "manager"), ("agent", "manager"), ("agent", "manager")])

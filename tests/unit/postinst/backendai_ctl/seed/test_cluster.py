@@ -129,7 +129,7 @@ def test_the_first_nodes_secrets_are_the_clusters(etcd: Etcd) -> None:
 
 def test_an_adopted_secret_takes_the_place_of_the_one_in_etcd(etcd: Etcd, layout: Layout) -> None:
     """What the manager asks the storage proxy with; what is no secret is left alone."""
-    names = layout.root / "usr/lib/backendai/shared-secrets"
+    names = layout.shared_secrets
     names.write_text("manager-secret\nstorage-proxy-manager-secret\n")
     layout.site.write_text(
         f'[etcd]\naddresses = ["{etcd.address}"]\n'

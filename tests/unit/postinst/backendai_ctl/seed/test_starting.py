@@ -6,9 +6,7 @@ import pytest
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed import starting
-from backendai_ctl.seed.paths import waiting_folder
 from backendai_ctl.seed.starting import start_waiting
-from backendai_ctl.upgrade.paths import failure_note
 
 
 @pytest.fixture
@@ -29,7 +27,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def waits(layout: Layout, service: str) -> Path:
     """The note that a maintainer script leaves."""
-    path = waiting_folder(layout) / service
+    path = layout.waiting / service
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     return path
@@ -62,8 +60,8 @@ def test_a_database_that_is_not_upgraded_keeps_its_service_waiting(
     layout: Layout, asked: list[str]
 ) -> None:
     note = waits(layout, "manager")
-    failure_note(layout, "manager").parent.mkdir(parents=True)
-    failure_note(layout, "manager").write_text("column exists\n")
+    layout.failure_note("manager").parent.mkdir(parents=True)
+    layout.failure_note("manager").write_text("column exists\n")
     assert start_waiting(layout, lambda _: None) == {"manager": "its database is not upgraded"}
     assert note.exists()
     assert asked == []

@@ -13,7 +13,6 @@ from backendai_ctl.commands import health
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.doctor.model import error, note, warning
 from backendai_ctl.status.report import look, render
-from backendai_ctl.upgrade.paths import failure_note
 
 from builder.base.paths import PROJECT
 from tests.unit.postinst.scenes import RUNNING, STOPPED, Programs, scene
@@ -97,7 +96,7 @@ def test_the_configuration_tells_what_became_of_it(layout: Layout) -> None:
 
 @pytest.mark.usefixtures("port")
 def test_addons_and_seeding_are_told(layout: Layout) -> None:
-    folder = layout.shipped / "addons"
+    folder = layout.addons
     folder.mkdir()
     (folder / "mock.toml").write_text('name = "mock"\n')
     (folder / "odd.toml").write_text("name = \n")
@@ -197,7 +196,7 @@ def test_no_recipe_has_a_port_that_an_outgoing_connection_may_hold() -> None:
 
 
 def test_a_service_whose_database_is_not_upgraded_says_so(layout: Layout, port: int) -> None:
-    failure = failure_note(layout, "manager")
+    failure = layout.failure_note("manager")
     failure.parent.mkdir(parents=True)
     failure.write_text("column exists\n")
     told = " ".join(render(look(here(layout, STOPPED))).split())

@@ -17,7 +17,6 @@ from backendai_ctl.upgrade import batch, finish, pending
 from backendai_ctl.upgrade.dump import Dumper
 from backendai_ctl.upgrade.finish import Finish
 from backendai_ctl.upgrade.migrate import NotBegunError
-from backendai_ctl.upgrade.paths import failure_note, stopped_note, upgrade_folder
 from backendai_ctl.upgrade.pending import pending_upgrades
 
 MANAGER, AGENT = "backendai-manager.service", "backendai-agent.service"
@@ -91,7 +90,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
 
     def stop(layout: Layout, service: str) -> None:
         if one.ages.pop(f"backendai-{service}.service", None) is not None:
-            stopped_note(layout, service).touch()
+            layout.stopped_note(service).touch()
 
     monkeypatch.setattr(pending, "process_age", one.age)
     monkeypatch.setattr(pending, "is_active", lambda unit: unit in one.ages)
@@ -104,7 +103,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def noted(layout: Layout, service: str, *units: str, ago: float = 0.0) -> Path:
     """A note as a maintainer script leaves it."""
-    folder = upgrade_folder(layout)
+    folder = layout.upgrades
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{service}.pending"
     path.write_text("".join(f"{unit}\n" for unit in units))
@@ -138,7 +137,7 @@ def test_all_are_restarted_once_and_together(layout: Layout, host: Host) -> None
     assert synced == ["agent", "manager"]
     assert host.told == [f"restart {AGENT} {MANAGER}"]
     assert not pending_upgrades(layout)
-    assert not stopped_note(layout, "manager").exists()
+    assert not layout.stopped_note("manager").exists()
     assert run(layout) == (batch.Outcome(done={}, failed={}, waiting={}), [])
     assert len(host.told) == 1
 
@@ -161,7 +160,7 @@ def test_a_failed_migration_keeps_its_service_down_and_no_other(layout: Layout, 
     assert list(outcome.failed) == ["manager"]
     assert host.told == [f"restart {AGENT}"]
     assert MANAGER not in host.ages
-    assert failure_note(layout, "manager").read_text() == "column exists\n"
+    assert layout.failure_note("manager").read_text() == "column exists\n"
     assert not pending_upgrades(layout)  # not tried again by itself: it would fail again
 
 
@@ -174,14 +173,14 @@ def test_what_was_not_begun_is_tried_again(layout: Layout, host: Host, *, is_awa
     assert list(outcome.waiting) == ["manager"]
     assert note.exists()
     assert host.told == []
-    assert failure_note(layout, "manager").exists()
+    assert layout.failure_note("manager").exists()
     host.ages.clear()
     host.breaks = None
     # By the unit that fills the stores, which must not wait for what is ordered after it.
     run(layout, filled("manager", Here()), wait=False)
     assert host.told == [f"start --no-block {MANAGER}"]
     assert not note.exists()
-    assert not failure_note(layout, "manager").exists()
+    assert not layout.failure_note("manager").exists()
 
 
 def test_filling_stores_amid_a_transaction_restarts_nothing(layout: Layout, host: Host) -> None:

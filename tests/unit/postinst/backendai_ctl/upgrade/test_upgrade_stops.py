@@ -14,7 +14,6 @@ from backendai_ctl.upgrade import migrate, schema
 from backendai_ctl.upgrade.data import load_upgrade_data
 from backendai_ctl.upgrade.dump import Dumper
 from backendai_ctl.upgrade.migrate import Migration
-from backendai_ctl.upgrade.paths import log_path
 
 from builder.base.paths import PROJECT
 
@@ -65,7 +64,7 @@ def test_a_migration_stops_where_it_has_not_been(
     monkeypatch.setattr(migrate, "run_program", run_to(targets))
     migration._alembic([found])
     assert targets == wanted
-    log = log_path(migration.one.layout, "manager").read_text()
+    log = migration.one.layout.upgrade_log("manager").read_text()
     assert log == "".join(f"to {target}\n" for target in wanted)
 
 
