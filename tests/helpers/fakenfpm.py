@@ -1,4 +1,4 @@
-"""A stand-in for nfpm: a script that packs its configuration, or does as it is told."""
+"""A stand-in for nfpm: a script that packs its configuration, or does as it is set up to."""
 
 from pathlib import Path
 

@@ -56,7 +56,7 @@ class DebFile:
 
     def build(self) -> bytes:
         """Its bytes."""
-        conffiles = "".join(f"{one.path}\n" for one in self.payload if one.config)
+        conffiles = "".join(f"{entry.path}\n" for entry in self.payload if entry.config)
         parts = {"control": self.control, "conffiles": conffiles, **self.scripts}
         control = make_tar(
             [Payload(path=f"/{name}", content=text.encode()) for name, text in parts.items()]
@@ -84,20 +84,20 @@ def make_tar(payload: Sequence[Payload]) -> bytes:
     """A tar archive as dpkg has it, names with a leading dot."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for one in payload:
-            info = tarfile.TarInfo(f".{one.path}")
-            info.mode = one.mode & 0o7777
-            info.uname, info.gname = one.owner, one.group
-            kind = one.mode & 0o170000
+        for entry in payload:
+            info = tarfile.TarInfo(f".{entry.path}")
+            info.mode = entry.mode & 0o7777
+            info.uname, info.gname = entry.owner, entry.group
+            kind = entry.mode & 0o170000
             if kind == 0o040000:
                 info.type = tarfile.DIRTYPE
                 tar.addfile(info)
             elif kind == 0o120000:
-                info.type, info.linkname = tarfile.SYMTYPE, one.content.decode()
+                info.type, info.linkname = tarfile.SYMTYPE, entry.content.decode()
                 tar.addfile(info)
             else:
-                info.size = len(one.content)
-                tar.addfile(info, io.BytesIO(one.content))
+                info.size = len(entry.content)
+                tar.addfile(info, io.BytesIO(entry.content))
     return file.getvalue()
 
 
@@ -126,15 +126,15 @@ class RpmFile:
         return lead + signature + bytes(-len(signature) % 8) + header + body
 
     def _tags(self, body: bytes) -> dict[int, tuple[int, RpmValue]]:
-        folders = sorted({one.path.rpartition("/")[0] + "/" for one in self.payload})
-        places = [folders.index(one.path.rpartition("/")[0] + "/") for one in self.payload]
+        folders = sorted({entry.path.rpartition("/")[0] + "/" for entry in self.payload})
+        places = [folders.index(entry.path.rpartition("/")[0] + "/") for entry in self.payload]
         tags: dict[int, tuple[int, RpmValue]] = {
             1000: (_STRING, self.name),
             1001: (_STRING, self.version),
             1002: (_STRING, self.release),
             1004: (_I18N, ["a summary"]),
             1005: (_I18N, ["a description\nof two lines"]),
-            1009: (_INT32, [sum(len(one.content) for one in self.payload)]),
+            1009: (_INT32, [sum(len(entry.content) for entry in self.payload)]),
             1014: (_STRING, "LGPL-3.0"),
             1022: (_STRING, "x86_64"),
             1125: (_STRING, self.compression),
@@ -144,21 +144,21 @@ class RpmFile:
             tags[5093] = (_INT32, [8])
         if self.payload:
             tags |= {
-                1028: (_INT32, [len(one.content) for one in self.payload]),
-                1030: (_INT16, [one.mode for one in self.payload]),
-                1036: (_STRINGS, [_link(one) for one in self.payload]),
-                1037: (_INT32, [int(one.config) for one in self.payload]),
-                1039: (_STRINGS, [one.owner for one in self.payload]),
-                1040: (_STRINGS, [one.group for one in self.payload]),
+                1028: (_INT32, [len(entry.content) for entry in self.payload]),
+                1030: (_INT16, [entry.mode for entry in self.payload]),
+                1036: (_STRINGS, [_link(entry) for entry in self.payload]),
+                1037: (_INT32, [int(entry.config) for entry in self.payload]),
+                1039: (_STRINGS, [entry.owner for entry in self.payload]),
+                1040: (_STRINGS, [entry.group for entry in self.payload]),
                 1116: (_INT32, places),
-                1117: (_STRINGS, [one.path.rpartition("/")[2] for one in self.payload]),
+                1117: (_STRINGS, [entry.path.rpartition("/")[2] for entry in self.payload]),
                 1118: (_STRINGS, folders),
             }
         return tags
 
 
-def _link(one: Payload) -> str:
-    return one.content.decode() if one.mode & 0o170000 == 0o120000 else ""
+def _link(entry: Payload) -> str:
+    return entry.content.decode() if entry.mode & 0o170000 == 0o120000 else ""
 
 
 def make_header(tags: Mapping[int, tuple[int, RpmValue]]) -> bytes:
@@ -171,7 +171,7 @@ def make_header(tags: Mapping[int, tuple[int, RpmValue]]) -> bytes:
             data = struct.pack(f">{len(value)}{letter}", *value)
             count = len(value)
         else:
-            texts = [value] if isinstance(value, str) else [str(one) for one in value]
+            texts = [value] if isinstance(value, str) else [str(part) for part in value]
             data = b"".join(text.encode() + b"\0" for text in texts)
             count = len(texts)
         index += struct.pack(">IIII", tag, kind, len(store), count)
@@ -183,17 +183,17 @@ def make_header(tags: Mapping[int, tuple[int, RpmValue]]) -> bytes:
 def make_cpio(payload: Sequence[Payload], *, stripped: bool) -> bytes:
     """The payload as cpio, in the "new ASCII" form or rpm's stripped one."""
     archive = b""
-    for index, one in enumerate(payload):
+    for index, entry in enumerate(payload):
         if stripped:
             archive += f"07070X{index:08X}".encode()
         else:
-            archive += _newc(f".{one.path}", one.mode, len(one.content))
+            archive += _newc(f".{entry.path}", entry.mode, len(entry.content))
         archive += bytes(-len(archive) % 4)
-        archive += one.content + bytes(-len(one.content) % 4)
+        archive += entry.content + bytes(-len(entry.content) % 4)
     archive += _newc("TRAILER!!!", 0, 0)
     return archive + bytes(-len(archive) % 4)
 
 
 def _newc(name: str, mode: int, size: int) -> bytes:
     fields = [0, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, len(name) + 1, 0]
-    return b"070701" + "".join(f"{one:08X}" for one in fields).encode() + name.encode() + b"\0"
+    return b"070701" + "".join(f"{field:08X}" for field in fields).encode() + name.encode() + b"\0"

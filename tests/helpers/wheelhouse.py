@@ -65,7 +65,7 @@ class Recipe:
             f"Name: {self.name}",
             f"Version: {self.version}",
             f"Requires-Python: {self.requires_python}",
-            *(f"Requires-Dist: {one}" for one in self.requires),
+            *(f"Requires-Dist: {requirement}" for requirement in self.requires),
         ]
         content[f"{info}/METADATA"] = ("\n".join(metadata) + "\n").encode()
         pure = "true" if self.tag.endswith("-any") else "false"

@@ -75,7 +75,7 @@ def test_no_build_path_is_recorded_and_tracebacks_have_the_real_one(tree: Path) 
     assert answer.stdout.strip() == os.fspath(tree / "pkg" / "deep" / "d.py")
 
 
-def test_what_is_no_python_is_skipped_and_told(
+def test_what_is_no_python_is_skipped_and_reported(
     tree: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger("builder"), "propagate", True)
@@ -87,9 +87,9 @@ def test_what_is_no_python_is_skipped_and_told(
     with caplog.at_level(logging.DEBUG, "builder"):
         assert compile_tree(PYTHON, tree, jobs=2) == len(SOURCES)
     assert not list((tree / "__pycache__").glob("old.*"))
-    told = "\n".join(caplog.messages)
+    messages = "\n".join(caplog.messages)
     for name in ("old.py", "template.py", "nul.py", "odd.py", "bad.py"):
-        assert f"no bytecode for {name}: " in told
+        assert f"no bytecode for {name}: " in messages
 
 
 def test_nothing_of_the_tree_is_imported(tree: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match="no space left"):
         fail()
-    assert [one.name for one in path.parent.iterdir()] == ["file"]
+    assert [file.name for file in path.parent.iterdir()] == ["file"]
     assert path.read_bytes() == b"first"
 
 
@@ -145,7 +145,7 @@ def test_a_maker_that_fails_leaves_nothing_and_may_be_tried_again(cache: Cache) 
     assert cache.find_derived("tree", "k") is None
     assert scratch(cache) == []
     path = cache.derive("tree", "k", lambda folder: (folder / "file").touch())
-    assert sorted(one.name for one in path.iterdir()) == [".complete", "file"]
+    assert sorted(file.name for file in path.iterdir()) == [".complete", "file"]
 
 
 def test_what_a_crash_left_without_its_mark_is_replaced(cache: Cache) -> None:

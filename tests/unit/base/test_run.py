@@ -78,7 +78,7 @@ def test_a_failure_says_what_ran_how_it_ended_and_its_last_lines() -> None:
     assert "secret" not in caught.value.message
 
 
-def test_a_killed_child_is_told_from_a_failed_one() -> None:
+def test_a_killed_child_is_distinguished_from_a_failed_one() -> None:
     with pytest.raises(ToolError, match="was killed by signal 9"):
         run(["sh", "-c", "kill -9 $$"])
 

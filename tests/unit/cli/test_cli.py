@@ -135,12 +135,12 @@ def test_what_was_fetched_into_a_mirror_builds_elsewhere_offline(
 ) -> None:
     mirror = root / "site"
     fetched = builder("fetch", "--mirror", str(mirror), "--json")
-    (one,) = json.loads(fetched.stdout)
-    assert one["path"] == "wheels/example_service-1.0.2-py3-none-any.whl"
-    assert (mirror / one["path"]).stat().st_size == one["size"]
-    (mirror / one["path"]).write_bytes(b"damaged")
+    (entry,) = json.loads(fetched.stdout)
+    assert entry["path"] == "wheels/example_service-1.0.2-py3-none-any.whl"
+    assert (mirror / entry["path"]).stat().st_size == entry["size"]
+    (mirror / entry["path"]).write_bytes(b"damaged")
     assert builder("fetch", "--mirror", str(mirror)).exit_code == 0
-    assert [path.name for path in (mirror / "wheels").iterdir()] == [Path(one["path"]).name]
+    assert [path.name for path in (mirror / "wheels").iterdir()] == [Path(entry["path"]).name]
     elsewhere = {"BUILDER_CACHE": str(root / "other"), "BUILDER_MIRROR": str(mirror)}
     result = builder("build", "--offline", "--out", str(root / "dist"), **elsewhere)
     assert result.exit_code == 0, result.stderr

@@ -45,7 +45,7 @@ def program(path: Path, text: str) -> Path:
 
 
 def states(checks: list[Check]) -> dict[str, str]:
-    return {one.name: one.status.value for one in checks}
+    return {check.name: check.status.value for check in checks}
 
 
 # -- this host -------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def engine(path: Path, answer: bytes) -> Iterator[str]:
         thread.join(5)
 
 
-def test_docker_tells_its_version(tmp_path: Path) -> None:
+def test_docker_reports_its_version(tmp_path: Path) -> None:
     body = b'{"Version": "27.1"}'
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with engine(tmp_path / "s", head + body) as address:
@@ -224,11 +224,11 @@ def test_places_that_all_fail_are_all_named() -> None:
         return f"cannot fetch {url}: answered 404" if "one" in url else "no such host"
 
     urls = ["https://one.example/f", "https://user:secret@two.example/f", "file:///mnt/f"]
-    check = network.check_places("tarball", urls, remedy="mend it", probe=probe)
+    check = network.check_places("tarball", urls, remedy="fix it", probe=probe)
     assert check.detail == (
         "one.example: answered 404; two.example: no such host; /mnt: no such host"
     )
-    assert check.remedy == "mend it"
+    assert check.remedy == "fix it"
     assert "nowhere" in network.check_places("tarball", [], remedy="r").detail
 
 
@@ -343,9 +343,9 @@ def test_machines_see_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "examine", lambda _: [CHECKS[0], CHECKS[2]])
     done = CliRunner().invoke(cli.doctor_command, ["--json"])
     assert done.exit_code == ExitCode.OK
-    told = json.loads(done.stdout)
-    assert told["ready"] is True
-    assert told["checks"][1] == {
+    report = json.loads(done.stdout)
+    assert report["ready"] is True
+    assert report["checks"][1] == {
         "name": "docker",
         "status": "optional",
         "detail": "no engine",
@@ -358,9 +358,9 @@ def test_the_real_host_can_be_examined_offline(
 ) -> None:
     monkeypatch.setenv("BUILDER_CACHE", str(tmp_path / "cache"))
     done = CliRunner().invoke(cli.doctor_command, ["--offline", "--json"])
-    told = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     assert done.exit_code == ExitCode.TOOL
-    by_name = {one["name"]: one["status"] for one in told["checks"]}
+    by_name = {check["name"]: check["status"] for check in report["checks"]}
     assert by_name["python"] == "ok"
     assert {"locks", "nfpm", "cache", "docker"} <= set(by_name)
     assert not (tmp_path / "cache").exists()

@@ -35,9 +35,9 @@ WHEEL, SDIST, BUILD, ASSET, TARBALL = ("a" * 64, "b" * 64, "c" * 64, "d" * 64, "
 
 
 def make_lock() -> Lock:
-    def one(name: str, file: str, sha256: str) -> LockedDistribution:
-        locked = LockedFile(file=file, sha256=sha256, size=1, arch=None)
-        return LockedDistribution(name=name, version="1", files=(locked,))
+    def locked(name: str, file: str, sha256: str) -> LockedDistribution:
+        pinned = LockedFile(file=file, sha256=sha256, size=1, arch=None)
+        return LockedDistribution(name=name, version="1", files=(pinned,))
 
     return Lock.model_validate(
         {
@@ -49,10 +49,10 @@ def make_lock() -> Lock:
             "glibc": "2.28",
             "inputs": "f" * 64,
             "wheel": (
-                one("a", "a-1-py3-none-any.whl", WHEEL).model_dump(by_alias=True),
-                one("b", "b-1.tar.gz", SDIST).model_dump(by_alias=True),
+                locked("a", "a-1-py3-none-any.whl", WHEEL).model_dump(by_alias=True),
+                locked("b", "b-1.tar.gz", SDIST).model_dump(by_alias=True),
             ),
-            "build": (one("c", "c-1-py3-none-any.whl", BUILD).model_dump(by_alias=True),),
+            "build": (locked("c", "c-1-py3-none-any.whl", BUILD).model_dump(by_alias=True),),
         }
     )
 
@@ -126,7 +126,7 @@ def offline_checks(cache: Cache, shelf: Runtime | BuilderError | None = None) ->
         source=SourceProvider(make_pins()),
         compiler=lambda: NOT,
     )
-    return {one.name: one for one in checks.check()}
+    return {check.name: check for check in checks.check()}
 
 
 def test_offline_asks_the_cache_alone(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_minor_that_is_not_pinned_is_said_and_not_raised(tmp_path: Path) -> No
         source=SourceProvider(Pins()),
         compiler=lambda: OK,
     ).check()
-    by_name = {one.name: one for one in checks}
+    by_name = {check.name: check for check in checks}
     for name in ("standalone", "tarball"):
         assert by_name[name].status is Status.MISSING
         assert "wants Python 3.13" in by_name[name].detail
@@ -184,7 +184,7 @@ def test_a_mirror_that_cannot_be_one_is_said(
         source=SourceProvider(make_pins()),
         compiler=lambda: NOT,
     ).check()
-    by_name = {one.name: one for one in checks}
+    by_name = {check.name: check for check in checks}
     assert "which is no mirror" in by_name["standalone"].detail
     assert "gone', which does not exist" in by_name["index"].detail
 

@@ -34,7 +34,7 @@ hashes = { sha256 = "03" }
 
 
 class FakeUv:
-    """A stand-in for uv that keeps what it was asked and answers as told."""
+    """A stand-in for uv that records its arguments and answers as set up."""
 
     def __init__(self, folder: Path, answer: str, status: int = 0) -> None:
         self.asked = folder / "asked"

@@ -116,7 +116,9 @@ Write = Callable[..., Path]
 
 
 def assert_same_payload(package: Package) -> None:
-    expected = {one.path: (one.mode, one.owner, one.group, len(one.content)) for one in payload()}
+    expected = {
+        file.path: (file.mode, file.owner, file.group, len(file.content)) for file in payload()
+    }
     found = {f.path: (f.mode, f.owner, f.group, f.size) for f in package.contents.files}
     expected["/usr/bin/demo"] = (0o120777, "root", "root", found["/usr/bin/demo"][3])
     assert found == expected
@@ -144,7 +146,7 @@ def test_reads_a_deb(write: Write, compression: str) -> None:
         Relation.DEPENDS: ("libc6 (>= 2.28)", "demo-common (= 26.9.6-1)"),
         Relation.RECOMMENDS: ("docker.io | docker-ce",),
     }
-    assert [(one.name, one.interpreter) for one in package.contents.scripts] == [
+    assert [(script.name, script.interpreter) for script in package.contents.scripts] == [
         ("postinst", "/bin/sh -e")
     ]
     assert package.contents.triggers == ("interest-noawait /opt",)
@@ -236,8 +238,14 @@ def test_a_tar_header_damaged_halfway_is_not_taken_for_the_end(write: Write) -> 
 
 
 _VARIANTS: Sequence[Any] = [
-    *(pytest.param(make_deb(one), id=f"deb-{one}") for one in sorted(COMPRESS)),
-    *(pytest.param(make_rpm(one), id=f"rpm-{one}") for one in ("gzip", "xz", "zstd")),
+    *(
+        pytest.param(make_deb(compression), id=f"deb-{compression}")
+        for compression in sorted(COMPRESS)
+    ),
+    *(
+        pytest.param(make_rpm(compression), id=f"rpm-{compression}")
+        for compression in ("gzip", "xz", "zstd")
+    ),
     pytest.param(make_rpm(digests=False), id="rpm-unhashed"),
     pytest.param(make_rpm("none", digests=False, stripped=True), id="rpm-stripped"),
 ]
@@ -299,7 +307,7 @@ def test_folders_are_summed_by_distribution_then_by_place() -> None:
         entry("/opt/backendai", 4096, 0o040755),
     ]
     found = sum_folders(files, {f"{SITE}/owned/a.py": "owned 1.0"})
-    assert [(one.name, one.size, one.files) for one in found] == [
+    assert [(folder.name, folder.size, folder.files) for folder in found] == [
         ("/usr/share/doc/demo", 13, 1),
         ("/opt/backendai/manager/lib/python3.13", 11, 1),
         (f"{SITE}/stray", 7, 1),
@@ -353,12 +361,12 @@ def test_json_has_all_files_of_all_packages(write: Write) -> None:
     paths = [str(write(make_deb(), "a.deb")), str(write(make_rpm(), "b.rpm"))]
     done = CliRunner().invoke(inspect_command, [*paths, "--json", "--files", "--scripts"])
     found = json.loads(done.stdout)
-    assert [one["format"] for one in found] == ["deb", "rpm"]
-    for one in found:
-        assert one["runtime"] == BUILD_INFO["runtime"]
-        assert one["wheels"] == BUILD_INFO["wheels"]
-        assert len(one["files"]) == len(payload())
-        assert one["scripts"][0]["text"].endswith("exit 0\n")
+    assert [package["format"] for package in found] == ["deb", "rpm"]
+    for package in found:
+        assert package["runtime"] == BUILD_INFO["runtime"]
+        assert package["wheels"] == BUILD_INFO["wheels"]
+        assert len(package["files"]) == len(payload())
+        assert package["scripts"][0]["text"].endswith("exit 0\n")
 
 
 def test_a_bad_file_does_not_hide_a_good_one(write: Write, tmp_path: Path) -> None:
@@ -429,7 +437,7 @@ def test_reads_what_nfpm_packs(tmp_path: Path, fmt: str, compression: str, read_
     assert package.contents.conffiles == ("/etc/demo.conf",)
     assert package.build_info == BUILD_INFO
     assert "exit 0" in package.contents.scripts[0].text
-    files = {one.path.rstrip("/"): one for one in package.contents.files}
+    files = {file.path.rstrip("/"): file for file in package.contents.files}
     assert files["/opt/demo/big"].size == 100_000
     assert files["/usr/bin/demo"].link == "/opt/demo/big"
     assert files["/var/lib/demo"].is_dir

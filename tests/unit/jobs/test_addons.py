@@ -69,15 +69,17 @@ def load_family(root: Path, family: str = FAMILY) -> Spec:
 
 def test_a_member_is_a_package_like_any_other(tmp_path: Path) -> None:
     spec = load_family(tmp_path)
-    release, one = spec.release(None), spec.packages["example-addon-one"]
-    assert [package.name for package in spec.select(release, ["example-addon-one"])] == [one.name]
+    release, package = spec.release(None), spec.packages["example-addon-one"]
+    assert [package.name for package in spec.select(release, ["example-addon-one"])] == [
+        package.name
+    ]
     given = PlanInput(
         project=spec.project,
         release=release,
         sources={**SOURCES, "postinst/addon.toml.j2": _TEMPLATE},
     )
     lock = addon_lock(spec, "example-addon-one", make_lock(spec))
-    plan = plan_package(one, lock, Arch.AMD64, given)
+    plan = plan_package(package, lock, Arch.AMD64, given)
     assert plan.python is not None
     assert str(plan.python.prefix) == "/opt/backendai/service"
     deb, rpm = plan.formats[PackageFormat.DEB], plan.formats[PackageFormat.RPM]
@@ -118,19 +120,19 @@ def test_dpkg_refuses_a_host_that_leaves_its_addons_behind(tmp_path: Path) -> No
         ("example-addon-{name}", "example-other-{name}", "names 'example-addon-one', which"),
     ],
 )
-def test_problems_of_a_family_are_told(
+def test_problems_of_a_family_are_reported(
     tmp_path: Path, was: str, becomes: str, problem: str
 ) -> None:
     with pytest.raises(SpecError) as caught:
         load_family(tmp_path, FAMILY.replace(was, becomes, 1))
-    assert any(problem in one for one in caught.value.problems), caught.value.problems
+    assert any(problem in text for text in caught.value.problems), caught.value.problems
 
 
 def test_a_need_that_nothing_can_see_is_refused(tmp_path: Path) -> None:
     family = FAMILY + '[[member.needs]]\ninstall = "a driver"\n'
     with pytest.raises(SpecError) as caught:
         load_family(tmp_path, family)
-    assert any("needs one of 'paths'" in one for one in caught.value.problems)
+    assert any("needs one of 'paths'" in text for text in caught.value.problems)
 
 
 def addon_lock(
@@ -191,10 +193,14 @@ class FakeIndex:
         (name,) = (word.partition("==")[0] for word in wanted)
         found = {name: "1.0.2", **self._needs[name]}
         bound = dict(word.split("==") for word in limits.constraints)
-        clash = [one for one, version in found.items() if bound.get(one, version) != version]
+        clash = [
+            distribution
+            for distribution, version in found.items()
+            if bound.get(distribution, version) != version
+        ]
         if clash:
             raise LockError(f"uv: no solution for {clash}")
-        return [_resolved(one, version) for one, version in sorted(found.items())]
+        return [_resolved(name, version) for name, version in sorted(found.items())]
 
 
 def _resolved(name: str, version: str) -> Resolved:
@@ -266,8 +272,8 @@ def test_the_committed_locks_have_nothing_of_the_agents(real_spec: Spec) -> None
     for name in release.packages:
         addon = real_spec.packages[name].addon
         if addon:
-            host = {one.name for one in load_lock(PKGSPEC, release.name, addon.host).wheel}
-            own = [one.name for one in load_lock(PKGSPEC, release.name, name).wheel]
+            host = {wheel.name for wheel in load_lock(PKGSPEC, release.name, addon.host).wheel}
+            own = [wheel.name for wheel in load_lock(PKGSPEC, release.name, name).wheel]
             assert own
             assert not host & set(own)
 
@@ -296,13 +302,15 @@ def write_buildable_family(root: Path, *recipes: Recipe) -> None:
 def test_an_addon_has_its_own_files_alone(tmp_path: Path) -> None:
     write_buildable_family(tmp_path, wheel_of("one"))
     built = build_project(tmp_path, "example-addon-one")
-    assert {one.artifact.name for one in built} == {"example-addon-one"}
+    assert {package.artifact.name for package in built} == {"example-addon-one"}
     stages = list((tmp_path / "cache/derived/stage").iterdir())
     (tree,) = [
-        one / "root" for one in stages if (one / "root/usr/lib/backendai/addons/one.toml").exists()
+        stage / "root"
+        for stage in stages
+        if (stage / "root/usr/lib/backendai/addons/one.toml").exists()
     ]
     site = tree / f"opt/backendai/service/lib/python{MINOR}/site-packages"
-    assert sorted(one.name for one in site.iterdir()) == ["addon", "addon_one-1.0.2.dist-info"]
+    assert sorted(path.name for path in site.iterdir()) == ["addon", "addon_one-1.0.2.dist-info"]
     assert not (tree / "opt/backendai/service/bin").exists()
     assert list((site / "addon/__pycache__").glob("one.*.pyc"))
 

@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def delivered(root: Path) -> dict[str, str]:
-    return {one.name: hash_file(one) for one in (root / "dist").iterdir()}
+    return {path.name: hash_file(path) for path in (root / "dist").iterdir()}
 
 
 def test_a_build_delivers_every_package_and_its_manifest(root: Path) -> None:
@@ -43,20 +43,20 @@ def test_a_build_delivers_every_package_and_its_manifest(root: Path) -> None:
         f"example-service_1.0.2-1_{host.value}.deb",
         "manifest.json",
     ]
-    entries = {one["file"]: one for one in load_manifest(root / "dist")}
-    assert {one.artifact.file for one in built} == set(entries)
+    entries = {entry["file"]: entry for entry in load_manifest(root / "dist")}
+    assert {package.artifact.file for package in built} == set(entries)
     for file, entry in entries.items():
         assert entry["sha256"] == hash_file(root / "dist" / file)
     service = entries[f"example-service_1.0.2-1_{host.value}.deb"]
     assert service["inputs"]["runtime"]["provider"] == "archive"
-    assert [one["name"] for one in service["inputs"]["wheels"]] == ["example-service"]
+    assert [wheel["name"] for wheel in service["inputs"]["wheels"]] == ["example-service"]
 
 
 def test_an_unchanged_build_does_nothing_again_and_gives_the_same_bytes(root: Path) -> None:
     build_project(root)
     first, runs = delivered(root), count_runs(root / "nfpm")
     again = build_project(root)
-    assert all(one.artifact.reused for one in again)
+    assert all(package.artifact.reused for package in again)
     assert count_runs(root / "nfpm") == runs == 4
     assert delivered(root) == first
 
@@ -77,7 +77,7 @@ def test_the_stage_has_everything_at_its_place(root: Path) -> None:
     info = json.loads((tree / "usr/share/doc/example-service/build-info.json").read_bytes())
     assert info["runtime"]["sha256"] == "ab" * 32
     assert (info["package"], info["version"]) == ("example-service", "1.0.2-1")
-    times = {one.lstat().st_mtime for one in tree.rglob("*")}
+    times = {path.lstat().st_mtime for path in tree.rglob("*")}
     assert times == {info["source_date_epoch"]}
 
 
@@ -92,7 +92,7 @@ def test_a_change_of_a_script_packs_anew_and_installs_nothing_again(
 
     monkeypatch.setattr("builder.wheels.install._install_missing", refuse)
     again = build_project(root, "example-service")
-    assert not any(one.artifact.reused for one in again)
+    assert not any(package.artifact.reused for package in again)
 
 
 def test_a_stale_lock_is_refused_before_anything_is_built(root: Path) -> None:

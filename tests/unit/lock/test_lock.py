@@ -37,11 +37,11 @@ def test_a_committed_lock_names_no_host_and_is_as_it_would_be_written(path: Path
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
 def test_a_committed_lock_has_a_file_for_each_architecture(path: Path, real_spec: Spec) -> None:
     lock = load_lock(PKGSPEC, path.parent.name, path.stem)
-    for one in lock.wheel:
+    for wheel in lock.wheel:
         archs = real_spec.packages[path.stem].archs
-        assert all(one.file_for(arch) for arch in archs), one.name
+        assert all(wheel.file_for(arch) for arch in archs), wheel.name
         # A wheel may say that it fits musl as well.
-        for file in one.files:
+        for file in wheel.files:
             assert "musllinux" not in file.file or "manylinux" in file.file, file.file
 
 
@@ -56,9 +56,9 @@ def test_a_lock_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     path = save_lock(spec.root, lock)
     first = path.read_bytes()
     loaded = load_lock(spec.root, release.name, package.name)
-    assert {one.name for one in loaded.wheel} == {"a", "b"}
+    assert {wheel.name for wheel in loaded.wheel} == {"a", "b"}
     assert save_lock(spec.root, loaded).read_bytes() == first
-    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_a_lock_is_stale_when_what_it_was_made_from_changes(tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ def test_a_file_of_one_architecture_is_not_for_the_other() -> None:
         Arch.ARM64: "half-1.tar.gz",
     }
     for name in ("half-1-py3-none-any.whl", "half-1.tar.gz"):
-        one = resolved(name) if name.endswith(".whl") else resolved(None, name)
-        (file,) = lock_distribution([(arch, one) for arch in Arch]).files
+        distribution = resolved(name) if name.endswith(".whl") else resolved(None, name)
+        (file,) = lock_distribution([(arch, distribution) for arch in Arch]).files
         assert file.arch is None
     with pytest.raises(LockError, match="half 1 has no file that arm64 can use"):
         lock_distribution([(Arch.ARM64, resolved(None))])

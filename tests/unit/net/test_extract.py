@@ -70,7 +70,7 @@ def refused(tmp_path: Path, archive: Path, match: str, **options: int) -> None:
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, lzma.compress, zstandard.compress])
-def test_every_compression_is_told_by_its_bytes(
+def test_every_compression_is_detected_by_its_bytes(
     tmp_path: Path, compress: Callable[[bytes], bytes]
 ) -> None:
     archive = tmp_path / "archive"

@@ -46,7 +46,7 @@ def test_the_manifest_keeps_what_is_still_there(artifact: Artifact, out: Path) -
     (out / "manifest.json").write_text(json.dumps({"packages": present}), encoding="utf-8")
     path = write_manifest(out, [artifact])
     found = load_manifest(out)
-    assert [one["file"] for one in found] == [artifact.file, "other.deb"]
+    assert [entry["file"] for entry in found] == [artifact.file, "other.deb"]
     assert found[0] == manifest_entry(artifact)
     assert found[0]["inputs"] == {"release": "1.0"}
     first = path.read_bytes()
@@ -71,7 +71,7 @@ def test_a_manifest_that_cannot_be_written_leaves_no_part(
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(StorageError, match="Read-only"):
         write_manifest(out, [artifact])
-    assert [one.name for one in out.iterdir()] == [artifact.file]
+    assert [path.name for path in out.iterdir()] == [artifact.file]
 
 
 def test_entries_are_merged_by_file_the_new_ones_winning() -> None:

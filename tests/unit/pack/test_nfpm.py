@@ -56,14 +56,14 @@ def test_the_configuration_is_as_reviewed(
 def test_every_entry_but_the_tree_has_owner_mode_and_time(
     plan: PackagePlan, fmt: PackageFormat
 ) -> None:
-    trees = [one for one in contents(plan, fmt) if one.get("type") == "tree"]
-    assert [one["dst"] for one in trees] == ["/opt/backendai/service"]
-    for one in contents(plan, fmt):
-        if one in trees:
+    trees = [entry for entry in contents(plan, fmt) if entry.get("type") == "tree"]
+    assert [entry["dst"] for entry in trees] == ["/opt/backendai/service"]
+    for entry in contents(plan, fmt):
+        if entry in trees:
             continue
-        info = one["file_info"]
+        info = entry["file_info"]
         assert isinstance(info, dict)
-        assert set(info) == {"mode", "owner", "group", "mtime"}, one["dst"]
+        assert set(info) == {"mode", "owner", "group", "mtime"}, entry["dst"]
         assert info["mtime"] == TIME
 
 
@@ -71,18 +71,20 @@ def test_every_entry_but_the_tree_has_owner_mode_and_time(
 def test_nothing_lies_in_the_tree_twice_and_conffiles_lie_outside(
     plan: PackagePlan, fmt: PackageFormat
 ) -> None:
-    places = [str(one["dst"]) for one in contents(plan, fmt)]
+    places = [str(entry["dst"]) for entry in contents(plan, fmt)]
     assert len(places) == len(set(places))
-    inside = [one for one in places if one.startswith("/opt/backendai/service/")]
+    inside = [place for place in places if place.startswith("/opt/backendai/service/")]
     assert inside == []
-    conffiles = [one["dst"] for one in contents(plan, fmt) if "config" in str(one.get("type"))]
+    conffiles = [
+        entry["dst"] for entry in contents(plan, fmt) if "config" in str(entry.get("type"))
+    ]
     assert conffiles == ["/etc/example/service.conf"]
 
 
 def test_an_entry_of_one_format_is_not_in_the_other(plan: PackagePlan) -> None:
     preset = "/usr/lib/systemd/system-preset/80-example.preset"
     for fmt, expected in ((PackageFormat.DEB, False), (PackageFormat.RPM, True)):
-        assert (preset in {one["dst"] for one in contents(plan, fmt)}) is expected
+        assert (preset in {entry["dst"] for entry in contents(plan, fmt)}) is expected
 
 
 @pytest.mark.parametrize("field", ["name", "summary", "description", "maintainer", "homepage"])
@@ -136,7 +138,9 @@ target = "/usr/share/example"
     config = nfpm_config(plan, given(plan, PackageFormat.DEB, tmp_path / "stage"))
     found = config["contents"]
     assert isinstance(found, list)
-    places = [one["dst"] for one in found if str(one["dst"]).startswith("/usr/share/example/")]
+    places = [
+        entry["dst"] for entry in found if str(entry["dst"]).startswith("/usr/share/example/")
+    ]
     assert places == ["/usr/share/example/a.json", "/usr/share/example/b.json"]
 
 
@@ -168,7 +172,7 @@ def test_the_changelog_is_what_the_release_says(plan: PackagePlan) -> None:
 
 @pytest.mark.parametrize("fmt", PackageFormat)
 def test_only_the_packages_own_folders_are_claimed(plan: PackagePlan, fmt: PackageFormat) -> None:
-    folders = {one["dst"] for one in contents(plan, fmt) if one.get("type") == "dir"}
+    folders = {entry["dst"] for entry in contents(plan, fmt) if entry.get("type") == "dir"}
     assert folders == {
         "/etc/example",
         "/opt/backendai",

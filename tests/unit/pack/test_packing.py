@@ -124,7 +124,7 @@ def test_a_delivered_package_is_a_file_of_its_own(artifact: Artifact, tmp_path: 
     assert hash_file(path) == artifact.sha256
     assert not path.samefile(artifact.path)
     assert path.stat().st_mode & 0o777 == 0o644
-    assert [one.name for one in path.parent.iterdir()] == [artifact.file]
+    assert [file.name for file in path.parent.iterdir()] == [artifact.file]
 
 
 def test_a_full_disk_leaves_the_earlier_package_and_no_part(
@@ -141,5 +141,5 @@ def test_a_full_disk_leaves_the_earlier_package_and_no_part(
     monkeypatch.setattr("builder.pack.packing.shutil.copyfile", fill)
     with pytest.raises(StorageError, match="no space left"):
         deliver(artifact, out)
-    assert [one.name for one in out.iterdir()] == [artifact.file]
+    assert [path.name for path in out.iterdir()] == [artifact.file]
     assert (out / artifact.file).read_bytes() == b"earlier"

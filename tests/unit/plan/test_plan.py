@@ -47,7 +47,7 @@ def plan_real(spec: Spec, name: str, sources: Sources, arch: Arch = Arch.AMD64) 
         project=spec.project,
         release=release,
         sources=sources,
-        packages=[spec.packages[one] for one in release.packages],
+        packages=[spec.packages[name] for name in release.packages],
     )
     return plan_package(package, lock, arch, given)
 
@@ -119,7 +119,7 @@ def test_texts_are_rendered_for_their_format(tmp_path: Path) -> None:
     assert rpm.scripts["post"] == "echo 1.0.2-1 rpm\n"
     assert deb.depends == ("example-common (= 1.0.2-1)", "adduser")
     assert rpm.depends == ("example-common = 1.0.2-1", "shadow-utils")
-    (unit,) = [one for one in plan.entries if one.target.suffix == ".service"]
+    (unit,) = [entry for entry in plan.entries if entry.target.suffix == ".service"]
     assert unit.content == b"[Service]\nExecStart=/opt/backendai/service/bin/run-service\n"
 
 
@@ -145,7 +145,7 @@ target = "/usr/share/man/man1/tool.1.gz"
 [deb]"""
     spec, _ = service_of(tmp_path, SERVICE.replace("[deb]", manual))
     (first,), (second,) = (
-        [one.content for one in plan_example(spec).entries if one.target.suffix == ".gz"]
+        [entry.content for entry in plan_example(spec).entries if entry.target.suffix == ".gz"]
         for _ in range(2)
     )
     assert first is not None
@@ -155,8 +155,8 @@ target = "/usr/share/man/man1/tool.1.gz"
 
 def test_entries_are_sorted_and_have_their_default_modes(tmp_path: Path) -> None:
     plan = plan_example(load_example(tmp_path))
-    assert list(plan.entries) == sorted(plan.entries, key=lambda one: one.target)
-    modes = {str(one.target): one.mode for one in plan.entries}
+    assert list(plan.entries) == sorted(plan.entries, key=lambda entry: entry.target)
+    modes = {str(entry.target): entry.mode for entry in plan.entries}
     assert modes["/usr/lib/systemd/system/example-service.service"] == 0o644
     assert modes["/opt/backendai/service/bin/run-service"] == 0o755
     assert modes["/etc/example/service.conf"] == 0o640
@@ -204,9 +204,9 @@ def test_a_folder_stands_for_every_file_below_it(tmp_path: Path) -> None:
     given = PlanInput(project=spec.project, release=spec.release(None), sources={**SOURCES, **more})
     plan = plan_package(package, make_lock(spec), Arch.AMD64, given)
     found = {
-        str(one.target): (one.content, one.mode)
-        for one in plan.entries
-        if one.target.is_relative_to("/usr/share/example")
+        str(entry.target): (entry.content, entry.mode)
+        for entry in plan.entries
+        if entry.target.is_relative_to("/usr/share/example")
     }
     assert found == {
         "/usr/share/example/a.py": (b"a", 0o600),
@@ -261,7 +261,7 @@ def test_a_release_has_a_file_of_ours_for_a_sample(tmp_path: Path) -> None:
     root = write_pkgspec(tmp_path, packages=packages, releases={"1.0": RELEASE + OWN_SAMPLE})
     plan = plan_example(load_spec(root))
     assert plan.samples == ()
-    (entry,) = [one for one in plan.entries if one.target.name == "b.toml"]
+    (entry,) = [entry for entry in plan.entries if entry.target.name == "b.toml"]
     assert entry.content == SOURCES["postinst/service.conf"]
     assert entry.mode == 0o644
 
@@ -279,11 +279,11 @@ def test_the_older_managers_have_all_that_they_are_configured_from(
     folder = "/opt/backendai/manager/share/backendai/samples/"
     own = [entry.target.name for entry in plan.entries if str(entry.target).startswith(folder)]
     assert own == ours
-    taken = [str(one.target) for one in plan.samples]
+    taken = [str(sample.target) for sample in plan.samples]
     samples = {"manager.toml", "alembic.ini"}
-    assert {f"{folder}{one}" for one in samples - set(ours)} <= set(taken)
+    assert {f"{folder}{name}" for name in samples - set(ours)} <= set(taken)
     # By this the packages' own tool reads its data, in every service's CPython.
-    assert "tomlkit" in {one.name for one in lock.wheel}
+    assert "tomlkit" in {wheel.name for wheel in lock.wheel}
 
 
 def test_a_python_without_a_lock_asks_for_one(tmp_path: Path) -> None:

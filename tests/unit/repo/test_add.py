@@ -30,7 +30,7 @@ from tests.helpers.repos import (
 
 
 def _labels(packages: Sequence[RepoPackage]) -> list[str]:
-    return [f"{one.name} {one.version}" for one in packages]
+    return [f"{package.name} {package.version}" for package in packages]
 
 
 def _refused(repository: Repository, *paths: Path, **changes: object) -> BuilderError:
@@ -46,13 +46,13 @@ def test_added_packages_lie_in_the_pool_and_are_known(
     repository: Repository, tmp_path: Path
 ) -> None:
     added = add(repository, DebPackage().write(tmp_path), write_rpm(tmp_path))
-    assert [(one.known, str(one.package.pool)) for one in added] == [
+    assert [(addition.known, str(addition.package.pool)) for addition in added] == [
         (False, "pool/main/t/tool/tool_1.0-1_amd64.deb"),
         (False, "pool/main/t/tool/tool-1.0-1.x86_64.rpm"),
     ]
-    for one in added:
-        assert (repository.public / one.package.pool).stat().st_size == one.package.size
-    assert repository.state.packages("stable") == [one.package for one in added]
+    for addition in added:
+        assert (repository.public / addition.package.pool).stat().st_size == addition.package.size
+    assert repository.state.packages("stable") == [addition.package for addition in added]
     assert repository.state.listing(added[0].package.sha256) == b"usr/bin/tool"
     assert dangling_files(repository) == []
 
@@ -103,9 +103,9 @@ def test_one_bad_file_keeps_all_out(repository: Repository, tmp_path: Path) -> N
 
 
 def test_two_files_of_one_version_at_once(repository: Repository, tmp_path: Path) -> None:
-    one = DebPackage().write(tmp_path / "a")
+    file = DebPackage().write(tmp_path / "a")
     other = DebPackage(content="other").write(tmp_path / "b")
-    assert "with different content" in _refused(repository, one, other).message
+    assert "with different content" in _refused(repository, file, other).message
 
 
 def test_words_that_name_nothing(repository: Repository, tmp_path: Path) -> None:

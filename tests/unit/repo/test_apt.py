@@ -45,16 +45,19 @@ def filled(repository: Repository, tmp_path: Path) -> Repository:
 
 def test_packages_says_where_each_version_lies(filled: Repository) -> None:
     text = _index(filled)[_STABLE / "main/binary-amd64/Packages"].decode()
-    paragraphs = [parse_fields(one) for one in text.split("\n\n")]
-    assert [(one["package"], one["version"], one["architecture"]) for one in paragraphs] == [
+    paragraphs = [parse_fields(paragraph) for paragraph in text.split("\n\n")]
+    assert [
+        (paragraph["package"], paragraph["version"], paragraph["architecture"])
+        for paragraph in paragraphs
+    ] == [
         ("data", "1.0-1", "all"),
         ("tool", "1.10-1", "amd64"),
         ("tool", "1.9-1", "amd64"),
     ]
-    for one in paragraphs:
-        place = filled.public / one["filename"]
-        assert one["size"] == str(place.stat().st_size)
-        assert one["sha256"] == hashlib.sha256(place.read_bytes()).hexdigest()
+    for paragraph in paragraphs:
+        place = filled.public / paragraph["filename"]
+        assert paragraph["size"] == str(place.stat().st_size)
+        assert paragraph["sha256"] == hashlib.sha256(place.read_bytes()).hexdigest()
     assert paragraphs[1]["filename"] == "pool/main/t/tool/tool_1.10-1_amd64.deb"
     assert paragraphs[1]["depends"] == "libc6"
     other = _index(filled)[_STABLE / "extra/binary-arm64/Packages"]

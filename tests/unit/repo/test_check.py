@@ -33,8 +33,8 @@ def published(signed_repository: Repository, signer: Signer, tmp_path: Path) -> 
 
 def _said(repository: Repository) -> str:
     problems = check_target(repository, LOCAL, NOW)
-    assert all(one.is_error for one in problems)
-    return "\n".join(one.text for one in problems)
+    assert all(finding.is_error for finding in problems)
+    return "\n".join(finding.text for finding in problems)
 
 
 def _flip(path: Path) -> int:
@@ -48,7 +48,7 @@ def _every_file(repository: Repository) -> list[Path]:
     return sorted(path for path in files if path.stat().st_size)
 
 
-def test_a_flipped_bit_a_cut_and_a_loss_are_told_of_any_file(published: Repository) -> None:
+def test_a_flipped_bit_a_cut_and_a_loss_are_found_in_any_file(published: Repository) -> None:
     for number, path in enumerate(_every_file(published)[::2]):
         name = str(path.relative_to(published.public))
         whole = path.read_bytes()
@@ -68,7 +68,7 @@ def test_a_flipped_bit_a_cut_and_a_loss_are_told_of_any_file(published: Reposito
 
 
 def _forget_the_record(repository: Repository) -> None:
-    """Have the record agree with whatever lies there: what readers see must tell by itself."""
+    """Make the record agree with what lies there: the fault must show in what readers see."""
     recorded = repository.state.published(LOCAL)
     repository.state.record_deleted(LOCAL, recorded)
     key = next(path for path in recorded if path.name == "example.asc")
@@ -123,13 +123,13 @@ def _forget_the_record(repository: Repository) -> None:
         ),
     ],
 )
-def test_what_readers_would_refuse_is_told_without_the_record(
+def test_what_readers_would_refuse_is_reported_without_the_record(
     published: Repository, damage: Callable[[Path], object], said: str
 ) -> None:
     _forget_the_record(published)
-    assert [one for one in check_target(published, LOCAL, NOW) if one.is_error] == []
+    assert [finding for finding in check_target(published, LOCAL, NOW) if finding.is_error] == []
     damage(published.public)
-    errors = [one.text for one in check_target(published, LOCAL, NOW) if one.is_error]
+    errors = [finding.text for finding in check_target(published, LOCAL, NOW) if finding.is_error]
     assert said in "\n".join(errors)
 
 
@@ -143,12 +143,12 @@ def test_an_index_that_is_signed_and_says_what_is_not_so(
     release.with_name("Release.gpg").write_bytes(signer.detach(text))
     release.with_name("InRelease").write_bytes(signer.clearsign(text))
     _forget_the_record(published)
-    errors = [one.text for one in check_target(published, LOCAL, NOW) if one.is_error]
+    errors = [finding.text for finding in check_target(published, LOCAL, NOW) if finding.is_error]
     place = "dists/stable/main/Contents-amd64"
     assert f"{place}: does not have the sha256 that dists/stable/InRelease states" in errors
 
 
-def test_an_older_index_put_back_is_told(
+def test_an_older_index_put_back_is_reported(
     published: Repository, signer: Signer, tmp_path: Path
 ) -> None:
     old = tmp_path / "old"
@@ -156,7 +156,9 @@ def test_an_older_index_put_back_is_told(
     add(published, DebPackage(version="1.1-1").write(tmp_path))
     build_tree(published, signer, NOW + timedelta(hours=1))
     shutil.copytree(old, published.public, dirs_exist_ok=True)
-    said = "\n".join(one.text for one in check_target(published, LOCAL, NOW + timedelta(hours=1)))
+    said = "\n".join(
+        finding.text for finding in check_target(published, LOCAL, NOW + timedelta(hours=1))
+    )
     assert "dists/stable/InRelease: is of 2026-11-23 12:00:00, the last publication of" in said
     assert "it was rolled back" in said
     assert "rpm/stable/main/x86_64/mirrorlist: is not what was published" in said
@@ -185,9 +187,9 @@ def test_a_signature_that_is_lacking_or_of_a_stranger(
         (folder / "InRelease").write_bytes(signer.clearsign((folder / "Release").read_bytes()))
     (folder / "Release.gpg").write_bytes(b"nothing")
     _forget_the_record(published)
-    said = [one.text for one in check_target(published, LOCAL, NOW) if one.is_error]
-    assert any("is by a key that is not among ours" in one for one in said)
-    assert any("Release.gpg: has no signature that can be read" in one for one in said)
+    said = [finding.text for finding in check_target(published, LOCAL, NOW) if finding.is_error]
+    assert any("is by a key that is not among ours" in text for text in said)
+    assert any("Release.gpg: has no signature that can be read" in text for text in said)
 
 
 def test_a_key_near_its_end_and_past_it(tmp_path: Path, test_keys: object) -> None:
@@ -202,8 +204,10 @@ def test_a_key_near_its_end_and_past_it(tmp_path: Path, test_keys: object) -> No
         (soon,) = check_target(repository, LOCAL, made)
         assert not soon.is_error
         assert f"key {name} (Short <short@example.org>) expires on" in soon.text
-        said = [one.text for one in check_target(repository, LOCAL, made + timedelta(days=60))]
-        assert any(f"key {name}" in one and "expired on" in one for one in said)
+        said = [
+            finding.text for finding in check_target(repository, LOCAL, made + timedelta(days=60))
+        ]
+        assert any(f"key {name}" in text and "expired on" in text for text in said)
 
 
 def test_strays_and_unpublished_targets_are_only_mentioned(
@@ -222,5 +226,5 @@ def test_an_index_of_dnf_that_cannot_be_read(published: Repository, signer: Sign
     path.write_bytes(b"<repomd")
     path.with_name("repomd.xml.asc").write_bytes(signer.detach(b"<repomd"))
     _forget_the_record(published)
-    said = [one.text for one in check_target(published, LOCAL, NOW) if one.is_error]
-    assert any("repomd.xml: cannot be read: " in one for one in said)
+    said = [finding.text for finding in check_target(published, LOCAL, NOW) if finding.is_error]
+    assert any("repomd.xml: cannot be read: " in text for text in said)

@@ -86,7 +86,7 @@ def test_a_day_with_a_repository(ready: Builder, tmp_path: Path) -> None:
     promoted = json.loads(
         ready("promote", "tool", "--from", "testing", "--to", "stable", "--json").stdout
     )
-    assert [one["version"] for one in promoted] == ["1.0-1"]
+    assert [package["version"] for package in promoted] == ["1.0-1"]
     again = ready("promote", "--all", "--from", "testing", "--to", "stable")
     assert "0 promoted" in again.stderr
     put = json.loads(ready("publish", "--json").stdout)["local"]["put"]
@@ -103,7 +103,9 @@ def test_a_day_with_a_repository(ready: Builder, tmp_path: Path) -> None:
     assert _SECRET not in ready("publish", "--refresh").output
 
 
-def test_a_stray_file_is_pruned_and_old_versions_are_told(ready: Builder, tmp_path: Path) -> None:
+def test_a_stray_file_is_pruned_and_old_versions_are_reported(
+    ready: Builder, tmp_path: Path
+) -> None:
     config = tmp_path / "repo" / "repo.toml"
     text = config.read_text().replace("keep = 5", "keep = 1").replace("max-age-days = 90\n", "")
     config.write_text(text)
@@ -113,11 +115,11 @@ def test_a_stray_file_is_pruned_and_old_versions_are_told(ready: Builder, tmp_pa
     ready("publish")
     stray = tmp_path / "repo" / "public" / "pool" / "main" / "stray.deb"
     stray.write_bytes(b"?")
-    told = ready("prune", "--dry-run")
-    assert "tool 1.0-1 (rpm, x86_64) would leave stable" in told.stderr
+    result = ready("prune", "--dry-run")
+    assert "tool 1.0-1 (rpm, x86_64) would leave stable" in result.stderr
     assert stray.exists()
     pruned = json.loads(ready("prune", "--json").stdout)
-    assert [one["version"] for one in pruned["removed"]] == ["1.0-1"]
+    assert [package["version"] for package in pruned["removed"]] == ["1.0-1"]
     assert pruned["stray"] == ["pool/main/stray.deb"]
     assert not stray.exists()
 
@@ -130,8 +132,8 @@ def test_damage_ends_check_with_its_exit_code(ready: Builder, tmp_path: Path) ->
     result = ready("check", status=ExitCode.REPO)
     assert "dists/stable/Release: is not what InRelease signs" in result.stderr, result.stderr
     assert "hint: 'builder repo publish --refresh'" in result.stderr
-    told = json.loads(ready("check", "--json", status=ExitCode.REPO).stdout)
-    assert any(one["is_error"] for one in told["local"])
+    findings = json.loads(ready("check", "--json", status=ExitCode.REPO).stdout)
+    assert any(finding["is_error"] for finding in findings["local"])
     ready("publish", "--refresh")
     ready("check")
 
@@ -168,7 +170,7 @@ def test_without_a_repository_or_a_key(builder: Builder, tmp_path: Path) -> None
     assert "gpg --quick-gen-key" in result.stderr
 
 
-def test_a_wrong_passphrase_is_told_and_changes_nothing(
+def test_a_wrong_passphrase_is_reported_and_changes_nothing(
     ready: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BUILDER_SIGNING_PASSPHRASE", "guess")

@@ -1,4 +1,4 @@
-"""repo.toml: what it says by default, and how each mistake is told."""
+"""repo.toml: what it says by default, and how each mistake is reported."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def _problems(tmp_path: Path, text: str) -> list[str]:
     (tmp_path / "repo.toml").write_text(text)
     with pytest.raises(SpecError) as error:
         load_config(tmp_path)
-    return [one.replace(f"{tmp_path}/", "") for one in error.value.problems]
+    return [problem.replace(f"{tmp_path}/", "") for problem in error.value.problems]
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -60,7 +60,11 @@ bucket = "packages"
     assert config.signing.keys == (_KEY,)
     assert config.retention_of("stable").keep == "all"
     assert config.retention_of("nightly").keep == 5
-    assert [type(one) for one in config.targets.values()] == [FolderTarget, RsyncTarget, S3Target]
+    assert [type(target) for target in config.targets.values()] == [
+        FolderTarget,
+        RsyncTarget,
+        S3Target,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -75,9 +79,9 @@ bucket = "packages"
         ('[targets.web]\nkind = "folder"', "'targets.web.folder.path' is missing"),
     ],
 )
-def test_a_mistake_is_told(tmp_path: Path, change: str, problem: str) -> None:
+def test_a_mistake_is_reported(tmp_path: Path, change: str, problem: str) -> None:
     (text,) = [
-        one for one in _problems(tmp_path, f"{CONFIG}{change}\n{CHANNELS}") if problem in one
+        text for text in _problems(tmp_path, f"{CONFIG}{change}\n{CHANNELS}") if problem in text
     ]
     assert text.startswith("repo.toml: ")
 
@@ -113,11 +117,11 @@ def test_init_with_a_bad_value_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as error:
         init_repository(tmp_path / "new", bad)
     assert len(error.value.problems) == 3
-    assert all(one.startswith("repo.toml: ") for one in error.value.problems)
+    assert all(problem.startswith("repo.toml: ") for problem in error.value.problems)
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_a_folder_that_is_no_repository_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_repository_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RepoError, match="is no repository"), open_state(tmp_path):
         pass
     (tmp_path / ".state").mkdir()

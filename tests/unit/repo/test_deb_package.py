@@ -58,7 +58,7 @@ def test_a_signature_is_of_the_three_members_and_replaces_another(
     for _ in range(2):
         sign_deb(path, signer)
         with path.open("rb") as file:
-            names = [one.name for one in ar_members(file, path.stat().st_size)]
+            names = [member.name for member in ar_members(file, path.stat().st_size)]
         assert names == ["debian-binary", "control.tar.gz", "data.tar.zst", ORIGIN_SIGNATURE]
     assert inspect_package(path).contents == before.contents
     signature, data = tmp_path / "signature", tmp_path / "data"

@@ -40,7 +40,7 @@ def _other(version: str) -> str:
     return (
         '<package><changelog author="P &lt;p@localhost&gt; - 25.0-1" date="1700000000">- Old.'
         f'</changelog><changelog author="P &lt;p@localhost&gt; - {version}" date="1795392000">'
-        "- Mends &lt;all&gt;.\n- And more.</changelog></package>"
+        "- Fixes &lt;all&gt;.\n- And more.</changelog></package>"
     )
 
 
@@ -130,7 +130,7 @@ def test_there_is_a_page_for_each_channel_and_package(pages: Index) -> None:
 
 
 def test_every_link_leads_somewhere_inside(pages: Index) -> None:
-    pool = {str(one.pool) for members in _CHANNELS.values() for one in members}
+    pool = {str(member.pool) for members in _CHANNELS.values() for member in members}
     places = {str(path) for path in pages} | pool | {"keys/backendai.asc"}
     for path, page in pages.items():
         if path.suffix != ".html":
@@ -195,8 +195,8 @@ def test_a_package_lists_versions_newest_first_with_its_changelog(pages: Index) 
     assert "dnf" not in _text(pages[PurePosixPath("packages/a+b.html")])
     assert "120.4 MB" in text
     assert _NEW.sha256 in text
-    assert "Mends <all>. And more." in text
-    assert text.index("Mends") < text.index("Old.")
+    assert "Fixes <all>. And more." in text
+    assert text.index("Fixes") < text.index("Old.")
     assert "2026-11-23" in text
 
 
@@ -215,7 +215,11 @@ def test_versions_are_joined_over_formats_and_channels() -> None:
     newest = manager.versions[0]
     assert newest.files == (_NEW, _RPM)
     assert newest.channels == ("stable", "nightly")
-    assert [one.version for one in manager.versions] == ["26.9.6-1", "26.9.6~rc1-1", "26.9.5-1"]
+    assert [version.version for version in manager.versions] == [
+        "26.9.6-1",
+        "26.9.6~rc1-1",
+        "26.9.5-1",
+    ]
     assert manager.newest("stable") == newest
 
 

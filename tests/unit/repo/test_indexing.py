@@ -32,7 +32,7 @@ def _files(root: Path) -> dict[str, str]:
 
 
 def _errors(repository: Repository, name: str = LOCAL, now: datetime = NOW) -> list[str]:
-    return [one.text for one in check_target(repository, name, now) if one.is_error]
+    return [finding.text for finding in check_target(repository, name, now) if finding.is_error]
 
 
 def _put(publication: Publication) -> set[str]:
@@ -103,7 +103,7 @@ def test_a_lost_index_is_made_again(signed_repository: Repository, signer: Signe
     assert _errors(signed_repository) == []
 
 
-def test_a_lost_package_is_told_before_anything_is_published(
+def test_a_lost_package_is_reported_before_anything_is_published(
     signed_repository: Repository, signer: Signer, tmp_path: Path
 ) -> None:
     (added,) = add(signed_repository, DebPackage().write(tmp_path))
@@ -113,7 +113,7 @@ def test_a_lost_package_is_told_before_anything_is_published(
     assert not (signed_repository.public / "dists").exists()
 
 
-def test_refresh_mends_what_was_damaged_here_and_on_a_target(
+def test_refresh_repairs_what_was_damaged_here_and_on_a_target(
     tmp_path: Path, test_keys: tuple[TestKey, TestKey]
 ) -> None:
     with _opened(tmp_path / "repo", test_keys[0], f"[channels.stable]\n{_WEB}") as opened:
@@ -242,7 +242,7 @@ def test_the_target_gets_the_same_files_and_keeps_those_of_others(
         build_tree(repository, signer, NOW)
         publish_target(repository, "web", NOW)
         assert _errors(repository, "web") == []
-        strangers = [one.text for one in check_target(repository, "web", NOW)]
+        strangers = [finding.text for finding in check_target(repository, "web", NOW)]
         assert strangers == ["robots.txt: was not published by this repository"]
         assert publish_target(repository, "web", NOW).is_empty
         with pytest.raises(UsageError, match="no target 'www'"):

@@ -73,7 +73,7 @@ def test_the_version_is_the_day_of_the_newest_key(config: RepoConfig) -> None:
 def _entries(path: Path) -> dict[str, tuple[str, str]]:
     """Source and kind of each entry, out of the configuration that the stand-in packs."""
     config, _ = json.JSONDecoder().raw_decode(path.read_text())
-    return {one["dst"]: (one["src"], one.get("type", "file")) for one in config["contents"]}
+    return {entry["dst"]: (entry["src"], entry.get("type", "file")) for entry in config["contents"]}
 
 
 def test_each_format_gets_its_own_files_and_both_keys(

@@ -38,7 +38,7 @@ def _opened(root: Path, key: TestKey) -> Iterator[tuple[Repository, Signer]]:
 
 
 def _texts(repository: Repository) -> list[str]:
-    return [one.text for one in check_target(repository, LOCAL, NOW)]
+    return [finding.text for finding in check_target(repository, LOCAL, NOW)]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def root(tmp_path: Path, test_keys: tuple[TestKey, TestKey]) -> Path:
     return made
 
 
-def test_a_package_without_or_with_a_wrong_signature_is_told(
+def test_a_package_without_or_with_a_wrong_signature_is_reported(
     root: Path, test_keys: tuple[TestKey, TestKey], tmp_path: Path
 ) -> None:
     with _opened(root, test_keys[0]) as (repository, signer):
@@ -85,7 +85,7 @@ def test_a_former_key_is_kept_for_rpm_and_for_check_but_not_for_apt(
         pytest.raises(RepoError, match="was never published"),
     ):
         build_tree(repository, signer, NOW)
-    # The way that repo.toml tells: both, then the old one as a former one.
+    # As repo.toml explains: both, then the old one as a former one.
     _use(root, [new, old])
     with _opened(root, test_keys[1]) as (repository, signer):
         build_tree(repository, signer, NOW)

@@ -51,7 +51,7 @@ class Tree:
         return _facts(data)
 
     def fill(self, tag: str) -> dict[PurePosixPath, FileFacts]:
-        """All kinds of files; ``tag`` tells one state from another, at the same sizes."""
+        """All kinds of files; ``tag`` distinguishes one state from another, at the same sizes."""
         return {
             path: self.write(path, f"{path} {'' if _keeps(path) else tag}".encode())
             for path in _ALL
@@ -288,7 +288,7 @@ def test_what_an_interrupted_run_placed_is_not_sent_again(tree: Tree, tmp_path: 
     assert {_PACKAGES, _RELEASE, _IN_RELEASE, _PAGE} == set(again.placed)
 
 
-def test_a_truncated_file_in_the_folder_is_mended(tree: Tree, tmp_path: Path) -> None:
+def test_a_truncated_file_in_the_folder_is_replaced(tree: Tree, tmp_path: Path) -> None:
     wanted = tree.fill("one")
     folder = FolderPublisher(tmp_path / "www")
     _publish(tree, wanted, folder, Notes())
@@ -330,7 +330,7 @@ def test_a_folder_in_the_way_is_said(tree: Tree, tmp_path: Path) -> None:
         _publish(tree, tree.fill("one"), FolderPublisher(tmp_path / "www"), Notes())
 
 
-def test_s3_tells_browsers_and_proxies_what_each_file_is(
+def test_s3_objects_have_the_headers_for_browsers_and_proxies(
     tree: Tree, s3: S3Client, tmp_path: Path
 ) -> None:
     _publish(tree, tree.fill("one"), S3Publisher(s3, _BUCKET, f"/{tmp_path.name}/"), Notes())
@@ -461,7 +461,7 @@ def test_every_kind_of_target_opens(tmp_path: Path, s3: S3Client) -> None:
             },
         }
     )
-    here, there, store = (open_publisher(one, tmp_path) for one in config.targets.values())
+    here, there, store = (open_publisher(target, tmp_path) for target in config.targets.values())
     assert isinstance(here, FolderPublisher)
     assert here.root == tmp_path / "www"
     assert isinstance(there, RsyncPublisher)

@@ -86,7 +86,7 @@ def take(tmp_path: Path) -> Take:
 def _index(*taken: Taken, config: RepoConfig | None = None, now: datetime = _NOW) -> Index:
     listings = {package.sha256: listing for package, listing in taken}
     indexer = RpmIndexer(lambda sha256: listings[sha256])
-    return indexer.index("stable", [one for one, _ in taken], config or _config(), now)
+    return indexer.index("stable", [package for package, _ in taken], config or _config(), now)
 
 
 def _write(index: Index, root: Path) -> None:

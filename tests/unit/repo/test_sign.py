@@ -36,9 +36,9 @@ def _verdicts(gpg: Gpg, tmp_path: Path, signature: bytes, data: bytes | None) ->
     signed, plain = tmp_path / "signed", tmp_path / "plain"
     signed.write_bytes(signature)
     if data is None:
-        return [one.problem for one in gpg.verify(signed)]
+        return [signature.problem for signature in gpg.verify(signed)]
     plain.write_bytes(data)
-    return [one.problem for one in gpg.verify(signed, plain)]
+    return [signature.problem for signature in gpg.verify(signed, plain)]
 
 
 def _signer_of(gpg: Gpg, *fingerprints: str, passphrase: str | None = None) -> KeySource:
@@ -66,7 +66,7 @@ def test_every_key_signs_in_both_forms(gpg: Gpg, keys: tuple[str, str], tmp_path
         assert other.list_keys(secret=True) == []
 
 
-def test_changed_data_and_strange_keys_are_told(
+def test_changed_data_and_strange_keys_are_reported(
     gpg: Gpg, keys: tuple[str, str], tmp_path: Path
 ) -> None:
     with open_signer(keys[:1], _signer_of(gpg, keys[0]), _NOW) as signer:
@@ -124,13 +124,13 @@ def test_a_subkey_that_is_named_signs(gpg: Gpg, tmp_path: Path) -> None:
                 "1y",
             ]
         )
-    key = next(one for one in gpg.list_keys() if one.fingerprint == name)
+    key = next(listed for listed in gpg.list_keys() if listed.fingerprint == name)
     first, second = key.subkeys
     with open_signer((first,), _signer_of(gpg, name), _NOW) as signer:
         path = tmp_path / "signature"
         path.write_bytes(signer.detach(_DATA))
         assert signer.users == (f"{first}!",)
-    key = next(one for one in gpg.list_keys() if one.fingerprint == name)
+    key = next(listed for listed in gpg.list_keys() if listed.fingerprint == name)
     assert key.expires_as(first) != key.expires_as(name)  # one year, and two
     later = _NOW + timedelta(days=400)
     with (

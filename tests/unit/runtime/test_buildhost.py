@@ -1,4 +1,4 @@
-"""What compiling CPython needs: found missing before, told with the command that helps."""
+"""What compiling CPython needs is checked first, and reported with the install command."""
 
 import os
 import shutil
@@ -63,7 +63,7 @@ def test_a_host_with_everything(bench: Bench) -> None:
 def test_headers_are_looked_for_one_by_one(bench: Bench) -> None:
     bench.lack("ffi.h", "uuid/uuid.h")
     (bench.folder / "make").unlink()
-    assert [one.name for one in find_missing()] == ["make", "libffi", "libuuid"]
+    assert [dependency.name for dependency in find_missing()] == ["make", "libffi", "libuuid"]
 
 
 @pytest.mark.parametrize("compiler", ["", "#!/bin/sh\nexit 1\n"])
@@ -72,7 +72,7 @@ def test_without_a_working_compiler_all_libraries_are_asked_for(
 ) -> None:
     if compiler:
         bench.put("cc", text=compiler)
-    names = [one.name for one in find_missing()]
+    names = [dependency.name for dependency in find_missing()]
     assert names[:4] == ["a C compiler", "make", "strip", "pkg-config"]
     assert len(names) == 13
 
@@ -107,7 +107,7 @@ def test_the_message_has_the_command(bench: Bench, *, install: bool, root: bool)
     )
 
 
-def test_an_unknown_distribution_is_told_the_names(bench: Bench) -> None:
+def test_an_unknown_distribution_gets_the_names(bench: Bench) -> None:
     bench.lack("ffi.h")
     bench.host({"ID": "plan9"})
     with pytest.raises(ToolError) as caught:
@@ -132,7 +132,7 @@ def test_root_on_debian_gets_it_installed(bench: Bench, tmp_path: Path) -> None:
     ]
 
 
-def test_an_installation_that_does_not_help_is_told(bench: Bench) -> None:
+def test_an_installation_that_does_not_help_is_reported(bench: Bench) -> None:
     bench.lack("ffi.h")
     bench.host(DEBIAN)
     bench.put("apt-get")

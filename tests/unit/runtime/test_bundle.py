@@ -49,7 +49,7 @@ def test_what_is_needed_in_turn_is_found_and_the_system_left(host: Path, tree: P
     put(host, "libz.so.1.2.13")
     (host / "libz.so.1").symlink_to("libz.so.1.2.13")
     put(host, "libunused.so.1")
-    assert [(one.soname, one.path) for one in bundle.find_needed(tree, HOST)] == [
+    assert [(library.soname, library.path) for library in bundle.find_needed(tree, HOST)] == [
         ("libcrypto.so.3", host / "libcrypto.so.3"),
         ("libssl.so.3", host / "libssl.so.3"),
         ("libz.so.1", host / "libz.so.1.2.13"),
@@ -60,7 +60,7 @@ def test_libcrypt_is_no_part_of_every_target(host: Path, tree: Path) -> None:
     put(tree, "lib/python3.13/lib-dynload/_crypt.so", needed=["libcrypt.so.1"])
     for name in ("libcrypt.so.1", "libssl.so.3", "libcrypto.so.3"):
         put(host, name)
-    assert "libcrypt.so.1" in [one.soname for one in bundle.find_needed(tree, HOST)]
+    assert "libcrypt.so.1" in [library.soname for library in bundle.find_needed(tree, HOST)]
 
 
 def test_a_library_of_another_architecture_does_not_count(host: Path, tree: Path) -> None:
@@ -82,7 +82,7 @@ def test_all_that_resolves_inside_is_well(tree: Path) -> None:
 @pytest.mark.parametrize(
     "runpath", ["", "$ORIGIN", "/usr/lib", "$ORIGIN/../../../../../lib", "$ORIGIN/../../lib64"]
 )
-def test_a_library_that_would_not_be_found_is_told(tree: Path, runpath: str) -> None:
+def test_a_library_that_would_not_be_found_is_reported(tree: Path, runpath: str) -> None:
     put(tree, MODULE, needed=["libssl.so.3", "libc.so.6"], runpath=runpath)
     put(tree, "lib/libssl.so.3")
     with pytest.raises(RuntimeUnavailableError, match=f"{MODULE} needs libssl.so.3"):
@@ -165,8 +165,10 @@ def test_an_rpm_licence_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_library_of_no_package_is_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
-    monkeypatch.setattr("builder.base.log.warn", told.append)
+    warnings: list[str] = []
+    monkeypatch.setattr("builder.base.log.warn", warnings.append)
     row = keep(tmp_path, "/usr/local/lib/libx.so.1", Packages({}), "dpkg-query", monkeypatch)
     assert row == "libx.so.1\t/usr/local/lib/libx.so.1\t-"
-    assert told == ["no package owns /usr/local/lib/libx.so.1: its licence is not in the runtime"]
+    assert warnings == [
+        "no package owns /usr/local/lib/libx.so.1: its licence is not in the runtime"
+    ]

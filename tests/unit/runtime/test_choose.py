@@ -30,7 +30,7 @@ from tests.helpers.trees import HOST, MINOR, VERSION, make_release, make_request
 
 @dataclass
 class FakeProvider:
-    """Gives a runtime, or fails as it is told; notes what it was asked."""
+    """Gives a runtime, or fails as it is set up to; records the requests."""
 
     choice: RuntimeChoice
     error: BuilderError | None = None
@@ -236,7 +236,7 @@ def test_offline_with_nothing_cached_is_an_offline_error(cache: Cache) -> None:
 @pytest.mark.parametrize(
     "error", [ToolError("make exited with 2"), HashMismatchError("sha256 is a, but b is pinned")]
 )
-def test_a_failed_build_is_told_as_it_is(cache: Cache, error: BuilderError) -> None:
+def test_a_failed_build_is_reported_as_it_is(cache: Cache, error: BuilderError) -> None:
     ways = Ways()
     ways.pbs.error = unreachable()
     ways.source.error = error

@@ -66,7 +66,7 @@ def test_list_shows_every_pin(run: Run) -> None:
     assert len(lines) == 14
 
 
-def test_list_tells_machines_what_the_cache_has(release: Release, run: Run) -> None:
+def test_list_prints_for_machines_what_the_cache_has(release: Release, run: Run) -> None:
     mirror = str(release.folder)
     assert [row["cache"] for row in json.loads(run("list", "--json").stdout)["pins"]] == ["", ""]
     run("fetch", "--python", MINOR, "--runtime", "pbs", "--mirror", mirror, "--arch", HOST)

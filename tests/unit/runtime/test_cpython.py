@@ -115,7 +115,7 @@ def test_a_runtime_that_does_not_start_is_refused(tmp_path: Path) -> None:
     assert tree.is_dir()
 
 
-def test_a_trace_of_the_build_is_told(tmp_path: Path) -> None:
+def test_a_trace_of_the_build_is_reported(tmp_path: Path) -> None:
     tree = write_tree(tmp_path / "tree")
     (tree / "lib" / "data.bin").write_bytes(b"\0/cache/tmp/abc/source\0")
     with pytest.raises(RuntimeUnavailableError, match=r"lib/data\.bin names the build"):

@@ -132,12 +132,12 @@ def test_modes_and_hard_links_are_settled(tmp_path: Path) -> None:
 
 def test_the_same_bytes_every_time(tmp_path: Path) -> None:
     trees = [prepared(tmp_path / name) for name in ("one", "another")]
-    one, another = (
+    first, another = (
         {path.relative_to(tree): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
         for tree in trees
     )
-    assert one == another
-    assert any(path.suffix == ".pyc" for path in one)
+    assert first == another
+    assert any(path.suffix == ".pyc" for path in first)
 
 
 def test_without_an_interpreter_there_is_no_bytecode(tmp_path: Path) -> None:
@@ -145,10 +145,10 @@ def test_without_an_interpreter_there_is_no_bytecode(tmp_path: Path) -> None:
     assert list(tree.rglob("*.pyc")) == []
 
 
-def test_pip_is_told_to_keep_out(tmp_path: Path) -> None:
-    told = configparser.ConfigParser(interpolation=None)
-    told.read(prepared(tmp_path / "tree") / LIB / "EXTERNALLY-MANAGED")
-    error = told["externally-managed"]["Error"]
+def test_pip_is_kept_out(tmp_path: Path) -> None:
+    marks = configparser.ConfigParser(interpolation=None)
+    marks.read(prepared(tmp_path / "tree") / LIB / "EXTERNALLY-MANAGED")
+    error = marks["externally-managed"]["Error"]
     assert "belongs to a Backend.AI package" in error
     assert "next upgrade" in error
     assert "backendai-accelerator-*" in error

@@ -91,8 +91,8 @@ def test_newer_versions_and_rebuilds_are_updates() -> None:
     pins = load_pins()
     sums = sums_of("20261101", "3.12.14", "3.13.16", "3.13.2", "3.14.1")
     updates = find_updates(pins, "20261101", sums)
-    told = [(u.old and u.old.version, u.new.version, u.new.arch.value) for u in updates]
-    assert told == [
+    reported = [(u.old and u.old.version, u.new.version, u.new.arch.value) for u in updates]
+    assert reported == [
         ("3.12.14", "3.12.14", "amd64"),  # the same version, built again
         ("3.12.14", "3.12.14", "arm64"),
         ("3.13.15", "3.13.16", "amd64"),

@@ -260,7 +260,7 @@ def test_a_newer_library_of_the_host_is_bundled_without_compiling(
     at_upstream(server, NEW)
     provider = SourceProvider(PINS)
     before = provider.provide(make_request(), cache)
-    workshop.library = b"libssl, mended"
+    workshop.library = b"libssl, fixed"
     assert provider.find_prepared(make_request(), cache) is None
     after = provider.provide(make_request(), cache)
     assert after.key != before.key
@@ -291,7 +291,7 @@ def test_a_new_pin_replaces_what_was_built_of_an_old_one(
     assert SourceProvider(PINS).provide(make_request(), cache).version == NEW
 
 
-def test_what_lacks_is_told_before_anything_is_downloaded(
+def test_what_is_missing_is_reported_before_anything_is_downloaded(
     provide: Provide, server: ReleaseServer, workshop: Workshop
 ) -> None:
     workshop.lacking = True

@@ -71,8 +71,8 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(
 ) -> None:
     found = package_problems(tmp_path, SERVICE.replace(was, becomes, 1))
     assert any(
-        one.startswith("pkgspec/packages/example-service: unknown key") and problem in one
-        for one in found
+        text.startswith("pkgspec/packages/example-service: unknown key") and problem in text
+        for text in found
     ), found
 
 
@@ -102,7 +102,7 @@ def test_every_problem_of_every_file_is_reported_at_once(tmp_path: Path) -> None
         "pkgspec/releases/1.0: 'version': not a version by PEP 440 (value: 'one')",
     ]
     for start in expected:
-        assert any(one.startswith(start) for one in found), (start, found)
+        assert any(text.startswith(start) for text in found), (start, found)
 
 
 def test_a_file_that_is_broken_is_not_said_to_be_absent(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_file_that_is_broken_is_not_said_to_be_absent(tmp_path: Path) -> None:
         },
     )
     found = problems_of(folder)
-    assert [one.partition(": ")[0] for one in found] == [
+    assert [text.partition(": ")[0] for text in found] == [
         "pkgspec/packages/example-common",
         "pkgspec/releases/1.0",
     ]
@@ -168,7 +168,7 @@ def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 )
 def test_a_wrong_value_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     found = package_problems(tmp_path, text)
-    assert any(problem in one for one in found), found
+    assert any(problem in text for text in found), found
 
 
 def test_a_package_that_needs_one_the_release_lacks(tmp_path: Path) -> None:
@@ -242,10 +242,10 @@ def test_a_pkgspec_without_any_release(tmp_path: Path) -> None:
 def test_names_are_found_in_full_or_short_or_refused_with_a_guess(real_spec: Spec) -> None:
     release = real_spec.release("26.9")
     assert real_spec.release(release.version) is release
-    assert [one.name for one in real_spec.select(release, ["manager", "backendai-manager"])] == [
-        "backendai-manager"
-    ]
-    assert [one.name for one in real_spec.select(release, [])] == list(release.packages)
+    assert [
+        package.name for package in real_spec.select(release, ["manager", "backendai-manager"])
+    ] == ["backendai-manager"]
+    assert [package.name for package in real_spec.select(release, [])] == list(release.packages)
     with pytest.raises(UsageError, match="did you mean 'backendai-manager'") as caught:
         real_spec.select(release, ["backendai-manger"])
     assert "backendai-common" in str(caught.value.hint)

@@ -153,7 +153,7 @@ def test_a_wheel_above_the_baseline_is_named_and_the_runtime_is_exempt() -> None
     assert check(own).deb == ("libc6 (>= 2.36)",)
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     found = problems(
         binary("b.so", "libnone.so.1"),
         binary("a.so", machine="EM_386"),

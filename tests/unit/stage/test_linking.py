@@ -25,8 +25,8 @@ def source(tmp_path: Path) -> Path:
 
 
 def state(root: Path) -> dict[str, tuple[int, int]]:
-    files = [one for one in root.rglob("*") if one.is_file() and not one.is_symlink()]
-    return {one.name: (one.stat().st_mode, one.stat().st_mtime_ns) for one in files}
+    files = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
+    return {path.name: (path.stat().st_mode, path.stat().st_mtime_ns) for path in files}
 
 
 def test_files_are_linked_and_only_those_with_another_time_are_copied(
@@ -79,9 +79,9 @@ def test_settling_gives_one_time_and_leaves_links_targets_alone(
     (target / "bin").chmod(0o700)
     settle(target, epoch=EPOCH)
     everything = [target, *target.rglob("*")]
-    assert {os.lstat(one).st_mtime_ns for one in everything} == {EPOCH * 10**9}
-    folders = [one for one in everything if one.is_dir() and not one.is_symlink()]
-    assert {one.stat().st_mode & 0o777 for one in folders} == {0o755}
+    assert {os.lstat(path).st_mtime_ns for path in everything} == {EPOCH * 10**9}
+    folders = [path for path in everything if path.is_dir() and not path.is_symlink()]
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o755}
     assert (target / "fresh").stat().st_mode & 0o777 == 0o640
     assert outside.stat().st_mtime == 1
 

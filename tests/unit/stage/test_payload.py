@@ -42,7 +42,7 @@ def test_one_member_is_taken(wheel: Path, tmp_path: Path) -> None:
 
 def test_the_files_of_a_folder_are_taken_but_not_those_below(wheel: Path, tmp_path: Path) -> None:
     extract_sample(wheel, "pkg/configs/*", tmp_path / "out")
-    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["a.toml", "b.toml"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.toml", "b.toml"]
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ def test_a_sample_that_is_not_there_is_named_with_its_wheel(
 
 
 def test_entries_are_put_at_their_places(tmp_path: Path) -> None:
-    for one in (
+    for placed in (
         entry("/etc/x/a.conf", PayloadKind.CONFFILE, content=b"a"),
         entry("/usr/bin/x", PayloadKind.FILE, content=b"#!", mode=0o755),
         entry("/usr/bin/y", PayloadKind.SYMLINK, link="x"),
         entry("/var/lib/x", PayloadKind.DIR, mode=0o750),
     ):
-        place_entry(one, tmp_path)
+        place_entry(placed, tmp_path)
     assert (tmp_path / "etc/x/a.conf").read_bytes() == b"a"
     assert (tmp_path / "usr/bin/x").stat().st_mode & 0o777 == 0o755
     assert (tmp_path / "usr/bin/y").readlink() == Path("x")
@@ -107,7 +107,7 @@ def test_a_bundled_runtime_comes_without_the_caches_mark(tmp_path: Path) -> None
     (tree / "bin/python3.13").write_bytes(b"x")
     (tree / ".complete").touch()
     place_runtime(runtime(tree), tmp_path / "prefix", 1000)
-    assert [one.name for one in (tmp_path / "prefix").iterdir()] == ["bin"]
+    assert [path.name for path in (tmp_path / "prefix").iterdir()] == ["bin"]
     assert (tree / ".complete").exists()
 
 
@@ -116,7 +116,7 @@ def test_the_distributions_python_is_found_as_a_virtual_environment_finds_it(
 ) -> None:
     place_runtime(runtime(None), tmp_path / "prefix", 1000)
     folder = tmp_path / "prefix/bin"
-    links = {one.name: str(one.readlink()) for one in folder.iterdir()}
+    links = {path.name: str(path.readlink()) for path in folder.iterdir()}
     assert links == {
         "python": "python3.13",
         "python3": "python3.13",

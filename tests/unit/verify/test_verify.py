@@ -1,4 +1,4 @@
-"""Which hosts `builder verify` makes, and how it tells what came out."""
+"""Which hosts `builder verify` makes, and how it reports the results."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -24,8 +24,10 @@ KNOWN = load_distributions(DISTRIBUTIONS_FILE)
 def test_every_distribution_of_a_format_by_default() -> None:
     chosen = choose(KNOWN, [], [PackageFormat.RPM])
     assert chosen
-    assert {one.manager.packs for one in chosen} == {PackageFormat.RPM}
-    assert [one.name for one in choose(KNOWN, ["debian-13"], [PackageFormat.RPM])] == ["debian-13"]
+    assert {distribution.manager.packs for distribution in chosen} == {PackageFormat.RPM}
+    assert [
+        distribution.name for distribution in choose(KNOWN, ["debian-13"], [PackageFormat.RPM])
+    ] == ["debian-13"]
 
 
 def test_an_unknown_distribution_is_refused_with_those_there_are() -> None:
@@ -56,7 +58,7 @@ def test_an_image_of_an_unknown_family_is_refused() -> None:
         match(KNOWN, "alpine:3", {"ID": "alpine"})
 
 
-def test_a_wrong_file_is_told_with_its_key(tmp_path: Path) -> None:
+def test_a_wrong_file_is_reported_with_its_key(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text('[[distribution]]\nname = "x"\nimages = "y"\n')
     with pytest.raises(SpecError) as caught:

@@ -51,7 +51,7 @@ def needed_of(
 
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty mirror, which builds are told of."""
+    """An empty mirror, which builds are configured with."""
     folder = tmp_path / "mirror"
     (folder / "wheels").mkdir(parents=True)
     monkeypatch.setenv("BUILDER_MIRROR", str(folder))
@@ -130,8 +130,8 @@ def test_only_the_targets_own_files_are_needed(tmp_path: Path) -> None:
             paths, ("mine", "foreign", "all"), (host, other, None), strict=True
         )
     ]
-    assert [one.name for one, _ in needed_of(*distributions).files()] == ["mine", "all"]
-    assert [one.name for one, _ in needed_of(*distributions).files(other)] == ["foreign", "all"]
+    assert [wheel.name for wheel, _ in needed_of(*distributions).files()] == ["mine", "all"]
+    assert [wheel.name for wheel, _ in needed_of(*distributions).files(other)] == ["foreign", "all"]
 
 
 def make_sdist(folder: Path, backend: str) -> Path:

@@ -55,14 +55,14 @@ def request_of(jobs: int = 2) -> InstallRequest:
 
 
 def install(cache: Cache, *recipes: Recipe) -> list[InstalledWheel]:
-    return install_wheels([one.cached(cache) for one in recipes], request_of(), cache)
+    return install_wheels([recipe.cached(cache) for recipe in recipes], request_of(), cache)
 
 
 def stage(installed: list[InstalledWheel], prefix: Path) -> Path:
-    for one in installed:
-        link_tree(one.tree, prefix, epoch=EPOCH, on_clash=clash_with(one, prefix))
-    for one in installed:
-        finish_scripts(one, prefix, FINAL)
+    for wheel in installed:
+        link_tree(wheel.tree, prefix, epoch=EPOCH, on_clash=clash_with(wheel, prefix))
+    for wheel in installed:
+        finish_scripts(wheel, prefix, FINAL)
     return prefix
 
 
@@ -74,7 +74,7 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def files(root: Path) -> list[Path]:
-    return sorted(one for one in root.rglob("*") if one.is_file())
+    return sorted(path for path in root.rglob("*") if path.is_file())
 
 
 def test_scripts_name_the_final_prefix_and_are_executable(prefix: Path) -> None:
@@ -84,12 +84,12 @@ def test_scripts_name_the_final_prefix_and_are_executable(prefix: Path) -> None:
         assert path.read_bytes().splitlines()[0] == interpreter
         assert path.stat().st_mode & 0o777 == 0o755
     assert (prefix / "bin/shell").read_bytes() == b"#!/bin/sh\necho shell\n"
-    assert not [one for one in files(prefix) if b"@PREFIX@" in one.read_bytes()]
+    assert not [path for path in files(prefix) if b"@PREFIX@" in path.read_bytes()]
 
 
 def test_no_scratch_path_is_left_anywhere(prefix: Path) -> None:
     scratch = str(prefix.parent / "cache").encode()
-    assert not [one for one in files(prefix) if scratch in one.read_bytes()]
+    assert not [path for path in files(prefix) if scratch in path.read_bytes()]
 
 
 def test_every_record_is_true_and_complete(prefix: Path) -> None:
@@ -103,26 +103,26 @@ def test_every_record_is_true_and_complete(prefix: Path) -> None:
                 continue
             data = path.read_bytes()
             assert (digest, size) == (record_hash(data), str(len(data))), name
-    installed = {one.resolve() for one in files(prefix) if one.suffix != ".pyc"}
+    installed = {path.resolve() for path in files(prefix) if path.suffix != ".pyc"}
     assert listed == installed
 
 
 def test_nothing_says_how_uv_was_called(prefix: Path) -> None:
-    names = {one.name for one in files(prefix)}
+    names = {path.name for path in files(prefix)}
     assert not names & {"direct_url.json", "REQUESTED", "uv_cache.json", ".lock", "CACHEDIR.TAG"}
     assert {"METADATA", "RECORD", "WHEEL"} <= names
 
 
 def test_modes_and_times_are_settled(prefix: Path) -> None:
-    modes = {one.name: one.stat().st_mode & 0o777 for one in files(prefix)}
+    modes = {path.name: path.stat().st_mode & 0o777 for path in files(prefix)}
     assert modes["with_data_run.sh"] == 0o755
     assert modes["data.txt"] == modes["x.txt"] == modes["METADATA"] == 0o644
     own = {"hello", "old-style", "RECORD"}  # written by the stage, which settles them later
-    assert {one.stat().st_mtime for one in files(prefix) if one.name not in own} == {EPOCH}
+    assert {path.stat().st_mtime for path in files(prefix) if path.name not in own} == {EPOCH}
 
 
 def test_every_source_has_bytecode_that_is_never_checked(prefix: Path) -> None:
-    sources = [one for one in files(prefix) if one.suffix == ".py"]
+    sources = [path for path in files(prefix) if path.suffix == ".py"]
     assert len(sources) == 3
     for source in sources:
         tag = sys.implementation.cache_tag
@@ -132,8 +132,8 @@ def test_every_source_has_bytecode_that_is_never_checked(prefix: Path) -> None:
 
 def test_metadata_is_read_from_the_staged_tree(prefix: Path) -> None:
     found = {
-        one.metadata["Name"]: one
-        for one in importlib.metadata.distributions(path=[str(prefix / SITE)])
+        distribution.metadata["Name"]: distribution
+        for distribution in importlib.metadata.distributions(path=[str(prefix / SITE)])
     }
     assert sorted(found) == ["plain", "scripted.tool", "with-data"]
     tool = found["scripted.tool"]
@@ -182,8 +182,8 @@ def test_wheels_may_share_a_file_with_the_same_bytes(
     else:
         installed = [found for recipe in recipes for found in install(cache, recipe)]
     stage(installed, tmp_path / "both")
-    for one in installed:  # each is whole by itself too
-        prefix = stage([one], tmp_path / one.wheel.name)
+    for wheel in installed:  # each is whole by itself too
+        prefix = stage([wheel], tmp_path / wheel.wheel.name)
         assert (prefix / "bin/common").read_bytes().startswith(b"#!/opt/backendai/service/bin")
         assert (prefix / SITE / "space/run.sh").stat().st_mode & 0o777 == 0o755
         names = {path.name for path in (prefix / SITE / "space/__pycache__").iterdir()}
@@ -201,7 +201,7 @@ def test_wheels_that_disagree_on_a_file_are_refused(
         if together:
             install(cache, *recipes)
         else:
-            stage([one for recipe in recipes for one in install(cache, recipe)], tmp_path / "x")
+            stage([wheel for recipe in recipes for wheel in install(cache, recipe)], tmp_path / "x")
 
     with pytest.raises(PayloadError, match=r"two-1\.0-.*\.whl: installs .*space/common\.py"):
         install_both()

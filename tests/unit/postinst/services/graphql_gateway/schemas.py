@@ -106,7 +106,7 @@ def _no_agent(**_: object) -> None:
 def _node(_info: object, id: str) -> dict[str, Any] | None:  # noqa: A002 - the schema's name
     if id.startswith("a") or id == "gone":
         return {"__typename": "Agent", "id": id}
-    return next((one for one in ROLES if one["id"] == id), None)
+    return next((role for role in ROLES if role["id"] == id), None)
 
 
 def roots(done: list[str]) -> Mapping[str, Mapping[str, Any]]:
@@ -120,9 +120,13 @@ def roots(done: list[str]) -> Mapping[str, Mapping[str, Any]]:
 
     return {
         "legacy": {
-            "_entities": lambda _info, representations: [_entity(one) for one in representations],
+            "_entities": lambda _info, representations: [
+                _entity(representation) for representation in representations
+            ],
             "agents": lambda _info, filter=None: [  # noqa: A006 - the schema's name
-                one for one in AGENTS.values() if not filter or one["host"] == filter.get("host")
+                agent
+                for agent in AGENTS.values()
+                if not filter or agent["host"] == filter.get("host")
             ],
             "hello": lambda _info, name: f"hello, {name}",
             "info": {"any": [1, {"thing": None}]},

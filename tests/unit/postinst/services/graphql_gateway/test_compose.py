@@ -87,12 +87,12 @@ def test_descriptions_and_deprecations_stay() -> None:
         ),
     ],
 )
-def test_schemas_that_do_not_fit_are_told(texts: dict[str, str], says: str) -> None:
+def test_schemas_that_do_not_fit_are_reported(texts: dict[str, str], says: str) -> None:
     with pytest.raises(GatewayError, match=says):
         compose(texts)
 
 
-def test_what_it_does_not_heed_is_told() -> None:
+def test_what_is_not_supported_is_reported() -> None:
     text = 'type Query { x: T } type T @key(fields: "i") { i: ID f: Int @requires(fields: "i") }'
     assert compose({"a": text}).warnings == (
         "a: T.f has @requires, which this gateway does not heed",

@@ -1,4 +1,4 @@
-"""What a client is told where it asks wrongly, or the manager fails or misbehaves."""
+"""The answer to a client that asks wrongly, or while the manager fails or misbehaves."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ def test_errors_keep_their_paths() -> None:
     assert (error["message"], error["path"]) == ("not written", ["bad"])
 
 
-def test_errors_about_an_entity_are_told_where_it_is() -> None:
+def test_errors_about_an_entity_are_reported_at_its_place() -> None:
     played = ask('{ hello node(id: "gone") { id ... on Agent { host region } } }')
     assert played.answer.table["data"] == {"hello": "hello, you", "node": None}
     (error,) = played.answer.errors
@@ -47,7 +47,7 @@ def test_an_error_below_an_entity_has_the_whole_path() -> None:
     play(scenario)
 
 
-def test_a_null_that_may_not_be_is_told_even_where_nobody_told_why() -> None:
+def test_a_null_that_is_not_allowed_is_reported_even_without_a_reason() -> None:
     async def scenario(client: Client, manager: FakeManager) -> None:
         async def nothing(_request: web.Request) -> web.StreamResponse:
             return web.json_response({"data": {"_entities": [None]}})
@@ -76,14 +76,14 @@ def test_a_subgraph_that_is_down_leaves_the_rest() -> None:
         assert error["path"] == ["hello"]
         assert error["extensions"]["code"] == "DOWNSTREAM_SERVICE_ERROR"
         assert error["extensions"]["serviceName"] == "legacy"
-        # Alone, it is told likewise.
+        # Alone, it is reported likewise.
         answer = await client.ask("{ hello }")
         assert (answer.status, answer.table["data"]) == (200, None)
 
     play(scenario)
 
 
-def test_a_manager_that_is_away_is_told() -> None:
+def test_an_unreachable_manager_is_reported() -> None:
     played = ask("{ hello }", manager_url="http://127.0.0.1:9")
     assert played.answer.status == 200
     assert "does not answer" in played.answer.errors[0]["message"]
@@ -102,7 +102,7 @@ def test_a_manager_that_hangs_is_given_up() -> None:
     play(scenario, timeout_seconds=0.2)
 
 
-def test_a_refusal_is_told_as_the_web_ui_reads_it() -> None:
+def test_a_refusal_has_the_form_that_the_web_ui_reads() -> None:
     """By ``extensions.response`` it knows that somebody has to log in again."""
 
     async def scenario(client: Client, manager: FakeManager) -> None:
@@ -125,7 +125,7 @@ def test_a_refusal_is_told_as_the_web_ui_reads_it() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"other": 1}'])
-def test_what_is_no_answer_is_told(body: bytes) -> None:
+def test_what_is_no_answer_is_reported(body: bytes) -> None:
     async def scenario(client: Client, manager: FakeManager) -> None:
         async def other(_request: web.Request) -> web.StreamResponse:
             return web.Response(body=body)
@@ -233,7 +233,7 @@ def test_what_is_nested_is_answered_or_refused(depth: int) -> None:
     assert "data" in answer.table or depth > 20
 
 
-def test_a_variable_of_the_wrong_kind_is_told() -> None:
+def test_a_variable_of_the_wrong_kind_is_reported() -> None:
     played = ask("query($n: Int) { roles(first: $n) { id } hello }", {"n": "many"})
     assert "$n" in played.answer.errors[0]["message"]
 

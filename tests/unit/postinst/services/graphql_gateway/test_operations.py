@@ -99,7 +99,7 @@ def test_conditions_hold_wherever_they_stand(full: bool, expected: dict[str, obj
         {"full": full},
     )
     assert played.answer.data == {"role": expected, **({"hello": "hello, you"} if full else {})}
-    entities = [one for one in played.manager.of("legacy") if "_entities" in one.query]
+    entities = [request for request in played.manager.of("legacy") if "_entities" in request.query]
     assert len(entities) == int(full)
 
 
@@ -192,7 +192,7 @@ def test_mutations_are_done_in_order_over_subgraphs() -> None:
     assert played.manager.done == ["1", "2", "3", "4"]
     assert played.answer.data["rename"] == {"name": "new", "holder": {"host": "host1"}}
     assert list(played.answer.data) == ["a", "b", "c", "d", "rename"]
-    order = [one.subgraph for one in played.manager.asked]
+    order = [request.subgraph for request in played.manager.asked]
     assert order == ["legacy", "modern", "legacy", "modern", "legacy"]
 
 
@@ -246,7 +246,7 @@ def test_introspection_is_of_the_whole_where_it_is_allowed() -> None:
     played = ask(query, introspection=True)
     data = played.answer.data
     assert data["__schema"] == {"queryType": {"name": "Query"}}
-    names = [one["name"] for one in data["__type"]["fields"]]
+    names = [field["name"] for field in data["__type"]["fields"]]
     assert names == ["id", "host", "load", "region", "peers"]
     assert data["hello"] == "hello, you"
 
@@ -271,7 +271,7 @@ def test_many_ask_at_once() -> None:
     async def scenario(client: Client, manager: FakeManager) -> None:
         queries = [f"{{ roles(first: {n % 4}) {{ id holder {{ host }} }} }}" for n in range(60)]
         answers = await asyncio.gather(*map(client.ask, queries))
-        assert [len(one.data["roles"]) for one in answers] == [n % 4 for n in range(60)]
-        assert all(json.loads(one.text) for one in answers)
+        assert [len(answer.data["roles"]) for answer in answers] == [n % 4 for n in range(60)]
+        assert all(json.loads(answer.text) for answer in answers)
 
     play(scenario)

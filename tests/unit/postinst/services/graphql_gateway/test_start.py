@@ -47,23 +47,23 @@ def test_the_shipped_settings_are_read(tmp_path: Path) -> None:
         ("[gateway]", "[gateway", "graphql.toml"),
     ],
 )
-def test_wrong_settings_are_told(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_wrong_settings_are_reported(tmp_path: Path, old: str, new: str, says: str) -> None:
     path = tmp_path / "graphql.toml"
     path.write_text(settings_text().replace(old, new))
     with pytest.raises(GatewayError, match=says):
         load_settings(path)
 
 
-def test_settings_that_are_missing_are_told(tmp_path: Path) -> None:
+def test_settings_that_are_missing_are_reported(tmp_path: Path) -> None:
     with pytest.raises(GatewayError, match=r"nothing\.toml"):
         load_settings(tmp_path / "nothing.toml")
 
 
 def test_the_shipped_subgraphs_are_below_the_managers_path() -> None:
     subgraphs = load_subgraphs(PROJECT / "postinst/services/graphql/subgraphs.toml")
-    assert [one.name for one in subgraphs] == ["graphene", "strawberry", "public"]
-    assert all(one.path.startswith(PATH) for one in subgraphs)
-    assert all(one.schema.startswith("ai.backend.manager.api.") for one in subgraphs)
+    assert [subgraph.name for subgraph in subgraphs] == ["graphene", "strawberry", "public"]
+    assert all(subgraph.path.startswith(PATH) for subgraph in subgraphs)
+    assert all(subgraph.schema.startswith("ai.backend.manager.api.") for subgraph in subgraphs)
 
 
 @pytest.fixture
@@ -94,13 +94,13 @@ def subgraphs_text(*names: str) -> str:
     )
 
 
-def test_the_release_tells_its_schemas(program: Path) -> None:
+def test_the_release_returns_its_schemas(program: Path) -> None:
     (program / "subgraphs.toml").write_text(subgraphs_text("old", "new", "none"))
     found = asyncio.run(ask_release(str(program)))
     assert found == {"old": "type Query { a: Int }", "new": "type Query { b: Int }"}
 
 
-def test_a_release_without_a_schema_is_told(program: Path) -> None:
+def test_a_release_without_a_schema_is_reported(program: Path) -> None:
     (program / "subgraphs.toml").write_text(subgraphs_text("old", "other"))
     with pytest.raises(GatewayError, match="status 1"):
         asyncio.run(ask_release(str(program)))
@@ -109,7 +109,7 @@ def test_a_release_without_a_schema_is_told(program: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_it_serves_until_it_is_told_to_stop(program: Path) -> None:
+def test_it_serves_until_it_is_stopped(program: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -143,6 +143,6 @@ def _answers(url: str) -> bool:
     return False
 
 
-def test_an_unknown_command_is_told(program: Path) -> None:
+def test_an_unknown_command_is_reported(program: Path) -> None:
     done = run([sys.executable, "-I", "-B", str(program), "other"], check=False)
     assert (done.status, "usage" in done.stderr) == (2, True)

@@ -27,7 +27,7 @@ def test_a_subscription_is_a_stream_of_events() -> None:
     play(scenario)
 
 
-def test_a_subscription_that_is_refused_or_fails_is_told() -> None:
+def test_a_subscription_that_is_refused_or_fails_is_reported() -> None:
     async def scenario(client: Client, manager: FakeManager) -> None:
         manager.events = [{"payload": [{"message": "no such thing"}]}]
         ((_, failed), (end, _)) = (await client.ask(_CHANGES, {"id": "r1"})).events()

@@ -54,7 +54,7 @@ class FakeManager:
 
     def of(self, subgraph: str) -> list[Asked]:
         """What one subgraph was asked."""
-        return [one for one in self.asked if one.subgraph == subgraph]
+        return [request for request in self.asked if request.subgraph == subgraph]
 
     def application(self) -> web.Application:
         """Its routes, and a trap for any other."""
@@ -93,7 +93,7 @@ class FakeManager:
         )
         table: dict[str, Any] = {"data": result.data}
         if result.errors:
-            table["errors"] = [dict(one.formatted) for one in result.errors]
+            table["errors"] = [dict(error.formatted) for error in result.errors]
         return table
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
