@@ -80,4 +80,4 @@ def tcp_table(root: Path, name: str, rows: Sequence[tuple[str, int, str, int]]) 
 
 def said(findings: Iterator[Finding] | list[Finding]) -> list[str]:
     """What was found, in words."""
-    return [f"{one.severity.word}: {one.where}: {one.what}" for one in findings]
+    return [f"{finding.severity.word}: {finding.where}: {finding.what}" for finding in findings]

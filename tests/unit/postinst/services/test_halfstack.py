@@ -57,7 +57,7 @@ def test_a_new_site_begins_where_the_guide_has_the_halfstack(
     assert 'requirepass ""' in (halfstack.etc / "halfstack-redis.conf").read_text()
     for name in ("halfstack.yml", "halfstack-redis.conf"):
         assert (halfstack.etc / name).stat().st_mode & 0o777 == 0o640
-    # Another service on the same host agrees without being told.
+    # Another service on the same host agrees without any setting.
     configured("manager")
     assert "port = 8100" in (halfstack.etc / "manager.toml").read_text()
 
@@ -128,7 +128,7 @@ esac
 
 
 def call(folder: Path, fake: str, *words: str) -> Result:
-    """Run the script with a docker that behaves as told; its calls are in folder/log."""
+    """Run the script with a docker that behaves as set up; its calls are in folder/log."""
     for name in ("docker", "docker-compose"):
         (folder / name).write_text(FAKE_DOCKER)
         (folder / name).chmod(0o755)
@@ -150,7 +150,7 @@ def call(folder: Path, fake: str, *words: str) -> Result:
         ("unpulled", "error: cannot pull the image some/image:1"),
     ],
 )
-def test_what_is_missing_is_told(tmp_path: Path, fake: str, message: str) -> None:
+def test_what_is_missing_is_reported(tmp_path: Path, fake: str, message: str) -> None:
     result = call(tmp_path, fake, "prepare")
     assert result.status == 69
     assert message in result.stderr

@@ -55,7 +55,7 @@ def call(place: Path, package: str, fmt: PackageFormat, name: str, argument: str
 
 
 def synced(calls: list[str]) -> bool:
-    return any(one.startswith("tool ") and one.endswith(" addon sync agent") for one in calls)
+    return any(call.startswith("tool ") and call.endswith(" addon sync agent") for call in calls)
 
 
 def note(place: Path) -> Path:
@@ -68,7 +68,7 @@ def test_dpkgs_trigger_syncs_and_leaves_the_restart_to_the_end(place: Path) -> N
     assert synced(calls)
     assert calls[-1] == "dpkg-trigger --no-await backendai-upgrade"
     assert note(place).read_text().split() == [f"{HOST}-watcher.service", f"{HOST}.service"]
-    assert not [one for one in calls if "restart" in one]
+    assert not [call for call in calls if "restart" in call]
 
 
 def test_a_process_that_is_younger_than_its_addons_is_let_be(place: Path) -> None:
@@ -114,7 +114,7 @@ def test_an_upgrade_by_rpm_ends_with_the_transaction(place: Path) -> None:
     """%post notes what runs; the first %posttrans has it ended, and a later one does nothing."""
     _program(place / "bin/systemd-run", f'echo "$*" >>{place}/log; rm -f {note(place)}')
     calls = call(place, HOST, PackageFormat.RPM, "post", "2")
-    assert not [one for one in calls if "restart" in one]
+    assert not [call for call in calls if "restart" in call]
     assert note(place).read_text().split() == [f"{HOST}-watcher.service", f"{HOST}.service"]
     (ended,) = call(place, HOST, PackageFormat.RPM, "posttrans", "2")
     assert ended.endswith("/usr/bin/backendai-ctl upgrade --pending")

@@ -17,12 +17,12 @@ from tests.unit.postinst.rendered import payload_text, render, scripts, spec
 
 def variants() -> Iterator[tuple[str, str]]:
     """(label, text) of every shell text that ships, and of a service run by root."""
-    for package, fmt, name, text in scripts():
-        yield f"{package}-{fmt}-{name}", text
-    for one in spec().packages.values():
-        for entry in one.payload:
+    for owner, fmt, name, text in scripts():
+        yield f"{owner}-{fmt}-{name}", text
+    for package in spec().packages.values():
+        for entry in package.payload:
             if entry.source and entry.mode == "0755":
-                yield f"{one.name}-{Path(entry.target).name}", render(entry.source, one)
+                yield f"{package.name}-{Path(entry.target).name}", render(entry.source, package)
     for source in sorted(path.name for path in (PROJECT / "debian").glob("service.*")):
         yield f"other-{source}", render(f"debian/{source}", other(), PackageFormat.DEB)
     for source in sorted(path.name for path in (PROJECT / "rpm").glob("service.*")):
@@ -47,7 +47,9 @@ def other() -> PackageSpec:
     return manager.model_copy(update={"name": "backendai-agent", "service": service})
 
 
-@pytest.mark.parametrize(("label", "text"), [pytest.param(*one, id=one[0]) for one in variants()])
+@pytest.mark.parametrize(
+    ("label", "text"), [pytest.param(*variant, id=variant[0]) for variant in variants()]
+)
 def test_shellcheck(label: str, text: str, tmp_path: Path) -> None:
     script = tmp_path / f"{label}.sh"
     script.write_text(text)
@@ -61,7 +63,7 @@ def test_shellcheck(label: str, text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("package", "fmt", "name", "text"),
-    [pytest.param(*one, id="-".join(one[:3])) for one in scripts() if one[1] == "deb"],
+    [pytest.param(*script, id="-".join(script[:3])) for script in scripts() if script[1] == "deb"],
 )
 def test_unknown_argument_is_refused(
     package: str, fmt: PackageFormat, name: str, text: str, tmp_path: Path
@@ -174,7 +176,7 @@ def test_an_account_that_exists_is_kept(tmp_path: Path) -> None:
 
 
 def dispatcher(tmp_path: Path, config: Path | None) -> dict[str, str]:
-    """A host on which one service is installed, with a run script that tells its arguments."""
+    """A host on which one service is installed, with a run script that prints its arguments."""
     table = tmp_path / "dispatch.d"
     table.mkdir()
     runner = tmp_path / "run-manager"
@@ -190,7 +192,7 @@ def backend_ai(env: dict[str, str], *arguments: str) -> tuple[int, str, str]:
     return result.status, result.stdout, result.stderr
 
 
-def told(*lines: str) -> str:
+def messages(*lines: str) -> str:
     """What the dispatcher says."""
     return "".join(f"backend.ai: {line}\n" for line in lines)
 
@@ -219,13 +221,13 @@ def test_dispatcher_says_which_package(tmp_path: Path) -> None:
     assert backend_ai(env, "storage", "x") == (
         1,
         "",
-        told(
+        messages(
             "'storage' is not installed on this host", "install the package backendai-storage-proxy"
         ),
     )
     status, _, message = backend_ai(env, "mrg")
     assert status == 1
-    assert message == told(
+    assert message == messages(
         "no command is called 'mrg'",
         "commands on this host: mgr",
         "the commands for users (session, vfolder, ...) are in the package backendai-client",
@@ -412,7 +414,7 @@ def test_shared_secrets_go_with_the_last_service(tmp_path: Path, other_record: s
     records = [
         state / "generated" / name for name in ("site.toml", "manager.toml", other_record or "")
     ]
-    for path in (shared, *(one for one in records if one.name != "generated")):
+    for path in (shared, *(record for record in records if record.name != "generated")):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     run(["sh", script, "purge"], env=tools(tmp_path / "bin", deb_systemd_helper="exit 0"))

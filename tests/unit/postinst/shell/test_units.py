@@ -106,12 +106,12 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
         check=False,
     )
     # The programs are not installed here, which is all that may be said of our units.
-    told = [
+    lines = [
         line
         for line in (result.stdout + result.stderr).splitlines()
         if any(name in line for name in shipped) and "is not executable" not in line
     ]
-    assert told == []
+    assert lines == []
 
 
 @needs_systemd

@@ -50,7 +50,7 @@ note = \"\"\"
 
 
 def addons() -> list[PackageSpec]:
-    return [one for one in spec().packages.values() if one.addon]
+    return [package for package in spec().packages.values() if package.addon]
 
 
 def put(layout: Layout, *names: str) -> None:
@@ -103,7 +103,7 @@ def test_installing_enables_and_changes_no_other_byte(
     assert agent.read_text() == AGENT.replace("[]\n# block", f"[]\n{line}# block", 1)
     assert agent.stat().st_mode & 0o777 == 0o600
     assert said[0] == "enabled the add-on rocm in agent.toml"
-    assert any("shows no device without AMD's driver" in one for one in said[1:])
+    assert any("shows no device without AMD's driver" in line for line in said[1:])
     said.clear()
     assert not sync_addons("agent", tool)
     assert said == []
@@ -221,7 +221,7 @@ def test_of_two_with_one_kind_of_device_the_complete_one_is_enabled(
     put(layout, "mock", "cuda-open")
     sync_addons("agent", tool)
     assert allowed(agent) == [f"{MODULE}mock"]
-    assert any("cuda-open is installed and not enabled: mock shows" in one for one in said)
+    assert any("cuda-open is installed and not enabled: mock shows" in line for line in said)
     with pytest.raises(SiteError, match="only one can be enabled") as caught:
         enable_addon("cuda-open", tool)
     assert "addon disable mock" in str(caught.value.hint)
@@ -274,7 +274,7 @@ def test_an_addons_file_is_made_once(layout: Layout, agent: Path, tool: Tool) ->
         (f"[agent]\n{ALLOW} = 'all'\n", "must be a list of texts"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told_and_left(
+def test_a_file_that_cannot_be_read_is_reported_and_left(
     layout: Layout, agent: Path, tool: Tool, text: str | None, problem: str
 ) -> None:
     put(layout, "rocm")
@@ -291,7 +291,7 @@ def test_a_file_that_cannot_be_read_is_told_and_left(
     assert allowed(agent) == [f"{MODULE}rocm"]
 
 
-def test_a_wider_entry_is_told(layout: Layout, agent: Path, tool: Tool) -> None:
+def test_a_wider_entry_is_reported(layout: Layout, agent: Path, tool: Tool) -> None:
     wide = f'{ALLOW} = ["ai.backend"]'
     agent.write_text(AGENT.replace("# allow-compute-plugins = []", wide, 1))
     put(layout, "rocm")

@@ -69,7 +69,9 @@ def test_recipes_set_only_what_the_questions_have(services: Layout, store: Secre
 
     services.secrets.mkdir()
     answers = Answers(site=load_site(services), secrets=store)
-    packages = {one.service.name: one for one in spec().packages.values() if one.service}
+    packages = {
+        package.service.name: package for package in spec().packages.values() if package.service
+    }
     for path in sorted((PROJECT / "postinst/services").glob("*/recipe.toml")):
         install_recipe(services, path.parent.name)
         recipe = load_recipe(services, path.parent.name)
@@ -82,7 +84,9 @@ def test_recipes_set_only_what_the_questions_have(services: Layout, store: Secre
             for config in recipe.configs
             if not config.template and not config.file.endswith(".env")
         } <= shipped
-        templates = {f"/usr/lib/backendai/{one.template}" for one in recipe.configs if one.template}
+        templates = {
+            f"/usr/lib/backendai/{config.template}" for config in recipe.configs if config.template
+        }
         assert templates <= {entry.target for entry in package.payload}
         for config in recipe.configs:
             resolve_tree(answers, config.settings)

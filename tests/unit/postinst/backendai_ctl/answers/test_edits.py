@@ -132,5 +132,5 @@ def test_each_question_of_debconf_is_one_of_site_toml(layout: Layout) -> None:
     assert named == asked[1].split()
     calls = "".join(f"answer_name {name}; answer_variable {name}\n" for name in named)
     printed = run(["sh", "-c", f"{script}\n{calls}"]).stdout.split()
-    questions = {one.name: one.variable for one in load_questions(layout).all}
+    questions = {question.name: question.variable for question in load_questions(layout).all}
     assert dict(zip(printed[::2], printed[1::2], strict=True)).items() <= questions.items()

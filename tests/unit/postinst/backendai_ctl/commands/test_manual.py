@@ -57,7 +57,7 @@ def test_the_builders_manual_has_every_command(pages: dict[str, str]) -> None:
     assert isinstance(builder_command, click.Group)
     text = pages["builder.1"]
     for command in describe(builder_command)["commands"]:
-        names = [f"{command['name']} {one['name']}" for one in command["commands"]]
+        names = [f"{command['name']} {child['name']}" for child in command["commands"]]
         for name in names or [command["name"]]:
             assert f"\n.SS {quote_roff(name)}" in text, name
 

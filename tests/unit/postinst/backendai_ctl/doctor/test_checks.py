@@ -66,7 +66,7 @@ def agent_runs(layout: Layout) -> Scene:
 
 def test_listeners_that_nobody_asked_for(listening: Layout) -> None:
     found = list(listeners.check_listeners(agent_runs(listening)))
-    assert [(one.severity, one.value) for one in found] == [
+    assert [(finding.severity, finding.value) for finding in found] == [
         (Severity.WARNING, f"0.0.0.0:{port}") for port in (6001, 6005, 9999)
     ]
     assert "metadata-host" in found[1].remedy
@@ -76,7 +76,7 @@ def test_listeners_that_nobody_asked_for(listening: Layout) -> None:
 def test_site_toml_may_ask_for_them(listening: Layout) -> None:
     text = listening.site.read_text()
     listening.site.write_text(text + '[agent]\naddress = "0.0.0.0:6001"\n')
-    ports = [one.value for one in listeners.check_listeners(agent_runs(listening))]
+    ports = [finding.value for finding in listeners.check_listeners(agent_runs(listening))]
     assert ports == ["0.0.0.0:6005", "0.0.0.0:9999"]
 
 
@@ -87,7 +87,7 @@ def test_a_file_may_ask_for_them_and_is_noted(listening: Layout) -> None:
     )
     write_agent(listening, more=more)
     found = list(listeners.check_listeners(agent_runs(listening)))
-    assert [(one.severity, one.value) for one in found] == [
+    assert [(finding.severity, finding.value) for finding in found] == [
         (Severity.NOTE, "6001"),
         (Severity.WARNING, "0.0.0.0:9999"),
     ]
@@ -113,7 +113,7 @@ def test_files_that_others_can_read(node: Layout) -> None:
         path.chmod(0o640)
     os.chown(node.etc / "agent.toml", STRANGER.uid, 0)
     findings = list(host.check_files(scene(node, account=STRANGER)))
-    assert [(one.where, one.value) for one in findings] == [
+    assert [(finding.where, finding.value) for finding in findings] == [
         ("/etc/backend.ai/agent.toml", f"uid {STRANGER.uid}"),
         ("/var/lib/backendai/secrets/a-secret", "0644"),
     ]
@@ -130,8 +130,8 @@ def test_room(
     (node.root / "opt").mkdir(exist_ok=True)
     blocks = os.statvfs_result((4096, 4096, 2**25, left * 256, left * 256, 1, 1, 1, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: blocks)
-    # One file system, told once.
-    assert [one.severity.word for one in host.check_room(scene(node))] == expected
+    # One file system, reported once.
+    assert [finding.severity.word for finding in host.check_room(scene(node))] == expected
 
 
 def test_versions_that_differ(node: Layout) -> None:
@@ -173,7 +173,7 @@ def test_units_that_failed_or_do_not_run(node: Layout) -> None:
     ]
 
 
-def test_a_taken_port_is_told_with_the_unit(node: Layout) -> None:
+def test_a_taken_port_is_reported_with_the_unit(node: Layout) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         (node.etc / "agent.toml").write_text(
@@ -192,7 +192,7 @@ def test_running_without_an_answer(node: Layout) -> None:
     assert found.what == "agent runs and does not answer"
 
 
-def test_a_store_that_is_away_is_told_once(node: Layout) -> None:
+def test_an_unreachable_store_is_reported_once(node: Layout) -> None:
     port = free_port()
     (node.root / "run").mkdir()
     (node.root / "run/docker.sock").touch()
@@ -216,7 +216,7 @@ def test_what_seeding_left_undone(node: Layout) -> None:
     node.seed_state.mkdir(parents=True)
     save_report(node, Report(complete=False, lines=lines))
     found = list(seeding.check_seeding(scene(node)))
-    assert [(one.what, one.where) for one in found] == [
+    assert [(finding.what, finding.where) for finding in found] == [
         ("not the cluster's: manager-jwt", "seed, cluster: secrets"),
         ("is read-only", "seed, cluster: database"),
     ]
@@ -240,7 +240,7 @@ def test_wrong_settings(node: Layout) -> None:
     here = scene(node)
     (found,) = settings.check_site(here)
     assert "did you mean 'addresses'" in found.what
-    assert [one.what for one in settings.check_configurations(here)] == []
+    assert [finding.what for finding in settings.check_configurations(here)] == []
     (node.etc / "agent.toml.new").touch()
     (node.etc / "storage-proxy.toml").unlink()
     assert said(settings.check_configurations(here)) == [
@@ -288,7 +288,7 @@ def test_a_clock_that_differs(node: Layout, offset: int, severity: Severity | No
     with redis_at(offset, "secret") as port:
         node.site.write_text(f'[redis]\naddress = "127.0.0.1:{port}"\npassword = "secret"\n')
         found = list(cluster.check_clock(scene(node)))
-    assert [one.severity for one in found] == ([] if severity is None else [severity])
+    assert [finding.severity for finding in found] == ([] if severity is None else [severity])
     if found:
         assert ("behind" if offset > 0 else "ahead of") in found[0].what
 
@@ -342,7 +342,7 @@ def test_the_worst_comes_first_and_a_check_that_fails_is_one(node: Layout) -> No
         "b": broken,
     }
     found = examine(scene(node), dict(checks))
-    assert [(one.severity.word, one.check) for one in found] == [
+    assert [(finding.severity.word, finding.check) for finding in found] == [
         ("error", "b"),
         ("warning", "a"),
         ("note", "a"),
@@ -357,10 +357,10 @@ def test_every_finding_names_a_remedy(node: Layout) -> None:
     node.site.write_text("[etcd\n")
     found = examine(scene(node, units={AGENT: STOPPED}, programs=Programs()), dict(CHECKS))
     assert found
-    for one in found:
-        assert one.remedy
-        assert one.where
-        assert set(one.as_table()) >= {"severity", "check", "what", "where", "value", "remedy"}
+    for finding in found:
+        assert finding.remedy
+        assert finding.where
+        assert set(finding.as_table()) >= {"severity", "check", "what", "where", "value", "remedy"}
 
 
 def test_a_remedy_that_raises_is_not_the_end() -> None:
@@ -407,8 +407,8 @@ def test_a_watcher_that_everybody_may_command(
     monkeypatch.setattr(units, "find_etcd", lambda _: Store())
     watcher = "backendai-agent-watcher.service"
     found = list(units.check_guards(scene(node, units={watcher: state})))
-    assert [one.where for one in found] == [watcher] * count
-    assert all(one.severity is Severity.ERROR for one in found)
+    assert [finding.where for finding in found] == [watcher] * count
+    assert all(finding.severity is Severity.ERROR for finding in found)
 
 
 # Others that a service passes requests on to.

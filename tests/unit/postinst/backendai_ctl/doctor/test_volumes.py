@@ -71,7 +71,9 @@ def test_paths_that_differ(node: Layout) -> None:
     (node.etc / "storage-proxy.toml").write_text('[volume.volume1]\npath = "/srv/w"\n')
     (node.root / "srv/w").mkdir()
     (node.root / "srv/w/version.txt").write_text("3\n")
-    found_keys = [one.where.rpartition(": ")[2] for one in volumes.check_volume(scene(node))]
+    found_keys = [
+        finding.where.rpartition(": ")[2] for finding in volumes.check_volume(scene(node))
+    ]
     assert found_keys == ["agent.mount-path", "volume.volume1.path"]
 
 
@@ -92,8 +94,8 @@ def test_another_owner(node: Layout) -> None:
             parent.chmod(parent.stat().st_mode | 0o011)
     os.chown(folder, 1, 1)
     found = {
-        one.what.partition(":")[0]: one
-        for one in volumes.check_volume(scene(node, account=STRANGER))
+        finding.what.partition(":")[0]: finding
+        for finding in volumes.check_volume(scene(node, account=STRANGER))
     }
     assert found["belongs to 1"].fix is None, "it holds data: the account may be what is wrong"
     assert found["backendai cannot write there"].value == "54321:54321"
@@ -186,7 +188,7 @@ def test_a_whole_runner_volume_is_quiet(node: Layout, runner_volume: Path) -> No
 
 
 @pytest.mark.usefixtures("runner_volume")
-def test_a_remedy_that_fails_is_told(node: Layout) -> None:
+def test_a_remedy_that_fails_is_reported(node: Layout) -> None:
     programs = docker()
     programs.says("docker volume rm", status=1, stderr="volume is in use")
     _, failed = mend(list(runner.check_runner_volumes(scene(node, programs=programs))))

@@ -107,8 +107,8 @@ def test_no_public_account_is_left(folder: Path) -> None:
 
 def test_what_names_a_key_pair_names_the_new_one(folder: Path) -> None:
     made = prepared(folder)
-    one, two = (pair["access_key"] for pair in made.files["pairs"]["keypairs"])
-    rows = [{"uuid": "u2", "main": two}, {"uuid": "u1", "main": one}]
+    first, two = (pair["access_key"] for pair in made.files["pairs"]["keypairs"])
+    rows = [{"uuid": "u2", "main": two}, {"uuid": "u1", "main": first}]
     assert made.files["main"] == {"__mode": "update", "users": rows}
     (folder / "example-main.json").unlink()
     assert "main" not in prepared(folder).files
@@ -130,14 +130,14 @@ def test_only_the_superadmin_is_active_and_has_the_sites_address(folder: Path) -
 
 def test_a_second_run_makes_the_same_and_another_site_others(folder: Path) -> None:
     assert prepared(folder) == prepared(folder)
-    one, two = prepared(folder).accounts, prepared(folder, "two").accounts
-    for mine, theirs in zip(one, two, strict=True):
+    first, two = prepared(folder).accounts, prepared(folder, "two").accounts
+    for mine, theirs in zip(first, two, strict=True):
         assert mine.password != theirs.password
         assert mine.access_key != theirs.access_key
         assert mine.secret_key != theirs.secret_key
 
 
-def test_what_is_broken_is_mended_and_told(folder: Path) -> None:
+def test_what_is_broken_is_fixed_and_reported(folder: Path) -> None:
     made = prepared(folder)
     assert made.files["presets"]["presets"] == [{"shm": 1024}, {"shm": 5}, {}]
     assert made.normalised == ("presets.shm: 1 texts made numbers",)

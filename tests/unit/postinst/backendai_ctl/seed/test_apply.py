@@ -42,6 +42,6 @@ def test_what_is_configured_meanwhile_gets_a_run_of_its_own(
     monkeypatch.setattr(seed, "start_waiting", lambda *_: {})
     options = Namespace(if_needed=False, wait=None, no_start=False)
     assert seed._apply(options, layout) is Status.OK
-    assert [one.complete for one in reports] == [False, True]
+    assert [report.complete for report in reports] == [False, True]
     assert "configured meanwhile: agent" in capsys.readouterr().err
     assert next(opened, None) is None

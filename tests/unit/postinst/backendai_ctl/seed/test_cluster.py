@@ -42,10 +42,10 @@ class Gateway(BaseHTTPRequestHandler):
             found = {"key": asked["key"], "value": kept[asked["key"]]}
             answer = {"count": "1", "kvs": [found]}
         elif self.path.endswith("/txn"):
-            if not any(one["key"] in kept for one in asked["compare"]):
+            if not any(condition["key"] in kept for condition in asked["compare"]):
                 kept |= {
-                    one["request_put"]["key"]: one["request_put"]["value"]
-                    for one in asked["success"]
+                    put["request_put"]["key"]: put["request_put"]["value"]
+                    for put in asked["success"]
                 }
                 answer = {"succeeded": True}
         elif self.path.endswith("/put"):
@@ -188,7 +188,7 @@ def test_other_secrets_are_replaced_only_when_asked(layout: Layout) -> None:
     assert secrets.secret("manager-secret") == "another"
 
 
-def test_an_edited_configuration_is_told_and_left(layout: Layout) -> None:
+def test_an_edited_configuration_is_reported_and_left(layout: Layout) -> None:
     configured(layout)
     edited = layout.etc / "manager.toml"
     edited.write_text(edited.read_text() + "\n# mine\n")

@@ -71,10 +71,10 @@ def test_nothing_is_locked_where_nothing_is_to_be_done() -> None:
 def test_a_failure_stops_its_group_and_not_the_others() -> None:
     log: list[str] = []
     broken = Fake("b", error=NotReadyError("no space"), log=log)
-    one = Group(name="one", steps=[Fake("a", log=log), broken, Fake("c", log=log)])
+    first = Group(name="one", steps=[Fake("a", log=log), broken, Fake("c", log=log)])
     two = Group(name="two", steps=[Fake("d", log=log)])
     again = Group(name="one", steps=[Fake("e", log=log)])
-    states, said = apply(one, two, again)
+    states, said = apply(first, two, again)
     assert log == ["a", "b", "d"]
     assert states["one/b"] is states["one/c"] is states["one/e"] is State.WAITING
     assert states["two/d"] is State.EXISTS
@@ -103,7 +103,7 @@ def test_somebody_faster_is_no_failure() -> None:
     assert states == {"g/a": State.EXISTS}
 
 
-def test_what_was_done_and_is_still_missing_is_told() -> None:
+def test_what_was_done_and_is_still_missing_is_reported() -> None:
     states, said = apply(Group(name="g", steps=[Fake("a", heals=False), Fake("b")]))
     assert states == {"g/a": State.WAITING, "g/b": State.WAITING}
     assert any("was done, and is missing" in line for line in said)

@@ -12,17 +12,17 @@ from backendai_ctl.seed.starting import start_waiting
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What systemctl was asked; every store has what is needed."""
-    told: list[str] = []
+    commands: list[str] = []
 
     def ask(*words: str) -> bool:
-        told.append(" ".join(words))
+        commands.append(" ".join(words))
         return True
 
     monkeypatch.setattr(starting, "_systemctl", ask)
     monkeypatch.setattr(starting, "has_systemd", lambda _: True)
     monkeypatch.setattr(starting, "load_recipe", lambda _, service: service)
     monkeypatch.setattr(starting, "check_needs", lambda *_: None)
-    return told
+    return commands
 
 
 def waits(layout: Layout, service: str) -> Path:

@@ -167,7 +167,7 @@ def test_wrong_site(layout: Layout, configured: Configured, text: str, message: 
     assert str(layout.site) in caught.value.message
 
 
-def test_wrong_variables_are_told_together_and_nothing_is_made(
+def test_wrong_variables_are_reported_together_and_nothing_is_made(
     layout: Layout, configured: Configured
 ) -> None:
     with pytest.raises(SiteError) as caught:

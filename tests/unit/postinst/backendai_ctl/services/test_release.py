@@ -37,7 +37,7 @@ def install(layout: Layout, folder: str) -> None:
         ("backend.ai_common-26.3.3.dist-info", None),
     ],
 )
-def test_the_release_is_told_by_its_metadata(
+def test_the_release_is_read_from_its_metadata(
     layout: Layout, folder: str, version: str | None
 ) -> None:
     install(layout, folder)

@@ -1,4 +1,4 @@
-"""The installed release is asked about a configuration, and what it says is told by key."""
+"""The installed release validates a configuration, and problems are reported by key."""
 
 import os
 import sys
@@ -91,7 +91,7 @@ def test_what_the_release_takes_passes(layout: Layout, configured: Configured) -
 
 
 @pytest.mark.usefixtures("release")
-def test_a_refused_answer_is_told_and_nothing_is_made(
+def test_a_refused_answer_is_reported_and_nothing_is_made(
     layout: Layout, configured: Configured
 ) -> None:
     layout.site.write_text('[manager]\naddress = "127.0.0.1:8082"\n[database]\npassword = "bad"\n')
@@ -177,21 +177,21 @@ def test_a_release_without_a_model_is_not_said_to_agree(
     layout: Layout, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = load_recipe(layout, "manager")
-    old = replace(recipe, configs=tuple(replace(one, model=None) for one in recipe.configs))
+    old = replace(recipe, configs=tuple(replace(config, model=None) for config in recipe.configs))
     monkeypatch.setattr(service, "load_recipe", lambda *_: old)
     arguments = ["--root", os.fspath(layout.root), "--as-caller", "check-config", "manager"]
     assert cli.main(arguments) == 0
     assert "has no model of its configuration" in capsys.readouterr().err
 
 
-def test_broken_toml_is_told(layout: Layout, release: Path) -> None:
+def test_broken_toml_is_reported(layout: Layout, release: Path) -> None:
     assert release.exists()
     (layout.etc / "manager.toml").write_text("[manager\n")
     verdict = Validator(layout=layout, service="manager").check_file(manager_config(layout))
     assert "no TOML" in str(verdict.problems[0])
 
 
-def test_no_docker_is_told(layout: Layout) -> None:
+def test_no_docker_is_reported(layout: Layout) -> None:
     with pytest.raises(NotReadyError, match="has no Docker") as caught:
         check_docker(layout)
     assert "docker.io" in str(caught.value.hint)

@@ -66,7 +66,7 @@ def test_an_empty_volume_of_the_admins_gets_its_version(
     assert (services.root / "mnt/volume1/version.txt").read_text() == "3\n"
 
 
-def test_a_volume_that_cannot_be_made_is_told(services: Layout, configured: Configured) -> None:
+def test_a_volume_that_cannot_be_made_is_reported(services: Layout, configured: Configured) -> None:
     (services.root / "srv").write_text("in the way")
     with pytest.raises(HostError, match=r"cannot make .*volume1: (Not a directory|File exists)"):
         configured("storage-proxy")
@@ -90,7 +90,7 @@ def test_nodes_agree_on_the_account_and_the_volume(
     assert not (services.root / "mnt").exists()
 
 
-def test_a_volume_of_another_owner_is_told(
+def test_a_volume_of_another_owner_is_reported(
     services: Layout, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configured("storage-proxy")
@@ -99,8 +99,8 @@ def test_a_volume_of_another_owner_is_told(
     monkeypatch.setattr(
         "tests.unit.postinst.conftest.caller", lambda: Owner(uid=mine.st_uid, gid=mine.st_gid + 1)
     )
-    (told,) = configured("storage-proxy")
-    assert told == (
+    (printed,) = configured("storage-proxy")
+    assert printed == (
         f"warning: /srv/backendai/volume1 (storage.path) belongs to {mine.st_uid}:{mine.st_gid}, "
         f"the services run as {mine.st_uid}:{mine.st_gid + 1}"
     )
@@ -114,9 +114,9 @@ def test_etcd_gets_the_secret_that_the_storage_proxy_has(
     )
     configured("storage-proxy")
     assert cli.main(["--root", str(services.root), "--as-caller", "etcd", "storage-proxy"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
     secret = table(made(services, "storage-proxy.toml")["api"]["manager"])["secret"]
-    assert told["volumes"]["proxies"] == {
+    assert printed["volumes"]["proxies"] == {
         "rack1": {
             "client_api": "https://files.example.com",
             "manager_api": "http://127.0.0.1:6022",
@@ -124,7 +124,7 @@ def test_etcd_gets_the_secret_that_the_storage_proxy_has(
             "ssl_verify": "true",
         }
     }
-    assert told["volumes"]["default_host"] == "rack1:volume1"
+    assert printed["volumes"]["default_host"] == "rack1:volume1"
 
 
 def test_storage_proxy_waits_for_its_volume(services: Layout, configured: Configured) -> None:

@@ -55,7 +55,7 @@ def test_webserver_asks_the_gateway_that_is_named(
     assert made(services, "webserver.conf")["apollo-router"] == expected
 
 
-def test_graphql_gateway_is_for_this_host_unless_told_otherwise(
+def test_graphql_gateway_is_for_this_host_by_default(
     services: Layout, configured: Configured
 ) -> None:
     shipped = PROJECT / "postinst/services/graphql/graphql.toml"
@@ -115,7 +115,7 @@ def test_coordinator_and_worker_share_their_secrets(
         assert coordinator[section] == worker[section]
     shared = {*coordinator["secrets"].values(), *coordinator["permit_hash"].values()}
     assert len(shared) == 3
-    assert not [one for one in shared if "some_" in str(one)]
+    assert not [path for path in shared if "some_" in str(path)]
     own = coordinator["proxy_coordinator"]
     assert own["advertised_addr"] == {"host": "apps.example.com", "port": 443}
     assert own["allow_unauthorized_configure_request"] is False
@@ -158,7 +158,7 @@ def test_worker_waits_for_the_coordinator(services: Layout, configured: Configur
 def test_where_a_url_leads_to(url: str, address: str | None) -> None:
     config = ServiceConfig(label="worker.toml", table={"endpoint": url})
     if address:
-        assert [str(one) for one in config.addresses("endpoint")] == [address]
+        assert [str(found) for found in config.addresses("endpoint")] == [address]
         return
     with pytest.raises(HostError, match=r"worker.toml: endpoint = "):
         config.addresses("endpoint")

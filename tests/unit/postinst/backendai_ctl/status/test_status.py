@@ -46,8 +46,12 @@ def here(layout: Layout, state: dict[str, str]) -> Scene:
 
 def test_all_is_up(layout: Layout, port: int) -> None:
     node = look(here(layout, RUNNING))
-    (one,) = node.services
-    assert (one.version, one.address, one.config) == ("26.9.6-1", f"127.0.0.1:{port}", "made")
+    (service,) = node.services
+    assert (service.version, service.address, service.config) == (
+        "26.9.6-1",
+        f"127.0.0.1:{port}",
+        "made",
+    )
     assert node.is_up
     # A host's own paths begin at /, and not where this test lies.
     lines = render(node).replace(str(layout.root), "").splitlines()
@@ -85,7 +89,7 @@ def test_running_and_silent_is_down(layout: Layout, configured: Configured) -> N
 
 
 @pytest.mark.usefixtures("port")
-def test_the_configuration_tells_what_became_of_it(layout: Layout) -> None:
+def test_the_state_of_the_configuration_is_shown(layout: Layout) -> None:
     path = layout.etc / "manager.toml"
     path.write_text(path.read_text() + "# edited\n")
     (layout.etc / "alembic.ini.new").touch()
@@ -95,7 +99,7 @@ def test_the_configuration_tells_what_became_of_it(layout: Layout) -> None:
 
 
 @pytest.mark.usefixtures("port")
-def test_addons_and_seeding_are_told(layout: Layout) -> None:
+def test_addons_and_seeding_are_reported(layout: Layout) -> None:
     folder = layout.addons
     folder.mkdir()
     (folder / "mock.toml").write_text('name = "mock"\n')
@@ -149,7 +153,7 @@ def test_doctor_prints_the_worst_and_its_remedy(
     assert run(layout, "doctor", "--fix", "--json") == 3
     answer = json.loads(capsys.readouterr().out)
     assert answer["mended"] == ["closed it"]
-    assert [one["severity"] for one in answer["findings"]] == ["warning", "note"]
+    assert [finding["severity"] for finding in answer["findings"]] == ["warning", "note"]
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert run(layout, "doctor", "--fix") == 71
 
@@ -159,14 +163,16 @@ def test_status_of_a_host_without_systemd(
 ) -> None:
     assert run(layout, "status", "--json") == 0
     answer = json.loads(capsys.readouterr().out)
-    assert [one["service"] for one in answer["services"]] == ["manager"]
+    assert [service["service"] for service in answer["services"]] == ["manager"]
 
 
 def test_every_recipe_keeps_to_run() -> None:
     """What the issue asks of each service's configuration."""
     for path in sorted((PROJECT / "postinst/services").glob("*/recipe.toml")):
         recipe = tomllib.loads(path.read_text())
-        settings = {key: value for one in recipe["config"] for key, value in one["set"].items()}
+        settings = {
+            key: value for config in recipe["config"] for key, value in config["set"].items()
+        }
         for key, value in settings.items():
             if key.endswith(("ipc-base-path", "ipc_base_path", "pid-file", "pid_file")):
                 assert value.startswith(f"/run/backendai/{recipe['service']}"), (path.parent, key)
@@ -177,9 +183,9 @@ def test_no_recipe_has_a_port_that_an_outgoing_connection_may_hold() -> None:
     """Linux gives these from 32768 on; a service that finds its own taken does not come up."""
     found: dict[str, int] = {}
     for path in sorted((PROJECT / "postinst/services").glob("*/recipe.toml")):
-        for one in tomllib.loads(path.read_text())["config"]:
-            lines = [line.get("set", {}) for line in one.get("line", [])]
-            for settings in (one["set"], *lines):
+        for config in tomllib.loads(path.read_text())["config"]:
+            lines = [line.get("set", {}) for line in config.get("line", [])]
+            for settings in (config["set"], *lines):
                 found |= {
                     f"{path.parent.name} {key}": value
                     for key, value in settings.items()
@@ -199,9 +205,9 @@ def test_a_service_whose_database_is_not_upgraded_says_so(layout: Layout, port: 
     failure = layout.failure_note("manager")
     failure.parent.mkdir(parents=True)
     failure.write_text("column exists\n")
-    told = " ".join(render(look(here(layout, STOPPED))).split())
-    assert "manager: its database is not upgraded: column exists" in told
-    assert "Once mended, run: sudo backendai-ctl upgrade manager" in told
+    text = " ".join(render(look(here(layout, STOPPED))).split())
+    assert "manager: its database is not upgraded: column exists" in text
+    assert "Once mended, run: sudo backendai-ctl upgrade manager" in text
     failure.with_name("manager.pending").touch()  # its database was away
-    told = " ".join(render(look(here(layout, STOPPED))).split())
-    assert "It is tried again by itself" in told
+    text = " ".join(render(look(here(layout, STOPPED))).split())
+    assert "It is tried again by itself" in text

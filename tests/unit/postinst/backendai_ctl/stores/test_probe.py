@@ -40,7 +40,7 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def test_taken_port_is_told(layout: Layout, recipe: Recipe, listener: socket.socket) -> None:
+def test_taken_port_is_reported(layout: Layout, recipe: Recipe, listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     listen_at(layout, port)
     with pytest.raises(NotReadyError) as caught:
@@ -113,7 +113,9 @@ def test_needs_name_the_store_that_is_away(layout: Layout, recipe: Recipe) -> No
         ("[manager\n", "is not TOML"),
     ],
 )
-def test_admins_mistake_is_told(layout: Layout, recipe: Recipe, text: str, message: str) -> None:
+def test_admins_mistake_is_reported(
+    layout: Layout, recipe: Recipe, text: str, message: str
+) -> None:
     (layout.etc / "manager.toml").write_text(text)
     with pytest.raises(HostError) as caught:
         check_port(layout, recipe)
@@ -157,5 +159,5 @@ def test_exit_statuses(layout: Layout, capsys: pytest.CaptureFixture[str]) -> No
     assert run_cli(layout.root, "wait", "manager", "--timeout", "0") == 69
     assert run_cli(layout.root, "check-port", "manager") == 0
     assert run_cli(layout.root, "check-port", "nothing") == 1
-    told = capsys.readouterr().err.splitlines()
-    assert all(line.startswith(("backendai: error: ", "backendai: hint: ")) for line in told)
+    lines = capsys.readouterr().err.splitlines()
+    assert all(line.startswith(("backendai: error: ", "backendai: hint: ")) for line in lines)

@@ -49,7 +49,7 @@ def test_sentinels_take_the_place_of_the_address(layout: Layout, store: SecretSt
     }
 
 
-def test_a_storage_proxy_of_another_node_is_told_to_the_manager(
+def test_the_manager_gets_a_storage_proxy_of_another_node(
     layout: Layout, store: SecretStore
 ) -> None:
     """By the very keys that the storage proxy fills, and with the secret that both have."""
@@ -159,8 +159,10 @@ def test_verifying_needs_certificates(layout: Layout) -> None:
 
 def test_the_metadata_server_is_not_on_every_address() -> None:
     questions = tomllib.loads((PROJECT / "postinst/site/questions.toml").read_text())
-    (section,) = (one for one in questions["section"] if one["name"] == "agent")
-    (question,) = (one for one in section["question"] if one["key"] == "metadata-host")
+    (section,) = (section for section in questions["section"] if section["name"] == "agent")
+    (question,) = (
+        question for question in section["question"] if question["key"] == "metadata-host"
+    )
     assert question["default"] == "127.0.0.1"
     recipe = tomllib.loads(Path(PROJECT / "postinst/services/agent/recipe.toml").read_text())
     wanted = recipe["config"][0]["set"]["agent.metadata-server-bind-host"]

@@ -25,10 +25,10 @@ _MINUTE = 60.0
 
 @dataclass
 class Host:
-    """A systemd of this test's: how long each unit runs, in seconds, and what it was told."""
+    """A systemd of this test's: seconds that each unit has run, commands that it got."""
 
     ages: dict[str, float] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
     breaks: TargetError | None = None  # what a migration ends with
 
     def age(self, unit: str) -> float | None:
@@ -39,7 +39,7 @@ class Host:
         """Do what systemctl does to units."""
         assert seconds > 0
         words = [word for word in command[1:] if not word.startswith("-")]
-        self.told.append(" ".join(command[1:]))
+        self.commands.append(" ".join(command[1:]))
         for unit in words[1:]:
             if words[0] == "restart" or unit not in self.ages:
                 self.ages[unit] = 0.0
@@ -76,29 +76,29 @@ def filled(service: str, database: object) -> Filled:
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     """No process of this machine is looked at."""
-    one = Host()
+    host = Host()
 
     class FakeMigration:
         def __init__(self, **_: object) -> None:
             pass
 
         def run(self, *, before: Callable[[], None]) -> bool:
-            if one.breaks:
-                raise one.breaks
+            if host.breaks:
+                raise host.breaks
             before()
             return True
 
     def stop(layout: Layout, service: str) -> None:
-        if one.ages.pop(f"backendai-{service}.service", None) is not None:
+        if host.ages.pop(f"backendai-{service}.service", None) is not None:
             layout.stopped_note(service).touch()
 
-    monkeypatch.setattr(pending, "process_age", one.age)
-    monkeypatch.setattr(pending, "is_active", lambda unit: unit in one.ages)
+    monkeypatch.setattr(pending, "process_age", host.age)
+    monkeypatch.setattr(pending, "is_active", lambda unit: unit in host.ages)
     monkeypatch.setattr(finish, "has_systemd", lambda _: True)
-    monkeypatch.setattr(finish, "run_program", one.run_program)
+    monkeypatch.setattr(finish, "run_program", host.run_program)
     monkeypatch.setattr(batch, "Migration", FakeMigration)
     monkeypatch.setattr(batch, "stop_for_work", stop)
-    return one
+    return host
 
 
 def noted(layout: Layout, service: str, *units: str, ago: float = 0.0) -> Path:
@@ -135,11 +135,11 @@ def test_all_are_restarted_once_and_together(layout: Layout, host: Host) -> None
     outcome, synced = run(layout, filled("manager", Here()))
     assert outcome.done == {"manager": "migrated"}
     assert synced == ["agent", "manager"]
-    assert host.told == [f"restart {AGENT} {MANAGER}"]
+    assert host.commands == [f"restart {AGENT} {MANAGER}"]
     assert not pending_upgrades(layout)
     assert not layout.stopped_note("manager").exists()
     assert run(layout) == (batch.Outcome(done={}, failed={}, waiting={}), [])
-    assert len(host.told) == 1
+    assert len(host.commands) == 1
 
 
 def test_what_is_young_or_was_stopped_by_the_admin_is_let_be(layout: Layout, host: Host) -> None:
@@ -147,7 +147,7 @@ def test_what_is_young_or_was_stopped_by_the_admin_is_let_be(layout: Layout, hos
     noted(layout, "agent", AGENT, ago=_MINUTE)
     noted(layout, "manager")  # nothing of it ran
     run(layout, filled("manager", Here()))
-    assert host.told == []
+    assert host.commands == []
     assert not pending_upgrades(layout)
 
 
@@ -158,7 +158,7 @@ def test_a_failed_migration_keeps_its_service_down_and_no_other(layout: Layout, 
     noted(layout, "agent", AGENT)
     outcome, _ = run(layout, filled("manager", Here()))
     assert list(outcome.failed) == ["manager"]
-    assert host.told == [f"restart {AGENT}"]
+    assert host.commands == [f"restart {AGENT}"]
     assert MANAGER not in host.ages
     assert layout.failure_note("manager").read_text() == "column exists\n"
     assert not pending_upgrades(layout)  # not tried again by itself: it would fail again
@@ -172,13 +172,13 @@ def test_what_was_not_begun_is_tried_again(layout: Layout, host: Host, *, is_awa
     outcome, _ = run(layout, filled("manager", Away() if is_away else Here()))
     assert list(outcome.waiting) == ["manager"]
     assert note.exists()
-    assert host.told == []
+    assert host.commands == []
     assert layout.failure_note("manager").exists()
     host.ages.clear()
     host.breaks = None
     # By the unit that fills the stores, which must not wait for what is ordered after it.
     run(layout, filled("manager", Here()), wait=False)
-    assert host.told == [f"start --no-block {MANAGER}"]
+    assert host.commands == [f"start --no-block {MANAGER}"]
     assert not note.exists()
     assert not layout.failure_note("manager").exists()
 
@@ -187,10 +187,10 @@ def test_filling_stores_amid_a_transaction_restarts_nothing(layout: Layout, host
     host.ages = {AGENT: _MINUTE}
     note = noted(layout, "agent", AGENT)
     run(layout, wait=False)
-    assert host.told == []
+    assert host.commands == []
     assert note.exists()
     run(layout)
-    assert host.told == [f"restart {AGENT}"]
+    assert host.commands == [f"restart {AGENT}"]
     assert not note.exists()
 
 
@@ -199,7 +199,7 @@ def test_a_database_that_nobody_made_yet_needs_no_upgrade(layout: Layout, host: 
     outcome, _ = run(layout, filled("manager", Missing()))
     assert list(outcome.done) == ["manager"]
     assert not note.exists()
-    assert host.told == []
+    assert host.commands == []
 
 
 def test_a_service_whose_configuration_is_lost_goes_on_as_it_is(
@@ -211,5 +211,5 @@ def test_a_service_whose_configuration_is_lost_goes_on_as_it_is(
     noted(layout, "agent", AGENT)
     outcome, _ = run(layout, unconfigured="manager")
     assert outcome.waiting["manager"].message == "cannot read its configuration"
-    assert host.told == [f"restart {AGENT}"]
+    assert host.commands == [f"restart {AGENT}"]
     assert note.exists()

@@ -151,7 +151,7 @@ def test_no_dump_where_it_may_not_fit(monkeypatch: pytest.MonkeyPatch, tmp_path:
         dumper(tmp_path).check(large)
 
 
-def test_no_pg_dump_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_pg_dump_is_reported_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dump.shutil, "which", lambda _: None)  # type: ignore[attr-defined]
     with pytest.raises(HostError) as caught:
         dump.client_version()
