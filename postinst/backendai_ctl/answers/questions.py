@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
@@ -47,6 +48,14 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or address, is reached from this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """One key of site.toml."""
@@ -59,6 +68,8 @@ class Question:
     check: Check
     # Where the answer may stay empty: the secret that is made instead.
     secret: str | None = None
+    # Likewise: the answer that other answers make, as {SECTION.KEY} in a text.
+    otherwise: str = ""
     # Answers that ask for another one: this answer to the name of that question.
     asks_for: Mapping[str, str] = field(default_factory=dict)
 
@@ -123,6 +134,10 @@ def _address(value: object) -> Value:
     raise ValueError
 
 
+def _any_address(value: object) -> Value:
+    return "" if value == "" else _address(value)
+
+
 def _addresses(value: object) -> Value:
     if not value:
         raise ValueError
@@ -158,10 +173,15 @@ KINDS: Mapping[str, Kind] = {
     "seconds": Kind(check=_seconds, allowed=f"a number of seconds from 0 to {_MAX_SECONDS}"),
     "amount": Kind(check=_amount, allowed=f"a number from 0 to {_MAX_AMOUNT}"),
     "address": Kind(check=_address, allowed=_ADDRESS),
+    "any-address": Kind(check=_any_address, allowed=f"{_ADDRESS}, or empty"),
     "addresses": Kind(check=_addresses, allowed=f"a list of {_ADDRESS}"),
     "any-addresses": Kind(check=_any_addresses, allowed=f"a list, or [], of {_ADDRESS}"),
     "word": Kind(
         check=_text(r"[A-Za-z0-9][A-Za-z0-9._-]*"), allowed="letters, digits, '.', '_' and '-'"
+    ),
+    "any-word": Kind(
+        check=_text(r"([A-Za-z0-9][A-Za-z0-9._-]*)?"),
+        allowed="letters, digits, '.', '_' and '-', or empty",
     ),
     "identifier": Kind(
         check=_text(_IDENTIFIER),
@@ -239,9 +259,10 @@ def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:
                 key=item["key"],
                 default=default,
                 about=item["about"],
-                allowed=kind.allowed.replace("NNNN", _port(default)),
+                allowed=kind.allowed.replace("NNNN", _port(default or item.get("otherwise", ""))),
                 check=kind.check,
                 secret=item.get("secret"),
+                otherwise=item.get("otherwise", ""),
                 asks_for=item.get("asks-for", {}),
             )
 

@@ -131,7 +131,7 @@ def _checked(questions: Questions, given: Mapping[str, object], label: str) -> S
     site, problems = _check_all(questions, given, lambda question: f"{label}: {question.name}")
     if problems:
         raise SiteError(problems, hint="mend the file, then run `backendai-ctl configure SERVICE`")
-    return site
+    return Site(questions=questions, answers=_filled(questions, site.answers))
 
 
 def _check_all(
@@ -152,6 +152,18 @@ def _check_all(
             shown = _toml(answers[question.name])
             problems.append(f"{label(question)} = {shown}: needs {other}, which is empty")
     return Site(questions=questions, answers=answers), problems
+
+
+def _filled(questions: Questions, answers: Mapping[str, Value]) -> dict[str, Value]:
+    """The answers, and what others make of those that are empty."""
+    found = dict(answers)
+    for question in questions.all:
+        if question.otherwise and found[question.name] == "":
+            text = question.otherwise
+            for name, value in answers.items():
+                text = text.replace(f"{{{name}}}", str(value))
+            found[question.name] = text
+    return found
 
 
 def _from_environment(

@@ -93,8 +93,9 @@ def configure(
             for config in recipe.configs
         ]
         _check_texts(service, recipe, texts, layout, host.say)
-        for path, text in texts:
-            _offer(path, text, layout, writer, host.say)
+        for config, (path, text) in zip(recipe.configs, texts, strict=True):
+            if not (config.renewed and _renew(path, text, layout, writer, host.say)):
+                _offer(path, text, layout, writer, host.say)
     for wanted in recipe.folders:
         _prepare_folder(wanted, answers, layout, host)
 
@@ -171,6 +172,20 @@ def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: A
 
 def _record(text: str, *, made: bool) -> Record:
     return Record(made=made, digest=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _renew(path: Path, text: str, layout: Layout, writer: Writer, say: Say) -> bool:
+    """Make a file anew that this tool made and nobody has edited; says if it did."""
+    record_path = layout.generated / path.name
+    known = Record.load(record_path)
+    if not path.exists() or known is None or not known.is_of(path):
+        return False
+    if path.read_text(encoding="utf-8") != text:
+        # The file first: killed in between, the next run finds it as it is wanted.
+        writer.replace(path, text)
+        say(f"made {path} anew, which nobody has edited")
+    writer.replace(record_path, str(_record(text, made=True)))
+    return True
 
 
 def _offer(path: Path, text: str, layout: Layout, writer: Writer, say: Say) -> None:

@@ -11,7 +11,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from backendai_ctl.answers.demand import Demand
-from backendai_ctl.answers.questions import Address, Value
+from backendai_ctl.answers.questions import Address, Value, is_loopback
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import Site
 from backendai_ctl.base.errors import RecipeError, TargetError
@@ -85,6 +85,8 @@ class ConfigRecipe:
     template: str | None = None
     # MODULE:CLASS of the release that reads the file.
     model: str | None = None
+    # Whether a later release, or package, may make it anew where nobody has edited it.
+    renewed: bool = False
     lines: tuple[RecipeLine, ...] = ()
 
     def of_release(self, version: str | None) -> "ConfigRecipe":
@@ -244,6 +246,7 @@ def _config(table: Mapping[str, object]) -> ConfigRecipe:
         remove=_words(table.get("remove", [])),
         template=str(table["template"]) if "template" in table else None,
         model=_model(table),
+        renewed=bool(table.get("renewed", False)),
         lines=_lines(table),
     )
 
@@ -318,8 +321,11 @@ class Answers:
 
     def _value(self, wanted: Mapping[str, object]) -> object:
         match {key: value for key, value in wanted.items() if key not in _CONDITIONS}:
-            case {"site": str(name), **rest} if set(rest) <= {"as"}:
-                return _as(rest.get("as", "plain"))(self.value(name))
+            case {"site": str(name), **rest} if set(rest) <= {"as", "loopback-with"}:
+                value = self.value(name)
+                if "loopback-with" in rest:
+                    value = self._kept_near(value, str(rest["loopback-with"]))
+                return _as(rest.get("as", "plain"))(value)
             case {"text": str(template), **rest} if not rest:
                 return self.fill(template)
             case {"secret": str(name), **rest} if not rest:
@@ -329,6 +335,13 @@ class Answers:
             case {"url": str(template), **rest} if not rest:
                 return self.fill(template, "url")
         raise RecipeError(f"a recipe has a value of no known kind: {wanted!r}")
+
+    def _kept_near(self, value: Value, other: str) -> Value:
+        """The address ``value``, on loopback alone where ``other`` is reached there alone."""
+        known = str(self.value(other))
+        if not is_loopback(Address.parse(known).host if ":" in known else known):
+            return value
+        return str(Address(host="127.0.0.1", port=Address.parse(str(value)).port))
 
     def _is_due(self, wanted: Mapping[str, object]) -> bool:
         """Whether the other answers are as the entry's conditions ask."""
@@ -366,7 +379,7 @@ def _is_tree(wanted: object) -> bool:
 
 
 _CONDITIONS = frozenset({"unless", "where", "given"})
-_VALUES = _CONDITIONS | {"site", "as", "secret", "pair", "url", "text"}
+_VALUES = _CONDITIONS | {"site", "as", "loopback-with", "secret", "pair", "url", "text"}
 
 
 def _as(form: object) -> Callable[[Value], object]:

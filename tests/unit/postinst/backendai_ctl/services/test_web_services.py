@@ -1,5 +1,6 @@
 """The configuration of what answers browsers: webserver, GraphQL gateway, app proxy."""
 
+import hashlib
 import socket
 import tomllib
 
@@ -118,7 +119,8 @@ def test_coordinator_and_worker_share_their_secrets(
     assert not [path for path in shared if "some_" in str(path)]
     own = coordinator["proxy_coordinator"]
     assert own["advertised_addr"] == {"host": "apps.example.com", "port": 443}
-    assert own["allow_unauthorized_configure_request"] is False
+    # Without it the manager of this release is refused, and no application opens.
+    assert own["allow_unauthorized_configure_request"] is True
     assert worker["redis"]["password"] == coordinator["redis"]["password"] == "r"
     assert table(worker["proxy_worker"]["port_proxy"])["advertised_host"] == "10.0.0.7"
     # A database of its own, on the manager's server.
@@ -128,6 +130,80 @@ def test_coordinator_and_worker_share_their_secrets(
     assert not (services.secrets / "manager-database-password").exists()
     url = f"postgresql+asyncpg://appproxy:{password}@10.0.0.4:5433/appproxy"
     assert f"sqlalchemy.url = {url}\n" in (services.etc / "alembic-appproxy.ini").read_text()
+
+
+def test_app_proxy_is_for_this_node_alone_unless_told_otherwise(
+    services: Layout, configured: Configured
+) -> None:
+    configured("appproxy-worker")
+    configured("appproxy-coordinator")
+    own = made(services, "app-proxy-coordinator.toml")["proxy_coordinator"]
+    assert own["bind_addr"] == own["advertised_addr"] == {"host": "127.0.0.1", "port": 10200}
+    worker = made(services, "app-proxy-worker.toml")["proxy_worker"]
+    local = {"host": "127.0.0.1", "port": 10201}
+    assert worker["api_bind_addr"] == worker["api_advertised_addr"] == local
+    ports = table(worker["port_proxy"])
+    assert (ports["bind_host"], ports["advertised_host"]) == ("127.0.0.1", "127.0.0.1")
+
+
+def test_one_answer_shows_the_app_proxy_to_browsers(
+    services: Layout, configured: Configured
+) -> None:
+    services.site.write_text('[node]\npublic-host = "node.example.com"\n')
+    configured("appproxy-worker")
+    configured("appproxy-coordinator")
+    own = made(services, "app-proxy-coordinator.toml")["proxy_coordinator"]
+    assert own["bind_addr"] == {"host": "0.0.0.0", "port": 10200}
+    assert own["advertised_addr"] == {"host": "node.example.com", "port": 10200}
+    worker = made(services, "app-proxy-worker.toml")["proxy_worker"]
+    assert worker["api_bind_addr"] == {"host": "0.0.0.0", "port": 10201}
+    assert worker["api_advertised_addr"] == {"host": "node.example.com", "port": 10201}
+    ports = table(worker["port_proxy"])
+    assert (ports["bind_host"], ports["advertised_host"]) == ("0.0.0.0", "node.example.com")
+    assert worker["coordinator_endpoint"] == "http://127.0.0.1:10200"
+
+
+def test_an_address_of_this_node_alone_is_not_listened_for_elsewhere(
+    services: Layout, configured: Configured
+) -> None:
+    """As site.toml has it that older packages made, with every answer in it."""
+    services.site.write_text(
+        '[appproxy]\naddress = "0.0.0.0:10200"\nadvertised-address = "localhost:10200"\n'
+        'worker-address = "[::]:10201"\nworker-host = "127.0.0.1"\n'
+    )
+    configured("appproxy-worker")
+    configured("appproxy-coordinator")
+    own = made(services, "app-proxy-coordinator.toml")["proxy_coordinator"]
+    assert own["bind_addr"] == {"host": "127.0.0.1", "port": 10200}
+    worker = made(services, "app-proxy-worker.toml")["proxy_worker"]
+    assert worker["api_bind_addr"] == {"host": "127.0.0.1", "port": 10201}
+
+
+def test_an_unedited_coordinator_is_made_anew_and_an_edited_one_is_kept(
+    services: Layout, configured: Configured
+) -> None:
+    configured("appproxy-coordinator")
+    path, record = (
+        folder / "app-proxy-coordinator.toml" for folder in (services.etc, services.generated)
+    )
+    wanted = path.read_text()
+    former = wanted.replace("configure_request = true", "configure_request = false")
+    assert former != wanted
+
+    def as_made_before(text: str) -> None:
+        path.write_text(text)
+        record.write_text(f"made {hashlib.sha256(former.encode()).hexdigest()}\n")
+
+    as_made_before(former)
+    assert configured("appproxy-coordinator") == [f"made {path} anew, which nobody has edited"]
+    assert path.read_text() == wanted
+    assert configured("appproxy-coordinator") == []
+    as_made_before(f"{former}# mine\n")
+    (said,) = configured("appproxy-coordinator")
+    assert said.startswith(f"kept {path}")
+    assert path.read_text() == f"{former}# mine\n"
+    fresh = path.with_name(f"{path.name}.new")
+    assert fresh.read_text() == wanted
 
 
 def test_worker_waits_for_the_coordinator(services: Layout, configured: Configured) -> None:
