@@ -68,6 +68,19 @@ class Grant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Proxied:
+    """The table of resource groups, whose rows name the app proxy and its token."""
+
+    table: str
+    address: str  # the columns
+    token: str
+    examples: tuple[str, ...]  # addresses of the release's fixtures, which lead nowhere
+    where: str  # the service that has to be on this node
+    to: object  # the values, as in a recipe
+    by: object
+
+
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """What a release line's own fixtures ask for."""
 
@@ -79,6 +92,7 @@ class Line:
     accounts: Accounts | None = None
     registries: Registries | None = None
     grants: tuple[Grant, ...] = ()
+    proxied: Proxied | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +168,7 @@ def _line(table: Mapping[str, Any]) -> Line:
         accounts=_accounts(table["accounts"]) if "accounts" in table else None,
         registries=Registries(**table["registries"]) if "registries" in table else None,
         grants=tuple(_grant(item) for item in table.get("grant", ())),
+        proxied=_proxied(table["proxied"]) if "proxied" in table else None,
     )
 
 
@@ -165,3 +180,7 @@ def _accounts(table: Mapping[str, Any]) -> Accounts:
 def _grant(table: Mapping[str, Any]) -> Grant:
     words = {key: tuple(table[key]) for key in ("volumes", "permissions")}
     return Grant(**{**table, **words})
+
+
+def _proxied(table: Mapping[str, Any]) -> Proxied:
+    return Proxied(**{**table, "examples": tuple(table["examples"])})

@@ -15,6 +15,7 @@ from backendai_ctl.seed.steps.database import (
     FixturesStep,
 )
 from backendai_ctl.seed.steps.grants import GrantStep
+from backendai_ctl.seed.steps.proxies import ProxyStep
 from backendai_ctl.seed.steps.schema import SchemaStep
 from backendai_ctl.seed.tree import addon_trees, leaves
 from backendai_ctl.services.recipe import resolve_tree
@@ -79,6 +80,8 @@ def _database_groups(session: Session, one: Filled, seconds: float) -> list[Grou
         steps.append(CredentialsStep(one=one))
         steps += [FixturesStep(one=one, fixture=fixture) for fixture in one.fixtures.files]
     steps += [GrantStep(one=one, grant=grant) for grant in one.line.grants]
+    if one.line.proxied is not None and one.line.proxied.where in session.configs:
+        steps.append(ProxyStep(one=one, proxied=one.line.proxied))
     if one.line.fixtures:
         steps.append(FinishStep(one=one))
     return [
