@@ -1,4 +1,4 @@
-"""Reading ELF files: what a program or library needs, and of which version.
+"""ParsedPackage ELF files: what a program or library needs, and of which version.
 
 Pure reading, no other program. All of it comes from the dynamic segment, which is
 what the loader reads too; section headers may be stripped.

@@ -28,7 +28,7 @@ from builder.repo.indexing import build_tree, publish_target
 from builder.repo.init import InitRequest, init_repository
 from builder.repo.keyfiles import make_key_files
 from builder.repo.model import LOCAL, PUBLIC, RepoPackage
-from builder.repo.order import Publication
+from builder.repo.publication import Publication
 from builder.repo.sign import Signer, find_source, open_signer
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -38,7 +38,7 @@ def lacking(name: str, detail: str, remedy: str | None) -> Check:
     return Check(name=name, status=Status.MISSING, detail=detail, remedy=remedy)
 
 
-def relax(checks: Iterable[Check]) -> list[Check]:
+def as_optional(checks: Iterable[Check]) -> list[Check]:
     """The same findings where a build works without what they miss."""
     return [one if one.is_ok else replace(one, status=Status.OPTIONAL) for one in checks]
 
@@ -60,22 +60,22 @@ def is_ready(checks: Iterable[Check]) -> bool:
     return all(one.status is not Status.MISSING for one in checks)
 
 
-def weigh_runtime(
+def assess_runtime(
     *, prepared: Check, standalone: Check, tarball: Check, compiler: Check
 ) -> Sequence[Check]:
     """The ways to a CPython: one that is open makes the others optional."""
     ways = [prepared, standalone, tarball, compiler]
     if prepared.is_ok or standalone.is_ok or (tarball.is_ok and compiler.is_ok):
-        return relax(ways)
+        return as_optional(ways)
     # Nobody mends this one: it comes of a build by one of the others.
-    return [*relax([prepared]), standalone, tarball, compiler]
+    return [*as_optional([prepared]), standalone, tarball, compiler]
 
 
-def weigh_wheels(*, cached: Check, source: Check | None) -> Sequence[Check]:
+def assess_wheels(*, cached: Check, source: Check | None) -> Sequence[Check]:
     """The wheels: in the cache, or to be had from ``source``; None where it may not be asked."""
     if source is None:
         return [cached]
     if cached.is_ok:
-        return [cached, *relax([source])]
+        return [cached, *as_optional([source])]
     # What the cache lacks is fetched if it can be, and then it is no lack.
-    return [*relax([replace(cached, remedy=None)]), source]
+    return [*as_optional([replace(cached, remedy=None)]), source]

@@ -10,7 +10,7 @@ from builder.base.errors import BuilderError
 from builder.base.model import host_arch
 from builder.base.paths import cache_root
 from builder.doctor import host
-from builder.doctor.check import Check, first_ok, found, lacking, weigh_runtime, weigh_wheels
+from builder.doctor.check import Check, assess_runtime, assess_wheels, first_ok, found, lacking
 from builder.doctor.network import check_index, check_places, gather
 from builder.index.uv import Target, uv_path
 from builder.lock import Lock, LockedFile, load_lock, stale_locks
@@ -24,7 +24,7 @@ from builder.runtime.pbs import PbsProvider, asset_url, release_tree
 from builder.runtime.pins import StandalonePin, choose_sources, choose_standalone
 from builder.runtime.source import SourceProvider, tarball_urls
 from builder.spec import ReleaseSpec, Spec
-from builder.wheels.files import Needed
+from builder.wheels.files import WheelRequest
 
 _FETCH = "run 'builder fetch' where there is a network, with the same cache"
 
@@ -93,8 +93,8 @@ class InputChecks:
             file = next(_locked_files(self.locks[0])).file
             asks.append(("index", lambda: _check_index(file)))
         standalone, tarball, *index = gather(asks)
-        wheels = weigh_wheels(cached=self._check_wheels(), source=index[0] if index else None)
-        runtime = weigh_runtime(
+        wheels = assess_wheels(cached=self._check_wheels(), source=index[0] if index else None)
+        runtime = assess_runtime(
             prepared=self._check_prepared(request),
             standalone=standalone,
             tarball=tarball,
@@ -165,7 +165,7 @@ class InputChecks:
 
 
 def _locked_files(lock: Lock) -> Iterator[LockedFile]:
-    needed = Needed(
+    needed = WheelRequest(
         distributions=(*lock.wheel, *lock.sample),
         build=lock.build,
         target=Target(minor=lock.python, arch=host_arch(), glibc=lock.glibc),

@@ -11,8 +11,8 @@ from builder.base.errors import BuilderError, ToolError
 from builder.base.run import run
 from builder.doctor.check import Check, found, lacking
 from builder.net.http import (
-    Interrupted,
-    Patience,
+    RetryPolicy,
+    TransientError,
     UnreachableError,
     check_status,
     local_path,
@@ -21,7 +21,7 @@ from builder.net.http import (
     stream,
 )
 
-_BRIEF = Patience(tries=1, connect_s=4.0, read_s=4.0)
+_BRIEF = RetryPolicy(tries=1, connect_s=4.0, read_s=4.0)
 # Name resolution and uv have waits of their own that cannot be set from here.
 _LIMIT_S = 15.0
 # uv itself: small, on every index that can serve a build.
@@ -34,17 +34,17 @@ _LEAD = re.compile(r"^\W*((caused by|cause|error):)?\s*", re.IGNORECASE)
 Probe = Callable[[str], str | None]
 
 
-def probe_url(url: str, patience: Patience = _BRIEF) -> str | None:
+def probe_url(url: str, policy: RetryPolicy = _BRIEF) -> str | None:
     """Why nothing can be fetched from ``url``; None where it can."""
     try:
         local = local_path(url)
         if local is not None:
             return None if local.exists() else "no such file"
-        with open_client(patience) as client, stream(client, url, {}) as answer:
+        with open_client(policy) as client, stream(client, url, {}) as answer:
             check_status(answer, url)
     except UnreachableError as error:
         return error.reason
-    except (BuilderError, Interrupted) as error:
+    except (BuilderError, TransientError) as error:
         return str(error)
     return None
 

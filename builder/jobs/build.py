@@ -27,7 +27,7 @@ from builder.runtime.model import Runtime, RuntimeRequest
 from builder.spec import PackageSpec, ReleaseSpec, Spec
 from builder.stage.addon_rules import Owners
 from builder.stage.stager import Stage, StageInput, find_stage, stage_key, stage_package, target_of
-from builder.wheels.files import Needed, fetch_files, prepare_wheels
+from builder.wheels.files import WheelRequest, fetch_files, prepare_wheels
 
 _TURN_S = 0.2
 Item = TypeVar("Item")
@@ -253,7 +253,7 @@ class _Builder:
         samples = _fetch_samples(plan, arch, self.cache, offline=self.request.offline)
         given = replace(given, samples=samples)
         if plan.python and given.runtime:
-            needed = Needed(
+            needed = WheelRequest(
                 distributions=plan.python.wheels,
                 build=plan.python.build,
                 target=target_of(plan.python, arch),
@@ -292,7 +292,7 @@ def _fetch_samples(
     if not distributions or plan.resolved_for is None:
         return {}
     minor, glibc = plan.resolved_for
-    needed = Needed(
+    needed = WheelRequest(
         distributions=list(distributions.values()),
         build=(),
         target=Target(minor=minor, arch=arch, glibc=glibc),

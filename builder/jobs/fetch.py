@@ -24,7 +24,7 @@ from builder.runtime.choose import provide_runtime
 from builder.runtime.model import Runtime, RuntimeRequest
 from builder.runtime.pins import load_pins
 from builder.spec import PackageSpec, ReleaseSpec, Spec
-from builder.wheels.files import Needed, fetch_files
+from builder.wheels.files import WheelRequest, fetch_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def fetch_inputs(request: FetchRequest, spec: Spec, cache: Cache) -> list[Input]
 
 
 def _wheel_inputs(lock: Lock, arch: Arch, cache: Cache) -> dict[str, Input]:
-    needed = Needed(
+    needed = WheelRequest(
         distributions=(*lock.wheel, *lock.sample),
         build=lock.build,
         target=Target(minor=lock.python, arch=arch, glibc=lock.glibc),

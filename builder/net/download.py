@@ -17,17 +17,17 @@ from builder.base import log
 from builder.base.cache import Cache, storage_guard
 from builder.base.errors import FetchError, OfflineError
 from builder.net.http import (
-    PATIENT,
-    WAY_OUT,
-    Interrupted,
-    Patience,
+    DEFAULT_POLICY,
+    NETWORK_HINT,
+    RetryPolicy,
+    TransientError,
     check_status,
+    enforce_min_rate,
     file_name,
     local_path,
     open_client,
     redact_url,
     retry,
-    steady,
     stream,
 )
 
@@ -48,7 +48,7 @@ def fetch_blob(  # noqa: PLR0913 - all but the URL by keyword
     label: str | None = None,
     size: int | None = None,
     client: httpx.Client | None = None,
-    patience: Patience = PATIENT,
+    policy: RetryPolicy = DEFAULT_POLICY,
 ) -> Path:
     """The file with this sha256: from the cache, or else from ``url`` into the cache.
 
@@ -76,7 +76,7 @@ def fetch_blob(  # noqa: PLR0913 - all but the URL by keyword
             part.parent.mkdir(parents=True, exist_ok=True)
             with _shown(label, size) as advance:
                 transfer = _Transfer(
-                    url=url, sha256=sha256, part=part, size=size, advance=advance, patience=patience
+                    url=url, sha256=sha256, part=part, size=size, advance=advance, policy=policy
                 )
                 if local is not None:
                     transfer.copy(local)
@@ -94,7 +94,7 @@ class _Transfer:
     part: Path
     size: int | None
     advance: log.Advance
-    patience: Patience
+    policy: RetryPolicy
     etag: str | None = None
     done: int = 0
     hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)
@@ -106,7 +106,9 @@ class _Transfer:
         try:
             file = source.open("rb")
         except OSError as error:
-            raise FetchError(f"cannot read {source}: {error.strerror}", hint=WAY_OUT) from error
+            raise FetchError(
+                f"cannot read {source}: {error.strerror}", hint=NETWORK_HINT
+            ) from error
         with file, self.part.open("wb") as part:
             while chunk := file.read(_CHUNK):
                 self._take(chunk, part)
@@ -116,7 +118,7 @@ class _Transfer:
         """Bring the bytes by HTTP, continuing what an earlier run left."""
         if self._resume():
             return
-        with nullcontext(client) if client else open_client(self.patience) as http:
+        with nullcontext(client) if client else open_client(self.policy) as http:
             self._retried(http)
             if self.hash.hexdigest() != self.sha256 and self.resumed:
                 # The two halves may be of different files: a clean copy decides.
@@ -126,7 +128,7 @@ class _Transfer:
         self._check()
 
     def _retried(self, http: httpx.Client) -> None:
-        retry(self.url, self.patience, lambda: self._attempt(http), lambda: self.done)
+        retry(self.url, self.policy, lambda: self._attempt(http), lambda: self.done)
 
     def _resume(self) -> bool:
         """Hash what an earlier run left; whether that is the whole file."""
@@ -156,22 +158,22 @@ class _Transfer:
         with stream(http, self.url, headers) as answer:
             if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and self.done:
                 self._restart()
-                raise Interrupted("the server has no such range")
+                raise TransientError("the server has no such range")
             check_status(answer, self.url)
             expected = self._begin(answer)
             with self.part.open("ab") as part:
-                for chunk in steady(answer.iter_raw(), self.patience):
+                for chunk in enforce_min_rate(answer.iter_raw(), self.policy):
                     self._take(chunk, part)
         # A missing Content-Length lets a cut connection pass for the end of the file.
         if expected is not None and self.done < expected:
-            raise Interrupted(f"only {self.done} of {expected} bytes came")
+            raise TransientError(f"only {self.done} of {expected} bytes came")
 
     def _begin(self, answer: httpx.Response) -> int | None:
         """Settle where this answer's bytes belong; returns the whole file's length."""
         partial = answer.status_code == httpx.codes.PARTIAL_CONTENT
         if partial and not _starts_at(answer, self.done):
             self._restart()
-            raise Interrupted("the server answered with another range")
+            raise TransientError("the server answered with another range")
         if partial:
             self.resumed = True
         elif self.done:
@@ -183,7 +185,7 @@ class _Transfer:
         if total is not None and self.size is not None and total != self.size:
             raise FetchError(
                 f"{redact_url(self.url)} is {total} bytes long, but {self.size} are pinned",
-                hint="the server has another file than the pinned one; " + WAY_OUT,
+                hint="the server has another file than the pinned one; " + NETWORK_HINT,
             )
         return total if total is not None else self.size
 
@@ -193,7 +195,9 @@ class _Transfer:
         if self.done > limit:
             part.close()
             self._restart()
-            raise FetchError(f"{redact_url(self.url)} is longer than {limit} bytes", hint=WAY_OUT)
+            raise FetchError(
+                f"{redact_url(self.url)} is longer than {limit} bytes", hint=NETWORK_HINT
+            )
         part.write(chunk)
         self.hash.update(chunk)
         self.advance(len(chunk))

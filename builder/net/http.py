@@ -1,6 +1,6 @@
 """Talking HTTP: the client, what is worth another try, how long to wait.
 
-Everything a server or network can do wrong ends as :class:`Interrupted`, which
+Everything a server or network can do wrong ends as :class:`TransientError`, which
 :func:`retry` tries again, or as a FetchError, which nothing does.
 """
 
@@ -22,7 +22,7 @@ import httpx
 from builder.base import log
 from builder.base.errors import FetchError, UsageError
 
-WAY_OUT = (
+NETWORK_HINT = (
     "check the network and HTTPS_PROXY; for Python itself, name a mirror with --mirror or"
     " BUILDER_PYTHON_MIRROR, or use --runtime source or --runtime archive"
 )
@@ -37,17 +37,19 @@ T = TypeVar("T")
 class UnreachableError(FetchError):
     """The server could not be asked, or never gave a whole answer."""
 
-    def __init__(self, url: str, *, reason: str, detail: str = "", hint: str = WAY_OUT) -> None:
+    def __init__(
+        self, url: str, *, reason: str, detail: str = "", hint: str = NETWORK_HINT
+    ) -> None:
         super().__init__(f"cannot fetch {redact_url(url)}: {reason}{detail}", hint=hint)
         self.reason = reason
 
 
-class Interrupted(Exception):  # noqa: N818 - no error to the user: it is tried again
+class TransientError(Exception):
     """This try failed in a way that another may not."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """How long a download may take to get nowhere."""
 
     tries: int = 4
@@ -59,12 +61,12 @@ class Patience:
     window_bytes: int = 64 << 10
 
 
-PATIENT = Patience()
+DEFAULT_POLICY = RetryPolicy()
 
 
-def open_client(patience: Patience = PATIENT) -> httpx.Client:
+def open_client(policy: RetryPolicy = DEFAULT_POLICY) -> httpx.Client:
     """A client to share between threads; proxies and CA bundle come from the environment."""
-    timeout = httpx.Timeout(patience.read_s, connect=patience.connect_s, pool=None)
+    timeout = httpx.Timeout(policy.read_s, connect=policy.connect_s, pool=None)
     return httpx.Client(
         timeout=timeout,
         follow_redirects=True,
@@ -75,7 +77,7 @@ def open_client(patience: Patience = PATIENT) -> httpx.Client:
 
 
 def fetch_text(
-    url: str, *, client: httpx.Client | None = None, patience: Patience = PATIENT
+    url: str, *, client: httpx.Client | None = None, policy: RetryPolicy = DEFAULT_POLICY
 ) -> str:
     """A small document that has no pin, such as a release's SHA256SUMS."""
     local = local_path(url)
@@ -84,8 +86,8 @@ def fetch_text(
             return local.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise FetchError(f"cannot read {local}: {error}") from error
-    with nullcontext(client) if client else open_client(patience) as http:
-        return retry(url, patience, lambda: _read_text(http, url), lambda: 0)
+    with nullcontext(client) if client else open_client(policy) as http:
+        return retry(url, policy, lambda: _read_text(http, url), lambda: 0)
 
 
 def redact_url(url: str) -> str:
@@ -93,7 +95,7 @@ def redact_url(url: str) -> str:
     return _USERINFO.sub("://***@", url)
 
 
-def retry(url: str, patience: Patience, attempt: Callable[[], T], done: Callable[[], int]) -> T:
+def retry(url: str, policy: RetryPolicy, attempt: Callable[[], T], done: Callable[[], int]) -> T:
     """Call ``attempt`` until it succeeds or the tries are used up.
 
     A file on a bad line may need many tries; one that brought a good deal more than
@@ -104,22 +106,22 @@ def retry(url: str, patience: Patience, attempt: Callable[[], T], done: Callable
     while True:
         try:
             return attempt()
-        except Interrupted as error:
+        except TransientError as error:
             if done() - furthest >= _REAL_GAIN:
                 furthest = done()
                 failures = 0
             failures += 1
-            if failures >= patience.tries:
+            if failures >= policy.tries:
                 tried = f" (tried {failures} times)"
                 raise UnreachableError(url, reason=str(error), detail=tried) from error
-            wait = patience.backoff_s * 2 ** (failures - 1)
+            wait = policy.backoff_s * 2 ** (failures - 1)
             log.step(f"{file_name(url)}: {error}; trying again in {wait:.0f} s")
             time.sleep(wait)
 
 
 @contextmanager
 def stream(http: httpx.Client, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
-    """Ask for ``url``; raises Interrupted for what may pass, FetchError for the rest."""
+    """Ask for ``url``; raises TransientError for what may pass, FetchError for the rest."""
     try:
         with http.stream("GET", url, headers=headers) as answer:
             yield answer
@@ -131,7 +133,7 @@ def stream(http: httpx.Client, url: str, headers: dict[str, str]) -> Iterator[ht
     except httpx.TransportError as error:
         _raise_for(error, url)
     except httpx.TooManyRedirects as error:
-        raise FetchError(f"{redact_url(url)} redirects in circles", hint=WAY_OUT) from error
+        raise FetchError(f"{redact_url(url)} redirects in circles", hint=NETWORK_HINT) from error
 
 
 def _raise_for(error: httpx.TransportError, url: str) -> NoReturn:
@@ -146,11 +148,11 @@ def _raise_for(error: httpx.TransportError, url: str) -> NoReturn:
             url,
             reason="its certificate is not trusted",
             detail=f": {reason}",
-            hint="point SSL_CERT_FILE at your CA bundle; " + WAY_OUT,
+            hint="point SSL_CERT_FILE at your CA bundle; " + NETWORK_HINT,
         ) from error
     if isinstance(error, httpx.TimeoutException):
         reason = "timed out while connecting" if _is_connecting(error) else "the server fell silent"
-    raise Interrupted(reason) from error
+    raise TransientError(reason) from error
 
 
 def _is_connecting(error: httpx.TimeoutException) -> bool:
@@ -167,13 +169,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def check_status(answer: httpx.Response, url: str) -> None:
     status = f"{answer.status_code} {answer.reason_phrase}".strip()
     if answer.is_server_error:
-        raise Interrupted(f"the server answered {status}")
+        raise TransientError(f"the server answered {status}")
     if not answer.is_success:
-        raise FetchError(f"cannot fetch {redact_url(url)}: answered {status}", hint=WAY_OUT)
+        raise FetchError(f"cannot fetch {redact_url(url)}: answered {status}", hint=NETWORK_HINT)
 
 
-def steady(chunks: Iterator[bytes], patience: Patience) -> Iterator[bytes]:
-    """Pass ``chunks`` on; raises Interrupted where they come too slowly to wait for.
+def enforce_min_rate(chunks: Iterator[bytes], policy: RetryPolicy) -> Iterator[bytes]:
+    """Pass ``chunks`` on; raises TransientError where they come too slowly to wait for.
 
     The read timeout does not see a server that sends a byte now and then.
     """
@@ -183,10 +185,10 @@ def steady(chunks: Iterator[bytes], patience: Patience) -> Iterator[bytes]:
         yield chunk
         came += len(chunk)
         elapsed = time.monotonic() - began
-        if elapsed < patience.window_s:
+        if elapsed < policy.window_s:
             continue
-        if came < patience.window_bytes:
-            raise Interrupted(f"too slow: {came} bytes in {elapsed:.0f} s")
+        if came < policy.window_bytes:
+            raise TransientError(f"too slow: {came} bytes in {elapsed:.0f} s")
         began, came = time.monotonic(), 0
 
 
@@ -196,7 +198,7 @@ def _read_text(http: httpx.Client, url: str) -> str:
         if urlsplit(url).scheme == "https" and answer.url.scheme != "https":
             raise FetchError(f"{redact_url(url)} redirects to an unencrypted address")
         text = bytearray()
-        for chunk in steady(answer.iter_raw(), PATIENT):
+        for chunk in enforce_min_rate(answer.iter_raw(), DEFAULT_POLICY):
             text += chunk
             if len(text) > _MAX_TEXT:
                 raise FetchError(f"{redact_url(url)} is longer than {_MAX_TEXT} bytes")

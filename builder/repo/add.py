@@ -20,7 +20,7 @@ from builder.pack.manifest import MANIFEST, load_manifest
 from builder.repo.config import RepoConfig
 from builder.repo.core import Repository, workspace
 from builder.repo.deb_package import read_deb_package, sign_deb
-from builder.repo.model import FileFacts, Reading, RepoPackage, pool_path
+from builder.repo.model import FileFacts, ParsedPackage, RepoPackage, pool_path
 from builder.repo.publish.folder import FolderPublisher
 from builder.repo.repodata import read_rpm_package
 from builder.repo.rpmsign import sign_rpm
@@ -53,7 +53,7 @@ class Added:
 class _Candidate:
     path: Path
     sha256: str
-    reading: Reading
+    reading: ParsedPackage
     known: RepoPackage | None  # the same package, taken in earlier
 
 
@@ -76,7 +76,7 @@ def add_packages(repository: Repository, paths: Sequence[Path], request: AddRequ
             candidates.append(_examine(repository, path, request))
         except BuilderError as error:
             problems.append(error)
-    problems += _refuse_twins(candidates)
+    problems += _reject_duplicates(candidates)
     if problems:
         message = "\n".join(one.message for one in problems)
         raise type(problems[0])(message, hint=problems[0].hint)
@@ -136,7 +136,7 @@ def _hash(path: Path) -> str:
         ) from error
 
 
-def _compare_with_manifest(path: Path, sha256: str, reading: Reading) -> None:
+def _compare_with_manifest(path: Path, sha256: str, reading: ParsedPackage) -> None:
     entry = next((e for e in load_manifest(path.parent) if e["file"] == path.name), None)
     if entry is None:
         raise RepoError(
@@ -160,7 +160,7 @@ def _compare_with_manifest(path: Path, sha256: str, reading: Reading) -> None:
         )
 
 
-def _check_arch(config: RepoConfig, path: Path, reading: Reading) -> None:
+def _check_arch(config: RepoConfig, path: Path, reading: ParsedPackage) -> None:
     known = {name for arch in config.architectures for name in (arch.value, arch.machine)}
     if reading.arch not in known | {"all", "noarch"}:
         listed = ", ".join(config.architectures)
@@ -170,7 +170,7 @@ def _check_arch(config: RepoConfig, path: Path, reading: Reading) -> None:
         )
 
 
-def _refuse_twins(candidates: Sequence[_Candidate]) -> list[BuilderError]:
+def _reject_duplicates(candidates: Sequence[_Candidate]) -> list[BuilderError]:
     """Two files given at once may be the same package, too."""
     seen: dict[tuple[object, ...], _Candidate] = {}
     problems: list[BuilderError] = []
@@ -220,7 +220,7 @@ def _is_whole(repository: Repository, package: RepoPackage) -> bool:
     return FolderPublisher(repository.public).has(package.pool, facts)
 
 
-def _signed(path: Path, reading: Reading, signer: Signer | None) -> Reading:
+def _signed(path: Path, reading: ParsedPackage, signer: Signer | None) -> ParsedPackage:
     if signer is None:
         return reading
     _SIGNERS[reading.fmt](path, signer)
@@ -228,7 +228,7 @@ def _signed(path: Path, reading: Reading, signer: Signer | None) -> Reading:
     return read_rpm_package(path) if reading.fmt is PackageFormat.RPM else reading
 
 
-def _package(path: Path, reading: Reading, request: AddRequest) -> RepoPackage:
+def _package(path: Path, reading: ParsedPackage, request: AddRequest) -> RepoPackage:
     return RepoPackage(
         fmt=reading.fmt,
         name=reading.name,

@@ -17,7 +17,7 @@ from builder.repo.core import Repository
 from builder.repo.gpg import Gpg, Key, private_home
 from builder.repo.keyfiles import armored_path
 from builder.repo.model import LOCAL, FileFacts, Publisher
-from builder.repo.order import Published
+from builder.repo.publication import Published
 from builder.repo.publish import open_publisher
 from builder.repo.publish.folder import FolderPublisher
 from builder.repo.sign import EXPIRY_WARNING

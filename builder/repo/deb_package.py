@@ -8,7 +8,7 @@ from builder.base.errors import PayloadError
 from builder.base.model import PackageFormat
 from builder.inspect import inspect_package
 from builder.inspect.debfile import ar_members
-from builder.repo.model import Reading
+from builder.repo.model import ParsedPackage
 from builder.repo.sign import Signer
 
 # What dpkg and debsig-verify call the signature of whom a package comes from.
@@ -18,14 +18,14 @@ SIGNED_MEMBERS = ("debian-binary", "control.tar", "data.tar")
 _INDEX_FIELDS = frozenset({"filename", "size", "sha256", "sha512", "md5sum", "sha1"})
 
 
-def read_deb_package(path: Path) -> Reading:
+def read_deb_package(path: Path) -> ParsedPackage:
     """Read the deb at ``path``, payload included, so that a damaged one is not taken in.
 
     Raises UsageError where it is no deb, PayloadError where it is damaged.
     """
     contents = inspect_package(path).contents
     paths = sorted(file.path.lstrip("/") for file in contents.files if not file.is_dir)
-    return Reading(
+    return ParsedPackage(
         fmt=PackageFormat.DEB,
         name=contents.metadata.name,
         version=contents.metadata.version,

@@ -29,10 +29,10 @@ from builder.repo.model import (
     RepoPackage,
     dists_folder,
 )
-from builder.repo.order import Publication, Published, plan_publication
+from builder.repo.publication import Publication, Published, plan_publication
 from builder.repo.publish import open_publisher
+from builder.repo.publish.execute import Destination, publish
 from builder.repo.publish.folder import FolderPublisher
-from builder.repo.publish.walk import Destination, publish
 from builder.repo.repodata import RpmIndexer
 from builder.repo.sign import Signer
 

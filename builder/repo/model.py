@@ -28,7 +28,7 @@ KEYS = PurePosixPath("keys")
 LOCAL = "local"  # the target that is the repository's own public/ folder
 
 Index = dict[PurePosixPath, bytes]
-# The listing of the package with this sha256: see Reading.
+# The listing of the package with this sha256: see ParsedPackage.
 Listings = Callable[[str], bytes]
 
 
@@ -64,7 +64,7 @@ class RepoPackage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ParsedPackage:
     """What is read, once, out of a package file when it is added.
 
     ``listing`` is what only some indexes need and what may be large: of a deb its paths,

@@ -33,7 +33,7 @@ from builder.base.errors import PayloadError
 from builder.base.model import PackageFormat
 from builder.inspect import inspect_package
 from builder.repo.config import IndexCompression, RepoConfig
-from builder.repo.model import Index, Listings, Reading, RepoPackage, rpm_folder
+from builder.repo.model import Index, Listings, ParsedPackage, RepoPackage, rpm_folder
 
 REPODATA = "repodata"
 REPOMD = "repomd.xml"
@@ -71,7 +71,7 @@ class Part(StrEnum):
         return f"</{tag[self]}>\n"
 
 
-def read_rpm_package(path: Path) -> Reading:
+def read_rpm_package(path: Path) -> ParsedPackage:
     """Read the rpm at ``path``, payload included, so that a damaged one is not taken in.
 
     Raises UsageError where it is no rpm, PayloadError where it is damaged.
@@ -86,7 +86,7 @@ def read_rpm_package(path: Path) -> Reading:
             f"{path}: createrepo_c cannot read it: {error}", hint="build or fetch the file again"
         ) from error
     fragments = {Part.PRIMARY.value: primary, Part.OTHER.value: other}
-    return Reading(
+    return ParsedPackage(
         fmt=PackageFormat.RPM,
         name=metadata.name,
         version=metadata.version,

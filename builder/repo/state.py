@@ -20,7 +20,7 @@ from builder.base.cache import storage_guard
 from builder.base.errors import RepoError
 from builder.base.model import PackageFormat
 from builder.repo.model import STATE, FileFacts, RepoPackage
-from builder.repo.order import Published
+from builder.repo.publication import Published
 
 _FILE = "repo.sqlite"
 _LOCK = "lock"

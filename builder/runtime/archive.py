@@ -42,23 +42,23 @@ class ArchiveProvider:
         sha256 = _hash_folder(given) if given.is_dir() else hash_file(given)
         key = runtime_key("archive", sha256, request.arch)
         python = self._host_python(request)
-        shelved = find_runtime(cache, key)
-        if shelved is None:
+        prepared = find_runtime(cache, key)
+        if prepared is None:
             log.step(f"runtime: preparing the CPython of {given}")
-            shelved = keep_runtime(
+            prepared = keep_runtime(
                 cache, key, lambda tree: _prepare(given, tree, request, python=python)
             )
-        check_version(shelved.version, request, str(given))
+        check_version(prepared.version, request, str(given))
         return Runtime(
             provider=RuntimeChoice.ARCHIVE,
-            version=shelved.version,
+            version=prepared.version,
             arch=request.arch,
             origin=given.name,  # not its folder, which is this host's business
             sha256=sha256,
             key=key,
-            tree=shelved.tree,
-            python=python or shelved.python,
-            glibc=shelved.glibc,
+            tree=prepared.tree,
+            python=python or prepared.python,
+            glibc=prepared.glibc,
         )
 
     def _host_python(self, request: RuntimeRequest) -> Path | None:

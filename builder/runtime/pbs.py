@@ -16,7 +16,7 @@ from builder.runtime.model import Runtime, RuntimeRequest
 from builder.runtime.pins import Pinned, StandalonePin, choose_standalone
 from builder.runtime.prepare import prepare_tree
 from builder.runtime.prepared import (
-    Shelved,
+    PreparedRuntime,
     ask_version,
     find_runtime,
     keep_runtime,
@@ -42,25 +42,25 @@ class PbsProvider(Pinned):
         pin = choose_standalone(self.pins, request)
         python = self._host_python(request, cache)
         key = _key(pin)
-        shelved = find_runtime(cache, key)
-        if shelved is None:
+        prepared = find_runtime(cache, key)
+        if prepared is None:
             asset = _fetch_asset(request, cache, pin)
             log.step(f"runtime: preparing CPython {pin.version} for {pin.arch}")
 
             def make(tree: Path) -> str:
                 return _prepare(asset, tree, pin, python=python, jobs=request.jobs)
 
-            shelved = keep_runtime(cache, key, make)
-        return _runtime(pin, shelved, python)
+            prepared = keep_runtime(cache, key, make)
+        return _runtime(pin, prepared, python)
 
     def find_prepared(self, request: RuntimeRequest, cache: Cache) -> Runtime | None:
         """What :meth:`provide` would give, if it can without fetching or preparing."""
         pin = choose_standalone(self.pins, request)
-        shelved = find_runtime(cache, _key(pin))
-        if shelved is None or pin.arch is host_arch():
-            return _runtime(pin, shelved, None) if shelved is not None else None
+        prepared = find_runtime(cache, _key(pin))
+        if prepared is None or pin.arch is host_arch():
+            return _runtime(pin, prepared, None) if prepared is not None else None
         host = self.find_prepared(replace(request, arch=host_arch()), cache)
-        return _runtime(pin, shelved, host.python) if host is not None else None
+        return _runtime(pin, prepared, host.python) if host is not None else None
 
     def fetch(self, request: RuntimeRequest, cache: Cache) -> dict[str, Path]:
         """Bring what :meth:`provide` needs into the cache; assets by name."""
@@ -127,7 +127,7 @@ def _prepare(asset: Path, tree: Path, pin: StandalonePin, *, python: Path | None
     return pin.version
 
 
-def _runtime(pin: StandalonePin, shelved: Shelved, python: Path | None) -> Runtime:
+def _runtime(pin: StandalonePin, prepared: PreparedRuntime, python: Path | None) -> Runtime:
     return Runtime(
         provider=RuntimeChoice.PBS,
         version=pin.version,
@@ -135,9 +135,9 @@ def _runtime(pin: StandalonePin, shelved: Shelved, python: Path | None) -> Runti
         # Not the mirror: the package should be the same wherever it was built.
         origin=asset_url(RELEASE_TREE, pin),
         sha256=pin.sha256,
-        key=shelved.key,
-        tree=shelved.tree,
-        python=python or shelved.python,
-        glibc=shelved.glibc,
+        key=prepared.key,
+        tree=prepared.tree,
+        python=python or prepared.python,
+        glibc=prepared.glibc,
         options={"tag": pin.tag, "flavour": pin.flavour},
     )

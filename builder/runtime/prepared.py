@@ -29,7 +29,7 @@ _RECIPE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shelved:
+class PreparedRuntime:
     """A prepared runtime as the cache has it."""
 
     key: str
@@ -48,13 +48,13 @@ def runtime_key(*inputs: object) -> str:
     return key_of(_KIND, _recipe(), *inputs)
 
 
-def find_runtime(cache: Cache, key: str) -> Shelved | None:
+def find_runtime(cache: Cache, key: str) -> PreparedRuntime | None:
     """The runtime of this key if it has been prepared."""
     folder = cache.find_derived(_KIND, key)
     return _load(folder, key) if folder is not None else None
 
 
-def keep_runtime(cache: Cache, key: str, make: Callable[[Path], str]) -> Shelved:
+def keep_runtime(cache: Cache, key: str, make: Callable[[Path], str]) -> PreparedRuntime:
     """The runtime of this key; ``make`` fills the tree, absent as yet, and tells its version."""
 
     def derive(folder: Path) -> None:
@@ -102,6 +102,8 @@ def _recipe() -> list[str]:
     return [hash_file(path) for path in _RECIPE]
 
 
-def _load(folder: Path, key: str) -> Shelved:
+def _load(folder: Path, key: str) -> PreparedRuntime:
     record = json.loads((folder / "runtime.json").read_text(encoding="utf-8"))
-    return Shelved(key=key, tree=folder / "tree", version=record["version"], glibc=record["glibc"])
+    return PreparedRuntime(
+        key=key, tree=folder / "tree", version=record["version"], glibc=record["glibc"]
+    )

@@ -22,7 +22,7 @@ from builder.runtime.buildhost import ensure_build_host, host_identity
 from builder.runtime.model import Runtime, RuntimeRequest
 from builder.runtime.pins import Pinned, SourcePin, choose_sources
 from builder.runtime.prepare import prepare_tree
-from builder.runtime.prepared import Shelved, find_runtime, keep_runtime, runtime_key
+from builder.runtime.prepared import PreparedRuntime, find_runtime, keep_runtime, runtime_key
 
 _UPSTREAM = "https://www.python.org/ftp/python"
 _RAW_KIND = "cpython"
@@ -79,8 +79,8 @@ class SourceProvider(Pinned):
             return None
         build = next(iter(self._builds(request)))
         raw = cache.find_derived(_RAW_KIND, build.key)
-        shelved = find_runtime(cache, build.runtime_key(raw)) if raw is not None else None
-        return build.runtime(shelved) if shelved is not None else None
+        prepared = find_runtime(cache, build.runtime_key(raw)) if raw is not None else None
+        return build.runtime(prepared) if prepared is not None else None
 
     def _builds(self, request: RuntimeRequest) -> list["_Build"]:
         pins = choose_sources(self.pins, request)
@@ -126,7 +126,7 @@ class _Build:
         }
         return runtime_key("source", self.key, libraries, hash_file(Path(bundle.__file__)))
 
-    def prepare(self, raw: Path, cache: Cache, *, jobs: int) -> Shelved:
+    def prepare(self, raw: Path, cache: Cache, *, jobs: int) -> PreparedRuntime:
         """The runtime made of the raw tree."""
         pin = self.pin
 
@@ -144,7 +144,7 @@ class _Build:
 
         return keep_runtime(cache, self.runtime_key(raw), make)
 
-    def runtime(self, shelved: Shelved) -> Runtime:
+    def runtime(self, prepared: PreparedRuntime) -> Runtime:
         """The answer to the request."""
         options = {"pgo": self.request.pgo, "lto": self.request.lto}
         return Runtime(
@@ -154,10 +154,10 @@ class _Build:
             # Not the mirror it came from: the bytes are upstream's wherever they lay.
             origin=_upstream_url(self.pin),
             sha256=self.pin.sha256,
-            key=shelved.key,
-            tree=shelved.tree,
-            python=shelved.python,
-            glibc=shelved.glibc,
+            key=prepared.key,
+            tree=prepared.tree,
+            python=prepared.python,
+            glibc=prepared.glibc,
             options={
                 **{name: "yes" if on else "no" for name, on in options.items()},
                 "built-on": host_identity(),

@@ -63,7 +63,7 @@ def write_file(path: Path, content: bytes, mode: int) -> None:
     path.chmod(mode)
 
 
-def settle(root: Path, *, epoch: int) -> None:
+def normalize_metadata(root: Path, *, epoch: int) -> None:
     """Give folders one mode and everything one mtime; files that have it are left alone."""
     for folder, _, names in os.walk(root):
         for name in names:

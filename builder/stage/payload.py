@@ -42,7 +42,7 @@ def place_runtime(runtime: Runtime, prefix: Path, epoch: int) -> None:
     write_file(prefix / "pyvenv.cfg", config.encode(), 0o644)
 
 
-def clash_with(wheel: InstalledWheel, prefix: Path) -> Clash:
+def reject_conflict(wheel: InstalledWheel, prefix: Path) -> Clash:
     """What to do about a file of ``wheel`` whose place another one has taken."""
 
     def refuse(place: Path) -> None:

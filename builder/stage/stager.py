@@ -23,14 +23,14 @@ from builder.runtime.model import Runtime, runtime_info
 from builder.spec.schema import AddonSpec, LibrarySpec
 from builder.stage.addon_rules import check_entry_points, refuse_shared_files
 from builder.stage.libraries import RUNTIME, Binary, Needs, Rules, check_libraries
-from builder.stage.linking import link_tree, measure, settle, write_file
+from builder.stage.linking import link_tree, measure, normalize_metadata, write_file
 from builder.stage.payload import (
     below,
-    clash_with,
     extract_sample,
     finish_scripts,
     place_entry,
     place_runtime,
+    reject_conflict,
     wheel_binaries,
 )
 from builder.wheels.files import WheelFile
@@ -87,7 +87,7 @@ def stage_package(plan: PackagePlan, given: StageInput, cache: Cache) -> Stage:
     Raises PayloadError where the payload breaks a rule.
     """
     key = stage_key(plan, given)
-    maker = _Maker(plan=plan, given=given, cache=cache)
+    maker = _StageBuilder(plan=plan, given=given, cache=cache)
     return load_stage(cache.derive("stage", key, maker.make), key)
 
 
@@ -112,7 +112,7 @@ def load_stage(folder: Path, key: str) -> Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Maker:
+class _StageBuilder:
     plan: PackagePlan
     given: StageInput
     cache: Cache
@@ -135,7 +135,7 @@ class _Maker:
             (json.dumps(inputs, indent=2, sort_keys=True) + "\n").encode(),
             0o644,
         )
-        settle(root, epoch=self.given.epoch)
+        normalize_metadata(root, epoch=self.given.epoch)
         files, size = measure(root)
         report = {"files": files, "size": size, "needs": asdict(needs), "inputs": inputs}
         (folder / _REPORT).write_text(json.dumps(report), encoding="utf-8")
@@ -156,7 +156,9 @@ class _Maker:
             if not python.addon:
                 place_runtime(runtime, prefix, given.epoch)
             for one in installed:
-                link_tree(one.tree, prefix, epoch=given.epoch, on_clash=clash_with(one, prefix))
+                link_tree(
+                    one.tree, prefix, epoch=given.epoch, on_clash=reject_conflict(one, prefix)
+                )
             for one in installed:
                 finish_scripts(one, prefix, python.prefix)
             if python.addon and given.host:

@@ -93,7 +93,7 @@ def run_case(client: Client, distribution: Distribution, subject: Subject, evide
             )
             with Host(client, setup) as host:
                 _note(case, "boot", begin)
-                _Story(host=host, distribution=distribution, subject=subject, case=case).tell()
+                _CaseRun(host=host, distribution=distribution, subject=subject, case=case).run()
         except BuilderError as error:
             case.steps.append(
                 Step(
@@ -107,14 +107,14 @@ def run_case(client: Client, distribution: Distribution, subject: Subject, evide
 
 
 @dataclass(kw_only=True)
-class _Story:
+class _CaseRun:
     host: Host
     distribution: Distribution
     subject: Subject
     case: Case
     up: list[str] = field(default_factory=list)  # services that run
 
-    def tell(self) -> None:
+    def run(self) -> None:
         """All steps; after one that fails, those that make no sense without it are left out."""
         if not self._step("stores", self._stores):
             return

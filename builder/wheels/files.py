@@ -42,7 +42,7 @@ class WheelFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Needed:
+class WheelRequest:
     """Distributions of a lock for one target, and what may be done to get them."""
 
     distributions: Sequence[LockedDistribution]
@@ -64,7 +64,7 @@ class Needed:
         return found
 
 
-def fetch_files(needed: Needed, cache: Cache, *, offline: bool) -> dict[str, Path]:
+def fetch_files(needed: WheelRequest, cache: Cache, *, offline: bool) -> dict[str, Path]:
     """Bring every file that ``needed`` names into the cache: sha256 to path.
 
     Raises OfflineError or FetchError naming what is missing.
@@ -134,14 +134,14 @@ def _locate_missing(
 
 
 def prepare_wheels(
-    needed: Needed, python: Path, cache: Cache, *, epoch: int, offline: bool
+    needed: WheelRequest, python: Path, cache: Cache, *, epoch: int, offline: bool
 ) -> list[WheelFile]:
     """Every wheel of ``needed`` in the cache, those without one on the index built.
 
     ``python`` is an interpreter of the target's minor version that runs here.
     """
     paths = fetch_files(needed, cache, offline=offline)
-    workshop = _Workshop(needed=needed, paths=paths, python=python, cache=cache, epoch=epoch)
+    workshop = _SdistBuilder(needed=needed, paths=paths, python=python, cache=cache, epoch=epoch)
     return [
         _wheel(one, file.file, file.sha256, paths[file.sha256])
         if file.is_wheel
@@ -155,10 +155,10 @@ def _wheel(one: LockedDistribution, file: str, sha256: str, path: Path) -> Wheel
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Workshop:
+class _SdistBuilder:
     """Builds wheels from sdists, by pinned build requirements and without network."""
 
-    needed: Needed
+    needed: WheelRequest
     paths: dict[str, Path]
     python: Path
     cache: Cache

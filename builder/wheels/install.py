@@ -30,7 +30,7 @@ _FORMAT = 3  # of what is kept; goes up when this module makes something else
 _TREE = "tree"
 _REPORT = "report.json"
 # What uv writes of how it was called; none of it is true on the target.
-_UNTRUE = frozenset({"REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"})
+INSTALL_TIME_FILES = frozenset({"REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"})
 PREFIX_MARK = "@PREFIX@"
 # A path too long for the kernel's shebang makes uv write a shell trampoline.
 _TRAMPOLINE = re.compile(rb"^#!/bin/sh\n'''exec' '?[^\n]*?' \"\$0\" \"\$@\"\n' '''\n")
@@ -221,7 +221,7 @@ def _plain(name: str) -> str:
 
 def _is_untrue(name: str, info: str) -> bool:
     path = PurePosixPath(name)
-    return path.parent.name == info and path.name in _UNTRUE
+    return path.parent.name == info and path.name in INSTALL_TIME_FILES
 
 
 def _csv(rows: Sequence[list[str]]) -> str:

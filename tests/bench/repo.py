@@ -27,7 +27,7 @@ from builder.repo.core import Repository, open_repository
 from builder.repo.deb_package import read_deb_package
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.indexing import build_tree, publish_target
-from builder.repo.model import POOL, Reading, RepoPackage, pool_path
+from builder.repo.model import POOL, ParsedPackage, RepoPackage, pool_path
 from builder.repo.repodata import read_rpm_package
 from builder.repo.sign import KeySource, Signer, open_signer
 from tests.helpers.keys import export_secret, make_key
@@ -150,10 +150,10 @@ def _fill(repository: Repository, count: int, files: int) -> None:
                 _take_in(repository, path, reading, version)
 
 
-_READERS: tuple[Callable[[Path], Reading], ...] = (read_deb_package, read_rpm_package)
+_READERS: tuple[Callable[[Path], ParsedPackage], ...] = (read_deb_package, read_rpm_package)
 
 
-def _take_in(repository: Repository, path: Path, reading: Reading, version: str) -> None:
+def _take_in(repository: Repository, path: Path, reading: ParsedPackage, version: str) -> None:
     file = path.name.replace(_OLD, version)
     content = file.encode()
     sha256 = hashlib.sha256(content).hexdigest()

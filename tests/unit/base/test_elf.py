@@ -1,4 +1,4 @@
-"""Reading ELF files, made by hand and real."""
+"""ParsedPackage ELF files, made by hand and real."""
 
 import sys
 from pathlib import Path, PurePosixPath

@@ -17,17 +17,17 @@ from builder.doctor import host, network
 from builder.doctor.check import (
     Check,
     Status,
+    assess_runtime,
+    assess_wheels,
     found,
     is_ready,
     lacking,
-    weigh_runtime,
-    weigh_wheels,
 )
-from builder.net.http import Patience
+from builder.net.http import RetryPolicy
 from builder.runtime.buildhost import Dependency
 from tests.helpers.servers import release_server
 
-_QUICK = Patience(tries=1, connect_s=1.0, read_s=0.3)
+_QUICK = RetryPolicy(tries=1, connect_s=1.0, read_s=0.3)
 OK = found("x", "here")
 NOT = lacking("x", "not here", "get it")
 
@@ -283,7 +283,7 @@ def test_a_fault_in_a_check_is_not_swallowed() -> None:
         network.gather([("a", broken)])
 
 
-# -- weighing --------------------------------------------------------------------------
+# -- assessing --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_a_fault_in_a_check_is_not_swallowed() -> None:
 def test_one_way_to_a_cpython_is_enough(
     prepared: Check, standalone: Check, tarball: Check, compiler: Check, ready: bool
 ) -> None:
-    checks = weigh_runtime(
+    checks = assess_runtime(
         prepared=prepared, standalone=standalone, tarball=tarball, compiler=compiler
     )
     assert len(checks) == 4
@@ -309,13 +309,13 @@ def test_one_way_to_a_cpython_is_enough(
 
 
 def test_wheels_come_from_the_cache_or_the_index() -> None:
-    assert states([*weigh_wheels(cached=OK, source=NOT)]) == {"x": "optional"}
-    filled = weigh_wheels(cached=NOT, source=OK)
+    assert states([*assess_wheels(cached=OK, source=NOT)]) == {"x": "optional"}
+    filled = assess_wheels(cached=NOT, source=OK)
     assert is_ready(filled)
     assert filled[0].remedy is None
-    assert not is_ready(weigh_wheels(cached=NOT, source=NOT))
-    assert not is_ready(weigh_wheels(cached=NOT, source=None))
-    assert is_ready(weigh_wheels(cached=OK, source=None))
+    assert not is_ready(assess_wheels(cached=NOT, source=NOT))
+    assert not is_ready(assess_wheels(cached=NOT, source=None))
+    assert is_ready(assess_wheels(cached=OK, source=None))
 
 
 # -- the command -----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Reading packages: both formats say the same, damage is one clear error, never another."""
+"""ParsedPackage packages: both formats say the same, damage is one clear error, never another."""
 
 import json
 import random

@@ -12,10 +12,10 @@ import pytest
 from builder.base.cache import Cache
 from builder.base.errors import FetchError, OfflineError, StorageError, UsageError
 from builder.net.download import HashMismatchError, fetch_blob
-from builder.net.http import Patience, UnreachableError, fetch_text, open_client
+from builder.net.http import RetryPolicy, UnreachableError, fetch_text, open_client
 from tests.helpers.servers import ReleaseServer, release_server
 
-QUICK = Patience(tries=4, backoff_s=0.01, connect_s=2, read_s=0.3)
+QUICK = RetryPolicy(tries=4, backoff_s=0.01, connect_s=2, read_s=0.3)
 CONTENT = bytes(range(256)) * 400
 PATH = "/20260814/cpython-3.13.15+20260814-x86_64.tar.gz"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -35,9 +35,9 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(root=tmp_path / "cache")
 
 
-def fetch(server: ReleaseServer, cache: Cache, patience: Patience = QUICK) -> Path:
+def fetch(server: ReleaseServer, cache: Cache, policy: RetryPolicy = QUICK) -> Path:
     return fetch_blob(
-        server.url + PATH.replace("+", "%2B"), sha256=SHA256, cache=cache, patience=patience
+        server.url + PATH.replace("+", "%2B"), sha256=SHA256, cache=cache, policy=policy
     )
 
 
@@ -183,7 +183,7 @@ def test_wrong_bytes_are_an_error_and_leave_nothing(server: ReleaseServer, cache
 def test_a_truncated_file_is_noticed_without_a_length(server: ReleaseServer, cache: Cache) -> None:
     server.add(PATH, CONTENT, length=False, cut_after=[700])
     path = fetch_blob(
-        server.url + PATH, sha256=SHA256, cache=cache, size=len(CONTENT), patience=QUICK
+        server.url + PATH, sha256=SHA256, cache=cache, size=len(CONTENT), policy=QUICK
     )
     assert path.read_bytes() == CONTENT
     assert server.ranges_asked() == [None, "bytes=700-"]
@@ -194,14 +194,14 @@ def test_a_file_of_another_length_is_refused_before_it_comes(
 ) -> None:
     server.add(PATH, CONTENT + b"more")
     with pytest.raises(FetchError, match="bytes long, but 102400 are pinned"):
-        fetch_blob(server.url + PATH, sha256=SHA256, cache=cache, size=len(CONTENT), patience=QUICK)
+        fetch_blob(server.url + PATH, sha256=SHA256, cache=cache, size=len(CONTENT), policy=QUICK)
     assert leftovers(cache) == []
 
 
 def test_an_endless_answer_is_cut_off(server: ReleaseServer, cache: Cache) -> None:
     server.add(PATH, CONTENT * 3, length=False)
     with pytest.raises(FetchError, match="longer than 102400 bytes"):
-        fetch_blob(server.url + PATH, sha256=SHA256, cache=cache, size=len(CONTENT), patience=QUICK)
+        fetch_blob(server.url + PATH, sha256=SHA256, cache=cache, size=len(CONTENT), policy=QUICK)
     assert leftovers(cache) == []
 
 
@@ -213,17 +213,17 @@ def test_a_stalled_connection_is_resumed(server: ReleaseServer, cache: Cache) ->
 
 def test_a_dripping_connection_counts_as_stalled(server: ReleaseServer, cache: Cache) -> None:
     server.add(PATH, CONTENT, drip_s=0.02)
-    patience = replace(QUICK, tries=2, window_s=0.2, window_bytes=10_000)
+    policy = replace(QUICK, tries=2, window_s=0.2, window_bytes=10_000)
     with pytest.raises(UnreachableError, match="too slow: "):
-        fetch(server, cache, patience)
+        fetch(server, cache, policy)
     assert len(server.requests) == 2
 
 
 def test_progress_buys_more_tries(server: ReleaseServer, cache: Cache) -> None:
     content = b"z" * (9 << 20)
     digest = server.add(PATH, content, cut_after=[(1 << 20) + 1] * 8)
-    patience = replace(QUICK, tries=2)
-    path = fetch_blob(server.url + PATH, sha256=digest, cache=cache, patience=patience)
+    policy = replace(QUICK, tries=2)
+    path = fetch_blob(server.url + PATH, sha256=digest, cache=cache, policy=policy)
     assert path.read_bytes() == content
 
 
@@ -231,7 +231,7 @@ def test_restarts_do_not_buy_more_tries(server: ReleaseServer, cache: Cache) -> 
     content = b"z" * (9 << 20)
     digest = server.add(PATH, content, cut_after=[3 << 20] * 50, ranges=False)
     with pytest.raises(UnreachableError):
-        fetch_blob(server.url + PATH, sha256=digest, cache=cache, patience=replace(QUICK, tries=3))
+        fetch_blob(server.url + PATH, sha256=digest, cache=cache, policy=replace(QUICK, tries=3))
     assert len(server.requests) == 3  # only the first 3 MB were a gain
 
 
@@ -240,7 +240,7 @@ def test_connection_refused_names_the_url_and_the_way_out(cache: Cache) -> None:
         taken.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
         url = f"http://user:secret@127.0.0.1:{taken.getsockname()[1]}/x.tar.gz"
         with pytest.raises(UnreachableError, match="tried 4 times") as caught:
-            fetch_blob(url, sha256=SHA256, cache=cache, patience=QUICK)
+            fetch_blob(url, sha256=SHA256, cache=cache, policy=QUICK)
     assert "secret" not in str(caught.value)
     assert "http://***@127.0.0.1" in str(caught.value)
 
@@ -280,7 +280,7 @@ def test_proxy_comes_from_the_environment(
     monkeypatch.setenv("HTTP_PROXY", server.url)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    path = fetch_blob("http://mirror.invalid/x.tar.gz", sha256=SHA256, cache=cache, patience=QUICK)
+    path = fetch_blob("http://mirror.invalid/x.tar.gz", sha256=SHA256, cache=cache, policy=QUICK)
     assert path.read_bytes() == CONTENT
 
 
@@ -353,10 +353,10 @@ def test_a_full_disk_is_a_storage_error(server: ReleaseServer, cache: Cache) -> 
 
 def test_fetch_text_is_bounded_and_retried(server: ReleaseServer) -> None:
     server.add("/SHA256SUMS", b"abc  file\n", statuses=[500])
-    assert fetch_text(f"{server.url}/SHA256SUMS", patience=QUICK) == "abc  file\n"
+    assert fetch_text(f"{server.url}/SHA256SUMS", policy=QUICK) == "abc  file\n"
     server.add("/binary", b"\xff\xfe")
     with pytest.raises(FetchError, match="is not text"):
-        fetch_text(f"{server.url}/binary", patience=QUICK)
+        fetch_text(f"{server.url}/binary", policy=QUICK)
     server.add("/huge", b" " * (17 << 20))
     with pytest.raises(FetchError, match="is longer than"):
-        fetch_text(f"{server.url}/huge", patience=QUICK)
+        fetch_text(f"{server.url}/huge", policy=QUICK)

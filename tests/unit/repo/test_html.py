@@ -15,7 +15,7 @@ from builder.base.model import PackageFormat
 from builder.repo.config import RepoConfig
 from builder.repo.html import list_packages, render_pages, size_text
 from builder.repo.model import Index, RepoPackage, pool_path
-from builder.repo.order import Phase, phase_of
+from builder.repo.publication import Phase, phase_of
 
 _KEY = "0123456789ABCDEF0123456789ABCDEF01234567"
 _VOID = {"meta", "link", "br"}

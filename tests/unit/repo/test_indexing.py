@@ -13,7 +13,7 @@ from builder.repo.check import check_target
 from builder.repo.core import Repository, open_repository, prune_packages
 from builder.repo.indexing import build_tree, publish_target
 from builder.repo.model import LOCAL
-from builder.repo.order import Publication
+from builder.repo.publication import Publication
 from builder.repo.publish.folder import FolderPublisher
 from builder.repo.sign import Signer, open_signer
 from tests.helpers.repos import NOW, SMALL, DebPackage, TestKey, add, write_repository, write_rpm

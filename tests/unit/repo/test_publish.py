@@ -15,12 +15,12 @@ from mypy_boto3_s3.client import S3Client
 from builder.base.errors import RepoError, StorageError, ToolError
 from builder.repo.config import FolderTarget, RepoConfig, RsyncTarget, S3Target
 from builder.repo.model import FileFacts, Publisher
-from builder.repo.order import Phase, Published, phase_of, plan_publication
+from builder.repo.publication import Phase, Published, phase_of, plan_publication
 from builder.repo.publish import open_publisher
+from builder.repo.publish.execute import Destination, publish
 from builder.repo.publish.folder import FolderPublisher
 from builder.repo.publish.rsync import RsyncPublisher, is_remote, parse_listing
 from builder.repo.publish.s3 import S3Publisher, open_s3
-from builder.repo.publish.walk import Destination, publish
 
 _NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 _GRACE = timedelta(hours=24)

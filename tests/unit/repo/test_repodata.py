@@ -16,7 +16,7 @@ from builder.base.errors import PayloadError, UsageError
 from builder.base.model import PackageFormat
 from builder.repo.config import RepoConfig
 from builder.repo.model import Index, RepoPackage, pool_path
-from builder.repo.order import Phase, phase_of
+from builder.repo.publication import Phase, phase_of
 from builder.repo.repodata import RpmIndexer, read_rpm_package
 from tests.helpers.package_files import Payload, RpmFile
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.stage.linking import link_tree, measure, settle, write_file
+from builder.stage.linking import link_tree, measure, normalize_metadata, write_file
 
 EPOCH = 1767312000
 
@@ -77,7 +77,7 @@ def test_settling_gives_one_time_and_leaves_links_targets_alone(
     write_file(target / "fresh", b"", 0o640)
     (target / "out").symlink_to(outside)
     (target / "bin").chmod(0o700)
-    settle(target, epoch=EPOCH)
+    normalize_metadata(target, epoch=EPOCH)
     everything = [target, *target.rglob("*")]
     assert {os.lstat(path).st_mtime_ns for path in everything} == {EPOCH * 10**9}
     folders = [path for path in everything if path.is_dir() and not path.is_symlink()]

@@ -14,7 +14,7 @@ from builder.base.run import Result, run
 from builder.index.uv import Target, uv_path
 from builder.lock import LockedDistribution, LockedFile
 from builder.lock.resolve import read_metadata
-from builder.wheels.files import Needed, fetch_files, prepare_wheels
+from builder.wheels.files import WheelRequest, fetch_files, prepare_wheels
 from tests.helpers.wheelhouse import Recipe
 
 MINOR = f"3.{sys.version_info.minor}"
@@ -45,8 +45,8 @@ def locked_at(path: Path, name: str, arch: Arch | None = None) -> LockedDistribu
 
 def needed_of(
     *distributions: LockedDistribution, build: LockedDistribution | None = None
-) -> Needed:
-    return Needed(distributions=distributions, build=(build,) if build else (), target=TARGET)
+) -> WheelRequest:
+    return WheelRequest(distributions=distributions, build=(build,) if build else (), target=TARGET)
 
 
 @pytest.fixture
@@ -148,14 +148,14 @@ def make_sdist(folder: Path, backend: str) -> Path:
 
 
 @pytest.fixture
-def sdist_needs(mirror: Path) -> Needed:
+def sdist_needs(mirror: Path) -> WheelRequest:
     """An sdist that needs one pinned build requirement, in the mirror."""
     helper = locked_at(Recipe(name="helper").write(mirror / "wheels"), "helper")
     sdist = make_sdist(mirror / "wheels", "import helper\n" + BACKEND)
     return needed_of(locked_at(sdist, "from-source"), build=helper)
 
 
-def prepare(needed: Needed, cache: Cache) -> list[str]:
+def prepare(needed: WheelRequest, cache: Cache) -> list[str]:
     try:
         uv_path()
     except ToolError:
@@ -167,7 +167,7 @@ def prepare(needed: Needed, cache: Cache) -> list[str]:
 
 
 def test_an_sdist_is_built_once_by_its_pinned_requirements(
-    sdist_needs: Needed, cache: Cache, monkeypatch: pytest.MonkeyPatch
+    sdist_needs: WheelRequest, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
 

@@ -14,7 +14,7 @@ from builder.base.model import host_arch
 from builder.base.run import run
 from builder.index.uv import Target, uv_path
 from builder.stage.linking import link_tree
-from builder.stage.payload import clash_with, finish_scripts
+from builder.stage.payload import finish_scripts, reject_conflict
 from builder.wheels.install import InstalledWheel, InstallRequest, install_wheels
 from tests.helpers.wheelhouse import Recipe, record_hash
 
@@ -60,7 +60,7 @@ def install(cache: Cache, *recipes: Recipe) -> list[InstalledWheel]:
 
 def stage(installed: list[InstalledWheel], prefix: Path) -> Path:
     for wheel in installed:
-        link_tree(wheel.tree, prefix, epoch=EPOCH, on_clash=clash_with(wheel, prefix))
+        link_tree(wheel.tree, prefix, epoch=EPOCH, on_clash=reject_conflict(wheel, prefix))
     for wheel in installed:
         finish_scripts(wheel, prefix, FINAL)
     return prefix

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from builder.base import log
 from builder.repo.model import FileFacts, Publisher
-from builder.repo.order import Phase, Publication, Put
+from builder.repo.publication import Phase, Publication, Put
 
 _AT_ONCE = 8
 _NOTED_TOGETHER = 64

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from builder.repo.model import FileFacts
-from builder.repo.order import Phase, Published, phase_of, plan_publication
+from builder.repo.publication import Phase, Published, phase_of, plan_publication
 from tests.helpers.repos import NOW
 
 _GRACE = timedelta(hours=1)
