@@ -62,7 +62,7 @@ def _request(spec: Spec, packages: Sequence[str], options: dict[str, Any]) -> Bu
 @click.option("--jobs", type=click.IntRange(min=1), help="Default: the number of processors.")
 @click.option(
     "--compression",
-    type=click.Choice([one.value for one in Compression]),
+    type=click.Choice([compression.value for compression in Compression]),
     default=Compression.ZSTD.value,
     show_default=True,
     help="xz or gzip for dpkg of Debian 11 and older.",
@@ -82,7 +82,7 @@ def build_command(packages: tuple[str, ...], dry_run: bool, as_json: bool, **opt
     built = build(request, spec, PROJECT, project_cache())
     report_reuse(built)
     if as_json:
-        click.echo(json.dumps([manifest_entry(one.artifact) for one in built], indent=2))
+        click.echo(json.dumps([manifest_entry(package.artifact) for package in built], indent=2))
     else:
         _print_table(built, time.monotonic() - begun)
 
@@ -105,16 +105,16 @@ def _print_table(built: Sequence[Built], seconds: float) -> None:
         table.add_column(name, no_wrap=True)
     for name in ("size MB", "files", "time s"):
         table.add_column(name, justify="right", no_wrap=True)
-    for one in built:
-        artifact = one.artifact
+    for package in built:
+        artifact = package.artifact
         table.add_row(
             artifact.name,
             artifact.version,
             artifact.arch,
             artifact.fmt.value,
             f"{artifact.size / 1e6:.1f}",
-            str(one.files),
-            f"{one.seconds:.1f}",
+            str(package.files),
+            f"{package.seconds:.1f}",
         )
     log.results.print(table)
     log.step(f"{len(built)} packages in {built[0].path.parent}/ after {seconds:.1f} s")

@@ -44,12 +44,12 @@ def checks_dict(checks: Sequence[Check]) -> dict[str, object]:
         "ready": is_ready(checks),
         "checks": [
             {
-                "name": one.name,
-                "status": one.status.value,
-                "detail": one.detail,
-                "remedy": one.remedy,
+                "name": check.name,
+                "status": check.status.value,
+                "detail": check.detail,
+                "remedy": check.remedy,
             }
-            for one in checks
+            for check in checks
         ],
     }
 
@@ -60,13 +60,15 @@ def _print(checks: Sequence[Check]) -> None:
     table.add_column("check", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("detail", overflow="fold")
-    for one in checks:
-        table.add_row(one.name, Text(one.status.value, _STYLE[one.status]), Text(one.detail))
+    for check in checks:
+        table.add_row(
+            check.name, Text(check.status.value, _STYLE[check.status]), Text(check.detail)
+        )
     console.print(table)
     for status in (Status.MISSING, Status.OPTIONAL):
-        for one in checks:
-            if one.status is status and one.remedy:
+        for check in checks:
+            if check.status is status and check.remedy:
                 # Unwrapped, so that a command can be pasted.
-                console.print(Text(f"{one.name}: {one.remedy}"), soft_wrap=True)
+                console.print(Text(f"{check.name}: {check.remedy}"), soft_wrap=True)
     verdict = "a build can work here" if is_ready(checks) else "a build cannot work here yet"
     console.print(Text(verdict, "bold"))

@@ -47,6 +47,6 @@ def fetch_command(release: str | None, folder: Path | None, as_json: bool, **opt
     )
     fetched = fetch_inputs(request, spec, project_cache())
     if as_json:
-        click.echo(json.dumps([one.as_dict() for one in fetched], indent=2))
-    total = sum(one.size for one in fetched) / 1e6
+        click.echo(json.dumps([item.as_dict() for item in fetched], indent=2))
+    total = sum(item.size for item in fetched) / 1e6
     log.step(f"{len(fetched)} inputs ({total:.0f} MB) in {folder or 'the cache'}")

@@ -37,7 +37,7 @@ def inspect_command(
     """Show what is in a deb or rpm; neither dpkg nor rpm is needed."""
     packages, failures = _read(files)
     if as_json:
-        found = [package_dict(one, files=list_files, scripts=scripts) for one in packages]
+        found = [package_dict(package, files=list_files, scripts=scripts) for package in packages]
         click.echo(json.dumps(found, indent=2))
     else:
         console = Console(highlight=False)
@@ -63,7 +63,7 @@ def _read(files: Sequence[Path]) -> tuple[list[Package], list[BuilderError]]:
 
 def _together(failures: Sequence[BuilderError]) -> BuilderError:
     first = failures[0]
-    return type(first)("\n".join(one.message for one in failures), hint=first.hint)
+    return type(first)("\n".join(failure.message for failure in failures), hint=first.hint)
 
 
 def _parts(
@@ -112,7 +112,7 @@ def _fact_rows(package: Package) -> Iterator[tuple[str, Sequence[str]]]:
         yield relation.value, [row for row in rows if not row.startswith(_RPM_ITSELF)]
     yield (
         "scripts",
-        [f"{one.name:9} {len(one.text.encode()):>7,} bytes" for one in contents.scripts],
+        [f"{script.name:9} {len(script.text.encode()):>7,} bytes" for script in contents.scripts],
     )
     yield "triggers", contents.triggers
     yield "conffiles", contents.conffiles
@@ -140,11 +140,11 @@ def _largest(package: Package) -> RenderableType:
     table.add_column("largest parts", overflow="fold", min_width=30)
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("files", justify="right", no_wrap=True)
-    for one in package.folders[:_LARGEST]:
-        table.add_row(_text(one.name), _size(one.size), f"{one.files:,}")
+    for folder in package.folders[:_LARGEST]:
+        table.add_row(_text(folder.name), _size(folder.size), f"{folder.files:,}")
     rest = package.folders[_LARGEST:]
     if rest:
-        size, count = sum(one.size for one in rest), sum(one.files for one in rest)
+        size, count = sum(folder.size for folder in rest), sum(folder.files for folder in rest)
         table.add_row(f"{len(rest)} others", _size(size), f"{count:,}", style="dim")
     return table
 

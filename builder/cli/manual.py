@@ -30,11 +30,11 @@ def describe(
     found = Described(
         name=name,
         about=(command.help or "").split("\f")[0].strip(),
-        options=[_option(one) for one in command.params if isinstance(one, click.Option)],
+        options=[_option(param) for param in command.params if isinstance(param, click.Option)],
         arguments=[
-            {"name": one.make_metavar(context), "optional": False}
-            for one in command.params
-            if isinstance(one, click.Argument)
+            {"name": param.make_metavar(context), "optional": False}
+            for param in command.params
+            if isinstance(param, click.Argument)
         ],
         commands=[],
     )

@@ -87,7 +87,7 @@ def runtime_options(command: Command, mirror: str = "--mirror") -> Command:
         click.option(
             "--runtime",
             "runtime",
-            type=click.Choice([one.value for one in RuntimeChoice]),
+            type=click.Choice([choice.value for choice in RuntimeChoice]),
             default=RuntimeChoice.AUTO.value,
             show_default=True,
             help="Where the bundled CPython comes from.",

@@ -115,10 +115,10 @@ def add_command(
                 now=_now(),
             )
             added = add_packages(repository, paths, request)
-            known = sum(one.known for one in added)
+            known = sum(addition.known for addition in added)
             log.step(f"{len(added) - known} added to {channel}, {known} were here before")
             if options["as_json"]:
-                _print_json([_package_dict(one.package) for one in added])
+                _print_json([_package_dict(addition.package) for addition in added])
 
         if repository.config.signing.packages:
             with _signer(repository, options) as signer:
@@ -143,13 +143,13 @@ def promote_command(packages: Sequence[str], root: Path, as_json: bool, **option
     with open_repository(root) as repository:
         if not packages:
             present = repository.state.packages(repository.channel(source))
-            packages = sorted({one.name for one in present})
+            packages = sorted({package.name for package in present})
         promoted = promote_packages(repository, packages, source, target, move=options["move"])
-    for one in promoted:
-        log.step(f"{one.label} is in {target} now")
+    for package in promoted:
+        log.step(f"{package.label} is in {target} now")
     log.step(f"{len(promoted)} promoted; 'builder repo publish' shows them to readers")
     if as_json:
-        _print_json([_package_dict(one) for one in promoted])
+        _print_json([_package_dict(package) for package in promoted])
 
 
 @repo_group.command("prune")
@@ -165,12 +165,12 @@ def prune_command(root: Path, dry_run: bool, as_json: bool) -> None:
             (repository.public / path).unlink()
     verb = "would leave" if dry_run else "left"
     for channel, packages in pruned.left.items():
-        for one in packages:
-            log.step(f"{one.label} {verb} {channel}")
+        for package in packages:
+            log.step(f"{package.label} {verb} {channel}")
     log.step(f"{len(pruned.removed)} packages in no channel any more, {len(dangling)} stray files")
     if as_json:
         left = {name: [_package_dict(p) for p in rows] for name, rows in pruned.left.items()}
-        removed = [_package_dict(one) for one in pruned.removed]
+        removed = [_package_dict(package) for package in pruned.removed]
         _print_json({"left": left, "removed": removed, "stray": [str(path) for path in dangling]})
 
 
@@ -196,7 +196,7 @@ def publish_command(
         place = repository.public if name == LOCAL else name
         log.step(f"{place}: {len(publication.puts)} files put, {len(publication.delete)} deleted")
     if as_json:
-        _print_json({name: _publication_dict(one) for name, one in done.items()})
+        _print_json({name: _publication_dict(publication) for name, publication in done.items()})
 
 
 @repo_group.command("check")
@@ -211,11 +211,11 @@ def check_command(root: Path, targets: Sequence[str], as_json: bool) -> None:
             found[name] = check_target(repository, name, _now())
     if as_json:
         _print_json({name: [p.as_dict() for p in rows] for name, rows in found.items()})
-    problems = [one for rows in found.values() for one in rows]
-    for one in problems:
-        if not one.is_error:
-            log.warn(one.text)
-    errors = [one.text for one in problems if one.is_error]
+    problems = [problem for rows in found.values() for problem in rows]
+    for problem in problems:
+        if not problem.is_error:
+            log.warn(problem.text)
+    errors = [problem.text for problem in problems if problem.is_error]
     if errors:
         raise RepoError(
             "\n".join(errors),

@@ -142,7 +142,9 @@ def _request(minor: str | None, release: str | None, basis: RuntimeRequest) -> R
     else:
         spec = project_spec()
         line = spec.release(release)
-        package = next(one for one in spec.select(line, ()) if one.python is not None)
+        package = next(
+            candidate for candidate in spec.select(line, ()) if candidate.python is not None
+        )
         lock = load_lock(spec.root, line.name, package.name)
         wanted = replace(
             basis, minor=lock.python, requires_python=lock.requires_python, release=line.version
@@ -187,9 +189,9 @@ def _ask_publisher(
     tree = release_tree(mirror)
     newest = check_tag(tag) if tag is not None else find_newest_tag(tree)
     pinned = sorted({pin.tag for pin in pins.standalone})
-    sums = {one: fetch_sums(tree, one) for one in {*pinned, *filter(None, [newest])}}
+    sums = {tag: fetch_sums(tree, tag) for tag in {*pinned, *filter(None, [newest])}}
     refuse_wrong(
-        [problem for one in pinned for problem in check_pins(pins.standalone, one, sums[one])]
+        [problem for tag in pinned for problem in check_pins(pins.standalone, tag, sums[tag])]
     )
     if newest is None:
         log.warn("a web mirror cannot tell its newest release: name one with --tag to look for it")

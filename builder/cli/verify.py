@@ -71,7 +71,11 @@ def verify_command(
     names, images = given["names"], given["images"]
     client = connect()
     try:
-        chosen = choose(known, names, [one.fmt for one in subjects]) if names or not images else []
+        chosen = (
+            choose(known, names, [subject.fmt for subject in subjects])
+            if names or not images
+            else []
+        )
         chosen += [match(known, image, os_release(client, image)) for image in images]
         pairs = _pairs(chosen, subjects)
         work = partial(_run, client, given["evidence"])
@@ -97,11 +101,14 @@ def _pairs(
     chosen: Sequence[Distribution], subjects: Sequence[Subject]
 ) -> list[tuple[Distribution, Subject]]:
     pairs = [
-        (one, subject) for one in chosen for subject in subjects if one.manager.packs is subject.fmt
+        (distribution, subject)
+        for distribution in chosen
+        for subject in subjects
+        if distribution.manager.packs is subject.fmt
     ]
     if not pairs:
         formats = ", ".join(subject.fmt for subject in subjects)
-        listed = ", ".join(one.name for one in chosen) or "no distribution"
+        listed = ", ".join(distribution.name for distribution in chosen) or "no distribution"
         raise UsageError(f"none of these is for {formats}: {listed}")
     return pairs
 
@@ -117,8 +124,8 @@ def _print(cases: Sequence[Case]) -> None:
     for case in cases:
         found = {step.name: step for step in case.steps}
         cells = [
-            Text(f"{one.status} {one.seconds:.0f} s", _STYLE[one.status]) if one else Text("")
-            for one in (found.get(name) for name in steps)
+            Text(f"{case.status} {case.seconds:.0f} s", _STYLE[case.status]) if case else Text("")
+            for case in (found.get(name) for name in steps)
         ]
         table.add_row(case.distribution, *cells)
     console.print(table)

@@ -40,16 +40,16 @@ def lacking(name: str, detail: str, remedy: str | None) -> Check:
 
 def as_optional(checks: Iterable[Check]) -> list[Check]:
     """The same findings where a build works without what they miss."""
-    return [one if one.is_ok else replace(one, status=Status.OPTIONAL) for one in checks]
+    return [check if check.is_ok else replace(check, status=Status.OPTIONAL) for check in checks]
 
 
 def first_ok(checks: Iterable[Check]) -> Check:
     """The first that is here, or else the first of all; ``checks`` is not empty."""
     failed: Check | None = None
-    for one in checks:
-        if one.is_ok:
-            return one
-        failed = failed or one
+    for check in checks:
+        if check.is_ok:
+            return check
+        failed = failed or check
     if failed is None:
         raise ValueError("nothing was checked")
     return failed
@@ -57,7 +57,7 @@ def first_ok(checks: Iterable[Check]) -> Check:
 
 def is_ready(checks: Iterable[Check]) -> bool:
     """Whether a build can work."""
-    return all(one.status is not Status.MISSING for one in checks)
+    return all(check.status is not Status.MISSING for check in checks)
 
 
 def assess_runtime(

@@ -114,7 +114,7 @@ class InputChecks:
 
     def _check_wheels(self) -> Check:
         hashes = {file.sha256 for lock in self.locks for file in _locked_files(lock)}
-        missing = sum(not self.cache.blob(one).is_file() for one in hashes)
+        missing = sum(not self.cache.blob(sha256).is_file() for sha256 in hashes)
         if missing:
             detail = f"{missing} of {len(hashes)} locked files are not in the cache"
             return lacking("wheels", detail, _FETCH)

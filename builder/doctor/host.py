@@ -79,7 +79,7 @@ def check_compiler(missing: Sequence[Dependency], os_release: Mapping[str, str])
     """What compiling CPython needs."""
     if not missing:
         return found("compiler", "all that compiling CPython needs")
-    names = ", ".join(one.name for one in missing)
+    names = ", ".join(program.name for program in missing)
     commands = install_commands(missing, os_release)
     remedy = " && ".join(map(shlex.join, commands)) or "install them with their headers"
     return lacking("compiler", f"compiling CPython needs {names}", remedy)

@@ -126,13 +126,16 @@ def locate(
     if not pinned:
         return {}
     found = resolve(pinned, target, Limits(sdists=tuple(sdists)), cache, deps=False)
-    return {file.name: file.url for one in found for file in one.files}
+    return {file.name: file.url for distribution in found for file in distribution.files}
 
 
 def parse_pylock(text: str, target: Target) -> list[Resolved]:
     """The distributions in a PEP 751 lock that uv wrote, with the best wheel for ``target``."""
     packages = tomllib.loads(text).get("packages", [])
-    return sorted((_parse_package(one, target) for one in packages), key=lambda one: one.name)
+    return sorted(
+        (_parse_package(distribution, target) for distribution in packages),
+        key=lambda distribution: distribution.name,
+    )
 
 
 def _parse_package(package: dict[str, Any], target: Target) -> Resolved:

@@ -72,9 +72,9 @@ class Header:
     def texts(self, tag: int) -> tuple[str, ...]:
         """The strings of ``tag``; none where it is absent."""
         value = self.values.get(tag, ())
-        if isinstance(value, bytes) or any(isinstance(one, int) for one in value):
+        if isinstance(value, bytes) or any(isinstance(item, int) for item in value):
             raise DamagedError(f"tag {tag} of its header is no text")
-        return tuple(str(one) for one in value)
+        return tuple(str(item) for item in value)
 
     def text(self, tag: int) -> str:
         """The first string of ``tag``; empty where it is absent."""
@@ -83,9 +83,9 @@ class Header:
     def numbers(self, tag: int) -> tuple[int, ...]:
         """The numbers of ``tag``; none where it is absent."""
         value = self.values.get(tag, ())
-        if isinstance(value, bytes) or any(isinstance(one, str) for one in value):
+        if isinstance(value, bytes) or any(isinstance(item, str) for item in value):
             raise DamagedError(f"tag {tag} of its header is no number")
-        return tuple(int(one) for one in value)
+        return tuple(int(item) for item in value)
 
     def number(self, *tags: int) -> int | None:
         """The first number of the first of ``tags`` that is there."""

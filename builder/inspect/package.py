@@ -162,7 +162,7 @@ def sum_folders(files: Iterable[FileEntry], owners: Mapping[str, str]) -> tuple[
             sizes[name] += file.size
             counts[name] += 1
     found = [Folder(name=name, files=counts[name], size=sizes[name]) for name in sizes]
-    return tuple(sorted(found, key=lambda one: (-one.size, one.name)))
+    return tuple(sorted(found, key=lambda folder: (-folder.size, folder.name)))
 
 
 def _source_of(path: str) -> str:

@@ -45,7 +45,8 @@ def package_dict(package: Package, *, files: bool, scripts: bool) -> dict[str, o
         "wheels": info.get("wheels", []),
         "build_info": package.build_info,
         "folders": [
-            {"name": one.name, "size": one.size, "files": one.files} for one in package.folders
+            {"name": folder.name, "size": folder.size, "files": folder.files}
+            for folder in package.folders
         ],
         **({"files": _listing(package)} if files else {}),
     }

@@ -136,9 +136,11 @@ def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> lis
         packing=Semaphore(request.jobs),
     )
     builder.prepare_runtimes(plans)
-    built = [one for made in in_parallel(builder.build, plans, request.jobs) for one in made]
+    built = [
+        package for made in in_parallel(builder.build, plans, request.jobs) for package in made
+    ]
     with cache.locked("manifest"):
-        write_manifest(request.out, [one.artifact for one in built])
+        write_manifest(request.out, [package.artifact for package in built])
     return built
 
 
@@ -288,7 +290,7 @@ def _fetch_samples(
     plan: PackagePlan, arch: Arch, cache: Cache, *, offline: bool
 ) -> Mapping[str, Path]:
     """The wheels that samples are taken from: distribution name to path."""
-    distributions = {one.distribution.name: one.distribution for one in plan.samples}
+    distributions = {sample.distribution.name: sample.distribution for sample in plan.samples}
     if not distributions or plan.resolved_for is None:
         return {}
     minor, glibc = plan.resolved_for
@@ -298,7 +300,7 @@ def _fetch_samples(
         target=Target(minor=minor, arch=arch, glibc=glibc),
     )
     paths = fetch_files(needed, cache, offline=offline)
-    return {one.name: paths[file.sha256] for one, file in needed.files()}
+    return {distribution.name: paths[file.sha256] for distribution, file in needed.files()}
 
 
 def default_jobs() -> int:
@@ -308,6 +310,6 @@ def default_jobs() -> int:
 
 def report_reuse(built: Sequence[Built]) -> None:
     """Say how much of the work was already there."""
-    reused = sum(one.artifact.reused for one in built)
+    reused = sum(package.artifact.reused for package in built)
     if reused:
         log.step(f"{reused} of {len(built)} packages were in the cache, unchanged")

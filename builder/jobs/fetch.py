@@ -61,13 +61,13 @@ def fetch_inputs(request: FetchRequest, spec: Spec, cache: Cache) -> list[Input]
             if arch in package.archs:
                 found |= _wheel_inputs(lock, arch, cache)
     for runtime in _runtimes(request, spec, cache):
-        one = _runtime_input(runtime, cache)
-        if one is not None:
-            found[one.path] = one
+        tarball = _runtime_input(runtime, cache)
+        if tarball is not None:
+            found[tarball.path] = tarball
     inputs = [found[path] for path in sorted(found)]
     if request.mirror is not None:
-        for one in inputs:
-            _copy(one, cache, request.mirror)
+        for item in inputs:
+            _copy(item, cache, request.mirror)
     return inputs
 
 
@@ -117,15 +117,15 @@ def _runtime_input(runtime: Runtime, cache: Cache) -> Input | None:
     if blob is None:
         return None
     pins = load_pins()
-    places = {one.sha256: f"standalone/{one.tag}/{one.asset}" for one in pins.standalone}
-    places |= {one.sha256: f"source/{one.file}" for one in pins.source}
+    places = {pin.sha256: f"standalone/{pin.tag}/{pin.asset}" for pin in pins.standalone}
+    places |= {pin.sha256: f"source/{pin.file}" for pin in pins.source}
     path = places.get(runtime.sha256)
     return Input(path=path, sha256=runtime.sha256, size=blob.stat().st_size) if path else None
 
 
-def _copy(one: Input, cache: Cache, mirror: Path) -> None:
-    target = mirror / one.path
-    if target.is_file() and hash_file(target) == one.sha256:
+def _copy(item: Input, cache: Cache, mirror: Path) -> None:
+    target = mirror / item.path
+    if target.is_file() and hash_file(target) == item.sha256:
         return
     with replacing(target) as part:
-        shutil.copyfile(cache.blob(one.sha256), part)
+        shutil.copyfile(cache.blob(item.sha256), part)

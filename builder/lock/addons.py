@@ -45,17 +45,19 @@ def lock_addons(
 
 
 def _lock_addon(package: PackageSpec, host: Lock, session: Session, preferred: Versions) -> Lock:
-    of_host = {one.name: one.version for one in host.wheel}
+    of_host = {distribution.name: distribution.version for distribution in host.wheel}
     found: dict[str, list[tuple[Arch, Resolved]]] = {}
     versions: Versions = {}
     for target in session.targets:
         if target.arch not in package.archs:
             continue
         # A version found for one architecture binds the next one.
-        for one in _resolve_under(package, target, session, {**versions, **of_host}, preferred):
-            versions[one.name] = one.version
-            if one.name not in of_host:
-                found.setdefault(one.name, []).append((target.arch, one))
+        for resolved in _resolve_under(
+            package, target, session, {**versions, **of_host}, preferred
+        ):
+            versions[resolved.name] = resolved.version
+            if resolved.name not in of_host:
+                found.setdefault(resolved.name, []).append((target.arch, resolved))
     log.step(f"{package.name}: {len(found)} distributions beside those of {host.package}")
     return Lock.model_validate(
         {
@@ -103,5 +105,7 @@ def _changed_versions(
     except LockError:
         return []
     return [
-        (one.name, one.version) for one in free if bound.get(one.name, one.version) != one.version
+        (distribution.name, distribution.version)
+        for distribution in free
+        if bound.get(distribution.name, distribution.version) != distribution.version
     ]

@@ -49,7 +49,7 @@ class LockedDistribution(Strict):
 
     def file_for(self, arch: Arch) -> LockedFile | None:
         """The file that ``arch`` installs; None where it does not install any."""
-        return next((one for one in self.files if one.arch in (None, arch)), None)
+        return next((file for file in self.files if file.arch in (None, arch)), None)
 
 
 class Lock(Strict):
@@ -106,7 +106,7 @@ def render_lock(lock: Lock) -> str:
         entries: tuple[LockedDistribution, ...] = getattr(lock, key)
         if entries:
             tables = tomlkit.aot()
-            for entry in sorted(entries, key=lambda one: one.name):
+            for entry in sorted(entries, key=lambda entry: entry.name):
                 tables.append(_table(entry))
             document.add(key, tables)
     return tomlkit.dumps(document)
@@ -117,7 +117,7 @@ def _table(entry: LockedDistribution) -> tomlkit.items.Table:
     table.add("name", entry.name)
     table.add("version", entry.version)
     files = tomlkit.array()
-    for file in sorted(entry.files, key=lambda one: (one.arch or "", one.file)):
+    for file in sorted(entry.files, key=lambda file: (file.arch or "", file.file)):
         inline = tomlkit.inline_table()
         if file.arch:
             inline.add("arch", file.arch.value)

@@ -57,9 +57,11 @@ def inputs_digest(
     the lock that an add-on has to fit, and then the family's other needs do not matter.
     """
     if host is not None:
-        bound: dict[str, object] = {"host": sorted(one.pin for one in host.wheel)}
+        bound: dict[str, object] = {"host": sorted(distribution.pin for distribution in host.wheel)}
     else:
-        words = (word for one in family if not one.addon for word in requirements(one, release))
+        words = (
+            word for member in family if not member.addon for word in requirements(member, release)
+        )
         bound = {"shared": sorted(words)}
     return key_of(
         {
@@ -67,7 +69,7 @@ def inputs_digest(
             "requirements": requirements(package, release),
             "samples": sample_pins(package, release),
             "until": release.index_until.isoformat(),
-            "sdists": {name: _sdist_inputs(one) for name, one in release.sdist.items()},
+            "sdists": {name: _sdist_inputs(sdist) for name, sdist in release.sdist.items()},
             "constraints": list(release.constraints),
             "glibc": release.glibc,
         }
@@ -103,7 +105,7 @@ def stale_locks(spec: Spec, release: ReleaseSpec) -> list[str]:
                 f"pkgspec/locks/{release.name}/{package.name}: "
                 f"pkgspec/{host} has changed since this lock was made"
             )
-    services = [one for one in family if not one.addon]
+    services = [member for member in family if not member.addon]
     return (
         list(dict.fromkeys(problems))
         + _version_conflicts(spec.root, release, services)

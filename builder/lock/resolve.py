@@ -69,9 +69,11 @@ def choose_python(
 
     uv resolves past an upper bound of Requires-Python, so ``packaging`` decides here.
     """
-    newest_first = sorted(pythons, key=lambda one: [int(n) for n in one.split(".")], reverse=True)
+    newest_first = sorted(
+        pythons, key=lambda python: [int(n) for n in python.split(".")], reverse=True
+    )
     target = Target(minor=_minor(newest_first[0]), arch=Arch.AMD64, glibc=release.glibc)
-    roots = sorted({requirements(one, release)[0] for one in family if one.python})
+    roots = sorted({requirements(member, release)[0] for member in family if member.python})
     bounds = SpecifierSet()
     for found in resolve(roots, target, limits_of(release, target.arch, {}), cache, deps=False):
         if found.wheel is None:
@@ -110,13 +112,15 @@ def _present_versions(spec: Spec, release: ReleaseSpec) -> Versions:
             lock = load_lock(spec.root, release.name, name)
         except LockError:
             continue
-        found.update({one.name: one.version for one in lock.wheel})
+        found.update({distribution.name: distribution.version for distribution in lock.wheel})
     return found
 
 
 def _resolve_family(session: Session, preferred: Versions) -> Versions:
     """One version for each distribution of the release, on every architecture."""
-    wanted = sorted({word for one in session.family for word in requirements(one, session.release)})
+    wanted = sorted(
+        {word for member in session.family for word in requirements(member, session.release)}
+    )
     versions: Versions = {}
     for target in session.targets:
         log.step(f"resolving {len(wanted)} requirements together for {target.platform}")
@@ -124,18 +128,19 @@ def _resolve_family(session: Session, preferred: Versions) -> Versions:
         bound = constraints_of(versions)
         limits = limits_of(session.release, target.arch, preferred, bound)
         versions |= {
-            one.name: one.version for one in resolve(wanted, target, limits, session.cache)
+            distribution.name: distribution.version
+            for distribution in resolve(wanted, target, limits, session.cache)
         }
     return versions
 
 
 def _resolve_build_requires(session: Session) -> tuple[LockedDistribution, ...]:
     release, target = session.release, session.targets[0]
-    wanted = sorted({word for one in release.sdist.values() for word in one.build_requires})
+    wanted = sorted({word for sdist in release.sdist.values() for word in sdist.build_requires})
     if not wanted:
         return ()
     found = resolve(wanted, target, Limits(until=release.index_until), session.cache)
-    return tuple(lock_distribution([(target.arch, one)]) for one in found)
+    return tuple(lock_distribution([(target.arch, resolved)]) for resolved in found)
 
 
 def _lock_package(
@@ -147,7 +152,7 @@ def _lock_package(
     release = session.release
     wheels = _resolve_targets(requirements(package, release), session, constraints_of(shared))
     samples = _resolve_targets(sample_pins(package, release), session, deps=False)
-    has_sdist = any(not file.is_wheel for one in wheels for file in one.files)
+    has_sdist = any(not file.is_wheel for wheel in wheels for file in wheel.files)
     log.step(f"{package.name}: {len(wheels)} distributions")
     return Lock.model_validate(
         {
@@ -178,6 +183,6 @@ def _resolve_targets(
     found: dict[str, list[tuple[Arch, Resolved]]] = {}
     for target in session.targets:
         limits = limits_of(session.release, target.arch, {}, constraints)
-        for one in resolve(wanted, target, limits, session.cache, deps=deps):
-            found.setdefault(one.name, []).append((target.arch, one))
+        for resolved in resolve(wanted, target, limits, session.cache, deps=deps):
+            found.setdefault(resolved.name, []).append((target.arch, resolved))
     return tuple(lock_distribution(found[name]) for name in sorted(found))

@@ -49,10 +49,10 @@ def lock_distribution(per_arch: Sequence[tuple[Arch, Resolved]]) -> LockedDistri
     """
     first = per_arch[0][1]
     files: dict[str, tuple[Arch, IndexFile]] = {}
-    for arch, one in per_arch:
-        file = one.wheel or one.sdist
+    for arch, resolved in per_arch:
+        file = resolved.wheel or resolved.sdist
         if file is None:
-            raise LockError(f"{one.name} {one.version} has no file that {arch} can use")
+            raise LockError(f"{resolved.name} {resolved.version} has no file that {arch} can use")
         files[file.name] = (arch, file)
     # One architecture's sdist beside another's wheel is not for both.
     universal = len(files) == 1 and all(

@@ -34,7 +34,7 @@ def load_manifest(out: Path) -> list[dict[str, Any]]:
         return []
     entries = table.get("packages") if isinstance(table, dict) else None
     listed = entries if isinstance(entries, list) else []
-    return [one for one in listed if isinstance(one, dict) and "file" in one]
+    return [entry for entry in listed if isinstance(entry, dict) and "file" in entry]
 
 
 def merge_entries(

@@ -148,9 +148,9 @@ def _contents(plan: PackagePlan, given: PackInput) -> list[dict[str, object]]:
     ]
     contents += [
         _sample_content(target, given)
-        for one in plan.samples
-        if not (prefix and one.target.is_relative_to(prefix))
-        for target in _files(given.root, given.root / one.target.relative_to("/"))
+        for sample in plan.samples
+        if not (prefix and sample.target.is_relative_to(prefix))
+        for target in _files(given.root, given.root / sample.target.relative_to("/"))
     ]
     info = _sample_content(str(doc_folder(plan) / BUILD_INFO), given)
     contents.append({**info, "type": "doc"} if given.fmt is PackageFormat.RPM else info)
@@ -164,7 +164,7 @@ def _folders(
 
     Several packages may name the same one; the last to go removes it.
     """
-    listed = {PurePosixPath(str(one["dst"])) for one in contents}
+    listed = {PurePosixPath(str(content["dst"])) for content in contents}
     above = {parent for path in listed for parent in path.parents}
     info = {"mode": 0o755, "owner": "root", "group": "root", "mtime": _time(given.epoch)}
     return [
@@ -206,7 +206,9 @@ def _rpm_kind(target: PurePosixPath) -> str | None:
 
 def _files(root: Path, path: Path) -> list[str]:
     """The files at or directly below ``path``, as paths of the target."""
-    files = [path] if path.is_file() else sorted(one for one in path.iterdir() if one.is_file())
+    files = (
+        [path] if path.is_file() else sorted(child for child in path.iterdir() if child.is_file())
+    )
     return [f"/{file.relative_to(root)}" for file in files]
 
 

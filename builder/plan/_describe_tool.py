@@ -17,7 +17,7 @@ def describe(parser: argparse.ArgumentParser) -> dict[str, object]:
         if action.help == argparse.SUPPRESS:
             continue
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            about = {one.dest: one.help or "" for one in action._choices_actions}  # noqa: SLF001
+            about = {choice.dest: choice.help or "" for choice in action._choices_actions}  # noqa: SLF001
             found["commands"] += [
                 {"name": name, "about": about[name], **describe(child)}
                 for name, child in action.choices.items()

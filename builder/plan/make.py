@@ -61,26 +61,26 @@ def plan_package(
         arch=arch if package.is_native else None,
         metadata=_plan_metadata(package, given),
         python=python,
-        entries=tuple(sorted(entries, key=lambda one: one.target)),
+        entries=tuple(sorted(entries, key=lambda entry: entry.target)),
         samples=_plan_samples(package, lock),
         resolved_for=(lock.python, lock.glibc) if lock else None,
-        formats={one: _plan_format(package, one, renderer, python, given) for one in PackageFormat},
+        formats={fmt: _plan_format(package, fmt, renderer, python, given) for fmt in PackageFormat},
         own_folders=given.project.own_folders,
     )
 
 
 def _with_own_samples(package: PackageSpec, release: ReleaseSpec) -> PackageSpec:
     """The package with files of ours for the samples that the release's wheels lack."""
-    own = {one.target: one.source for one in release.sample}
+    own = {sample.target: sample.source for sample in release.sample}
     replaced = [
-        PayloadSpec.model_validate({"target": one.target, "source": own[one.target]})
-        for one in package.sample
-        if one.target in own
+        PayloadSpec.model_validate({"target": sample.target, "source": own[sample.target]})
+        for sample in package.sample
+        if sample.target in own
     ]
     return package.model_copy(
         update={
             "payload": (*package.payload, *replaced),
-            "sample": tuple(one for one in package.sample if one.target not in own),
+            "sample": tuple(sample for sample in package.sample if sample.target not in own),
         }
     )
 
@@ -121,7 +121,7 @@ def _plan_entries(
     context = _context(package, python, given, None)
     shared = [_named(spec, package.name) for spec in given.project.payload]
     listed = (*shared, *package.payload)
-    expanded = [one for spec in listed for one in _expand(spec, given.sources)]
+    expanded = [entry for spec in listed for entry in _expand(spec, given.sources)]
     return [
         Entry(
             target=PurePosixPath(spec.target),
@@ -207,7 +207,7 @@ def _refuse_in_tree(name: str, entries: Iterable[Entry], prefix: PurePosixPath) 
 def _plan_samples(package: PackageSpec, lock: Lock | None) -> tuple[SampleEntry, ...]:
     if not package.sample:
         return ()
-    known = {canonicalize_name(one.name): one for one in lock.sample} if lock else {}
+    known = {canonicalize_name(sample.name): sample for sample in lock.sample} if lock else {}
     wanted = [(canonicalize_name(Requirement(s.distribution).name), s) for s in package.sample]
     absent = sorted({name for name, _ in wanted if name not in known})
     if absent:
@@ -240,8 +240,8 @@ def _plan_metadata(package: PackageSpec, given: PlanInput) -> Metadata:
         homepage=given.project.homepage,
         licence=given.project.licence,
         changelog=tuple(
-            (one.version, one.revision, one.day.isoformat(), one.changes)
-            for one in release.changelog
+            (change.version, change.revision, change.day.isoformat(), change.changes)
+            for change in release.changelog
         ),
     )
 
@@ -278,7 +278,11 @@ def _broken_addons(package: PackageSpec, given: PlanInput) -> tuple[str, ...]:
     version (deb-control(5)); rpm looks at both.
     """
     full = _full_version(given)
-    names = [one.name for one in given.packages if one.addon and one.addon.host == package.name]
+    names = [
+        member.name
+        for member in given.packages
+        if member.addon and member.addon.host == package.name
+    ]
     return tuple(f"{name} ({sign} {full})" for name in sorted(names) for sign in ("<<", ">>"))
 
 

@@ -28,7 +28,7 @@ def quote_systemd(value: object) -> str:
 def quote_toml(value: object) -> str:
     """A string, or a list or table of strings, as TOML: what JSON writes of them is both."""
     if isinstance(value, Mapping):
-        pairs = (f"{quote_toml(key)} = {quote_toml(one)}" for key, one in value.items())
+        pairs = (f"{quote_toml(key)} = {quote_toml(item)}" for key, item in value.items())
         return "{ " + ", ".join(pairs) + " }"
     return json.dumps(value, ensure_ascii=False)
 

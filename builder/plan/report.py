@@ -13,22 +13,22 @@ def plan_summary(plan: PackagePlan) -> dict[str, object]:
         "architecture": plan.arch.value if plan.arch else "all",
         "prefix": str(plan.python.prefix) if plan.python else None,
         "python": plan.python.minor if plan.python else None,
-        "wheels": [one.pin for one in plan.python.wheels] if plan.python else [],
+        "wheels": [wheel.pin for wheel in plan.python.wheels] if plan.python else [],
         "payload": [
             {
                 "target": str(entry.target),
                 "kind": entry.kind.value,
                 "mode": f"{entry.mode:04o}",
                 "owner": f"{entry.owner}:{entry.group}",
-                "formats": [one.value for one in entry.formats],
+                "formats": [fmt.value for fmt in entry.formats],
                 **({"link": entry.link} if entry.link else {}),
                 **({"size": len(entry.content)} if entry.content is not None else {}),
             }
             for entry in plan.entries
         ],
         "samples": [
-            {"from": f"{one.distribution.pin}:{one.member}", "target": str(one.target)}
-            for one in plan.samples
+            {"from": f"{sample.distribution.pin}:{sample.member}", "target": str(sample.target)}
+            for sample in plan.samples
         ],
         "formats": {
             fmt.value: {

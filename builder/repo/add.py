@@ -78,9 +78,9 @@ def add_packages(repository: Repository, paths: Sequence[Path], request: AddRequ
             problems.append(error)
     problems += _reject_duplicates(candidates)
     if problems:
-        message = "\n".join(one.message for one in problems)
+        message = "\n".join(problem.message for problem in problems)
         raise type(problems[0])(message, hint=problems[0].hint)
-    return [_take_in(repository, one, request) for one in candidates]
+    return [_take_in(repository, candidate, request) for candidate in candidates]
 
 
 def _expand(paths: Iterable[Path]) -> list[Path]:
@@ -174,14 +174,14 @@ def _reject_duplicates(candidates: Sequence[_Candidate]) -> list[BuilderError]:
     """Two files given at once may be the same package, too."""
     seen: dict[tuple[object, ...], _Candidate] = {}
     problems: list[BuilderError] = []
-    for one in candidates:
-        reading = one.reading
+    for candidate in candidates:
+        reading = candidate.reading
         key = (reading.fmt, reading.name, reading.version, reading.arch)
-        other = seen.setdefault(key, one)
-        if other.sha256 != one.sha256:
+        other = seen.setdefault(key, candidate)
+        if other.sha256 != candidate.sha256:
             problems.append(
                 RepoError(
-                    f"{one.path} and {other.path} are {reading.name} {reading.version} "
+                    f"{candidate.path} and {other.path} are {reading.name} {reading.version} "
                     f"({reading.arch}), with different content",
                     hint="give one of them",
                 )
@@ -189,18 +189,18 @@ def _reject_duplicates(candidates: Sequence[_Candidate]) -> list[BuilderError]:
     return problems
 
 
-def _take_in(repository: Repository, one: _Candidate, request: AddRequest) -> Added:
+def _take_in(repository: Repository, candidate: _Candidate, request: AddRequest) -> Added:
     state = repository.state
-    known = one.known or state.by_sha256(one.sha256)
+    known = candidate.known or state.by_sha256(candidate.sha256)
     if known and _is_whole(repository, known):
         with state.transaction():
             state.join(request.channel, [known.sha256])
         return Added(package=known, known=True)
     with workspace(repository.root) as work:
-        part = work / one.path.name
-        shutil.copyfile(one.path, part)
+        part = work / candidate.path.name
+        shutil.copyfile(candidate.path, part)
         part.chmod(0o644)
-        reading = _signed(part, one.reading, request.signer)
+        reading = _signed(part, candidate.reading, request.signer)
         package = _package(part, reading, request)
         _into_pool(part, repository.public / package.pool)
     with state.transaction():
@@ -208,7 +208,7 @@ def _take_in(repository: Repository, one: _Candidate, request: AddRequest) -> Ad
         if known:  # its file was lost, and another signature makes other bytes
             channels += state.channels_of(known.sha256)
             state.forget([known.sha256])
-        state.add(package, reading.listing, one.sha256)
+        state.add(package, reading.listing, candidate.sha256)
         for channel in channels:
             state.join(channel, [package.sha256])
     log.step(f"{'restored' if known else 'added'} {package.label} to {', '.join(channels)}")

@@ -43,7 +43,11 @@ class AptIndexer:
         described: Index = {}
         for component in config.components:
             for arch in config.architectures:
-                chosen = [one for one in packages if one.component == component and one.fits(arch)]
+                chosen = [
+                    package
+                    for package in packages
+                    if package.component == component and package.fits(arch)
+                ]
                 named |= self._packages(PurePosixPath(component), arch, chosen, config)
                 if config.apt.contents:
                     contents = PurePosixPath(component) / f"Contents-{arch}"

@@ -97,14 +97,16 @@ def _publisher(repository: Repository, name: str) -> Publisher:
 
 
 def _check_record(tree: Tree, recorded: Mapping[PurePosixPath, Published]) -> Iterator[Problem]:
-    for path, one in sorted(recorded.items()):
+    for path, published in sorted(recorded.items()):
         found = tree.facts(path)
         if found is None:
-            if one.retired is None:
+            if published.retired is None:
                 yield Problem(text=f"{path}: is missing")
-        elif found.size != one.facts.size:
-            yield Problem(text=f"{path}: has {found.size} bytes, {one.facts.size} were published")
-        elif found.sha256 != one.facts.sha256:
+        elif found.size != published.facts.size:
+            yield Problem(
+                text=f"{path}: has {found.size} bytes, {published.facts.size} were published"
+            )
+        elif found.sha256 != published.facts.sha256:
             yield Problem(text=f"{path}: is not what was published: it was damaged or replaced")
     for path in sorted(set(tree.sizes) - set(recorded)):
         yield Problem(text=f"{path}: was not published by this repository", is_error=False)
@@ -166,9 +168,11 @@ def _check_packages(repository: Repository, tree: Tree, gpg: Gpg) -> Iterator[Pr
         return  # told already
     packages = repository.state.packages()
     with PackageCheck(tree, SignatureCheck(gpg, gpg.list_keys()), armored) as check:
-        if not check.can_judge_rpm and any(one.fmt is PackageFormat.RPM for one in packages):
+        if not check.can_judge_rpm and any(
+            package.fmt is PackageFormat.RPM for package in packages
+        ):
             text = "rpmkeys is not here, so no signature in an rpm was checked: install rpm"
             yield Problem(text=text, is_error=False)
-        for one in packages:
-            for text in check.judge(one.pool):
+        for package in packages:
+            for text in check.judge(package.pool):
                 yield Problem(text=text)

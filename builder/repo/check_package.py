@@ -64,7 +64,7 @@ class PackageCheck:
         except DamagedError as error:
             yield f"{path}: {error}"
             return
-        content = [data[one.start : one.start + one.size] for one in members]
+        content = [data[member.start : member.start + member.size] for member in members]
         if not members or members[-1].name != ORIGIN_SIGNATURE:
             yield f"{path}: is not signed"
             return

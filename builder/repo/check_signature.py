@@ -45,10 +45,10 @@ class SignatureCheck:
         if not verdicts:
             yield f"{path}: has no signature that can be read"
             return
-        for one in verdicts:
-            if one.problem:
-                yield f"{path}: the signature by {one.key} {one.problem}"
-        good = {one.key for one in verdicts if one.problem is None}
+        for verdict in verdicts:
+            if verdict.problem:
+                yield f"{path}: the signature by {verdict.key} {verdict.problem}"
+        good = {verdict.key for verdict in verdicts if verdict.problem is None}
         for key in self._keys if by_all else ():
-            if key.fingerprint not in good and not any(one.problem for one in verdicts):
+            if key.fingerprint not in good and not any(verdict.problem for verdict in verdicts):
                 yield f"{path}: lacks the signature of {key.fingerprint} ({key.user})"

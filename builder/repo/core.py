@@ -76,26 +76,26 @@ def promote_packages(
     version, or NAME=VERSION. Raises UsageError for a word that fits nothing.
     """
     present = repository.state.packages(repository.channel(source))
-    chosen = [one for word in words for one in _matching(present, word, source)]
-    there = {one.sha256 for one in repository.state.packages(repository.channel(target))}
-    fresh = [one for one in dict.fromkeys(chosen) if one.sha256 not in there]
+    chosen = [package for word in words for package in _matching(present, word, source)]
+    there = {package.sha256 for package in repository.state.packages(repository.channel(target))}
+    fresh = [package for package in dict.fromkeys(chosen) if package.sha256 not in there]
     with repository.state.transaction():
-        repository.state.join(target, [one.sha256 for one in fresh])
+        repository.state.join(target, [package.sha256 for package in fresh])
         if move and source != target:
-            repository.state.leave(source, [one.sha256 for one in chosen])
+            repository.state.leave(source, [package.sha256 for package in chosen])
     return fresh
 
 
 def _matching(present: Sequence[RepoPackage], word: str, channel: str) -> list[RepoPackage]:
     name, equals, version = word.partition("=")
-    named = [one for one in present if one.name == name]
+    named = [package for package in present if package.name == name]
     if not named:
-        names = ", ".join(dict.fromkeys(one.name for one in present)) or "nothing"
+        names = ", ".join(dict.fromkeys(package.name for package in present)) or "nothing"
         raise UsageError(f"channel {channel} has no package '{name}'", hint=f"it has: {names}")
     if equals:
-        found = [one for one in named if one.version == version]
+        found = [package for package in named if package.version == version]
         if not found:
-            listed = ", ".join(dict.fromkeys(one.version for one in named))
+            listed = ", ".join(dict.fromkeys(package.version for package in named))
             raise UsageError(
                 f"channel {channel} has no version '{version}' of {name}", hint=f"it has: {listed}"
             )
@@ -106,10 +106,12 @@ def _matching(present: Sequence[RepoPackage], word: str, channel: str) -> list[R
 def by_version(packages: Iterable[RepoPackage]) -> dict[tuple[str, ...], list[RepoPackage]]:
     """Packages by format, name and architecture, the newest version first. Pure."""
     found: defaultdict[tuple[str, ...], list[RepoPackage]] = defaultdict(list)
-    for one in packages:
-        found[(one.fmt.value, one.name, one.arch)].append(one)
+    for package in packages:
+        found[(package.fmt.value, package.name, package.arch)].append(package)
     return {
-        key: sorted(group, key=lambda one: version_key(one.fmt, one.version), reverse=True)
+        key: sorted(
+            group, key=lambda package: version_key(package.fmt, package.version), reverse=True
+        )
         for key, group in found.items()
     }
 
@@ -134,17 +136,19 @@ def prune_packages(repository: Repository, now: datetime, *, dry_run: bool = Fal
     }
     for channel in set(state.channels()) - set(config.channels):
         log.warn(f"channel {channel} is not in repo.toml any more; its packages stay")
-    going = {channel: {one.sha256 for one in packages} for channel, packages in left.items()}
+    going = {
+        channel: {package.sha256 for package in packages} for channel, packages in left.items()
+    }
     removed = [
-        one
-        for one in state.packages()
-        if all(one.sha256 in going.get(name, ()) for name in state.channels_of(one.sha256))
+        package
+        for package in state.packages()
+        if all(package.sha256 in going.get(name, ()) for name in state.channels_of(package.sha256))
     ]
     if not dry_run:
         with state.transaction():
             for channel, hashes in going.items():
                 state.leave(channel, hashes)
-            state.forget([one.sha256 for one in removed])
+            state.forget([package.sha256 for package in removed])
     return Pruned(left={name: rows for name, rows in left.items() if rows}, removed=tuple(removed))
 
 
@@ -156,13 +160,13 @@ def _outdated(
         return
     oldest = now - timedelta(days=retention.max_age_days) if retention.max_age_days else now
     for versions in by_version(packages).values():
-        yield from (one for one in versions[retention.keep :] if one.added <= oldest)
+        yield from (package for package in versions[retention.keep :] if package.added <= oldest)
 
 
 def dangling_files(repository: Repository) -> list[PurePosixPath]:
     """Files in the pool that the state does not know: an addition was interrupted."""
     public = repository.public
-    known = {one.pool for one in repository.state.packages()}
+    known = {package.pool for package in repository.state.packages()}
     known |= set(repository.state.published(LOCAL))
     found = (
         PurePosixPath(p.relative_to(public)) for p in (public / POOL).rglob("*") if p.is_file()

@@ -61,9 +61,10 @@ def sign_deb(path: Path, signer: Signer) -> None:
     with path.open("rb") as file:
         members = list(ar_members(file, path.stat().st_size))
         if [
-            one.name.startswith(stem) for one, stem in zip(members, SIGNED_MEMBERS, strict=False)
+            member.name.startswith(stem)
+            for member, stem in zip(members, SIGNED_MEMBERS, strict=False)
         ] != [True] * len(SIGNED_MEMBERS):
-            names = ", ".join(one.name for one in members)
+            names = ", ".join(member.name for member in members)
             raise PayloadError(
                 f"{path} has the members {names}, not just {', '.join(SIGNED_MEMBERS)}",
                 hint="build the package again",

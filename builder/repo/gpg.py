@@ -217,15 +217,15 @@ def _parse_key(block: list[list[str]]) -> Iterator[Key]:
     if not prints or not prints[0][1]:
         return
     primary, fingerprint = prints[0]
-    signing = [one for one in prints if "s" in one[0][11]]
-    usable = [one for one in signing if one[0][1] not in ("r", "e", "n")]
+    signing = [row for row in prints if "s" in row[0][11]]
+    usable = [row for row in signing if row[0][1] not in ("r", "e", "n")]
     # The last to expire counts: gpg signs with the newest one that can.
-    ends = [_time(one[0][6]) for one in (usable or signing)]
-    end = None if None in ends else max((one for one in ends if one), default=None)
+    ends = [_time(row[0][6]) for row in (usable or signing)]
+    end = None if None in ends else max((end for end in ends if end), default=None)
     own_end = _time(primary[6])
     yield Key(
         fingerprint=fingerprint,
-        subkeys={one[1]: _earlier(_time(one[0][6]), own_end) for one in prints[1:]},
+        subkeys={row[1]: _earlier(_time(row[0][6]), own_end) for row in prints[1:]},
         user=users[0] if users else "",
         created=_time(primary[5]) or datetime.fromtimestamp(0, UTC),
         expires=_earlier(end, own_end),
@@ -246,7 +246,7 @@ def _problem(signing: Sequence[tuple[list[str], str]]) -> str | None:
 
 
 def _earlier(*times: datetime | None) -> datetime | None:
-    return min((one for one in times if one), default=None)
+    return min((moment for moment in times if moment), default=None)
 
 
 def _time(text: str) -> datetime | None:

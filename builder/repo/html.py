@@ -50,7 +50,7 @@ class Version:
     @property
     def added(self) -> datetime:
         """When its first file came."""
-        return min(one.added for one in self.files)
+        return min(file.added for file in self.files)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Listed:
 
     def newest(self, channel: str) -> Version | None:
         """Its newest version in a channel."""
-        return next((one for one in self.versions if channel in one.channels), None)
+        return next((version for version in self.versions if channel in version.channels), None)
 
 
 def render_pages(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage]]) -> Index:
@@ -78,7 +78,9 @@ def render_pages(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage
     def page(template: str, **values: object) -> bytes:
         return environment.get_template(template).render(config=config, **values).encode()
 
-    present = {name: [one for one in listed if one.newest(name)] for name in config.channels}
+    present = {
+        name: [package for package in listed if package.newest(name)] for name in config.channels
+    }
     counts = {name: len(some) for name, some in present.items()}
     pages = {
         PurePosixPath("index.html"): page("index.html.j2", packages=listed, counts=counts, root="")
@@ -95,9 +97,9 @@ def render_pages(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage
         )
         pages[SETUP / f"{channel}.sources"] = render_sources(config, channel).encode()
         pages[SETUP / f"{channel}.repo"] = render_repo(config, channel).encode()
-    for one in listed:
-        path = PurePosixPath("packages") / f"{one.name}.html"
-        pages[path] = page("package.html.j2", package=one, shown=_VERSIONS_SHOWN, root="../")
+    for package in listed:
+        path = PurePosixPath("packages") / f"{package.name}.html"
+        pages[path] = page("package.html.j2", package=package, shown=_VERSIONS_SHOWN, root="../")
     return pages
 
 
@@ -106,9 +108,9 @@ def list_packages(packages: Mapping[str, Sequence[RepoPackage]]) -> list[Listed]
     channels: defaultdict[str, list[str]] = defaultdict(list)
     by_name: defaultdict[str, dict[str, RepoPackage]] = defaultdict(dict)
     for channel, members in packages.items():
-        for one in members:
-            channels[one.sha256].append(channel)
-            by_name[one.name][one.sha256] = one
+        for package in members:
+            channels[package.sha256].append(channel)
+            by_name[package.name][package.sha256] = package
     return [_listed(name, by_name[name].values(), channels) for name in sorted(by_name)]
 
 
@@ -116,8 +118,8 @@ def _listed(
     name: str, packages: Iterable[RepoPackage], channels: Mapping[str, Sequence[str]]
 ) -> Listed:
     groups: defaultdict[str, list[RepoPackage]] = defaultdict(list)
-    for one in packages:
-        groups[one.version].append(one)
+    for package in packages:
+        groups[package.version].append(package)
     # A version's order is the same in both formats for all that we build.
     newest_first = sorted(
         groups.values(), key=lambda files: version_key(files[0].fmt, files[0].version), reverse=True
@@ -125,8 +127,8 @@ def _listed(
     versions = tuple(
         Version(
             version=files[0].version,
-            channels=tuple(dict.fromkeys(name for one in files for name in channels[one.sha256])),
-            files=tuple(sorted(files, key=lambda one: (one.fmt, one.arch))),
+            channels=tuple(dict.fromkeys(name for file in files for name in channels[file.sha256])),
+            files=tuple(sorted(files, key=lambda file: (file.fmt, file.arch))),
         )
         for files in newest_first
     )
@@ -169,7 +171,7 @@ def _fragment(package: RepoPackage, part: str) -> Xml.Element:
 def _install(packages: Sequence[Listed], config: RepoConfig) -> list[str]:
     """What the commands install: the keyring, so that new keys come by upgrade, and one more."""
     keyring = keyring_name(config)
-    names = [one.name for one in packages]
+    names = [package.name for package in packages]
     others = [name for name in names if name != keyring]
     example = _SHOWN_FIRST if _SHOWN_FIRST in others or not others else others[0]
     return [*(name for name in names if name == keyring), example]

@@ -85,9 +85,13 @@ def build_tree(
 def _present(publisher: Publisher, recorded: Record, *, refresh: bool) -> Record:
     """What is on record for a place and is really there; its content is looked at on refresh."""
     if refresh:
-        return {path: one for path, one in recorded.items() if publisher.has(path, one.facts)}
+        return {
+            path: published
+            for path, published in recorded.items()
+            if publisher.has(path, published.facts)
+        }
     if isinstance(publisher, FolderPublisher):
-        return {p: one for p, one in recorded.items() if (publisher.root / p).is_file()}
+        return {p: published for p, published in recorded.items() if (publisher.root / p).is_file()}
     return recorded
 
 
@@ -99,7 +103,7 @@ def _inputs(
         mode="json", exclude={"targets", "retention", "grace_hours", "channels"}
     )
     own = repository.config.channels[channel].model_dump(mode="json", exclude={"retention"})
-    members = [(one.sha256, str(one.pool)) for one in packages]
+    members = [(package.sha256, str(package.pool)) for package in packages]
     return key_of(_FORMAT, channel, settings, own, members, list(signer.fingerprints))
 
 
@@ -107,9 +111,9 @@ def _kept_files(channel: str, recorded: Record, present: Record) -> dict[PurePos
     """The channel's index files as they stand; none where one of them is lost."""
     folders = (dists_folder(channel), PurePosixPath("rpm") / channel)
     found = {
-        path: one.facts
-        for path, one in recorded.items()
-        if one.retired is None and any(path.is_relative_to(folder) for folder in folders)
+        path: published.facts
+        for path, published in recorded.items()
+        if published.retired is None and any(path.is_relative_to(folder) for folder in folders)
     }
     return found if all(path in present for path in found) else {}
 
@@ -125,7 +129,7 @@ def _index_channel(
     }
     index: Index = {}
     for fmt, indexer in indexers.items():
-        chosen = [one for one in packages if one.fmt is fmt]
+        chosen = [package for package in packages if package.fmt is fmt]
         index |= indexer.index(channel, chosen, repository.config, now)
     return index
 
@@ -188,7 +192,9 @@ def publish_target(
         raise UsageError(f"repo.toml has no target '{name}'", hint=f"it has: {listed}")
     state = repository.state
     wanted = {
-        path: one.facts for path, one in state.published(LOCAL).items() if one.retired is None
+        path: published.facts
+        for path, published in state.published(LOCAL).items()
+        if published.retired is None
     }
     publisher = open_publisher(targets[name], repository.root)
     present = _present(publisher, state.published(name), refresh=refresh)

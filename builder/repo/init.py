@@ -41,7 +41,7 @@ def init_repository(root: Path, request: InitRequest) -> Path:
             try:
                 load_config(part.parent)
             except SpecError as error:
-                problems = [one.replace(str(part), CONFIG_NAME) for one in error.problems]
+                problems = [problem.replace(str(part), CONFIG_NAME) for problem in error.problems]
                 raise SpecError(problems, hint="mend the option's value") from error
             with open_state(root, create=True):
                 pass

@@ -54,7 +54,9 @@ def _former_keys(repository: Repository) -> bytes:
         if published.is_file():
             gpg.import_keys(published.read_text(encoding="ascii", errors="replace"))
         _refuse_absent(wanted, gpg)
-        return b"".join(gpg.export([one], home / "public", armor=True) for one in wanted)
+        return b"".join(
+            gpg.export([fingerprint], home / "public", armor=True) for fingerprint in wanted
+        )
 
 
 def _refuse_absent(wanted: Sequence[str], gpg: Gpg) -> None:

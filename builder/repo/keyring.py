@@ -119,7 +119,7 @@ def build_keyring(
             compression=Compression.GZIP,  # read by every dpkg and rpm that may want a key
         )
         artifacts.append(pack_stage(plan, stage, pack, given.cache))
-    files = [deliver(one, request.out) for one in artifacts]
+    files = [deliver(artifact, request.out) for artifact in artifacts]
     write_manifest(request.out, artifacts)
     return files
 

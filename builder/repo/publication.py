@@ -102,12 +102,14 @@ def plan_publication(
         # One that was retired and is wanted again is put again, which ends its grace.
         if present.get(path) != Published(facts=facts)
     ]
-    gone = [(path, one) for path, one in present.items() if path not in wanted]
+    gone = [(path, published) for path, published in present.items() if path not in wanted]
     return Publication(
         puts=tuple(sorted(puts, key=lambda put: (phase_of(put.path), put.path))),
-        retire=_sorted(path for path, one in gone if one.retired is None),
+        retire=_sorted(path for path, published in gone if published.retired is None),
         delete=_sorted(
-            path for path, one in gone if one.retired is not None and now - one.retired >= grace
+            path
+            for path, published in gone
+            if published.retired is not None and now - published.retired >= grace
         ),
     )
 

@@ -112,7 +112,11 @@ class RpmIndexer:
         index: Index = {}
         for component in config.components:
             for arch in config.architectures:
-                chosen = [one for one in packages if one.component == component and one.fits(arch)]
+                chosen = [
+                    package
+                    for package in packages
+                    if package.component == component and package.fits(arch)
+                ]
                 folder = rpm_folder(channel, component, arch)
                 index |= self._index_folder(folder, chosen, config, int(now.timestamp()))
         return index

@@ -112,7 +112,9 @@ class Signer:
         target = self._work / "public"
         if not armor:
             return self._gpg.export(wanted, target, armor=False)
-        return b"".join(self._gpg.export([one], target, armor=True) for one in wanted)
+        return b"".join(
+            self._gpg.export([fingerprint], target, armor=True) for fingerprint in wanted
+        )
 
     def unlock(self) -> None:
         """Let the agent learn the passphrase: for a program that calls gpg by itself."""
@@ -168,10 +170,10 @@ def open_signer(fingerprints: Sequence[str], source: KeySource, now: datetime) -
 
 
 def _usable(name: str, available: Sequence[Key], given: bool, now: datetime) -> Key:
-    key = next((one for one in available if one.is_called(name)), None)
+    key = next((key for key in available if key.is_called(name)), None)
     if key is None:
         where = "what was given" if given else "the user's keyring"
-        listed = ", ".join(one.fingerprint for one in available) or "none"
+        listed = ", ".join(key.fingerprint for key in available) or "none"
         raise RepoError(
             f"{where} has no secret key {name}, which repo.toml names; it has: {listed}",
             hint=f"give it by --key-file, {KEY_FILE_VARIABLE} or {KEY_VARIABLE}, "

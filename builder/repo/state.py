@@ -156,7 +156,7 @@ class State:
         """Make packages members of a channel; how many were not yet."""
         before = self._db.total_changes
         self._db.executemany(
-            "INSERT OR IGNORE INTO member VALUES (?, ?)", ((channel, one) for one in hashes)
+            "INSERT OR IGNORE INTO member VALUES (?, ?)", ((channel, sha256) for sha256 in hashes)
         )
         return self._db.total_changes - before
 
@@ -164,7 +164,7 @@ class State:
         """End packages' membership of a channel."""
         self._db.executemany(
             "DELETE FROM member WHERE channel = ? AND sha256 = ?",
-            ((channel, one) for one in hashes),
+            ((channel, sha256) for sha256 in hashes),
         )
 
     def orphans(self) -> list[RepoPackage]:
@@ -173,7 +173,9 @@ class State:
 
     def forget(self, hashes: Iterable[str]) -> None:
         """Drop packages from the state; their files are the caller's."""
-        self._db.executemany("DELETE FROM package WHERE sha256 = ?", ((one,) for one in hashes))
+        self._db.executemany(
+            "DELETE FROM package WHERE sha256 = ?", ((sha256,) for sha256 in hashes)
+        )
 
     def indexed(self, channel: str) -> tuple[str, datetime] | None:
         """What a channel's indexes were made from, and the time that they state."""
@@ -205,7 +207,7 @@ class State:
         """Note files that are in place on a target."""
         self._many(
             "INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, NULL)",
-            ((target, str(path), one.sha256, one.size) for path, one in files.items()),
+            ((target, str(path), facts.sha256, facts.size) for path, facts in files.items()),
         )
 
     def record_retired(self, target: str, paths: Iterable[PurePosixPath], now: datetime) -> None:

@@ -57,15 +57,17 @@ def compare_rpm(left: str, right: str) -> int:
 
 
 def _compare_rpm_part(left: str, right: str) -> int:
-    for one, other in zip_longest(_SEGMENT.findall(left), _SEGMENT.findall(right), fillvalue=""):
-        if one == other:
+    for segment, other in zip_longest(
+        _SEGMENT.findall(left), _SEGMENT.findall(right), fillvalue=""
+    ):
+        if segment == other:
             continue
-        difference = _rpm_rank(one) - _rpm_rank(other)
+        difference = _rpm_rank(segment) - _rpm_rank(other)
         if difference:
             return difference
-        if one.isdigit():
-            return int(one) - int(other)
-        return -1 if one < other else 1
+        if segment.isdigit():
+            return int(segment) - int(other)
+        return -1 if segment < other else 1
     return 0
 
 
@@ -79,8 +81,8 @@ def _rpm_rank(segment: str) -> int:
 def _first_difference(
     left: tuple[str, str, str], right: tuple[str, str, str], compare: Callable[[str, str], int]
 ) -> int:
-    for one, other in zip(left, right, strict=True):
-        result = compare(one, other)
+    for part, other in zip(left, right, strict=True):
+        result = compare(part, other)
         if result:
             return result
     return 0

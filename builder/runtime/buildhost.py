@@ -70,14 +70,14 @@ def host_identity() -> str:
 def find_missing() -> list[Dependency]:
     """What this host lacks to compile CPython."""
     compiler = next((found for name in _COMPILERS if (found := shutil.which(name))), None)
-    missing = [one for one in _PROGRAMS if not shutil.which(one.program or "")]
+    missing = [need for need in _PROGRAMS if not shutil.which(need.program or "")]
     if compiler is None or not _compiles(compiler, "", ()):
         # Without it nothing can be said of the libraries: ask for all of them.
         return [_COMPILER, *missing, *_LIBRARIES]
     return missing + [
-        one
-        for one in _LIBRARIES
-        if not _compiles(compiler, f"#include <stdio.h>\n#include <{one.header}>", one.libraries)
+        need
+        for need in _LIBRARIES
+        if not _compiles(compiler, f"#include <stdio.h>\n#include <{need.header}>", need.libraries)
     ]
 
 
@@ -96,11 +96,11 @@ def install_commands(
     """The commands, for root, that install ``missing``; none for an unknown distribution."""
     family = {os_release.get("ID", ""), *os_release.get("ID_LIKE", "").split()}
     if family & {"debian", "ubuntu"}:
-        packages = [name for one in missing for name in one.deb.split()]
+        packages = [name for need in missing for name in need.deb.split()]
         install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
         return [["apt-get", "update"], install]
     if family & {"fedora", "rhel", "centos"}:
-        packages = [name for one in missing for name in one.rpm.split()]
+        packages = [name for need in missing for name in need.rpm.split()]
         return [["dnf", "install", "--assumeyes", *packages]]
     return []
 
@@ -115,7 +115,7 @@ def ensure_build_host(*, install: bool) -> None:
     if not missing:
         return
     commands = install_commands(missing, read_os_release())
-    names = ", ".join(one.name for one in missing)
+    names = ", ".join(need.name for need in missing)
     if install and commands and os.geteuid() == 0:
         log.step(f"runtime: installing what compiling CPython needs: {names}")
         for command in commands:
@@ -123,7 +123,7 @@ def ensure_build_host(*, install: bool) -> None:
         missing = find_missing()
         if not missing:
             return
-        names = ", ".join(one.name for one in missing)
+        names = ", ".join(need.name for need in missing)
     raise ToolError(f"compiling CPython needs {names}", hint=_hint(missing, commands))
 
 
@@ -131,5 +131,5 @@ def _hint(missing: Sequence[Dependency], commands: Sequence[Sequence[str]]) -> s
     if commands:
         line = " && ".join(shlex.join(command) for command in commands)
         return f"as root: {line}"
-    names = " ".join(one.deb for one in missing)
+    names = " ".join(need.deb for need in missing)
     return f"install them with their development files; Debian calls them {names}"

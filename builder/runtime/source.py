@@ -112,7 +112,7 @@ class _Build:
         def make(folder: Path) -> None:
             tree = folder / "install"
             cpython.compile_cpython(tarball, tree, self.recipe, cache=cache, jobs=jobs)
-            names = [one.soname for one in bundle.find_needed(tree, self.request.arch)]
+            names = [library.soname for library in bundle.find_needed(tree, self.request.arch)]
             (folder / _LIBRARIES_FILE).write_text(json.dumps(names), "utf-8")
 
         return cache.derive(_RAW_KIND, self.key, make)

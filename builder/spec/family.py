@@ -79,16 +79,16 @@ class FamilySpec(Strict):
 
     def names(self) -> list[str]:
         """The packages of all members."""
-        return [self._package_name(one) for one in self.member]
+        return [self._package_name(member) for member in self.member]
 
     def problems(self, packages: Mapping[str, PackageSpec]) -> list[str]:
         """What is wrong between the members, or with their host."""
         found = []
         if self.host not in packages or packages[self.host].service is None:
             found.append(f"pkgspec/accelerators: 'host' names '{self.host}', which has no service")
-        names = Counter(one.name for one in self.member)
+        names = Counter(member.name for member in self.member)
         found += [f"pkgspec/accelerators: two members are called '{n}'" for n in _twice(names)]
-        points = Counter(name for one in self.member for name in one.plugins)
+        points = Counter(name for member in self.member for name in member.plugins)
         # The service refuses to start where two plug-ins have one name.
         found += [
             f"pkgspec/accelerators: two members have the entry point '{name}'"
@@ -104,7 +104,7 @@ class FamilySpec(Strict):
         """A package for each member; :meth:`problems` found none."""
         service = packages[self.host].service
         assert service is not None
-        made = (self._expand_member(one, service.name) for one in self.member)
+        made = (self._expand_member(member, service.name) for member in self.member)
         return {package.name: package for package in made}
 
     def _package_name(self, member: MemberSpec) -> str:
@@ -125,7 +125,9 @@ class FamilySpec(Strict):
             etcd=member.etcd,
         )
         payload = [_payload(self.source, f"{self.folder}/{member.name}.toml")]
-        payload += [_payload(one.source, f"{self.folder}/files/{one.name}") for one in member.files]
+        payload += [
+            _payload(file.source, f"{self.folder}/files/{file.name}") for file in member.files
+        ]
         python = PythonSpec.model_construct(
             requirement=self.requirement.replace("{name}", member.name),
             foreign_binaries=member.foreign_binaries,

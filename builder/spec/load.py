@@ -173,10 +173,10 @@ def _sample_problems(
             continue
         targets = [sample.target for package in listed for sample in package.sample]
         problems += [
-            f"pkgspec/releases/{release.name}: a [[sample]] is at {one.target}, where no package "
-            f"of the release has one{_guess(one.target, targets)}"
-            for one in release.sample
-            if one.target not in targets
+            f"pkgspec/releases/{release.name}: a [[sample]] is at {sample.target}, where no package "
+            f"of the release has one{_guess(sample.target, targets)}"
+            for sample in release.sample
+            if sample.target not in targets
         ]
     return problems
 

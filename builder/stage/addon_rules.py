@@ -85,6 +85,6 @@ def _files(root: Path) -> Iterator[str]:
     """Every file and link below ``root``, as a path relative to it."""
     top = os.fspath(root)
     for folder, folders, names in os.walk(top):
-        links = [one for one in folders if os.path.islink(f"{folder}/{one}")]  # noqa: PTH114
+        links = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114
         for name in sorted([*names, *links]):
             yield os.path.relpath(f"{folder}/{name}", top)

@@ -53,8 +53,8 @@ class Needs:
 
 def check_libraries(binaries: Iterable[Binary], rules: Rules) -> Needs:
     """What ``binaries`` need of the target; raises PayloadError naming every offender."""
-    checked = [one for one in binaries if not _is_foreign(one, rules)]
-    bundled = {one.path for one in checked}
+    checked = [binary for binary in binaries if not _is_foreign(binary, rules)]
+    bundled = {binary.path for binary in checked}
     names = _bundled_names(checked)
     problems: list[str] = []
     used: dict[str, set[str]] = {}
@@ -74,7 +74,7 @@ def check_libraries(binaries: Iterable[Binary], rules: Rules) -> Needs:
             hint="a library of the distribution is declared under [libraries] in pkgspec/project; "
             "files that run elsewhere under foreign-binaries of the package",
         )
-    glibc = max((one.info.glibc for one in checked if one.info.glibc), default=None)
+    glibc = max((binary.info.glibc for binary in checked if binary.info.glibc), default=None)
     return _needs(used, rules.system, glibc)
 
 
@@ -85,8 +85,10 @@ def _is_foreign(binary: Binary, rules: Rules) -> bool:
 def _bundled_names(binaries: Iterable[Binary]) -> dict[str, set[str]]:
     """File names and sonames by owner: a wheel may load its own library by itself first."""
     found: dict[str, set[str]] = {}
-    for one in binaries:
-        found.setdefault(one.owner, set()).update({one.path.name, one.info.soname or one.path.name})
+    for binary in binaries:
+        found.setdefault(binary.owner, set()).update(
+            {binary.path.name, binary.info.soname or binary.path.name}
+        )
     return found
 
 

@@ -69,7 +69,7 @@ def finish_scripts(wheel: InstalledWheel, prefix: Path, final: PurePosixPath) ->
     record = wheel.tree / wheel.record
     site = PurePosixPath(wheel.record).parent.parent
     up = "/".join([".."] * len(site.parts))
-    renamed = {f"{up}/{script}": one for script, one in digests.items()}
+    renamed = {f"{up}/{script}": digest for script, digest in digests.items()}
     rows = [
         [row[0], *map(str, renamed[row[0]])] if row[0] in renamed else row
         for row in csv.reader(io.StringIO(record.read_text(encoding="utf-8")))
@@ -87,9 +87,9 @@ def _record_hash(data: bytes) -> str:
 def wheel_binaries(wheels: Iterable[InstalledWheel]) -> list[Binary]:
     """The programs and libraries of all wheels."""
     return [
-        Binary(owner=one.wheel.file, path=path, info=info)
-        for one in wheels
-        for path, info in one.elf
+        Binary(owner=wheel.wheel.file, path=path, info=info)
+        for wheel in wheels
+        for path, info in wheel.elf
     ]
 
 

@@ -76,7 +76,7 @@ def stage_key(plan: PackagePlan, given: StageInput) -> str:
         runtime_info(given.runtime),
         given.runtime.key if given.runtime else None,
         given.epoch,
-        {soname: one.model_dump() for soname, one in given.libraries.items()},
+        {soname: library.model_dump() for soname, library in given.libraries.items()},
         *([given.host.key] if given.host else []),
     )
 
@@ -155,12 +155,12 @@ class _StageBuilder:
         with phase("stage", self.plan.name):
             if not python.addon:
                 place_runtime(runtime, prefix, given.epoch)
-            for one in installed:
+            for wheel in installed:
                 link_tree(
-                    one.tree, prefix, epoch=given.epoch, on_clash=reject_conflict(one, prefix)
+                    wheel.tree, prefix, epoch=given.epoch, on_clash=reject_conflict(wheel, prefix)
                 )
-            for one in installed:
-                finish_scripts(one, prefix, python.prefix)
+            for wheel in installed:
+                finish_scripts(wheel, prefix, python.prefix)
             if python.addon and given.host:
                 self._check_addon(python.addon, prefix, runtime, given.host)
             else:

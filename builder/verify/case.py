@@ -145,7 +145,9 @@ class _CaseRun:
     def _start(self) -> None:
         """Every enabled service is up, those whose stores nobody fills left out."""
         enabled = [
-            one for one in self.subject.services if self._state("is-enabled", one) == "enabled"
+            service
+            for service in self.subject.services
+            if self._state("is-enabled", service) == "enabled"
         ]
         if not enabled:
             raise SkippedError("no service in it")
@@ -171,9 +173,9 @@ class _CaseRun:
             except HostError as error:
                 unit = _unit(service)
                 raise HostError(f"{error.message}\n{self.host.journal(unit, lines=30)}") from error
-        self.up = [one for one in enabled if one not in reasons]
+        self.up = [unit for unit in enabled if unit not in reasons]
         if not self.up:
-            raise SkippedError("; ".join(f"{one}: {why}" for one, why in reasons.items()))
+            raise SkippedError("; ".join(f"{unit}: {why}" for unit, why in reasons.items()))
 
     def _answer(self) -> None:
         if not self.up:

@@ -71,13 +71,15 @@ def choose(
     """
     chosen = []
     for name in names:
-        found = [one for one in known if one.name == name]
+        found = [distribution for distribution in known if distribution.name == name]
         if not found:
-            listed = ", ".join(one.name for one in known)
+            listed = ", ".join(distribution.name for distribution in known)
             raise UsageError(f"no distribution is called '{name}'", hint=f"there are: {listed}")
         chosen += found
     wanted = set(formats)
-    return chosen or [one for one in known if one.manager.packs in wanted]
+    return chosen or [
+        distribution for distribution in known if distribution.manager.packs in wanted
+    ]
 
 
 def match(known: Sequence[Distribution], image: str, release: Mapping[str, str]) -> Distribution:
@@ -88,8 +90,14 @@ def match(known: Sequence[Distribution], image: str, release: Mapping[str, str])
     """
     own, version = release.get("ID", ""), release.get("VERSION_ID", "")
     families = [own, *release.get("ID_LIKE", "").split()]
-    same = [one for one in known if one.id == own and version.startswith(one.version)]
-    like = [one for family in families for one in known if one.id == family]
+    same = [
+        distribution
+        for distribution in known
+        if distribution.id == own and version.startswith(distribution.version)
+    ]
+    like = [
+        distribution for family in families for distribution in known if distribution.id == family
+    ]
     for found in (*same, *like):
         return found.model_copy(update={"image": image, "name": _name(image)})
     raise UsageError(

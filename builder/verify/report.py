@@ -43,7 +43,7 @@ def as_junit(cases: Sequence[Case]) -> str:
             time=f"{sum(step.seconds for step in case.steps):.3f}",
         )
         for step in case.steps:
-            one = SubElement(
+            testcase = SubElement(
                 suite,
                 "testcase",
                 name=step.name,
@@ -52,10 +52,10 @@ def as_junit(cases: Sequence[Case]) -> str:
             )
             head = _printable(step.detail.partition("\n")[0])
             if step.status is Status.FAILED:
-                failure = SubElement(one, "failure", message=head)
+                failure = SubElement(testcase, "failure", message=head)
                 failure.text = _printable(f"{step.detail}\nevidence: {case.evidence}")
             elif step.status is Status.SKIPPED:
-                SubElement(one, "skipped", message=head)
+                SubElement(testcase, "skipped", message=head)
     indent(root)
     return f"{tostring(root, encoding='unicode', xml_declaration=True)}\n"
 

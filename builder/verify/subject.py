@@ -37,24 +37,24 @@ def load_subjects(files: Iterable[Path]) -> list[Subject]:
     given = {path.resolve(): inspect_package(path) for path in files}
     subjects = []
     for fmt in PackageFormat:
-        packages = [one for one in given.values() if one.contents.fmt is fmt]
+        packages = [package for package in given.values() if package.contents.fmt is fmt]
         if packages:
             subjects.append(_subject(fmt, _with_companions(packages)))
     return subjects
 
 
 def _subject(fmt: PackageFormat, packages: Sequence[Package]) -> Subject:
-    names = [one.metadata.name for one in packages]
+    names = [package.metadata.name for package in packages]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(
             f"more than one {fmt} of {', '.join(twice)}", hint="give one version and architecture"
         )
-    paths = [file.path for one in packages for file in one.contents.files]
+    paths = [file.path for package in packages for file in package.contents.files]
     services = [found[1] for path in paths if (found := _RECIPE.fullmatch(path))]
     return Subject(
         fmt=fmt,
-        files=tuple(one.path.resolve() for one in packages),
+        files=tuple(package.path.resolve() for package in packages),
         names=tuple(names),
         services=tuple(sorted(services)),
         fills_stores=any(_SEED.fullmatch(path) for path in paths),
@@ -63,7 +63,7 @@ def _subject(fmt: PackageFormat, packages: Sequence[Package]) -> Subject:
 
 def _with_companions(packages: Sequence[Package]) -> list[Package]:
     """The same and, recursively, what they need of the folders that they lie in."""
-    found = {one.metadata.name: one for one in packages}
+    found = {package.metadata.name: package for package in packages}
     todo = list(packages)
     while todo:
         package = todo.pop()

@@ -52,15 +52,19 @@ class WheelRequest:
     def files(self, arch: Arch | None = None) -> list[tuple[LockedDistribution, LockedFile]]:
         """Every distribution that the architecture installs, with its file."""
         wanted = arch or self.target.arch
-        pairs = ((one, one.file_for(wanted)) for one in self.distributions)
-        return [(one, file) for one, file in pairs if file is not None]
+        pairs = (
+            (distribution, distribution.file_for(wanted)) for distribution in self.distributions
+        )
+        return [(distribution, file) for distribution, file in pairs if file is not None]
 
     def all_files(self) -> list[tuple[LockedDistribution, LockedFile]]:
         """:meth:`files`, and what the sdists among them are built with."""
         found = self.files()
         if any(not file.is_wheel for _, file in found):
             # Build requirements are locked for one architecture; they are pure.
-            found += [(one, file) for one in self.build for file in one.files]
+            found += [
+                (distribution, file) for distribution in self.build for file in distribution.files
+            ]
         return found
 
 
@@ -71,7 +75,7 @@ def fetch_files(needed: WheelRequest, cache: Cache, *, offline: bool) -> dict[st
     """
     files = needed.all_files()
     paths = {file.sha256: cache.find_blob(file.sha256) for _, file in files}
-    missing = [(one, file) for one, file in files if paths[file.sha256] is None]
+    missing = [(distribution, file) for distribution, file in files if paths[file.sha256] is None]
     if missing:
         if offline and not (site_mirror() or "").startswith("file:"):
             raise OfflineError(
@@ -122,9 +126,9 @@ def _locate_missing(
     mirror = site_mirror()
     if mirror:
         return {file.file: f"{mirror}/wheels/{file.file}" for _, file in missing}
-    sdists = [one.name for one, file in missing if not file.is_wheel]
+    sdists = [distribution.name for distribution, file in missing if not file.is_wheel]
     try:
-        return locate([one.pin for one, _ in missing], target, sdists, cache)
+        return locate([distribution.pin for distribution, _ in missing], target, sdists, cache)
     except LockError as error:
         raise FetchError(
             f"cannot find the wheels on the index:\n{error.message}",
@@ -143,15 +147,17 @@ def prepare_wheels(
     paths = fetch_files(needed, cache, offline=offline)
     workshop = _SdistBuilder(needed=needed, paths=paths, python=python, cache=cache, epoch=epoch)
     return [
-        _wheel(one, file.file, file.sha256, paths[file.sha256])
+        _wheel(distribution, file.file, file.sha256, paths[file.sha256])
         if file.is_wheel
-        else workshop.build(one, file)
-        for one, file in needed.files()
+        else workshop.build(distribution, file)
+        for distribution, file in needed.files()
     ]
 
 
-def _wheel(one: LockedDistribution, file: str, sha256: str, path: Path) -> WheelFile:
-    return WheelFile(name=one.name, version=one.version, file=file, sha256=sha256, path=path)
+def _wheel(distribution: LockedDistribution, file: str, sha256: str, path: Path) -> WheelFile:
+    return WheelFile(
+        name=distribution.name, version=distribution.version, file=file, sha256=sha256, path=path
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,27 +170,33 @@ class _SdistBuilder:
     cache: Cache
     epoch: int
 
-    def build(self, one: LockedDistribution, sdist: LockedFile) -> WheelFile:
+    def build(self, distribution: LockedDistribution, sdist: LockedFile) -> WheelFile:
         minor = self.needed.target.minor
         tools = [file.sha256 for _, file in self._tools]
         key = key_of("sdist", sdist.sha256, minor, self.epoch, tools)
-        folder = self.cache.derive("sdist", key, lambda folder: self._make(one, sdist, folder))
+        folder = self.cache.derive(
+            "sdist", key, lambda folder: self._make(distribution, sdist, folder)
+        )
         wheel = next(folder.glob("*.whl"))
         host = host_arch()
         if not is_pure(wheel.name) and self.needed.target.arch is not host:
             raise PayloadError(
-                f"{one.pin} has no wheel for {self.needed.target.arch} on the index, "
+                f"{distribution.pin} has no wheel for {self.needed.target.arch} on the index, "
                 f"and what is built from its sdist here runs only on {host}",
                 hint=f"build the {self.needed.target.arch} packages on such a host",
             )
-        return _wheel(one, wheel.name, hash_file(wheel), wheel)
+        return _wheel(distribution, wheel.name, hash_file(wheel), wheel)
 
     @property
     def _tools(self) -> list[tuple[LockedDistribution, LockedFile]]:
-        return [(one, file) for one in self.needed.build for file in one.files]
+        return [
+            (distribution, file)
+            for distribution in self.needed.build
+            for file in distribution.files
+        ]
 
-    def _make(self, one: LockedDistribution, sdist: LockedFile, folder: Path) -> None:
-        log.step(f"building a wheel of {one.pin}, which has none on the index")
+    def _make(self, distribution: LockedDistribution, sdist: LockedFile, folder: Path) -> None:
+        log.step(f"building a wheel of {distribution.pin}, which has none on the index")
         with self.cache.workspace() as work:
             # The index's names: uv reads the version from them.
             (work / sdist.file).hardlink_to(self.paths[sdist.sha256])
@@ -209,6 +221,6 @@ class _SdistBuilder:
                 run(command, env=environment)
             except ToolError as error:
                 raise PayloadError(
-                    f"cannot build a wheel of {one.pin}:\n{error.message}",
+                    f"cannot build a wheel of {distribution.pin}:\n{error.message}",
                     hint="its build requirements are under [sdist] of the release",
                 ) from error

@@ -65,7 +65,9 @@ def install_wheels(
     if any(cache.find_derived("wheel", key) is None for key in keys.values()):
         # One at a time: a second build that wants the same wheels finds them done.
         with cache.locked("install"):
-            missing = [one for one in wheels if cache.find_derived("wheel", keys[one.file]) is None]
+            missing = [
+                wheel for wheel in wheels if cache.find_derived("wheel", keys[wheel.file]) is None
+            ]
             if missing:
                 _install_missing(missing, keys, request, cache)
     return [_load(wheel, cache.derived("wheel", keys[wheel.file])) for wheel in wheels]
@@ -88,7 +90,7 @@ def _install_missing(
             splitter = _Splitter(scratch=scratch, minor=request.target.minor)
             folders = {wheel.file: work / "out" / keys[wheel.file] for wheel in missing}
             # All of them before any is moved away: two wheels may share a file.
-            splits = [splitter.split(one, folders[one.file] / _TREE) for one in missing]
+            splits = [splitter.split(wheel, folders[wheel.file] / _TREE) for wheel in missing]
             for split in splits:
                 file = split.wheel.file
                 _keep(split, folders[file], request.epoch)

@@ -81,9 +81,9 @@ class S3Publisher:
             for page in pages.paginate(
                 Bucket=self._bucket, Prefix=self._prefix, PaginationConfig={"PageSize": _PAGE}
             ):
-                for one in page.get("Contents", []):
-                    path = PurePosixPath(one["Key"].removeprefix(self._prefix))
-                    found[path] = one["Size"]
+                for item in page.get("Contents", []):
+                    path = PurePosixPath(item["Key"].removeprefix(self._prefix))
+                    found[path] = item["Size"]
         return found
 
     def has(self, path: PurePosixPath, facts: FileFacts) -> bool:
