@@ -16,7 +16,7 @@ import docker
 import pytest
 
 from builder.repo.gpg import Gpg, private_home
-from builder.repo.serve import Part, _Handler
+from builder.repo.serve import _Handler
 from builder.verify.hosts import HostError
 from tests.integration.images import Images
 from tests.integration.site import NAME, Client, Site, make_key, open_client, open_site, set_up_dnf
@@ -196,18 +196,18 @@ def test_an_unsigned_package_is_refused_by_a_signed_repository(
 @pytest.fixture
 def publish_meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Site], None]:
     """Has the next reader of a repomd.xml get the old one while a publication happens."""
-    send = _Handler._send_bytes
+    send = _Handler.copyfile
 
     def arm(site: Site) -> None:
         waiting = ["publication"]
 
-        def send_bytes(handler: _Handler, file: BinaryIO, part: Part) -> None:
+        def copyfile(handler: _Handler, source: BinaryIO, target: BinaryIO) -> None:
             if handler.path.endswith("/repomd.xml") and waiting:
                 waiting.pop()
                 site.publish()  # the old file is open already, and is what is sent
-            send(handler, file, part)
+            send(handler, source, target)
 
-        monkeypatch.setattr(_Handler, "_send_bytes", send_bytes)
+        monkeypatch.setattr(_Handler, "copyfile", copyfile)
 
     return arm
 

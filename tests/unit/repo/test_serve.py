@@ -1,9 +1,9 @@
-"""The server for trying out: ranges, conditions, and what it must not show."""
+"""The server for trying out: types, conditions, and what it must not show."""
 
 import http.client
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from builder.base.errors import UsageError
-from builder.repo.serve import Part, RepoServer, file_path, open_server, part_of, serve
+from builder.repo.serve import RepoServer, open_server, serve
 
 _CONTENT = bytes(range(256)) * 40
 _OLD = 1_700_000_000
@@ -23,7 +23,7 @@ class Answer:
     """What the server said."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: http.client.HTTPMessage
     body: bytes
 
 
@@ -62,9 +62,7 @@ def _ask(server: RepoServer, path: str, method: str = "GET", **headers: str) -> 
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, headers=named)
         response = connection.getresponse()
-        return Answer(
-            status=response.status, headers=dict(response.getheaders()), body=response.read()
-        )
+        return Answer(status=response.status, headers=response.headers, body=response.read())
     finally:
         connection.close()
 
@@ -74,7 +72,6 @@ def test_a_file_comes_whole_with_what_clients_need(server: RepoServer) -> None:
     assert (answer.status, answer.body) == (200, _CONTENT)
     assert answer.headers["Content-Type"] == "application/vnd.debian.binary-package"
     assert answer.headers["Last-Modified"] == formatdate(_OLD, usegmt=True)
-    assert answer.headers["Accept-Ranges"] == "bytes"
     assert "immutable" in answer.headers["Cache-Control"]
 
 
@@ -88,38 +85,7 @@ def test_head_says_the_same_without_the_bytes(server: RepoServer) -> None:
     assert head.headers["Content-Length"] == str(len(_CONTENT)) == get.headers["Content-Length"]
 
 
-@pytest.mark.parametrize(
-    ("asked", "start", "end"),
-    [("bytes=0-9", 0, 10), ("bytes=10000-", 10000, 10240), ("bytes=-3", 10237, 10240)],
-)
-def test_a_range_is_sent_alone(server: RepoServer, asked: str, start: int, end: int) -> None:
-    answer = _ask(server, _DEB, Range=asked)
-    assert (answer.status, answer.body) == (206, _CONTENT[start:end])
-    assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/10240"
-
-
-def test_a_range_beyond_the_end_is_refused_with_the_size(server: RepoServer) -> None:
-    answer = _ask(server, _DEB, Range="bytes=10240-")
-    assert answer.status == 416
-    assert answer.headers["Content-Range"] == "bytes */10240"
-
-
-def test_a_download_goes_on_only_with_the_same_file(server: RepoServer, root: Path) -> None:
-    etag = _ask(server, _DEB).headers["ETag"]
-    asked = {"Range": "bytes=5-", "If_Range": etag}
-    assert _ask(server, _DEB, **asked).status == 206
-    assert (
-        _ask(server, _DEB, Range="bytes=5-", If_Range=formatdate(_OLD, usegmt=True)).status == 206
-    )
-    (root / _DEB[1:]).write_bytes(b"another file")
-    answer = _ask(server, _DEB, **asked)
-    assert (answer.status, answer.body) == (200, b"another file")
-
-
 def test_what_the_client_has_is_not_sent_again(server: RepoServer) -> None:
-    etag = _ask(server, _DEB).headers["ETag"]
-    assert _ask(server, _DEB, If_None_Match=etag).status == 304
-    assert _ask(server, _DEB, If_None_Match='"other"').status == 200
     assert _ask(server, _DEB, If_Modified_Since=formatdate(_OLD, usegmt=True)).status == 304
     assert _ask(server, _DEB, If_Modified_Since=formatdate(_OLD - 1, usegmt=True)).status == 200
     assert _ask(server, _DEB, If_Modified_Since="no date").status == 200
@@ -166,8 +132,13 @@ def test_nothing_else_is_shown(server: RepoServer, path: str) -> None:
     assert b"secret" not in answer.body
 
 
-def test_a_link_inside_the_tree_is_followed(root: Path) -> None:
-    assert file_path(root, "/same") == root / "same"
+def test_a_link_inside_the_tree_is_followed(server: RepoServer) -> None:
+    assert _ask(server, "/same").body == b"<p>hello</p>"
+
+
+def test_a_download_that_asks_for_a_part_gets_the_whole_file(server: RepoServer) -> None:
+    answer = _ask(server, _DEB, Range="bytes=5-")
+    assert (answer.status, answer.body) == (200, _CONTENT)
 
 
 def test_one_connection_serves_many_requests(server: RepoServer) -> None:
@@ -178,18 +149,6 @@ def test_one_connection_serves_many_requests(server: RepoServer) -> None:
         response.read()
         assert response.status == status
     connection.close()
-
-
-@pytest.mark.parametrize("text", [None, "bytes=1-2,5-6", "items=0-1", "bytes=", "bytes=9-2", "x"])
-def test_what_is_no_single_range_means_the_whole_file(text: str | None) -> None:
-    assert part_of(text, 10) == Part(start=0, length=10, whole=True)
-
-
-def test_ranges_are_cut_to_the_file() -> None:
-    assert part_of("bytes=8-99", 10) == Part(start=8, length=2, whole=False)
-    assert part_of("bytes=-99", 10) == Part(start=0, length=10, whole=False)
-    assert part_of("bytes=-0", 10) is None
-    assert part_of("bytes=0-", 0) is None
 
 
 def test_an_address_in_use_is_said(server: RepoServer, root: Path) -> None:
