@@ -12,6 +12,7 @@ RUNTIMES_FILE = PKGSPEC / "runtimes.toml"
 
 TARGET_ROOT = PurePosixPath("/opt/backendai")
 TARGET_DOC = PurePosixPath("/usr/share/doc")
+BUILD_INFO = "build-info.json"  # of a package, in its folder below TARGET_DOC
 
 
 def cache_root() -> Path:

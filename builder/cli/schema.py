@@ -5,6 +5,7 @@ import click
 from builder.base import log
 from builder.base.errors import SpecError
 from builder.base.paths import PKGSPEC
+from builder.repo.config import SCHEMA_MODELS
 from builder.spec.jsonschema import publish, stale_schemas
 
 _FOLDER = PKGSPEC / "schema"
@@ -15,12 +16,12 @@ _FOLDER = PKGSPEC / "schema"
 def schema_command(check: bool) -> None:
     """Publish the JSON Schema of pkgspec/ into pkgspec/schema/."""
     if check:
-        stale = stale_schemas(_FOLDER)
+        stale = stale_schemas(_FOLDER, SCHEMA_MODELS)
         if stale:
             raise SpecError(
                 [f"pkgspec/schema/{name}: not what the code says" for name in stale],
                 hint="run 'builder schema'",
             )
         return
-    for path in publish(_FOLDER):
+    for path in publish(_FOLDER, SCHEMA_MODELS):
         log.step(f"wrote {path.relative_to(PKGSPEC.parent)}")

@@ -12,13 +12,12 @@ from typing import Any
 
 from builder.base.errors import PayloadError, UsageError
 from builder.base.model import PackageFormat
-from builder.base.paths import TARGET_DOC
+from builder.base.paths import BUILD_INFO, TARGET_DOC
 from builder.inspect import debfile, header
 from builder.inspect.debfile import parse_fields, read_deb
 from builder.inspect.model import Contents, FileEntry, Metadata
 from builder.inspect.rpmfile import read_rpm
 from builder.inspect.streams import DamagedError
-from builder.plan import BUILD_INFO
 
 _RECORD = re.compile(r"(.*/site-packages)/([^/]+)-([^/-]+)\.dist-info/RECORD")
 _UNITS = re.compile(r"(/usr)?/lib/systemd/system/[^/]+|/etc/systemd/system/[^/]+")

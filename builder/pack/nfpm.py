@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 
 from builder.base.errors import SpecError
 from builder.base.model import Arch, PackageFormat
-from builder.plan import BUILD_INFO, Entry, FormatPlan, Metadata, PackagePlan, doc_folder
+from builder.base.paths import BUILD_INFO
+from builder.plan import Entry, FormatPlan, Metadata, PackagePlan, doc_folder
 from builder.spec.schema import PayloadKind
 
 _CONFIG = "config|noreplace"

@@ -6,7 +6,6 @@ the wheels can tell (their files, the libraries they need) is added by the stage
 
 from builder.plan.make import PlanInput, plan_package
 from builder.plan.model import (
-    BUILD_INFO,
     Entry,
     FormatPlan,
     Metadata,
@@ -18,7 +17,6 @@ from builder.plan.model import (
 from builder.plan.report import plan_fingerprint, plan_summary
 
 __all__ = [
-    "BUILD_INFO",
     "Entry",
     "FormatPlan",
     "Metadata",

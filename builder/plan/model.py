@@ -10,7 +10,6 @@ from builder.lock import LockedDistribution
 from builder.spec.schema import AddonSpec, PayloadKind
 
 ROOT = "root"
-BUILD_INFO = "build-info.json"
 
 
 @dataclass(frozen=True, kw_only=True)

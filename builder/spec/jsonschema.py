@@ -1,20 +1,25 @@
-"""The JSON Schema of ``pkgspec/``, for editors and for people."""
+"""The JSON Schema of ``pkgspec/``, for editors and for people.
+
+``others`` are models of other rooms that are published beside those of ``pkgspec/``.
+"""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from builder.repo.config import SCHEMA_MODELS
 from builder.spec.family import FamilySpec
 from builder.spec.schema import MODELS
+
+Models = Mapping[str, type[BaseModel]]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def schema_files() -> dict[str, str]:
+def schema_files(others: Models) -> dict[str, str]:
     """File name to text of every published schema."""
-    models: dict[str, type[BaseModel]] = {"family": FamilySpec, **SCHEMA_MODELS}
+    models: dict[str, type[BaseModel]] = {"family": FamilySpec, **others}
     models.update(MODELS.items())
     return {
         f"{kind}.schema.json": json.dumps(
@@ -29,20 +34,20 @@ def schema_files() -> dict[str, str]:
     }
 
 
-def stale_schemas(folder: Path) -> list[str]:
+def stale_schemas(folder: Path, others: Models) -> list[str]:
     """Names of published schemas that are not what the code says."""
     return [
         name
-        for name, text in schema_files().items()
+        for name, text in schema_files(others).items()
         if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
     ]
 
 
-def publish(folder: Path) -> list[Path]:
+def publish(folder: Path, others: Models) -> list[Path]:
     """Write every schema into ``folder``; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, text in schema_files().items():
+    for name, text in schema_files(others).items():
         (folder / name).write_text(text, encoding="utf-8")
         written.append(folder / name)
     return written

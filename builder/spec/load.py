@@ -173,8 +173,8 @@ def _sample_problems(
             continue
         targets = [sample.target for package in listed for sample in package.sample]
         problems += [
-            f"pkgspec/releases/{release.name}: a [[sample]] is at {sample.target}, where no package "
-            f"of the release has one{_guess(sample.target, targets)}"
+            f"pkgspec/releases/{release.name}: a [[sample]] is at {sample.target}, where no"
+            f" package of the release has one{_guess(sample.target, targets)}"
             for sample in release.sample
             if sample.target not in targets
         ]

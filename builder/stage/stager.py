@@ -15,10 +15,11 @@ from builder.base.cache import Cache, key_of
 from builder.base.elf import scan_tree
 from builder.base.errors import PayloadError, ToolError
 from builder.base.model import Arch, host_arch
+from builder.base.paths import BUILD_INFO
 from builder.base.run import run
 from builder.base.timing import phase
 from builder.index.uv import Target, uv_environment, uv_path
-from builder.plan import BUILD_INFO, PackagePlan, PythonPlan, doc_folder, plan_fingerprint
+from builder.plan import PackagePlan, PythonPlan, doc_folder, plan_fingerprint
 from builder.runtime.model import Runtime, runtime_info
 from builder.spec.schema import AddonSpec, LibrarySpec
 from builder.stage.addon_rules import check_entry_points, refuse_shared_files

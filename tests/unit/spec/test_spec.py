@@ -6,6 +6,7 @@ import pytest
 
 from builder.base.errors import SpecError, UsageError
 from builder.base.paths import PKGSPEC
+from builder.repo.config import SCHEMA_MODELS
 from builder.spec import Spec, load_spec
 from builder.spec.jsonschema import publish, schema_files, stale_schemas
 from tests.helpers.specs import (
@@ -37,10 +38,10 @@ def test_the_real_spec_loads(real_spec: Spec) -> None:
 
 
 def test_published_schemas_are_current(tmp_path: Path) -> None:
-    assert stale_schemas(PKGSPEC / "schema") == []
-    assert sorted(stale_schemas(tmp_path)) == sorted(schema_files())
-    publish(tmp_path)
-    assert stale_schemas(tmp_path) == []
+    assert stale_schemas(PKGSPEC / "schema", SCHEMA_MODELS) == []
+    assert sorted(stale_schemas(tmp_path, SCHEMA_MODELS)) == sorted(schema_files(SCHEMA_MODELS))
+    publish(tmp_path, SCHEMA_MODELS)
+    assert stale_schemas(tmp_path, SCHEMA_MODELS) == []
 
 
 @pytest.mark.parametrize(
