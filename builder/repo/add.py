@@ -4,9 +4,10 @@ A file is checked against its manifest, signed, read once, and put into the pool
 the state knows it.
 """
 
+import functools
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,12 +23,14 @@ from builder.repo.core import Repository, workspace
 from builder.repo.deb_package import read_deb_package, sign_deb
 from builder.repo.model import FileFacts, ParsedPackage, RepoPackage, pool_path
 from builder.repo.publish.folder import FolderPublisher
-from builder.repo.repodata import read_rpm_package
+from builder.repo.repodata import read_rpm_package, reread_header
 from builder.repo.rpmsign import sign_rpm
 from builder.repo.sign import Signer
 
 _READERS = {PackageFormat.DEB: read_deb_package, PackageFormat.RPM: read_rpm_package}
 _SIGNERS = {PackageFormat.DEB: sign_deb, PackageFormat.RPM: sign_rpm}
+
+LoadManifest = Callable[[Path], Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,7 @@ class Added:
 class _Candidate:
     path: Path
     sha256: str
-    reading: ParsedPackage
+    parsed: ParsedPackage
     known: RepoPackage | None  # the same package, taken in earlier
 
 
@@ -70,10 +73,11 @@ def add_packages(repository: Repository, paths: Sequence[Path], request: AddRequ
             f"the repository has no component '{request.component}'",
             hint=f"it has: {', '.join(repository.config.components)}",
         )
+    load_once = functools.cache(load_manifest)
     candidates, problems = [], []
-    for path in _expand(paths):
+    for path in _expand(paths, load_once):
         try:
-            candidates.append(_examine(repository, path, request))
+            candidates.append(_examine(repository, path, request, load_once))
         except BuilderError as error:
             problems.append(error)
     problems += _reject_duplicates(candidates)
@@ -83,13 +87,13 @@ def add_packages(repository: Repository, paths: Sequence[Path], request: AddRequ
     return [_take_in(repository, candidate, request) for candidate in candidates]
 
 
-def _expand(paths: Iterable[Path]) -> list[Path]:
+def _expand(paths: Iterable[Path], load: LoadManifest) -> list[Path]:
     found: dict[Path, None] = {}
     for path in paths:
         if not path.is_dir():
             found[path] = None
             continue
-        listed = [path / entry["file"] for entry in load_manifest(path)]
+        listed = [path / entry["file"] for entry in load(path)]
         if not listed:
             raise RepoError(
                 f"{path} has no {MANIFEST} that lists packages",
@@ -99,14 +103,16 @@ def _expand(paths: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
-def _examine(repository: Repository, path: Path, request: AddRequest) -> _Candidate:
+def _examine(
+    repository: Repository, path: Path, request: AddRequest, load: LoadManifest
+) -> _Candidate:
     fmt = _format_of(path)
     sha256 = _hash(path)
-    reading = _READERS[fmt](path)
+    parsed = _READERS[fmt](path)
     if request.by_manifest:
-        _compare_with_manifest(path, sha256, reading)
-    _check_arch(repository.config, path, reading)
-    known = repository.state.find(fmt, reading.name, reading.version, reading.arch)
+        _compare_with_manifest(path, sha256, parsed, load(path.parent))
+    _check_arch(repository.config, path, parsed)
+    known = repository.state.find(fmt, parsed.name, parsed.version, parsed.arch)
     if known and repository.state.given(known[0].sha256) != sha256 != known[0].sha256:
         raise RepoError(
             f"{path}: the repository has {known[0].label} already, with other content",
@@ -117,7 +123,7 @@ def _examine(repository: Repository, path: Path, request: AddRequest) -> _Candid
             f"{path}: the repository has {known[0].label} in component {known[0].component}",
             hint=f"add it with --component {known[0].component}",
         )
-    return _Candidate(path=path, sha256=sha256, reading=reading, known=known[0] if known else None)
+    return _Candidate(path=path, sha256=sha256, parsed=parsed, known=known[0] if known else None)
 
 
 def _format_of(path: Path) -> PackageFormat:
@@ -136,8 +142,10 @@ def _hash(path: Path) -> str:
         ) from error
 
 
-def _compare_with_manifest(path: Path, sha256: str, reading: ParsedPackage) -> None:
-    entry = next((e for e in load_manifest(path.parent) if e["file"] == path.name), None)
+def _compare_with_manifest(
+    path: Path, sha256: str, parsed: ParsedPackage, manifest: Sequence[Mapping[str, Any]]
+) -> None:
+    entry = next((entry for entry in manifest if entry["file"] == path.name), None)
     if entry is None:
         raise RepoError(
             f"{path}: {path.parent / MANIFEST} does not list it",
@@ -146,10 +154,10 @@ def _compare_with_manifest(path: Path, sha256: str, reading: ParsedPackage) -> N
     found: Mapping[str, Any] = {
         "sha256": sha256,
         "size": path.stat().st_size,
-        "format": reading.fmt.value,
-        "name": reading.name,
-        "version": reading.version,
-        "arch": reading.arch,
+        "format": parsed.fmt.value,
+        "name": parsed.name,
+        "version": parsed.version,
+        "arch": parsed.arch,
     }
     differing = [name for name in found if entry.get(name) != found[name]]
     if differing:
@@ -160,12 +168,12 @@ def _compare_with_manifest(path: Path, sha256: str, reading: ParsedPackage) -> N
         )
 
 
-def _check_arch(config: RepoConfig, path: Path, reading: ParsedPackage) -> None:
+def _check_arch(config: RepoConfig, path: Path, parsed: ParsedPackage) -> None:
     known = {name for arch in config.architectures for name in (arch.value, arch.machine)}
-    if reading.arch not in known | {"all", "noarch"}:
+    if parsed.arch not in known | {"all", "noarch"}:
         listed = ", ".join(config.architectures)
         raise RepoError(
-            f"{path}: is for {reading.arch}; the repository has {listed}",
+            f"{path}: is for {parsed.arch}; the repository has {listed}",
             hint="add the architecture in repo.toml",
         )
 
@@ -175,14 +183,14 @@ def _reject_duplicates(candidates: Sequence[_Candidate]) -> list[BuilderError]:
     seen: dict[tuple[object, ...], _Candidate] = {}
     problems: list[BuilderError] = []
     for candidate in candidates:
-        reading = candidate.reading
-        key = (reading.fmt, reading.name, reading.version, reading.arch)
+        parsed = candidate.parsed
+        key = (parsed.fmt, parsed.name, parsed.version, parsed.arch)
         other = seen.setdefault(key, candidate)
         if other.sha256 != candidate.sha256:
             problems.append(
                 RepoError(
-                    f"{candidate.path} and {other.path} are {reading.name} {reading.version} "
-                    f"({reading.arch}), with different content",
+                    f"{candidate.path} and {other.path} are {parsed.name} {parsed.version} "
+                    f"({parsed.arch}), with different content",
                     hint="give one of them",
                 )
             )
@@ -200,15 +208,15 @@ def _take_in(repository: Repository, candidate: _Candidate, request: AddRequest)
         part = work / candidate.path.name
         shutil.copyfile(candidate.path, part)
         part.chmod(0o644)
-        reading = _signed(part, candidate.reading, request.signer)
-        package = _package(part, reading, request)
+        parsed = _signed(part, candidate.parsed, request.signer)
+        package = _package(part, parsed, request)
         _into_pool(part, repository.public / package.pool)
     with state.transaction():
         channels = [request.channel]
         if known:  # its file was lost, and another signature makes other bytes
             channels += state.channels_of(known.sha256)
             state.forget([known.sha256])
-        state.add(package, reading.listing, candidate.sha256)
+        state.add(package, parsed.listing, candidate.sha256)
         for channel in channels:
             state.join(channel, [package.sha256])
     log.step(f"{'restored' if known else 'added'} {package.label} to {', '.join(channels)}")
@@ -220,27 +228,26 @@ def _is_whole(repository: Repository, package: RepoPackage) -> bool:
     return FolderPublisher(repository.public).has(package.pool, facts)
 
 
-def _signed(path: Path, reading: ParsedPackage, signer: Signer | None) -> ParsedPackage:
+def _signed(path: Path, parsed: ParsedPackage, signer: Signer | None) -> ParsedPackage:
     if signer is None:
-        return reading
-    _SIGNERS[reading.fmt](path, signer)
-    # An index of rpm states where the header lies, which a signature moves.
-    return read_rpm_package(path) if reading.fmt is PackageFormat.RPM else reading
+        return parsed
+    _SIGNERS[parsed.fmt](path, signer)
+    # An index of rpm states where the header lies, and a signature moves it.
+    return reread_header(path, parsed) if parsed.fmt is PackageFormat.RPM else parsed
 
 
-def _package(path: Path, reading: ParsedPackage, request: AddRequest) -> RepoPackage:
+def _package(path: Path, parsed: ParsedPackage, request: AddRequest) -> RepoPackage:
     return RepoPackage(
-        fmt=reading.fmt,
-        name=reading.name,
-        version=reading.version,
-        arch=reading.arch,
+        name=parsed.name,
+        version=parsed.version,
+        arch=parsed.arch,
         component=request.component,
         file=path.name,
-        pool=pool_path(request.component, reading.name, path.name),
+        pool=pool_path(request.component, parsed.name, path.name),
         sha256=hash_file(path),
         size=path.stat().st_size,
         added=request.now,
-        metadata=reading.metadata,
+        record=parsed.record,
     )
 
 

@@ -18,7 +18,7 @@ import zstandard
 from builder.base.model import Arch
 from builder.inspect.debfile import parse_fields
 from builder.repo.config import IndexCompression, RepoConfig
-from builder.repo.model import Index, Listings, RepoPackage, dists_folder
+from builder.repo.model import DebRecord, Index, Listings, RepoPackage, dists_folder
 from builder.repo.version import compare_deb
 
 # apt asks by the strongest hash that Release has.
@@ -79,16 +79,21 @@ class AptIndexer:
 def stanza(package: RepoPackage) -> str:
     """What Packages says of one package."""
     return (
-        f"{package.metadata}Filename: {package.pool}\n"
+        f"{_control(package)}Filename: {package.pool}\n"
         f"Size: {package.size}\nSHA256: {package.sha256}\n"
     )
+
+
+def _control(package: RepoPackage) -> str:
+    assert isinstance(package.record, DebRecord)
+    return package.record.control
 
 
 def render_contents(packages: Sequence[RepoPackage], listings: Listings) -> bytes:
     """Which package has a file, for the newest version of each package."""
     owners: defaultdict[str, list[str]] = defaultdict(list)
     for package in newest(packages):
-        section = parse_fields(package.metadata).get("section") or "misc"
+        section = parse_fields(_control(package)).get("section") or "misc"
         owner = f"{section}/{package.name}"
         for path in listings(package.sha256).decode().splitlines():
             owners[path].append(owner)

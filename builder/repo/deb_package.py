@@ -5,10 +5,9 @@ from pathlib import Path
 
 from builder.base.cache import storage_guard
 from builder.base.errors import PayloadError
-from builder.base.model import PackageFormat
 from builder.inspect import inspect_package
 from builder.inspect.debfile import ar_members
-from builder.repo.model import ParsedPackage
+from builder.repo.model import DebRecord, ParsedPackage
 from builder.repo.sign import Signer
 
 # What dpkg and debsig-verify call the signature of whom a package comes from.
@@ -26,11 +25,10 @@ def read_deb_package(path: Path) -> ParsedPackage:
     contents = inspect_package(path).contents
     paths = sorted(file.path.lstrip("/") for file in contents.files if not file.is_dir)
     return ParsedPackage(
-        fmt=PackageFormat.DEB,
         name=contents.metadata.name,
         version=contents.metadata.version,
         arch=contents.metadata.arch,
-        metadata=control_paragraph(contents.control),
+        record=DebRecord(control=control_paragraph(contents.control)),
         listing="\n".join(paths).encode(),
     )
 

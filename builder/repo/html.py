@@ -4,7 +4,6 @@ Plain files beside the indexes, with nothing from elsewhere: no fonts, no script
 counters. ``setup/`` has the sources of each channel, which the commands on the pages fetch.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +15,9 @@ from xml.etree import ElementTree as Xml
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from builder.base.model import PackageFormat
 from builder.repo.config import RepoConfig
 from builder.repo.keyring import deb_keyring, keyring_name, render_repo, render_sources, rpm_key
-from builder.repo.model import Index, RepoPackage
+from builder.repo.model import DebRecord, Index, RepoPackage, RpmRecord
 from builder.repo.version import version_key
 
 SETUP = PurePosixPath("setup")
@@ -132,7 +130,8 @@ def _listed(
         )
         for files in newest_first
     )
-    rpm = next((f for v in versions for f in v.files if f.fmt is PackageFormat.RPM), None)
+    records = (file.record for version in versions for file in version.files)
+    rpm = next((record for record in records if isinstance(record, RpmRecord)), None)
     return Listed(
         name=name,
         summary=_summary(versions[0].files[0]),
@@ -142,15 +141,17 @@ def _listed(
 
 
 def _summary(package: RepoPackage) -> str:
-    if package.fmt is PackageFormat.DEB:
-        found = [line for line in package.metadata.splitlines() if line.startswith("Description:")]
-        return found[0].partition(":")[2].strip() if found else ""
-    return _fragment(package, "primary").findtext("summary", "")
+    match package.record:
+        case DebRecord(control=control):
+            found = [line for line in control.splitlines() if line.startswith("Description:")]
+            return found[0].partition(":")[2].strip() if found else ""
+        case RpmRecord(primary=primary):
+            return _parse_fragment(primary).findtext("summary", "")
 
 
-def _changes(package: RepoPackage) -> tuple[Change, ...]:
+def _changes(record: RpmRecord) -> tuple[Change, ...]:
     """The changelog of an rpm, the newest entry first; a deb keeps its own inside."""
-    entries = _fragment(package, "other").iter("changelog")
+    entries = _parse_fragment(record.other).iter("changelog")
     found = [
         Change(
             day=datetime.fromtimestamp(int(entry.get("date", "0")), UTC).date(),
@@ -162,9 +163,8 @@ def _changes(package: RepoPackage) -> tuple[Change, ...]:
     return tuple(sorted(found, key=lambda change: change.day, reverse=True))
 
 
-def _fragment(package: RepoPackage, part: str) -> Xml.Element:
-    # It stands in an element that declares its prefix once for all packages.
-    text = json.loads(package.metadata)[part]
+def _parse_fragment(text: str) -> Xml.Element:
+    # An index declares the prefix once for all packages, in the element around them.
     return Xml.fromstring(f'<x xmlns:rpm="http://linux.duke.edu/metadata/rpm">{text}</x>')[0]
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from builder.base.model import Arch, PackageFormat
 from builder.repo.config import RepoConfig
@@ -33,10 +33,29 @@ Listings = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RepoPackage:
-    """A package that the repository holds, and all that an index says of it."""
+class DebRecord:
+    """What apt's indexes say of a deb."""
 
-    fmt: PackageFormat
+    fmt: ClassVar[PackageFormat] = PackageFormat.DEB
+    control: str  # its control paragraph, as it stands in Packages
+
+
+@dataclass(frozen=True, kw_only=True)
+class RpmRecord:
+    """What the indexes for dnf and zypper say of an rpm: fragments of XML."""
+
+    fmt: ClassVar[PackageFormat] = PackageFormat.RPM
+    primary: str
+    other: str
+
+
+IndexRecord = DebRecord | RpmRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepoPackage:
+    """A package that the repository holds, and what its indexes say of the package."""
+
     name: str
     version: str  # with epoch and revision
     arch: str  # by the format's own name: all, amd64; noarch, x86_64
@@ -46,7 +65,12 @@ class RepoPackage:
     sha256: str
     size: int
     added: datetime
-    metadata: str  # of a deb its control paragraph, of an rpm JSON of its XML fragments
+    record: IndexRecord
+
+    @property
+    def fmt(self) -> PackageFormat:
+        """The package's format."""
+        return self.record.fmt
 
     @property
     def is_native(self) -> bool:
@@ -68,16 +92,20 @@ class ParsedPackage:
     """What is read, once, out of a package file when it is added.
 
     ``listing`` is what only some indexes need and what may be large: of a deb its paths,
-    one a line, without the first slash; of an rpm its fragment of filelists.xml. It is
-    kept compressed, and loaded one package at a time.
+    one a line, without the first slash; of an rpm its fragment of filelists.xml. The
+    state keeps it compressed, and loads the listing of one package at a time.
     """
 
-    fmt: PackageFormat
     name: str
     version: str
     arch: str
-    metadata: str
+    record: IndexRecord
     listing: bytes
+
+    @property
+    def fmt(self) -> PackageFormat:
+        """The package's format."""
+        return self.record.fmt
 
 
 class Indexer(Protocol):

@@ -15,12 +15,11 @@ reads a single file that changes, and then nothing but files that do not.
 
 import hashlib
 import html
-import json
 import lzma
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -30,10 +29,16 @@ import createrepo_c
 import zstandard
 
 from builder.base.errors import PayloadError
-from builder.base.model import PackageFormat
 from builder.inspect import inspect_package
 from builder.repo.config import IndexCompression, RepoConfig
-from builder.repo.model import Index, Listings, ParsedPackage, RepoPackage, rpm_folder
+from builder.repo.model import (
+    Index,
+    Listings,
+    ParsedPackage,
+    RepoPackage,
+    RpmRecord,
+    rpm_folder,
+)
 
 REPODATA = "repodata"
 REPOMD = "repomd.xml"
@@ -77,6 +82,24 @@ def read_rpm_package(path: Path) -> ParsedPackage:
     Raises UsageError where it is no rpm, PayloadError where it is damaged.
     """
     metadata = inspect_package(path).metadata
+    record, listing = _read_fragments(path)
+    return ParsedPackage(
+        name=metadata.name,
+        version=metadata.version,
+        arch=metadata.arch,
+        record=record,
+        listing=listing,
+    )
+
+
+def reread_header(path: Path, parsed: ParsedPackage) -> ParsedPackage:
+    """Read the header again, which a signature moved; the payload is as it was."""
+    record, listing = _read_fragments(path)
+    return replace(parsed, record=record, listing=listing)
+
+
+def _read_fragments(path: Path) -> tuple[RpmRecord, bytes]:
+    """The record of the rpm at ``path``, and its fragment of filelists.xml."""
     try:
         primary, filelists, other = createrepo_c.xml_from_rpm(
             str(path), createrepo_c.SHA256, path.name, None, _CHANGELOG_ENTRIES
@@ -85,15 +108,7 @@ def read_rpm_package(path: Path) -> ParsedPackage:
         raise PayloadError(
             f"{path}: createrepo_c cannot read it: {error}", hint="build or fetch the file again"
         ) from error
-    fragments = {Part.PRIMARY.value: primary, Part.OTHER.value: other}
-    return ParsedPackage(
-        fmt=PackageFormat.RPM,
-        name=metadata.name,
-        version=metadata.version,
-        arch=metadata.arch,
-        metadata=json.dumps(fragments),
-        listing=filelists.encode(),
-    )
+    return RpmRecord(primary=primary, other=other), filelists.encode()
 
 
 class RpmIndexer:
@@ -146,11 +161,15 @@ class RpmIndexer:
 def _texts(part: Part, packages: Sequence[RepoPackage], listings: Listings) -> Iterator[bytes]:
     yield part.head(len(packages)).encode()
     for package in packages:
-        if part is Part.FILELISTS:
-            yield listings(package.sha256)
-        else:
-            fragment = str(json.loads(package.metadata)[part])
-            yield (_placed(fragment, package) if part is Part.PRIMARY else fragment).encode()
+        record = package.record
+        assert isinstance(record, RpmRecord)
+        match part:
+            case Part.PRIMARY:
+                yield _placed(record.primary, package).encode()
+            case Part.FILELISTS:
+                yield listings(package.sha256)
+            case Part.OTHER:
+                yield record.other.encode()
     yield part.tail.encode()
 
 

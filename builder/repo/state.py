@@ -6,6 +6,7 @@ which ``check`` shows and the next ``prune`` removes.
 """
 
 import fcntl
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from builder.base import log
 from builder.base.cache import storage_guard
 from builder.base.errors import RepoError
 from builder.base.model import PackageFormat
-from builder.repo.model import STATE, FileFacts, RepoPackage
+from builder.repo.model import STATE, DebRecord, FileFacts, IndexRecord, RepoPackage, RpmRecord
 from builder.repo.publication import Published
 
 _FILE = "repo.sqlite"
@@ -81,7 +82,7 @@ class State:
         row = (
             *(package.fmt.value, package.name, package.version, package.arch, package.component),
             *(package.file, str(package.pool), package.sha256, package.size),
-            *(package.added.isoformat(), package.metadata, given),
+            *(package.added.isoformat(), _record_text(package.record), given),
         )
         marks = ", ".join("?" * len(row))
         self._db.execute(f"INSERT INTO package ({_COLUMNS}, given) VALUES ({marks})", row)
@@ -228,7 +229,6 @@ class State:
 def _package(row: Sequence[str]) -> RepoPackage:
     fmt, name, version, arch, component, file, pool, sha256, size, added, metadata = row
     return RepoPackage(
-        fmt=PackageFormat(fmt),
         name=name,
         version=version,
         arch=arch,
@@ -238,8 +238,24 @@ def _package(row: Sequence[str]) -> RepoPackage:
         sha256=sha256,
         size=int(size),
         added=datetime.fromisoformat(added).astimezone(UTC),
-        metadata=metadata,
+        record=_parse_record(PackageFormat(fmt), metadata),
     )
+
+
+def _record_text(record: IndexRecord) -> str:
+    match record:
+        case DebRecord():
+            return record.control
+        case RpmRecord():
+            return json.dumps({"primary": record.primary, "other": record.other})
+
+
+def _parse_record(fmt: PackageFormat, text: str) -> IndexRecord:
+    match fmt:
+        case PackageFormat.DEB:
+            return DebRecord(control=text)
+        case PackageFormat.RPM:
+            return RpmRecord(**json.loads(text))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from builder.repo.core import Repository, open_repository
 from builder.repo.deb_package import read_deb_package
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.indexing import build_tree, publish_target
-from builder.repo.model import POOL, ParsedPackage, RepoPackage, pool_path
+from builder.repo.model import POOL, IndexRecord, ParsedPackage, RepoPackage, pool_path
 from builder.repo.repodata import read_rpm_package
 from builder.repo.sign import KeySource, Signer, open_signer
 from tests.helpers.keys import export_secret, make_key
@@ -158,7 +158,6 @@ def _take_in(repository: Repository, path: Path, reading: ParsedPackage, version
     content = file.encode()
     sha256 = hashlib.sha256(content).hexdigest()
     package = RepoPackage(
-        fmt=reading.fmt,
         name=reading.name,
         version=reading.version.replace(_OLD, version),
         arch=reading.arch,
@@ -168,13 +167,18 @@ def _take_in(repository: Repository, path: Path, reading: ParsedPackage, version
         sha256=sha256,
         size=len(content),
         added=_START,
-        metadata=reading.metadata.replace(_OLD, version),
+        record=_of_version(reading.record, version),
     )
     place = repository.public / package.pool
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(content)
     repository.state.add(package, reading.listing.replace(_OLD.encode(), version.encode()), sha256)
     repository.state.join("stable", [sha256])
+
+
+def _of_version(record: IndexRecord, version: str) -> IndexRecord:
+    texts = {name: text.replace(_OLD, version) for name, text in asdict(record).items()}
+    return type(record)(**texts)
 
 
 def _write_packages(folder: Path, version: str, files: int) -> list[Path]:

@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from builder.base.errors import BuilderError, PayloadError, RepoError, UsageError
-from builder.repo.add import AddRequest, add_packages
+from builder.base.model import PackageFormat
+from builder.inspect import Package, inspect_package
+from builder.pack.manifest import load_manifest
+from builder.repo.add import _SIGNERS, AddRequest, add_packages
 from builder.repo.core import (
     Repository,
     dangling_files,
@@ -17,7 +21,7 @@ from builder.repo.core import (
     promote_packages,
     prune_packages,
 )
-from builder.repo.model import RepoPackage
+from builder.repo.model import RepoPackage, RpmRecord
 from builder.repo.sign import Signer
 from tests.helpers.repos import (
     NOW,
@@ -100,6 +104,45 @@ def test_one_bad_file_keeps_all_out(repository: Repository, tmp_path: Path) -> N
     assert "is for s390x; the repository has amd64, arm64" in error.message
     assert repository.state.packages() == []
     assert not repository.public.exists()
+
+
+def test_a_manifest_is_read_once_a_call(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tool", "other"):
+        DebPackage(name=name).write(tmp_path)
+    write_manifest_of(tmp_path)
+    reads: list[Path] = []
+
+    def load(folder: Path) -> list[dict[str, Any]]:
+        reads.append(folder)
+        return load_manifest(folder)
+
+    monkeypatch.setattr("builder.repo.add.load_manifest", load)
+    request = AddRequest(channel="stable", component="main", signer=None, by_manifest=True, now=NOW)
+    assert len(add_packages(repository, [tmp_path], request)) == 2
+    assert reads == [tmp_path]
+
+
+def test_the_payload_of_a_signed_rpm_is_read_once(
+    repository: Repository, tmp_path: Path, signer: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+
+    def inspect(path: Path) -> Package:
+        reads.append(path)
+        return inspect_package(path)
+
+    def sign(path: Path, _signer: Signer) -> None:
+        path.write_bytes(path.read_bytes() + b"\0" * 8)
+
+    monkeypatch.setattr("builder.repo.repodata.inspect_package", inspect)
+    monkeypatch.setitem(_SIGNERS, PackageFormat.RPM, sign)
+    path = write_rpm(tmp_path)
+    (added,) = add(repository, path, signer=signer)
+    assert reads == [path]
+    assert isinstance(added.package.record, RpmRecord)
+    assert added.package.sha256 in added.package.record.primary
 
 
 def test_two_files_of_one_version_at_once(repository: Repository, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from builder.inspect import inspect_package
 from builder.inspect.debfile import ar_members
 from builder.repo.deb_package import ORIGIN_SIGNATURE, control_paragraph, read_deb_package, sign_deb
 from builder.repo.gpg import Gpg, private_home
+from builder.repo.model import DebRecord
 from builder.repo.sign import Signer
 from tests.helpers.package_files import make_ar
 from tests.helpers.repos import DebPackage
@@ -30,8 +31,9 @@ def test_a_deb_is_read_once_and_whole(tmp_path: Path) -> None:
     assert (reading.fmt, reading.name, reading.version) == (PackageFormat.DEB, "tool", "1.0-1")
     assert reading.arch == "amd64"
     assert reading.listing == b"etc/tool.conf\nusr/bin/tool"
-    assert reading.metadata.startswith("Package: tool\nVersion: 1.0-1\n")
-    assert reading.metadata.endswith("Description: a tool\n for nobody\n")
+    assert isinstance(reading.record, DebRecord)
+    assert reading.record.control.startswith("Package: tool\nVersion: 1.0-1\n")
+    assert reading.record.control.endswith("Description: a tool\n for nobody\n")
     damaged = bytearray(path.read_bytes())
     damaged[-20] ^= 1
     path.write_bytes(damaged)

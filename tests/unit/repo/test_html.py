@@ -1,7 +1,6 @@
 """The pages of a repository: what they say, that links lead somewhere, and nothing abroad."""
 
 import hashlib
-import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +13,14 @@ import pytest
 from builder.base.model import PackageFormat
 from builder.repo.config import RepoConfig
 from builder.repo.html import list_packages, render_pages, size_text
-from builder.repo.model import Index, RepoPackage, pool_path
+from builder.repo.model import (
+    DebRecord,
+    Index,
+    IndexRecord,
+    RepoPackage,
+    RpmRecord,
+    pool_path,
+)
 from builder.repo.publication import Phase, phase_of
 
 _KEY = "0123456789ABCDEF0123456789ABCDEF01234567"
@@ -46,12 +52,12 @@ def _other(version: str) -> str:
 
 def _package(name: str, version: str, fmt: PackageFormat, arch: str) -> RepoPackage:
     file = f"{name}_{version}_{arch}.{fmt}"
-    metadata = f"Package: {name}\nDescription: what <{name}> does\n more text\n"
+    record: IndexRecord = DebRecord(
+        control=f"Package: {name}\nDescription: what <{name}> does\n more text\n"
+    )
     if fmt is PackageFormat.RPM:
-        fragments = {"primary": _primary(name, f"what {name} does"), "other": _other(version)}
-        metadata = json.dumps(fragments)
+        record = RpmRecord(primary=_primary(name, f"what {name} does"), other=_other(version))
     return RepoPackage(
-        fmt=fmt,
         name=name,
         version=version,
         arch=arch,
@@ -61,7 +67,7 @@ def _package(name: str, version: str, fmt: PackageFormat, arch: str) -> RepoPack
         sha256=hashlib.sha256(file.encode()).hexdigest(),
         size=120_400_000,
         added=datetime(2026, 11, 20, 8, 0, tzinfo=UTC),
-        metadata=metadata,
+        record=record,
     )
 
 

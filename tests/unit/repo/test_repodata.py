@@ -1,7 +1,6 @@
 """The indexes of dnf and zypper, read again by createrepo_c as a client would."""
 
 import gzip
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +14,7 @@ from builder.base.cache import hash_file
 from builder.base.errors import PayloadError, UsageError
 from builder.base.model import PackageFormat
 from builder.repo.config import RepoConfig
-from builder.repo.model import Index, RepoPackage, pool_path
+from builder.repo.model import Index, RepoPackage, RpmRecord, pool_path
 from builder.repo.publication import Phase, phase_of
 from builder.repo.repodata import RpmIndexer, read_rpm_package
 from tests.helpers.package_files import Payload, RpmFile
@@ -66,7 +65,6 @@ def take(tmp_path: Path) -> Take:
         path.write_bytes(made.build())
         read = read_rpm_package(path)
         package = RepoPackage(
-            fmt=read.fmt,
             name=read.name,
             version=read.version,
             arch=read.arch,
@@ -76,7 +74,7 @@ def take(tmp_path: Path) -> Take:
             sha256=hash_file(path),
             size=path.stat().st_size,
             added=_ADDED,
-            metadata=read.metadata,
+            record=read.record,
         )
         return package, read.listing
 
@@ -105,10 +103,9 @@ def test_reading_keeps_all_that_an_index_says(take: Take) -> None:
     package, listing = take("backendai-manager", "26.9.6")
     assert (package.fmt, package.name) == (PackageFormat.RPM, "backendai-manager")
     assert (package.version, package.arch) == ("26.9.6-1", "x86_64")
-    fragments = json.loads(package.metadata)
-    assert set(fragments) == {"primary", "other"}
-    assert package.sha256 in fragments["primary"]
-    assert "Changes of &lt;26.9.6&gt;" in fragments["other"]
+    assert isinstance(package.record, RpmRecord)
+    assert package.sha256 in package.record.primary
+    assert "Changes of &lt;26.9.6&gt;" in package.record.other
     assert b"<file>/opt/backendai-manager/lib&amp;data</file>" in listing
 
 
