@@ -20,8 +20,9 @@ from backendai_ctl.addons.record import (
     load_records,
     save_record,
 )
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError, SiteError
-from backendai_ctl.base.files import Owner, Writer, exclusive
+from backendai_ctl.base.files import Writer, exclusive
 from backendai_ctl.base.layout import Layout
 
 Say = Callable[[str], None]

@@ -2,54 +2,16 @@
 
 import contextlib
 import fcntl
-import grp
 import os
-import pwd
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError
 
-ACCOUNT = "backendai"
 _SUFFIX = ".backendai-tmp"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Owner:
-    """Who owns what this tool writes."""
-
-    uid: int
-    gid: int
-
-    @classmethod
-    def of_account(cls) -> "Owner":
-        """root and the account's group: settings and secrets; HostError where it has none."""
-        if os.geteuid() != 0:
-            raise HostError("only root can write the configuration", hint="use sudo")
-        try:
-            return cls(uid=0, gid=grp.getgrnam(ACCOUNT).gr_gid)
-        except KeyError as error:
-            raise HostError(
-                f"this host has no group '{ACCOUNT}'", hint="reinstall backendai-common"
-            ) from error
-
-    @classmethod
-    def account(cls) -> "Owner":
-        """The account itself, which owns users' folders; HostError where there is none."""
-        try:
-            entry = pwd.getpwnam(ACCOUNT)
-        except KeyError as error:
-            raise HostError(
-                f"this host has no account '{ACCOUNT}'", hint="reinstall backendai-common"
-            ) from error
-        return cls(uid=entry.pw_uid, gid=entry.pw_gid)
-
-    @classmethod
-    def caller(cls) -> "Owner":
-        """The user who runs this."""
-        return cls(uid=os.geteuid(), gid=os.getegid())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,7 @@
-"""What systemd says of units; a host without it has none that is active."""
+"""The one door to systemd: what it says of units, and what it is to do with them.
+
+A host without it has none that is active.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,6 +12,7 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
 
 _SECONDS = 10.0
+_CONTROL_SECONDS = 30.0
 _PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,ControlGroup,"
     "ActiveEnterTimestamp,StateChangeTimestamp,ExecMainStartTimestampMonotonic,"
@@ -29,12 +33,15 @@ def unit_of(service: str) -> str:
     return f"backendai-{service}.service"
 
 
+def command(action: str, *words: str) -> list[str]:
+    """How systemd is asked for ``action``."""
+    return ["systemctl", action, *words]
+
+
 def show_unit(unit: str) -> Mapping[str, str]:
     """The properties of ``unit``; empty where systemd does not answer."""
     try:
-        done = run_program(
-            ["systemctl", "show", f"--property={_PROPERTIES}", unit], seconds=_SECONDS
-        )
+        done = run_program(command("show", f"--property={_PROPERTIES}", unit), seconds=_SECONDS)
     except NotReadyError:
         return {}
     if done.status != 0:
@@ -46,6 +53,30 @@ def show_unit(unit: str) -> Mapping[str, str]:
 def is_active(unit: str) -> bool:
     """Whether ``unit`` runs, or is just coming up."""
     return show_unit(unit).get("ActiveState") in ("active", "activating", "reloading")
+
+
+def is_enabled(unit: str) -> bool:
+    """Whether ``unit`` starts with the host."""
+    return not control("is-enabled", unit)
+
+
+def control(action: str, *units: str, wait: bool = True, seconds: float = _CONTROL_SECONDS) -> str:
+    """Run a command of systemctl on ``units``; returns why it failed, empty where it did not.
+
+    Without ``wait``, systemd is asked, and what becomes of it is not waited for.
+    """
+    options = () if wait else ("--no-block",)
+    try:
+        done = run_program(command(action, *options, *units), seconds=seconds)
+    except NotReadyError as error:
+        return error.message
+    return (done.stderr.strip() or f"exit status {done.status}") if done.status else ""
+
+
+def ask(layout: Layout, action: str, unit: str) -> None:
+    """Ask systemd, where it runs, to start, restart or stop ``unit``; waits for nothing."""
+    if has_systemd(layout):
+        control(action, unit, wait=False)
 
 
 def process_age(unit: str) -> float | None:
@@ -61,7 +92,7 @@ def list_units(pattern: str) -> Sequence[str]:
     """The units that match ``pattern`` and failed, or are loaded; by their names."""
     try:
         done = run_program(
-            ["systemctl", "list-units", "--all", "--plain", "--no-legend", pattern],
+            command("list-units", "--all", "--plain", "--no-legend", pattern),
             seconds=_SECONDS,
         )
     except NotReadyError:

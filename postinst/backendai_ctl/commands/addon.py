@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -14,15 +13,14 @@ from backendai_ctl.addons.sync import (
     state_of,
     sync_addons,
 )
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import Status, TargetError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.programs import run_program
-from backendai_ctl.base.systemd import has_systemd
+from backendai_ctl.base.systemd import control, has_systemd, unit_of
 from backendai_ctl.commands.base import (
     Command,
     answers,
-    caller,
     print_out,
     run_action,
     say,
@@ -40,7 +38,7 @@ def tool_of(options: argparse.Namespace, layout: Layout) -> Tool:
 
 def _list(options: argparse.Namespace, layout: Layout) -> Status:
     # No writer, and so no root: whoever may read the configuration may ask.
-    tool = Tool(layout=layout, writer=Writer(owner=caller()), say=say)
+    tool = Tool(layout=layout, writer=Writer(owner=Owner.caller()), say=say)
     rows = [_row(addon, tool) for addon in load_addons(layout)]
     if options.json:
         print_out(json.dumps(rows, indent=2) + "\n")
@@ -88,11 +86,8 @@ def _change(
 
 def _restart(addon: Addon, layout: Layout) -> None:
     """Let a running service see the change; one that is stopped stays so."""
-    unit = f"backendai-{addon.service}.service"
-    systemctl = shutil.which("systemctl")
-    if systemctl is None or not has_systemd(layout):
-        return
-    if run_program([systemctl, "try-restart", unit], seconds=_RESTART_S).status != 0:
+    unit = unit_of(addon.service)
+    if has_systemd(layout) and control("try-restart", unit, seconds=_RESTART_S):
         say(f"warning: could not restart {unit}; see: systemctl status {unit}")
 
 

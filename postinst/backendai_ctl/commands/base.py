@@ -1,15 +1,15 @@
 """What the commands of `backendai-ctl` share: their shape, their output, their answers."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import load_site
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError
-from backendai_ctl.base.files import Owner, Writer
+from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.recipe import Answers
 
@@ -63,18 +63,13 @@ def answers(options: argparse.Namespace, layout: Layout) -> Answers:
 
 def secret_store(options: argparse.Namespace, layout: Layout) -> SecretStore:
     """The secrets of this host, readable by the account where it exists."""
-    owner = caller() if options.as_caller else Owner.of_account()
+    owner = Owner.caller() if options.as_caller else Owner.of_account()
     return SecretStore(folder=layout.secrets, writer=Writer(owner=owner))
 
 
 def account(options: argparse.Namespace) -> Owner:
     """Whose the files are: the account's, or in a test the caller's."""
-    return caller() if options.as_caller else Owner.account()
-
-
-def caller() -> Owner:
-    """The user that runs this."""
-    return Owner(uid=os.geteuid(), gid=os.getegid())
+    return Owner.caller() if options.as_caller else Owner.account()
 
 
 def say(message: str) -> None:

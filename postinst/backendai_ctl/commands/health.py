@@ -4,7 +4,8 @@ import argparse
 import json
 import textwrap
 
-from backendai_ctl.base.errors import HostError, Status
+from backendai_ctl.base.account import require_root
+from backendai_ctl.base.errors import Status
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.base import Command, print_out, say
 from backendai_ctl.doctor.examine import CHECKS, examine, exit_status, mend
@@ -23,8 +24,8 @@ def _status(options: argparse.Namespace, layout: Layout) -> Status:
 
 def _doctor(options: argparse.Namespace, layout: Layout) -> int:
     scene = Scene(layout)
-    if options.fix and not scene.is_root:
-        raise HostError("only root can mend this host", hint="use sudo")
+    if options.fix:
+        require_root("fix this host")
     checks = {name: CHECKS[name] for name in options.only or CHECKS}
     findings = examine(scene, checks)
     done: list[str] = []

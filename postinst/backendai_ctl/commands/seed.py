@@ -2,11 +2,12 @@
 
 import argparse
 import json
-import os
 import time
 from contextlib import ExitStack
 
-from backendai_ctl.base.errors import HostError, NotReadyError, Status
+from backendai_ctl.base import systemd
+from backendai_ctl.base.account import require_root
+from backendai_ctl.base.errors import NotReadyError, Status
 from backendai_ctl.base.files import exclusive
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.base import (
@@ -25,7 +26,7 @@ from backendai_ctl.seed.interpreter import use_own_python
 from backendai_ctl.seed.model import Line, State
 from backendai_ctl.seed.plan import plan, render
 from backendai_ctl.seed.session import Filled, Session
-from backendai_ctl.seed.starting import start_unit, start_waiting, stop_unit
+from backendai_ctl.seed.starting import start_waiting
 from backendai_ctl.seed.state import (
     Report,
     failed,
@@ -79,7 +80,7 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
         say(f"configured meanwhile: {', '.join(sorted(late))}")
         return _apply(options, layout)
     if scans and not options.no_start:
-        start_unit(layout, images.UNIT)
+        systemd.ask(layout, "start", images.UNIT)
     if not complete:
         raise NotReadyError(
             "not everything is filled; it is tried again by itself, or now by:"
@@ -154,9 +155,9 @@ def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
                 if one.data.rescan:
                     say(f"{images.Catalogue(one=one).scan()} images")
         except NotReadyError:
-            start_unit(layout, images.RETRY)
+            systemd.ask(layout, "start", images.RETRY)
             raise
-    stop_unit(layout, images.RETRY)
+    systemd.ask(layout, "stop", images.RETRY)
     return Status.OK
 
 
@@ -172,8 +173,8 @@ def _stores(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _session(options: argparse.Namespace, layout: Layout) -> Session:
-    if os.geteuid() != 0 and not options.as_caller:
-        raise HostError("only root can read and fill the stores", hint="use sudo")
+    if not options.as_caller:
+        require_root("read and seed the stores")
     return Session.open(layout, answers(options, layout), say)
 
 

@@ -6,15 +6,14 @@ import os
 from functools import partial
 from pathlib import Path
 
+from backendai_ctl.base import systemd
 from backendai_ctl.base.errors import RefusedError, Status
 from backendai_ctl.base.files import exclusive, private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.systemd import has_systemd
 from backendai_ctl.commands.addon import sync_installed
 from backendai_ctl.commands.base import Command, answers, print_out, say
 from backendai_ctl.seed.data import seeded_services
 from backendai_ctl.seed.interpreter import use_own_python
-from backendai_ctl.seed.starting import restart_unit
 from backendai_ctl.services.recipe import Answers
 from backendai_ctl.upgrade.batch import Outcome, migrate_all
 from backendai_ctl.upgrade.check import Examiner, Result, Verdict
@@ -119,9 +118,9 @@ def _fill_again(layout: Layout, outcome: Outcome) -> None:
 
     It begins with pending upgrades, so it also goes on with those that could not begin.
     """
-    if outcome.waiting and has_systemd(layout):
+    if outcome.waiting and systemd.has_systemd(layout):
         say("what is left is tried again by itself")
-    restart_unit(layout, "backendai-seed.service")
+    systemd.ask(layout, "restart", "backendai-seed.service")
 
 
 def _ended(options: argparse.Namespace, outcome: Outcome) -> Status:

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from backendai_ctl.answers.site import Site, load_site
+from backendai_ctl.base.account import ACCOUNT, Owner, is_root
 from backendai_ctl.base.errors import NotReadyError, TargetError
-from backendai_ctl.base.files import ACCOUNT, Owner
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import Done, run_program
 from backendai_ctl.base.systemd import show_unit, unit_of
@@ -43,7 +43,7 @@ class Scene:
     run: Run = run_bounded
     show: Callable[[str], Mapping[str, str]] = show_unit
     account: Owner | None = field(default_factory=find_account)
-    is_root: bool = field(default_factory=lambda: os.geteuid() == 0)
+    is_root: bool = field(default_factory=is_root)
 
     def path(self, name: str) -> Path:
         """Where an absolute path of the host lies."""

@@ -4,12 +4,9 @@ from collections.abc import Callable
 
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.programs import run_program
-from backendai_ctl.base.systemd import has_systemd
+from backendai_ctl.base.systemd import control, has_systemd, is_enabled, unit_of
 from backendai_ctl.services.recipe import load_recipe
 from backendai_ctl.stores.probe import check_needs
-
-_SECONDS = 30
 
 
 def waiting_services(layout: Layout) -> list[str]:
@@ -35,38 +32,11 @@ def start_waiting(layout: Layout, say: Callable[[str], None]) -> dict[str, str]:
         except TargetError as error:
             left[service] = error.message
             continue
-        unit = f"backendai-{service}.service"
-        if has_systemd(layout) and _systemctl("is-enabled", unit):
+        unit = unit_of(service)
+        if has_systemd(layout) and is_enabled(unit):
             say(f"starting {unit}")
-            if not _systemctl("start", "--no-block", unit):
+            if control("start", unit, wait=False):
                 left[service] = f"systemd did not take the start of {unit}"
                 continue
         (layout.waiting / service).unlink(missing_ok=True)
     return left
-
-
-def start_unit(layout: Layout, unit: str) -> None:
-    """Ask systemd to start a unit, and do not wait for it."""
-    _ask(layout, "start", unit)
-
-
-def restart_unit(layout: Layout, unit: str) -> None:
-    """Ask systemd to start a unit anew, and do not wait for it."""
-    _ask(layout, "restart", unit)
-
-
-def stop_unit(layout: Layout, unit: str) -> None:
-    """Ask systemd to stop a unit, and do not wait for it."""
-    _ask(layout, "stop", unit)
-
-
-def _ask(layout: Layout, action: str, unit: str) -> None:
-    if has_systemd(layout):
-        _systemctl(action, "--no-block", unit)
-
-
-def _systemctl(*words: str) -> bool:
-    try:
-        return run_program(["systemctl", "--quiet", *words], seconds=_SECONDS).status == 0
-    except TargetError:
-        return False

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError
-from backendai_ctl.base.files import Owner, Writer, private_writer
+from backendai_ctl.base.files import Writer, private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.model import Line, State
 

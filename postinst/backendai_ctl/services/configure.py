@@ -9,8 +9,9 @@ from backendai_ctl.answers.demand import check_demands
 from backendai_ctl.answers.edits import read_early_answers
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import load_site, new_site
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import SiteError
-from backendai_ctl.base.files import Owner, Writer, exclusive
+from backendai_ctl.base.files import Writer, exclusive
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.edit import compose_string, edit_ini, edit_toml, fill_template, make_env
 from backendai_ctl.services.recipe import (

@@ -1,7 +1,6 @@
 """Makes the role and the database on a PostgreSQL of this host, as its own user postgres."""
 
 import contextlib
-import os
 import pwd
 import re
 import shutil
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendai_ctl.answers.questions import Address
+from backendai_ctl.base.account import is_root
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.programs import run_program
 from backendai_ctl.stores.lock import LOCK_KEY
@@ -53,7 +53,7 @@ class LocalServer:
 
 def find_local_server(address: Address) -> LocalServer | None:
     """The server behind ``address`` where it is this host's and this is root; else None."""
-    if os.geteuid() != 0 or not _is_here(address.host):
+    if not is_root() or not _is_here(address.host):
         return None
     if not all(shutil.which(tool) for tool in ("runuser", "psql")):
         return None

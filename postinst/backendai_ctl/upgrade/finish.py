@@ -6,14 +6,12 @@ restarted only where it still runs what was there before, so a second run does n
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from backendai_ctl.base.errors import HostError, TargetError
+from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import exclusive, private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.programs import run_program
-from backendai_ctl.base.systemd import has_systemd
+from backendai_ctl.base.systemd import control, has_systemd
 from backendai_ctl.seed.data import seeded_services
 from backendai_ctl.seed.session import Filled, Session
 from backendai_ctl.upgrade.batch import Outcome, migrate_all
@@ -82,10 +80,10 @@ class Finish:
         old = [unit for one in pending for unit in one.old_units()]
         if self.wait and old + idle:
             self.say(f"restarting {', '.join(old + idle)}")
-            self._systemctl("restart", *old, *idle)
+            self._control("restart", *old, *idle)
         elif idle:
             self.say(f"starting {', '.join(idle)}")
-            self._systemctl("start", "--no-block", *idle)
+            self._control("start", *idle)
 
     def _is_over(self, one: Pending, outcome: Outcome) -> bool:
         """Whether its note has said all it had to say."""
@@ -93,10 +91,7 @@ class Finish:
             return False  # tried again by itself
         return one.service in outcome.failed or not one.old_units()
 
-    def _systemctl(self, *words: str) -> None:
+    def _control(self, action: str, *units: str) -> None:
         seconds = _RESTART_SECONDS if self.wait else _ASK_SECONDS
-        failed = True
-        with suppress(TargetError):
-            failed = run_program(["systemctl", *words], seconds=seconds).status != 0
-        if failed:
+        if control(action, *units, wait=self.wait, seconds=seconds):
             self.say("not all came up; see: backendai-ctl status")

@@ -1,11 +1,10 @@
 """Opens the databases of this host's services."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from backendai_ctl.base.errors import HostError
+from backendai_ctl.base.account import require_root
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.session import Filled, Session
 from backendai_ctl.services.recipe import Answers
@@ -22,8 +21,8 @@ def open_session(
 
     Raises HostError where this is not root, whom alone every file here belongs to.
     """
-    if os.geteuid() != 0 and layout.root == Path("/"):
-        raise HostError("only root can work on the stores", hint="use sudo")
+    if layout.root == Path("/"):
+        require_root("work on the stores")
     session = Session.open(layout, answers, say)
     with session.filled() as filled:
         yield session, [one for one in filled if not services or one.data.service in services]

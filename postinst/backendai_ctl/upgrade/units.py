@@ -5,8 +5,7 @@ from collections.abc import Callable
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.programs import run_program
-from backendai_ctl.base.systemd import has_systemd, is_active, unit_of
+from backendai_ctl.base.systemd import control, has_systemd, is_active, unit_of
 
 _STOP_SECONDS = 120
 _START_SECONDS = 240
@@ -18,9 +17,9 @@ def stop_for_work(layout: Layout, service: str) -> None:
         return
     private_writer().ensure_folder(layout.upgrades, mode=0o755)
     private_writer().replace(layout.stopped_note(service), "")
-    done = run_program(["systemctl", "stop", unit_of(service)], seconds=_STOP_SECONDS)
-    if done.status:
-        raise NotReadyError(f"{unit_of(service)} cannot be stopped: {done.stderr.strip()}")
+    problem = control("stop", unit_of(service), seconds=_STOP_SECONDS)
+    if problem:
+        raise NotReadyError(f"{unit_of(service)} cannot be stopped: {problem}")
 
 
 def start_stopped(layout: Layout, service: str, say: Callable[[str], None]) -> None:
@@ -29,7 +28,5 @@ def start_stopped(layout: Layout, service: str, say: Callable[[str], None]) -> N
     if not note.exists():
         return
     note.unlink()
-    if has_systemd(layout):
-        done = run_program(["systemctl", "start", unit_of(service)], seconds=_START_SECONDS)
-        if done.status:
-            say(f"{unit_of(service)} did not start; see: systemctl status {unit_of(service)}")
+    if has_systemd(layout) and control("start", unit_of(service), seconds=_START_SECONDS):
+        say(f"{unit_of(service)} did not start; see: systemctl status {unit_of(service)}")

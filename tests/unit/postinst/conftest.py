@@ -12,7 +12,8 @@ from builder.base.paths import PROJECT
 sys.path.insert(0, str(PROJECT / "postinst"))
 
 from backendai_ctl.answers.secretstore import SecretStore
-from backendai_ctl.base.files import Owner, Writer
+from backendai_ctl.base.account import Owner
+from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 
 from tests.unit.postinst.samples import SAMPLES

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backendai_ctl.base.files import Owner
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import Done
 from backendai_ctl.doctor.host_view import Scene

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.doctor.model import Finding, error, warning
@@ -47,7 +48,7 @@ def _look_at(scene: Scene, path: Path) -> Iterator[Finding]:
             fix=close,
         )
     account = scene.account
-    if scene.is_root and account and status.st_uid not in (0, os.geteuid()):
+    if scene.is_root and account and status.st_uid not in (0, Owner.caller().uid):
         is_accounts = status.st_uid == account.uid
 
         def take() -> str:

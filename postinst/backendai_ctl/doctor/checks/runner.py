@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backendai_ctl.base.errors import HostError
-from backendai_ctl.base.systemd import unit_of
+from backendai_ctl.base.systemd import command, unit_of
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.doctor.model import Finding, error
 from backendai_ctl.services.health import DockerVolume
@@ -63,7 +63,7 @@ def _remove(scene: Scene, service: str, name: str) -> str:
     was_active = scene.is_active(service)
     steps = [["docker", "volume", "rm", name]]
     if was_active:
-        steps = [["systemctl", "stop", unit], *steps, ["systemctl", "start", unit]]
+        steps = [command("stop", unit), *steps, command("start", unit)]
     for step in steps:
         done = scene.run(step)
         if done.status != 0:

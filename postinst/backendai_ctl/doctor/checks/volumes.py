@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from backendai_ctl.base.files import Owner, Writer
+from backendai_ctl.base.account import Owner, is_root
+from backendai_ctl.base.files import Writer
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.doctor.model import Finding, error, note, warning
 
@@ -184,7 +185,7 @@ def _write_as(place: Path, owner: Owner) -> str:
 def _trial(place: Path, owner: Owner) -> str:
     trial = place / f"{_TRIAL}-{owner.uid}"
     try:
-        if os.geteuid() == 0:
+        if is_root():
             os.setgroups([])
             os.setresgid(owner.gid, owner.gid, owner.gid)
             os.setresuid(owner.uid, owner.uid, owner.uid)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError, RecipeError
-from backendai_ctl.base.files import Owner
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.doctor.checks import (
     cluster,

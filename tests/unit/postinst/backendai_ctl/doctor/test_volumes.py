@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from backendai_ctl.base.files import Owner
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.doctor.checks import (
     runner,

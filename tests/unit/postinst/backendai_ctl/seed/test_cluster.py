@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from backendai_ctl.answers.questions import Address
 from backendai_ctl.answers.secretstore import SecretStore
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import NotReadyError, TargetError
-from backendai_ctl.base.files import Owner, Writer
+from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.cli import main
 from backendai_ctl.seed.model import State

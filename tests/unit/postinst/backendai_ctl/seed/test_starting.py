@@ -1,10 +1,13 @@
 """Who is started once the stores are filled, and who still waits."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from backendai_ctl.base import systemd
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.programs import Done
 from backendai_ctl.seed import starting
 from backendai_ctl.seed.starting import start_waiting
 
@@ -14,11 +17,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What systemctl was asked; every store has what is needed."""
     commands: list[str] = []
 
-    def ask(*words: str) -> bool:
-        commands.append(" ".join(words))
-        return True
+    def run_program(command: Sequence[str], *, seconds: float) -> Done:
+        assert seconds > 0
+        commands.append(" ".join(command[1:]))
+        return Done(status=0, stdout="", stderr="")
 
-    monkeypatch.setattr(starting, "_systemctl", ask)
+    monkeypatch.setattr(systemd, "run_program", run_program)
     monkeypatch.setattr(starting, "has_systemd", lambda _: True)
     monkeypatch.setattr(starting, "load_recipe", lambda _, service: service)
     monkeypatch.setattr(starting, "check_needs", lambda *_: None)

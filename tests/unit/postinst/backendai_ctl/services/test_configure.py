@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from backendai_ctl.answers.secretstore import SecretStore
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError, RecipeError, SiteError, TargetError
-from backendai_ctl.base.files import Owner
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.configure import Host, configure
 from backendai_ctl.services.recipe import load_recipe

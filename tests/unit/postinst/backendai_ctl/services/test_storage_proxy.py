@@ -12,8 +12,8 @@ from dataclasses import replace
 import pytest
 from backendai_ctl import cli
 from backendai_ctl.answers.secretstore import SecretStore
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError, NotReadyError
-from backendai_ctl.base.files import Owner
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.recipe import load_recipe
 from backendai_ctl.stores.probe import check_needs

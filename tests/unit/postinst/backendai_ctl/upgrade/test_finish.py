@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from backendai_ctl.base import systemd
 from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import Done
@@ -95,7 +96,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(pending, "process_age", host.age)
     monkeypatch.setattr(pending, "is_active", lambda unit: unit in host.ages)
     monkeypatch.setattr(finish, "has_systemd", lambda _: True)
-    monkeypatch.setattr(finish, "run_program", host.run_program)
+    monkeypatch.setattr(systemd, "run_program", host.run_program)
     monkeypatch.setattr(batch, "Migration", FakeMigration)
     monkeypatch.setattr(batch, "stop_for_work", stop)
     return host
