@@ -10,11 +10,11 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 import tomlkit
-from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Array
 
 from backendai_ctl.addons.model import Place
 from backendai_ctl.base.errors import SiteError
+from backendai_ctl.base.toml import NotTomlError, parse_document, parse_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +43,9 @@ class Lists:
 def read_lists(text: str, place: Place, label: str) -> Lists:
     """The lists in the file's text; SiteError where it is not TOML or they are no lists."""
     try:
-        table = tomlkit.parse(text).unwrap()
-    except TOMLKitError as error:
-        raise SiteError([f"{label}: not TOML: {error}"], hint="mend the file first") from error
+        table = parse_table(text)
+    except NotTomlError as error:
+        raise SiteError([f"{label}: {error}"], hint="fix the file first") from error
     return Lists(
         allow=_list(table, place.allow_key, label), block=_list(table, place.block_key, label) or ()
     )
@@ -66,7 +66,7 @@ def with_lists(text: str, place: Place, lists: Lists) -> str:
     """The text with these lists; what they share with the present ones stays as written."""
     if lists.allow is not None:
         text = _with_list(text, place.allow_key, lists.allow)
-    if lists.block or _exists(tomlkit.parse(text), place.block_key):
+    if lists.block or _exists(parse_document(text), place.block_key):
         text = _with_list(text, place.block_key, lists.block)
     return text
 
@@ -76,7 +76,7 @@ def _exists(document: Mapping[str, object], dotted: str) -> bool:
 
 
 def _with_list(text: str, dotted: str, wanted: tuple[str, ...]) -> str:
-    document = tomlkit.parse(text)
+    document = parse_document(text)
     *parents, key = dotted.split(".")
     table: MutableMapping[str, object] = document
     for name in parents:
@@ -129,8 +129,8 @@ def _adds_only(
 ) -> bool:
     """Whether the texts differ by that list alone: a comment may lie in a string, or elsewhere."""
     try:
-        expected, got = tomlkit.parse(before).unwrap(), tomlkit.parse(after).unwrap()
-    except TOMLKitError:
+        expected, got = parse_table(before), parse_table(after)
+    except NotTomlError:
         return False
     table = expected
     for name in parents:

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
-from backendai_ctl.base.errors import RecipeError, TargetError
+from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.toml import read_table, shipped_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +50,8 @@ class Addon:
             return self.keys
         file, _, key = self.keys_from.partition(":")
         try:
-            found = tomlkit.parse((layout.etc / file).read_text(encoding="utf-8")).get(key)
-        except (OSError, UnicodeDecodeError, TOMLKitError):
+            found = read_table(layout.etc / file).get(key)
+        except TargetError:
             found = None  # the service says what is wrong with it
         return (str(found),) if found is not None else self.keys
 
@@ -74,8 +72,7 @@ def named(addons: list[Addon], name: str) -> Addon:
 
 
 def _load(path: Path) -> Addon:
-    try:
-        table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+    with shipped_table(path, "the add-on's package") as table:
         return Addon(
             name=table["name"],
             package=table["package"],
@@ -99,5 +96,3 @@ def _load(path: Path) -> Addon:
             files=tuple(table["files"]),
             etcd=table.get("etcd", {}),
         )
-    except (OSError, UnicodeDecodeError, TOMLKitError, KeyError, TypeError) as error:
-        raise RecipeError(f"{path}: {error!r}", hint="reinstall the add-on's package") from error

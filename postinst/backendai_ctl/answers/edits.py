@@ -12,6 +12,7 @@ from backendai_ctl.answers.site import Site, load_site, new_site, parse_site
 from backendai_ctl.base.errors import HostError, SiteError
 from backendai_ctl.base.files import Writer, exclusive
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.toml import parse_document
 
 
 def read_early_answers(layout: Layout) -> dict[str, str]:
@@ -70,7 +71,7 @@ def set_answer(
 
 
 def _with(text: str, section: str, key: str, value: Value) -> str:
-    document = tomlkit.parse(text)
+    document = parse_document(text)
     if section not in document:
         document.add(section, tomlkit.table())
     table = document[section]

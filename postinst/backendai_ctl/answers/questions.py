@@ -5,11 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
-from backendai_ctl.base.errors import RecipeError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.toml import shipped_table
 
 # What a question's answer may be; a list is of addresses.
 Value = str | int | list[str]
@@ -234,16 +231,11 @@ class Questions:
 def load_questions(layout: Layout) -> Questions:
     """The questions that backendai-common shipped; RecipeError where they are broken."""
     path = layout.questions
-    try:
-        table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+    with shipped_table(path, "backendai-common") as table:
         return Questions(
             sections={one["name"]: one["about"] for one in table["section"]},
             all=tuple(_questions(table["section"])),
         )
-    except (OSError, UnicodeDecodeError, TOMLKitError, LookupError, TypeError) as error:
-        raise RecipeError(f"{path}: {error!r}", hint="reinstall backendai-common") from error
-    except ValueError as error:
-        raise RecipeError(f"{path}: a default is not of its kind") from error
 
 
 def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import tomlkit
-from tomlkit.exceptions import ParseError
 
 from backendai_ctl.answers.questions import Question, Questions, Value, load_questions
-from backendai_ctl.base.errors import HostError, RecipeError, SiteError
+from backendai_ctl.base.errors import HostError, SiteError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.toml import NotTomlError, parse_table, shipped_table
 
 _HEAD = """\
 # The answers that this host's Backend.AI services are configured from.
@@ -53,9 +53,9 @@ def parse_site(layout: Layout, text: str) -> Site:
     """The answers in ``text``, which is or shall be site.toml; SiteError as above."""
     label = str(layout.site)
     try:
-        table = tomlkit.parse(text).unwrap()
-    except ParseError as error:
-        raise SiteError([f"{label}: is not TOML: {error}"]) from error
+        table = parse_table(text)
+    except NotTomlError as error:
+        raise SiteError([f"{label}: {error}"]) from error
     questions = load_questions(layout)
     return _checked(questions, dict(_flatten(questions, table, label)), label)
 
@@ -78,11 +78,9 @@ def _suggested(layout: Layout, questions: Questions) -> dict[str, object]:
     """What installed packages suggest; only a new site.toml follows them."""
     found: dict[str, object] = {}
     for path in sorted(layout.suggestions.glob("*.toml")):
-        try:
-            table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
-        except (OSError, UnicodeDecodeError, ParseError) as error:
-            raise RecipeError(f"{path}: {error}") from error
-        found.update(_flatten(questions, table, str(path)))
+        with shipped_table(path, f"backendai-{path.stem}") as table:
+            suggested = table
+        found.update(_flatten(questions, suggested, str(path)))
     return found
 
 

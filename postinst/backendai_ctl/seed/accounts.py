@@ -15,8 +15,8 @@ from typing import Any
 
 import tomlkit
 
-from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import private_writer
+from backendai_ctl.base.toml import read_table
 from backendai_ctl.seed.data import Accounts
 
 _LETTERS = string.ascii_letters + string.digits
@@ -159,12 +159,7 @@ def write_accounts(path: Path, accounts: Sequence[Account]) -> None:
 
 def read_accounts(path: Path) -> list[Account]:
     """What ``write_accounts`` wrote; HostError where it cannot be read."""
-    try:
-        table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
-    except PermissionError as error:
-        raise HostError(f"{path}: only root can read it", hint="use sudo") from error
-    except OSError as error:
-        raise HostError(f"cannot read {path}: {error.strerror}") from error
+    table = read_table(path)
     return [
         Account(**{key.replace("-", "_"): value for key, value in item.items()})
         for item in table["account"]

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
 from backendai_ctl.base.errors import RecipeError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.toml import shipped_table
 from backendai_ctl.services.release import find_version, newest_line, version_numbers
 
 __all__ = [
@@ -125,11 +123,8 @@ def seeded_services(layout: Layout) -> list[str]:
 def load_seed_data(layout: Layout, service: str) -> SeedData:
     """The shipped data of ``service``; RecipeError where it is broken."""
     path = layout.seed_data / f"{service}.toml"
-    try:
-        table: dict[str, Any] = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+    with shipped_table(path, f"backendai-{service}") as table:
         return _data(service, table)
-    except (OSError, UnicodeDecodeError, TOMLKitError, KeyError, TypeError, ValueError) as error:
-        raise RecipeError(f"{path}: {error!r}", hint=f"reinstall backendai-{service}") from error
 
 
 def installed_version(layout: Layout, data: SeedData) -> str:

@@ -3,11 +3,8 @@
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
-from backendai_ctl.base.errors import RecipeError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.toml import shipped_table
 from backendai_ctl.services.recipe import Answers, resolve_tree
 
 
@@ -30,10 +27,8 @@ def addon_trees(layout: Layout, answers: Answers) -> dict[str, dict[str, object]
     """What the installed add-ons want in etcd, by their names."""
     found = {}
     for path in sorted((layout.addons).glob("*.toml")):
-        try:
-            table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap().get("etcd", {})
-        except (OSError, UnicodeDecodeError, TOMLKitError) as error:
-            raise RecipeError(f"{path}: {error}") from error
-        if table:
-            found[path.stem] = resolve_tree(answers, table)
+        with shipped_table(path, "the add-on's package") as table:
+            tree = table.get("etcd", {})
+        if tree:
+            found[path.stem] = resolve_tree(answers, tree)
     return found

@@ -5,18 +5,18 @@ import re
 from collections.abc import Callable, Mapping, MutableMapping
 
 import tomlkit
-from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Item
 
 from backendai_ctl.base.errors import RecipeError
+from backendai_ctl.base.toml import NotTomlError, parse_document
 
 
 def edit_toml(text: str, settings: Mapping[str, object], remove: tuple[str, ...]) -> str:
     """``text`` with each dotted key set, and each of ``remove`` taken out."""
     try:
-        document = tomlkit.parse(text)
-    except TOMLKitError as error:
-        raise RecipeError(f"a sample is not TOML: {error}") from error
+        document = parse_document(text)
+    except NotTomlError as error:
+        raise RecipeError(f"a sample {error}") from error
     for dotted in remove:
         *parents, key = dotted.split(".")
         table = _descend(document, parents, make=False)

@@ -7,15 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
 from backendai_ctl.answers.demand import Demand
 from backendai_ctl.answers.questions import Address, Value, is_loopback
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import Site
 from backendai_ctl.base.errors import RecipeError, TargetError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.toml import shipped_table
 from backendai_ctl.services.health import Health, parse_health
 from backendai_ctl.services.release import Numbers, find_version, newest_line, version_numbers
 
@@ -140,19 +138,11 @@ class Recipe:
 def load_recipe(layout: Layout, service: str) -> Recipe:
     """The recipe that the package of ``service`` shipped, for its release."""
     path = layout.recipes / f"{service}.toml"
-    try:
-        table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
-    except FileNotFoundError as error:
+    if not path.exists():
         known = ", ".join(installed_services(layout)) or "none"
-        raise TargetError(
-            f"no service '{service}' is installed here", hint=f"installed: {known}"
-        ) from error
-    except (OSError, UnicodeDecodeError, TOMLKitError) as error:
-        raise RecipeError(f"{path}: {error}") from error
-    try:
+        raise TargetError(f"no service '{service}' is installed here", hint=f"installed: {known}")
+    with shipped_table(path, f"backendai-{service}") as table:
         recipe = _recipe(table)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RecipeError(f"{path}: {error!r}") from error
     return recipe.of_release(find_version(layout, service, recipe.distribution))
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import tomlkit
-from tomlkit.exceptions import TOMLKitError
 
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
+from backendai_ctl.base.toml import NotTomlError, parse_table
 from backendai_ctl.services.recipe import ConfigRecipe
 
 _SECONDS = 30.0
@@ -73,11 +73,9 @@ class Validator:
             return Verdict()
         file = str(self.layout.etc / config.file)
         try:
-            table = tomlkit.parse(text).unwrap()
-        except TOMLKitError as error:
-            return Verdict(
-                problems=(Problem(file=file, key="", value="", says=f"no TOML: {error}"),)
-            )
+            table = parse_table(text)
+        except NotTomlError as error:
+            return Verdict(problems=(Problem(file=file, key="", value="", says=str(error)),))
         question = json.dumps({"model": config.model, "text": text})
         environment = {"PATH": os.defpath, "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
         try:

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.systemd import unit_of
+from backendai_ctl.base.toml import shipped_table
 from backendai_ctl.doctor.checks.host import package_versions
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.services.configure import Record
@@ -218,8 +216,9 @@ def _addons(scene: Scene) -> tuple[str, ...]:
     found = []
     for path in sorted((scene.layout.addons).glob("*.toml")):
         try:
-            found.append(str(tomlkit.parse(path.read_text(encoding="utf-8"))["name"]))
-        except (OSError, UnicodeDecodeError, TOMLKitError):
+            with shipped_table(path, "the add-on's package") as table:
+                found.append(str(table["name"]))
+        except TargetError:
             found.append(f"{path.stem} (broken)")
     return tuple(found)
 

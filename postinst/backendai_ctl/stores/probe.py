@@ -10,14 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
 from backendai_ctl.answers.questions import Address
 from backendai_ctl.base.environment import use_environment
 from backendai_ctl.base.errors import HostError, NotReadyError, RecipeError, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import is_active, unit_of
+from backendai_ctl.base.toml import read_table
 from backendai_ctl.services.recipe import Needs, Recipe
 from backendai_ctl.stores.etcd import Etcd
 
@@ -51,15 +49,7 @@ class ServiceConfig:
         if recipe.listens is None:
             raise RecipeError(f"the recipe of {recipe.service} does not say where it listens")
         path = layout.etc / recipe.listens.file
-        try:
-            table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
-        except OSError as error:
-            raise HostError(
-                f"cannot read {path}: {error.strerror}",
-                hint=f"`sudo backendai-ctl configure {recipe.service}` makes it",
-            ) from error
-        except (UnicodeDecodeError, TOMLKitError) as error:
-            raise HostError(f"{path}: is not TOML: {error}") from error
+        table = read_table(path, hint=f"`sudo backendai-ctl configure {recipe.service}` makes it")
         # What its PostgreSQL client reads is part of it, whoever asks the database.
         use_environment(layout, recipe.service)
         return cls(label=str(path), table=table)

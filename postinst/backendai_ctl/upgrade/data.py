@@ -1,13 +1,9 @@
 """What a service's package says of its own upgrades."""
 
 from dataclasses import dataclass
-from typing import Any
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
-from backendai_ctl.base.errors import RecipeError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.toml import shipped_table
 from backendai_ctl.seed.data import version_numbers
 
 
@@ -23,13 +19,10 @@ class UpgradeData:
 def load_upgrade_data(layout: Layout, service: str) -> UpgradeData:
     """The shipped data; a package that ships none has nothing to say."""
     path = layout.upgrade_data(service)
-    try:
-        table: dict[str, Any] = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
-        return UpgradeData(**{**table, "stops": tuple(table.get("stops", ()))})
-    except FileNotFoundError:
+    if not path.exists():
         return UpgradeData()
-    except (OSError, UnicodeDecodeError, TOMLKitError, TypeError) as error:
-        raise RecipeError(f"{path}: {error!r}", hint=f"reinstall backendai-{service}") from error
+    with shipped_table(path, f"backendai-{service}") as table:
+        return UpgradeData(**{**table, "stops": tuple(table.get("stops", ()))})
 
 
 def upstream(version: str) -> str:

@@ -1,0 +1,69 @@
+"""Reads TOML, and says in one way what is wrong with a file of it."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from backendai_ctl.base.errors import HostError, RecipeError
+
+_FAULTS = (OSError, UnicodeDecodeError, TOMLKitError, LookupError, TypeError, ValueError)
+
+
+class NotTomlError(Exception):
+    """A text that is not TOML; the message says where."""
+
+
+def parse_document(text: str) -> tomlkit.TOMLDocument:
+    """``text`` with its comments, to be edited; NotTomlError where it is not TOML."""
+    try:
+        return tomlkit.parse(text)
+    except TOMLKitError as error:
+        raise NotTomlError(f"is not TOML: {error}") from error
+
+
+def parse_table(text: str) -> dict[str, Any]:
+    """The values in ``text``; NotTomlError where it is not TOML."""
+    return parse_document(text).unwrap()
+
+
+def read_table(path: Path, *, hint: str | None = None) -> dict[str, Any]:
+    """The values in a file of this host; HostError where it cannot be read.
+
+    ``hint`` says what makes the file where it is missing.
+    """
+    try:
+        return parse_table(path.read_text(encoding="utf-8"))
+    except PermissionError as error:
+        raise HostError(f"cannot read {path}: only root can", hint="use sudo") from error
+    except OSError as error:
+        raise HostError(f"cannot read {path}: {error.strerror}", hint=hint) from error
+    except (UnicodeDecodeError, NotTomlError) as error:
+        raise HostError(f"{path}: {error}") from error
+
+
+@contextlib.contextmanager
+def shipped_table(path: Path, package: str) -> Iterator[dict[str, Any]]:
+    """The values in a file that ``package`` shipped.
+
+    RecipeError where it cannot be read, or the block does not find in it what it should have.
+    """
+    try:
+        yield tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+    except _FAULTS as error:
+        raise RecipeError(f"{path}: {_words(error)}", hint=f"reinstall {package}") from error
+
+
+def _words(error: Exception) -> str:
+    match error:
+        case TOMLKitError():
+            return f"is not TOML: {error}"
+        case OSError():
+            return str(error.strerror)
+        case KeyError():
+            return f"has no {error}"
+        case _:
+            return str(error)

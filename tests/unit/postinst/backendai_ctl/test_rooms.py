@@ -1,0 +1,115 @@
+"""The rooms of the tool: imports go downwards, and each door has one keeper."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builder.base.paths import PROJECT
+
+_TOOL = PROJECT / "postinst/backendai_ctl"
+# From the ground. Rooms of one floor do not know each other.
+_FLOORS = (
+    ("base",),
+    ("answers",),
+    ("services",),
+    ("stores",),
+    ("seed",),
+    ("addons", "upgrade"),
+    ("backup",),
+    ("doctor",),
+    ("status",),
+    ("commands",),
+    ("cli",),
+    ("__main__",),
+)
+_FLOOR = {room: floor for floor, rooms in enumerate(_FLOORS) for room in rooms}
+# What only one module may use, and which that is.
+_KEEPERS = {
+    "systemctl": "base/systemd.py",
+    "geteuid": "base/account.py",
+    "tomlkit.parse": "base/toml.py",
+    "subprocess": "base/programs.py",
+    "usr/lib/backendai": "base/layout.py",
+    "opt/backendai": "base/layout.py",
+}
+
+
+def modules() -> list[Path]:
+    """Every module of the tool, by its path."""
+    return sorted(_TOOL.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    """The room that a module lies in, or the module itself where it lies in none."""
+    return path.relative_to(_TOOL).parts[0].removesuffix(".py")
+
+
+def imported_rooms(tree: ast.AST) -> Iterator[str]:
+    """The rooms that a module imports from, at its head or in a function."""
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports name the whole path"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            package, _, below = name.partition(".")
+            if package == "backendai_ctl" and below:
+                yield below.split(".")[0]
+
+
+def words(tree: ast.Module) -> Iterator[str]:
+    """The names and texts of a module's code, without its docstrings."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield ast.unparse(node)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Constant) and id(node) not in docstrings:
+            yield str(node.value)
+
+
+def is_upward(room: str, imported: str) -> bool:
+    """Whether a module of ``room`` may not know ``imported``."""
+    return imported != room and _FLOOR[imported] >= _FLOOR[room]
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(_TOOL)))
+def test_a_room_imports_from_the_floors_below(path: Path) -> None:
+    room = room_of(path)
+    if room == "__init__":
+        return
+    found = set(imported_rooms(ast.parse(path.read_text())))
+    assert not [name for name in found if is_upward(room, name)]
+
+
+def test_an_import_in_a_function_counts() -> None:
+    source = "def f():\n    from backendai_ctl.doctor.examine import examine\n"
+    found = set(imported_rooms(ast.parse(source)))
+    assert found == {"doctor"}
+    assert is_upward("services", "doctor")
+    assert is_upward("addons", "upgrade")
+    assert not is_upward("doctor", "services")
+
+
+@pytest.mark.parametrize("word", _KEEPERS)
+def test_a_door_has_one_keeper(word: str) -> None:
+    found = {
+        str(path.relative_to(_TOOL))
+        for path in modules()
+        if any(
+            word == text or text.startswith((f"{word}.", f"{word}/")) or text.endswith(f".{word}")
+            for text in words(ast.parse(path.read_text()))
+        )
+    }
+    assert found == {_KEEPERS[word]}
