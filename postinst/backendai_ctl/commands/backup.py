@@ -17,9 +17,8 @@ from backendai_ctl.seed.interpreter import use_own_python
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.stores.lock import database_lock
-from backendai_ctl.upgrade import schema
+from backendai_ctl.stores.schema_state import SchemaState
 from backendai_ctl.upgrade.dump import Dumper
-from backendai_ctl.upgrade.schema import Standing
 from backendai_ctl.upgrade.session import LOCK_SECONDS, open_session
 from backendai_ctl.upgrade.units import start_stopped, stop_for_work
 
@@ -106,7 +105,7 @@ def _databases(
             start_stopped(layout, service, say)
             raise
         say(f"{one.target} is put back")
-        if schema.look(one).standing is Standing.CURRENT:
+        if one.schema().state is SchemaState.CURRENT:
             layout.failure_note(service).unlink(missing_ok=True)
             start_stopped(layout, service, say)
         else:

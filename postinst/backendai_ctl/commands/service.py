@@ -19,7 +19,8 @@ from backendai_ctl.commands.base import (
 from backendai_ctl.services.configure import Host, configure
 from backendai_ctl.services.recipe import load_recipe, resolve_tree
 from backendai_ctl.services.release_validation import Validator
-from backendai_ctl.stores.probe import check_needs, check_port, host_problems, wait_until_answering
+from backendai_ctl.stores.ports import check_port, wait_until_answering
+from backendai_ctl.stores.readiness import check_needs, host_problems
 
 
 def _configure(options: argparse.Namespace, layout: Layout) -> Status:

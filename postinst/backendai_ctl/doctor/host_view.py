@@ -13,7 +13,7 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import Done, run_program
 from backendai_ctl.base.systemd import show_unit, unit_of
 from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
-from backendai_ctl.stores.probe import ServiceConfig
+from backendai_ctl.stores.service_config import ServiceConfig
 
 Run = Callable[[Sequence[str]], Done]
 _SECONDS = 20.0

@@ -27,7 +27,7 @@ class Marks:
 
     def get(self, name: str) -> str | None:
         """The value of a mark; None where it, or the whole table, is not there."""
-        if self._database.value("SELECT to_regclass($1) IS NULL", _TABLE):
+        if not self._database.has_table(_TABLE):
             return None
         value = self._database.value(f"SELECT value FROM {_TABLE} WHERE name = $1", name)
         return None if value is None else str(value)

@@ -22,8 +22,10 @@ from backendai_ctl.seed.marks import Marks
 from backendai_ctl.seed.releasecli import ReleaseCli
 from backendai_ctl.services.recipe import Answers, Recipe, installed_services, load_recipe
 from backendai_ctl.stores.etcd import Etcd
+from backendai_ctl.stores.find_etcd import find_etcd
 from backendai_ctl.stores.postgresql import Database, Target
-from backendai_ctl.stores.probe import ServiceConfig, find_etcd
+from backendai_ctl.stores.schema_state import Schema, inspect_schema
+from backendai_ctl.stores.service_config import ServiceConfig
 
 Say = Callable[[str], None]
 ACCOUNTS_SECRET = "manager-accounts"
@@ -59,6 +61,10 @@ class Filled:
             answer=lambda name: str(self.answers.value(name)),
         )
         return prepare(self.layout.fixtures(self.data.service), self.line, values)
+
+    def schema(self) -> Schema:
+        """At which schema the database is, beside the installed release's."""
+        return inspect_schema(self.database, self.layout, self.data.service, self.data.alembic)
 
     @cached_property
     def cli(self) -> ReleaseCli:

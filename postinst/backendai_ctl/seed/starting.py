@@ -6,7 +6,7 @@ from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import control, has_systemd, is_enabled, unit_of
 from backendai_ctl.services.recipe import load_recipe
-from backendai_ctl.stores.probe import check_needs
+from backendai_ctl.stores.readiness import check_needs
 
 
 def waiting_services(layout: Layout) -> list[str]:

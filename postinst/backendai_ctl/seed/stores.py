@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from backendai_ctl.answers.questions import Address
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.seed.session import Filled, Session
-from backendai_ctl.stores.probe import ServiceConfig, answers
+from backendai_ctl.stores.ports import answers
+from backendai_ctl.stores.service_config import ServiceConfig
 
 _PAUSE_SECONDS = 1.0
 _TELL_SECONDS = 10.0

@@ -12,7 +12,8 @@ from backendai_ctl.doctor.checks.host import package_versions
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.services.configure import Record
 from backendai_ctl.services.recipe import Recipe
-from backendai_ctl.stores.probe import answers, check_docker, check_needs, host_problems
+from backendai_ctl.stores.ports import answers
+from backendai_ctl.stores.readiness import check_docker, check_needs, host_problems
 from backendai_ctl.upgrade.pending import pending_upgrades
 
 _WIDTH = 80

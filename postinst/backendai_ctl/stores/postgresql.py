@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 
 from backendai_ctl.answers.questions import Address
 from backendai_ctl.base.errors import NotReadyError
-from backendai_ctl.stores.probe import REFUSED, ServiceConfig
+from backendai_ctl.stores.service_config import ServiceConfig
 
 _CONNECT_SECONDS = 10.0
 # A lock is waited for by asking again, so no statement of ours takes long.
 _COMMAND_SECONDS = 60.0
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _NO_DATABASE = "3D000"
+_REFUSED = ("28P01", "28000")  # wrong password, no such role, pg_hba.conf
 T = TypeVar("T")
 
 
@@ -49,11 +50,17 @@ class Target:
         return f"database '{self.name}' on {self.address}"
 
 
+def sql_by_hand(service: str) -> str:
+    """The command that makes the service's role and database, or mends them, on their server."""
+    return f"sudo backendai-ctl sql {service} | sudo -u postgres psql -v ON_ERROR_STOP=1"
+
+
 class Database:
     """A connection in an event loop of its own, so that other loops may run between calls."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, connect_seconds: float = _CONNECT_SECONDS) -> None:
         self.target = target
+        self._connect_seconds = connect_seconds
         self._loop = asyncio.new_event_loop()
         self._connection: Any = None
 
@@ -72,7 +79,7 @@ class Database:
                     user=target.user,
                     password=target.password,
                     database=target.name,
-                    timeout=_CONNECT_SECONDS,
+                    timeout=self._connect_seconds,
                     command_timeout=_COMMAND_SECONDS,
                     server_settings={"application_name": "backendai-ctl"},
                 )
@@ -97,6 +104,10 @@ class Database:
         """Every row."""
         rows: Sequence[Any] = self._do(self._live().fetch(statement, *arguments))
         return rows
+
+    def has_table(self, name: str) -> bool:
+        """Whether a table of this name is there."""
+        return not self.value("SELECT to_regclass($1) IS NULL", name)
 
     def execute(self, *statements: tuple[str, Sequence[object]]) -> None:
         """Do all statements in one transaction."""
@@ -123,7 +134,7 @@ class Database:
         message = f"{self.target}: {_words(error)}"
         if state == _NO_DATABASE:
             return NoDatabaseError(message)
-        if state in REFUSED:
+        if state in _REFUSED:
             return RefusedError(message)
         return NotReadyError(message)
 

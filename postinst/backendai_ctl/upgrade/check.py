@@ -9,11 +9,10 @@ from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.seed.data import version_numbers
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.stores.postgresql import Database
-from backendai_ctl.upgrade import schema
+from backendai_ctl.stores.schema_state import Schema, SchemaState
 from backendai_ctl.upgrade.data import is_older, line_of, load_upgrade_data, upstream
 from backendai_ctl.upgrade.dump import Dumper, free_bytes
 from backendai_ctl.upgrade.peers import other_nodes
-from backendai_ctl.upgrade.schema import Standing
 
 _MB = 1024 * 1024
 _PAYLOAD_BYTES = 800 * _MB  # old and new are there together while files are unpacked
@@ -79,22 +78,22 @@ class Examiner:
         return self._result("version", Verdict.FINE, told)
 
     def _schema(self) -> tuple[Verdict, str]:
-        found = schema.look(self.one)
+        found = self.one.schema()
         at = ", ".join(found.found) or "no schema yet"
         if self.to:
             return self._schema_for(upstream(self.to), found, at)
         heads = ", ".join(sorted(found.release.heads))
-        match found.standing:
-            case Standing.NEWER:
+        match found.state:
+            case SchemaState.NEWER:
                 told = f"{at} is of a newer release than {self.one.version} ({heads})"
                 return Verdict.REFUSE, told
-            case Standing.OLDER:
+            case SchemaState.OLDER:
                 return Verdict.WARN, f"{at} is to be migrated to {heads}: backendai-ctl upgrade"
             case _:
                 return Verdict.FINE, at
 
-    def _schema_for(self, new: str, found: schema.Schema, at: str) -> tuple[Verdict, str]:
-        if found.standing is Standing.EMPTY or not is_older(new, self.one.version):
+    def _schema_for(self, new: str, found: Schema, at: str) -> tuple[Verdict, str]:
+        if found.state is SchemaState.EMPTY or not is_older(new, self.one.version):
             return Verdict.FINE, at
         # A downgrade. The database remembers the schema of each release that used it.
         known = self.one.marks.schema_of(new)

@@ -11,11 +11,10 @@ from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.programs import run_program
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.stores.lock import check_lock, database_lock
-from backendai_ctl.upgrade import schema
+from backendai_ctl.stores.schema_state import Schema, SchemaState, fingerprint, revisions_of
 from backendai_ctl.upgrade.data import load_upgrade_data
 from backendai_ctl.upgrade.dump import Dumper
 from backendai_ctl.upgrade.peers import other_nodes
-from backendai_ctl.upgrade.schema import Standing
 from backendai_ctl.upgrade.session import LOCK_SECONDS
 
 # There while a migration is under way; what a killed one leaves is mended by the next run.
@@ -60,28 +59,28 @@ class Migration:
             except TargetError as error:
                 raise NotBegunError(error.message, hint=error.hint) from error
             self._mend()
-            found = schema.look(self.one)
+            found = self.one.schema()
             self._refuse_newer(found)
-            if found.standing is not Standing.OLDER:  # another node was faster
+            if found.state is not SchemaState.OLDER:  # another node was faster
                 self._note(found.found)
                 return True
             self._migrate(found.found)
         return True
 
     def _is_settled(self) -> bool:
-        found = schema.look(self.one)
+        found = self.one.schema()
         self._refuse_newer(found)
-        if found.standing is Standing.EMPTY:
+        if found.state is SchemaState.EMPTY:
             return True  # seeding makes it
-        if found.standing is Standing.OLDER or self._under_way() is not None:
+        if found.state is SchemaState.OLDER or self._under_way() is not None:
             return False
         if self.one.marks.schema_of(self.one.version) != sorted(found.found):
             with database_lock(self.one.database, seconds=LOCK_SECONDS, say=self.say):
                 self._note(found.found)
         return True
 
-    def _refuse_newer(self, found: schema.Schema) -> None:
-        if found.standing is not Standing.NEWER:
+    def _refuse_newer(self, found: Schema) -> None:
+        if found.state is not SchemaState.NEWER:
             return
         one = self.one
         raise NotReadyError(
@@ -96,7 +95,7 @@ class Migration:
         dump = self._dump()
         # Before anything is changed: a downgrade may come back to it.
         started = UnderWay(
-            found=found, fingerprint=schema.fingerprint(one), dump=str(dump) if dump else ""
+            found=found, fingerprint=fingerprint(one.database), dump=str(dump) if dump else ""
         )
         one.marks.set(_UNDER_WAY, json.dumps(asdict(started)))
         others = other_nodes(one.database)
@@ -109,8 +108,8 @@ class Migration:
         try:
             self._alembic(found)
             check_lock(one.database)
-            now = schema.look(one)
-            if now.standing is not Standing.CURRENT:
+            now = one.schema()
+            if now.state is not SchemaState.CURRENT:
                 raise NotReadyError(f"{one.target}: is at {', '.join(now.found)} afterwards")
         except TargetError as error:
             outcome = self._undo(started)
@@ -139,7 +138,7 @@ class Migration:
         private_writer().ensure_folder(self.one.layout.upgrades, mode=0o755)
         private_writer().replace(self.one.layout.upgrade_log(self.one.data.service), "")
         stops = load_upgrade_data(self.one.layout, self.one.data.service).stops
-        for target in (*schema.look(self.one).release.ahead(stops, found), "head"):
+        for target in (*self.one.schema().release.ahead(stops, found), "head"):
             self._alembic_to(target)
 
     def _alembic_to(self, target: str) -> None:
@@ -163,15 +162,15 @@ class Migration:
     def _mend(self) -> None:
         """Undo what a migration left that was killed in between."""
         left = self._under_way()
-        if left is not None and schema.look(self.one).standing is not Standing.CURRENT:
+        if left is not None and self.one.schema().state is not SchemaState.CURRENT:
             self.say(f"the last migration of {self.one.target} was cut off")
             self.say(self._undo(left))
 
     def _undo(self, started: UnderWay) -> str:
         """Go back to what was before; says what came of it. HostError where it cannot."""
         one = self.one
-        is_same = list(schema.versions(one)) == list(started.found)
-        if is_same and schema.fingerprint(one) == started.fingerprint:
+        is_same = list(revisions_of(one.database)) == list(started.found)
+        if is_same and fingerprint(one.database) == started.fingerprint:
             one.marks.drop(_UNDER_WAY)
             return f"{one.target} is as it was, at {', '.join(started.found)}"
         if not started.dump or not Path(started.dump).is_file():

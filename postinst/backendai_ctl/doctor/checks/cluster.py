@@ -19,7 +19,8 @@ from backendai_ctl.base.errors import TargetError
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.doctor.model import Finding, error, note, warning
 from backendai_ctl.stores.etcd import Etcd
-from backendai_ctl.stores.probe import answers, find_etcd
+from backendai_ctl.stores.find_etcd import find_etcd
+from backendai_ctl.stores.ports import answers
 
 _ROOT = "/backendai-packages"
 _SECONDS = 3.0

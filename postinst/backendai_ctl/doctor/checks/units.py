@@ -7,7 +7,9 @@ from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.doctor.model import Finding, error, warning
 from backendai_ctl.services.recipe import Recipe
-from backendai_ctl.stores.probe import answers, check_docker, check_needs, check_port, find_etcd
+from backendai_ctl.stores.find_etcd import find_etcd
+from backendai_ctl.stores.ports import answers, check_port
+from backendai_ctl.stores.readiness import check_docker, check_needs
 
 
 def check_units(scene: Scene) -> Iterator[Finding]:

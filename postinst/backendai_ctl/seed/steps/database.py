@@ -12,8 +12,7 @@ from backendai_ctl.seed.model import Finding, State
 from backendai_ctl.seed.session import ACCOUNTS_SECRET, Filled
 from backendai_ctl.seed.steps.cluster import fingerprint
 from backendai_ctl.stores.local_server import find_local_server
-from backendai_ctl.stores.postgresql import NoDatabaseError, RefusedError
-from backendai_ctl.stores.probe import sql_by_hand
+from backendai_ctl.stores.postgresql import NoDatabaseError, RefusedError, sql_by_hand
 
 # Names of marks. The first says that fixtures are ours to load, and by whose secret.
 _ACCOUNTS = "accounts"
@@ -195,7 +194,7 @@ def has_accounts(one: Filled) -> bool:
 
 def has_rows(one: Filled, table: str) -> bool:
     """Whether a table of the service's is there, and not empty."""
-    if one.database.value("SELECT to_regclass($1) IS NULL", table):
+    if not one.database.has_table(table):
         return False
     quoted = '"' + table.replace('"', '""') + '"'
     return bool(one.database.value(f"SELECT EXISTS (SELECT FROM {quoted})"))

@@ -1,16 +1,14 @@
 """The step that makes the schema of a fresh database, and never changes another one."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.seed.model import Finding, State
 from backendai_ctl.seed.session import Filled
-from backendai_ctl.stores.revisions import read_revisions
+from backendai_ctl.stores.schema_state import Schema, SchemaState, has_schema, revisions_of
 
 _MARK = "schema"
 _MAKING = "making"
-_VERSIONS = "alembic_version"
 _COUNT = """
 SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
@@ -49,9 +47,10 @@ class SchemaStep:
 
     def look(self) -> Finding:
         """Tell whose tables are there, and of which release."""
-        found = self._versions()
-        if found:
-            return self._compare(found)
+        if has_schema(self.one.database):
+            schema = self.one.schema()
+            if schema.found:
+                return self._compare(schema)
         if not self.one.database.value(_COUNT):
             return Finding(state=State.CREATE, detail=f"of {self.one.version}")
         if self.one.marks.get(_MARK) == _MAKING:
@@ -71,7 +70,7 @@ class SchemaStep:
         if cut_off:
             one.database.execute((_CLEAR, ()))
         one.cli.run("schema", "oneshot", "-f", str(one.layout.etc / one.data.alembic))
-        found = self._versions()
+        found = revisions_of(one.database)
         if not found:
             raise NotReadyError(
                 f"{one.target}: has no schema after `schema oneshot`", hint=f"see {one.cli.log}"
@@ -79,19 +78,12 @@ class SchemaStep:
         one.marks.set_schema(one.version, found)
         one.marks.set(_MARK, f"{one.version} {' '.join(found)}")
 
-    def _versions(self) -> Sequence[str]:
-        if self.one.database.value("SELECT to_regclass($1) IS NULL", _VERSIONS):
-            return ()
-        rows = self.one.database.rows(f"SELECT version_num FROM {_VERSIONS}")
-        return [str(row[0]) for row in rows]
-
-    def _compare(self, found: Sequence[str]) -> Finding:
+    def _compare(self, schema: Schema) -> Finding:
         one = self.one
-        release = read_revisions(one.layout, one.data.service, one.data.alembic)
-        listed = ", ".join(found)
-        if release.heads and set(found) == release.heads:
+        listed = ", ".join(schema.found)
+        if schema.state is SchemaState.CURRENT:
             return Finding(state=State.EXISTS, detail=listed)
-        if set(found) <= release.known:
+        if schema.state is SchemaState.OLDER:
             return Finding(
                 state=State.WAITING,
                 blocks=True,

@@ -31,6 +31,8 @@ _KEEPERS = {
     "geteuid": "base/account.py",
     "tomlkit.parse": "base/toml.py",
     "subprocess": "base/programs.py",
+    "asyncpg": "stores/postgresql.py",
+    "alembic_version": "stores/schema_state.py",
     "usr/lib/backendai": "base/layout.py",
     "opt/backendai": "base/layout.py",
 }

@@ -14,7 +14,7 @@ from backendai_ctl.commands import service
 from backendai_ctl.services import release_validation as validate
 from backendai_ctl.services.recipe import ConfigRecipe, load_recipe
 from backendai_ctl.services.release_validation import Validator
-from backendai_ctl.stores.probe import check_docker
+from backendai_ctl.stores.readiness import check_docker
 
 Configured = Callable[..., list[str]]
 

@@ -16,7 +16,7 @@ from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.recipe import load_recipe
-from backendai_ctl.stores.probe import check_needs
+from backendai_ctl.stores.readiness import check_needs
 
 from tests.unit.postinst.configs import Configured, made, table
 

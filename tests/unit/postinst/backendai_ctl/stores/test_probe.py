@@ -12,7 +12,8 @@ from backendai_ctl import cli
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.recipe import Recipe, load_recipe
-from backendai_ctl.stores.probe import check_needs, check_port, wait_until_answering
+from backendai_ctl.stores.ports import check_port, wait_until_answering
+from backendai_ctl.stores.readiness import check_needs
 
 
 @pytest.fixture

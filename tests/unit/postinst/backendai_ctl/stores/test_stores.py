@@ -13,7 +13,7 @@ from backendai_ctl.base.errors import NotReadyError, SiteError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.tree import leaves
 from backendai_ctl.services.recipe import Answers, load_recipe, resolve_tree
-from backendai_ctl.stores.probe import check_needs
+from backendai_ctl.stores.readiness import check_needs
 
 from builder.base.paths import PROJECT
 from tests.unit.postinst.backendai_ctl.stores.test_probe import free_port

@@ -11,11 +11,11 @@ from backendai_ctl.seed.marks import Marks
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.stores.postgresql import Database
 from backendai_ctl.stores.revisions import Revisions
-from backendai_ctl.upgrade import dump, schema
+from backendai_ctl.stores.schema_state import Schema, SchemaState
+from backendai_ctl.upgrade import dump
 from backendai_ctl.upgrade.check import Examiner, Verdict
 from backendai_ctl.upgrade.data import is_older, line_of, upstream
 from backendai_ctl.upgrade.dump import Dumper, surplus
-from backendai_ctl.upgrade.schema import Schema, Standing
 
 RELEASE = Revisions(known=frozenset({"a", "b"}), heads=frozenset({"b"}))
 
@@ -25,6 +25,10 @@ class FakeDatabase:
 
     def __init__(self, answers: dict[str, object]) -> None:
         self.answers = answers
+
+    def has_table(self, _name: str) -> bool:
+        """Whatever is asked for is there."""
+        return True
 
     def value(self, statement: str, *_: object) -> object:
         """The answer whose key the statement has."""
@@ -75,23 +79,24 @@ def test_releases_are_ordered_by_number() -> None:
 @pytest.mark.parametrize(
     ("found", "standing"),
     [
-        ((), Standing.EMPTY),
-        (("b",), Standing.CURRENT),
-        (("a",), Standing.OLDER),
-        (("c",), Standing.NEWER),
-        (("a", "c"), Standing.NEWER),
+        ((), SchemaState.EMPTY),
+        (("b",), SchemaState.CURRENT),
+        (("a",), SchemaState.OLDER),
+        (("c",), SchemaState.NEWER),
+        (("a", "c"), SchemaState.NEWER),
     ],
 )
-def test_a_database_stands_to_the_release(found: Sequence[str], standing: Standing) -> None:
-    assert Schema(found=found, release=RELEASE).standing is standing
+def test_a_database_stands_to_the_release(found: Sequence[str], standing: SchemaState) -> None:
+    assert Schema(found=found, release=RELEASE).state is standing
 
 
 def verdict(
     monkeypatch: pytest.MonkeyPatch, *, to: str, found: str, known: str | None
 ) -> tuple[Verdict, str]:
     """What the examiner says of the schema where ``to`` had the revisions ``known``."""
-    monkeypatch.setattr(schema, "look", lambda _: Schema(found=(found,), release=RELEASE))
-    one = filled(to_regclass=False, marks=known)
+    one = filled(marks=known)
+    schema = Schema(found=(found,), release=RELEASE)
+    monkeypatch.setattr(one, "schema", lambda: schema, raising=False)
     examiner = Examiner(one=one, dumper=dumper(Path("/")), to=to)
     return cast("Any", examiner)._schema()  # type: ignore[no-any-return]
 

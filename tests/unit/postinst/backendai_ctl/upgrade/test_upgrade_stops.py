@@ -10,7 +10,8 @@ from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.stores.revisions import Revisions
-from backendai_ctl.upgrade import migrate, schema
+from backendai_ctl.stores.schema_state import Schema
+from backendai_ctl.upgrade import migrate
 from backendai_ctl.upgrade.data import load_upgrade_data
 from backendai_ctl.upgrade.dump import Dumper
 from backendai_ctl.upgrade.migrate import Migration
@@ -26,7 +27,7 @@ RELEASE = Revisions(
 
 
 @pytest.fixture
-def migration(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Migration:
+def migration(layout: Layout) -> Migration:
     """Of the manager, with the stops that its package ships."""
     folder = layout.shipped / "upgrade"
     folder.mkdir(parents=True)
@@ -38,8 +39,8 @@ def migration(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Migration:
         layout=layout,
         data=SimpleNamespace(service="manager", alembic="alembic.ini"),
         target=SimpleNamespace(password="none of this"),
+        schema=lambda: Schema(found=["old"], release=RELEASE),
     )
-    monkeypatch.setattr(schema, "look", lambda _: schema.Schema(found=["old"], release=RELEASE))
     dumper = Dumper(folder=Path("/nowhere"), keep=0, seconds=1)
     return Migration(one=cast("Filled", one), dumper=dumper, say=lambda _: None)
 

@@ -1,10 +1,14 @@
-"""Which revision a database is at, beside those that the installed release knows."""
+"""At which schema a database is, beside what the installed release knows.
+
+Whoever asks (seeding, an upgrade, a first start) asks here.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.stores.postgresql import Database
 from backendai_ctl.stores.revisions import Revisions, read_revisions
 
 _VERSIONS = "alembic_version"
@@ -25,7 +29,7 @@ SELECT md5(coalesce(string_agg(line, E'\\n' ORDER BY line), '')) FROM (
 """
 
 
-class Standing(Enum):
+class SchemaState(Enum):
     """How a database stands to the installed release."""
 
     EMPTY = "empty"
@@ -42,31 +46,36 @@ class Schema:
     release: Revisions
 
     @property
-    def standing(self) -> Standing:
+    def state(self) -> SchemaState:
         """How the one stands to the other."""
         if not self.found:
-            return Standing.EMPTY
+            return SchemaState.EMPTY
         if set(self.found) == self.release.heads:
-            return Standing.CURRENT
-        return Standing.OLDER if set(self.found) <= self.release.known else Standing.NEWER
+            return SchemaState.CURRENT
+        return SchemaState.OLDER if set(self.found) <= self.release.known else SchemaState.NEWER
 
 
-def look(one: Filled) -> Schema:
-    """Ask the database; NotReadyError where it does not answer."""
+def inspect_schema(database: Database, layout: Layout, service: str, alembic_config: str) -> Schema:
+    """Read what the database and the installed release say; NotReadyError without an answer."""
     return Schema(
-        found=versions(one),
-        release=read_revisions(one.layout, one.data.service, one.data.alembic),
+        found=revisions_of(database),
+        release=read_revisions(layout, service, alembic_config),
     )
 
 
-def versions(one: Filled) -> Sequence[str]:
-    """The revisions that the database says it is at."""
-    if one.database.value("SELECT to_regclass($1) IS NULL", _VERSIONS):
+def revisions_of(database: Database) -> Sequence[str]:
+    """The revisions that the database says it is at; none where it has no schema."""
+    if not has_schema(database):
         return ()
-    rows = one.database.rows(f"SELECT version_num FROM {_VERSIONS} ORDER BY 1")
+    rows = database.rows(f"SELECT version_num FROM {_VERSIONS} ORDER BY 1")
     return [str(row[0]) for row in rows]
 
 
-def fingerprint(one: Filled) -> str:
+def has_schema(database: Database, table: str = _VERSIONS) -> bool:
+    """Whether the table that is made last is there."""
+    return database.has_table(table)
+
+
+def fingerprint(database: Database) -> str:
     """What changes whenever a migration has changed a table, an index or an enum."""
-    return str(one.database.value(_FINGERPRINT))
+    return str(database.value(_FINGERPRINT))

@@ -1,0 +1,16 @@
+"""The etcd that a service's configuration names."""
+
+from backendai_ctl.stores.etcd import Etcd
+from backendai_ctl.stores.ports import answers
+from backendai_ctl.stores.service_config import ServiceConfig
+
+
+def find_etcd(config: ServiceConfig) -> Etcd:
+    """The first member that answers, of those that the service's configuration names."""
+    addresses = config.addresses("etcd.addr")
+    return Etcd(
+        address=next((one for one in addresses if answers(one)), addresses[0]),
+        namespace=str(config.get("etcd.namespace")),
+        user=str(config.get("etcd.user")),
+        password=str(config.get("etcd.password")),
+    )

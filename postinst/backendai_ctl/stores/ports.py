@@ -1,0 +1,80 @@
+"""Whether a port is free, and whether something answers on it."""
+
+import os
+import socket
+import time
+
+from backendai_ctl.answers.questions import Address
+from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.services.recipe import Recipe
+from backendai_ctl.stores.service_config import ServiceConfig
+
+_CONNECT_SECONDS = 3.0
+_PAUSE_SECONDS = 0.5
+# A wildcard is where to listen, not where to connect.
+_REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1", "": "127.0.0.1"}
+
+
+def check_port(layout: Layout, recipe: Recipe) -> None:
+    """Raise NotReadyError where something else holds the port of the service."""
+    config = ServiceConfig.load(layout, recipe)
+    key = recipe.listens.key if recipe.listens else ""
+    for address in config.addresses(key):
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((address.host, address.port))
+            except OSError as error:
+                raise NotReadyError(
+                    f"{config.label}: {key} = {address}: cannot listen there: {error.strerror}",
+                    hint=f"`ss -ltnp 'sport = {address.port}'` shows who does",
+                ) from error
+
+
+def wait_until_answering(
+    layout: Layout,
+    recipe: Recipe,
+    *,
+    seconds: float,
+    main_pid: int | None,
+) -> Address:
+    """Wait until the service's port takes a connection; returns the address.
+
+    Raises NotReadyError after ``seconds``, or at once when ``main_pid`` is gone.
+    """
+    key = recipe.listens.key if recipe.listens else ""
+    address = ServiceConfig.load(layout, recipe).addresses(key)[0]
+    until = time.monotonic() + seconds
+    while not answers(address):
+        if main_pid is not None and not _is_running(main_pid):
+            raise NotReadyError(f"{recipe.service} ended before it answered on {address}")
+        if time.monotonic() >= until:
+            raise NotReadyError(
+                f"{recipe.service} does not answer on {address} after {seconds:g} s",
+                hint=f"`journalctl -u backendai-{recipe.service}` shows what it waits for",
+            )
+        time.sleep(_PAUSE_SECONDS)
+    return address
+
+
+def answers(address: Address) -> bool:
+    """Whether something takes a connection there."""
+    host = _REACHABLE.get(address.host, address.host)
+    try:
+        with socket.create_connection((host, address.port), timeout=_CONNECT_SECONDS):
+            return True
+    # UnicodeError: a name that no name server takes, from an admin's own file.
+    except (OSError, UnicodeError):
+        return False
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,96 @@
+"""What keeps a service from starting: Docker, its port, and its stores."""
+
+from collections.abc import Callable
+
+from backendai_ctl.base.errors import NotReadyError, TargetError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.systemd import is_active, unit_of
+from backendai_ctl.services.recipe import Needs, Recipe
+from backendai_ctl.stores.find_etcd import find_etcd
+from backendai_ctl.stores.ports import answers, check_port
+from backendai_ctl.stores.postgresql import Database, RefusedError, Target, sql_by_hand
+from backendai_ctl.stores.schema_state import has_schema
+from backendai_ctl.stores.service_config import ServiceConfig
+
+_CONNECT_SECONDS = 3.0
+# The unit is started with the service that requires it.
+_DOCKER = (
+    "run/docker.sock",
+    "usr/lib/systemd/system/docker.service",
+    "lib/systemd/system/docker.service",
+    "etc/systemd/system/docker.service",
+)
+
+
+def host_problems(layout: Layout, recipe: Recipe) -> list[str]:
+    """What would keep the service from starting on this host, beside its stores."""
+    found: list[str] = []
+    checks: list[Callable[[], None]] = []
+    if recipe.needs.docker:
+        checks.append(lambda: check_docker(layout))
+    # What runs holds its port itself.
+    if recipe.listens and not is_active(unit_of(recipe.service)):
+        checks.append(lambda: check_port(layout, recipe))
+    for check in checks:
+        try:
+            check()
+        except TargetError as error:
+            found.append(f"{error.message}; {error.hint}" if error.hint else error.message)
+    return found
+
+
+def check_needs(layout: Layout, recipe: Recipe) -> None:
+    """Raise NotReadyError unless a first start makes sense: stores there, schema in."""
+    if recipe.needs == Needs():
+        return
+    config = ServiceConfig.load(layout, recipe)
+    if recipe.needs.docker:
+        check_docker(layout)
+    for dotted in recipe.needs.folders:
+        folder = str(config.get(dotted))
+        if not (layout.root / folder.lstrip("/")).is_dir():
+            raise NotReadyError(f"{config.label}: {dotted} = {folder}: no such folder")
+    for alternatives in recipe.needs.tcp:
+        dotted = config.first(alternatives.split("|"))
+        addresses = config.addresses(dotted)
+        if not any(answers(address) for address in addresses):
+            listed = ", ".join(map(str, addresses))
+            raise NotReadyError(f"nothing answers on {listed} ({config.label}: {dotted})")
+    if recipe.needs.etcd:
+        _check_keys(config, recipe.needs.etcd)
+    if recipe.needs.database is not None:
+        _check_schema(config, recipe)
+
+
+def check_docker(layout: Layout) -> None:
+    """Raise NotReadyError where the host has neither Docker's socket nor its unit."""
+    if not any((layout.root / path).exists() for path in _DOCKER):
+        raise NotReadyError(
+            "this host has no Docker, which runs the sessions",
+            hint="install docker.io, docker-ce or moby-engine",
+        )
+
+
+def _check_keys(config: ServiceConfig, keys: tuple[str, ...]) -> None:
+    """Raise NotReadyError unless the first member that answers has every key.
+
+    One that ends with a slash stands for any key below it.
+    """
+    etcd = find_etcd(config)
+    for alternatives in keys:
+        names = alternatives.split("|")
+        if not any(etcd.list(key) if key.endswith("/") else etcd.has(key) for key in names):
+            raise NotReadyError(f"etcd on {etcd.address} has no {' or '.join(names)} yet")
+
+
+def _check_schema(config: ServiceConfig, recipe: Recipe) -> None:
+    target = Target.from_config(config, str(recipe.needs.database))
+    database = Database(target, connect_seconds=_CONNECT_SECONDS)
+    try:
+        if not has_schema(database, recipe.needs.table):
+            raise NotReadyError(f"{target} has no schema yet")
+    except RefusedError as error:
+        hint = f"give the role this host's password: {sql_by_hand(recipe.service)}"
+        raise NotReadyError(error.message, hint=hint) from error
+    finally:
+        database.close()

@@ -1,0 +1,85 @@
+"""The configuration that a service itself reads, and the addresses in it."""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from backendai_ctl.answers.questions import Address
+from backendai_ctl.base.environment import use_environment
+from backendai_ctl.base.errors import HostError, RecipeError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.toml import read_table
+from backendai_ctl.services.recipe import Recipe
+
+_MAX_PORT = 65535
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceConfig:
+    """The configuration that the service itself reads, the admin's changes included."""
+
+    label: str
+    table: Mapping[str, object]
+
+    @classmethod
+    def load(cls, layout: Layout, recipe: Recipe) -> "ServiceConfig":
+        """Read the file that ``recipe`` says holds the address to listen on."""
+        if recipe.listens is None:
+            raise RecipeError(f"the recipe of {recipe.service} does not say where it listens")
+        path = layout.etc / recipe.listens.file
+        table = read_table(path, hint=f"`sudo backendai-ctl configure {recipe.service}` makes it")
+        # What its PostgreSQL client reads is part of it, whoever asks the database.
+        use_environment(layout, recipe.service)
+        return cls(label=str(path), table=table)
+
+    def get(self, dotted: str) -> object:
+        """The value at a dotted key; HostError where it is missing."""
+        value: object = self.table
+        for name in dotted.split("."):
+            if not isinstance(value, dict) or name not in value:
+                raise HostError(f"{self.label}: has no {dotted}")
+            value = value[name]
+        return value
+
+    def first(self, names: list[str]) -> str:
+        """The first of the dotted keys that is there; the first of all where none is."""
+        for dotted in names:
+            with contextlib.suppress(HostError):
+                self.get(dotted)
+                return dotted
+        return names[0]
+
+    def addresses(self, dotted: str) -> list[Address]:
+        """The addresses at a dotted key: one or a list, tables or HOST:PORT."""
+        value = self.get(dotted)
+        if isinstance(value, str):
+            value = value.split(",")
+        return [
+            self._address(item, dotted) for item in (value if isinstance(value, list) else [value])
+        ]
+
+    def _address(self, item: object, dotted: str) -> Address:
+        match item:
+            case {"host": str(host), "port": int(port)} if 1 <= port <= _MAX_PORT:
+                return Address(host=host, port=port)
+            case {"ip": str(host), "port": int(port)} if 1 <= port <= _MAX_PORT:
+                return Address(host=host, port=port)
+            case str(text):
+                try:
+                    return _address_of_url(text) if "://" in text else Address.parse(text)
+                except ValueError as error:
+                    raise HostError(f"{self.label}: {dotted} = {text!r} is {error}") from error
+        shown = item
+        if isinstance(item, dict):  # the whole of a section may hold more than an address
+            shown = {key: item[key] for key in ("host", "ip", "port") if key in item}
+        raise HostError(f"{self.label}: {dotted} = {shown!r} is not an address")
+
+
+def _address_of_url(url: str) -> Address:
+    """Where a URL leads to; ValueError where it does not."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    if not parts.hostname or not port:
+        raise ValueError("not a URL with a host")
+    return Address(host=parts.hostname, port=port)
