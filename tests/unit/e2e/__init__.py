@@ -1,0 +1,1 @@
+"""Tests of what the host tests are made of."""
