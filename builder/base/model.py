@@ -48,11 +48,44 @@ def host_arch() -> Arch:
         ) from error
 
 
+def full_version(version: str, revision: int) -> str:
+    """A package's version with the packaging's revision, as both formats spell it."""
+    return f"{version}-{revision}"
+
+
 class PackageFormat(StrEnum):
-    """A package format; the value is also nfpm's name of it."""
+    """A package format and its spellings; the value is also nfpm's name of it."""
 
     DEB = "deb"
     RPM = "rpm"
+
+    def arch_name(self, arch: Arch | None) -> str:
+        """The format's name of an architecture; None is a package for all of them."""
+        match self:
+            case PackageFormat.DEB:
+                return arch.value if arch else "all"
+            case PackageFormat.RPM:
+                return arch.machine if arch else "noarch"
+
+    def file_name(self, name: str, version: str, arch: Arch | None) -> str:
+        """The name of a package's file, by the format's convention."""
+        match self:
+            case PackageFormat.DEB:
+                return f"{name}_{version}_{self.arch_name(arch)}.deb"
+            case PackageFormat.RPM:
+                return f"{name}-{version}.{self.arch_name(arch)}.rpm"
+
+    def file_pattern(self, name: str) -> str:
+        """A glob of the package's files, whatever their version and architecture."""
+        return {PackageFormat.DEB: f"{name}_*.deb", PackageFormat.RPM: f"{name}-[0-9]*.rpm"}[self]
+
+    def relation(self, name: str, sign: str, version: str) -> str:
+        """A relation to versions of another package, such as a dependency."""
+        match self:
+            case PackageFormat.DEB:
+                return f"{name} ({sign} {version})"
+            case PackageFormat.RPM:
+                return f"{name} {sign} {version}"
 
 
 class RuntimeChoice(StrEnum):

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from builder.base import log
-from builder.base.model import RuntimeChoice
+from builder.base.model import PackageFormat, RuntimeChoice
 from builder.base.paths import PROJECT
 from builder.cli.options import (
     arch_option,
@@ -130,9 +130,8 @@ def _print_plans(plans: Sequence[PackagePlan], *, as_json: bool) -> None:
 
 
 def _tree(plan: PackagePlan) -> Tree:
-    version = f"{plan.metadata.version}-{plan.metadata.revision}"
-    arch = plan.arch.value if plan.arch else "all"
-    tree = Tree(f"[bold]{plan.name}[/] {version} {arch}")
+    arch = PackageFormat.DEB.arch_name(plan.arch)
+    tree = Tree(f"[bold]{plan.name}[/] {plan.metadata.full_version} {arch}")
     if plan.python:
         tree.add(
             f"{plan.python.prefix}  CPython {plan.python.minor}, {len(plan.python.wheels)} wheels"

@@ -271,13 +271,12 @@ class _Builder:
         return stage_package(plan, given, self.cache)
 
     def _pack(self, plan: PackagePlan, stage: Stage, fmt: PackageFormat) -> Artifact:
-        needs = stage.needs.deb if fmt is PackageFormat.DEB else stage.needs.rpm
+        needs = stage.needs.of_format(fmt)
         runtime = self._runtime(plan)
         if runtime and runtime.tree is None:
             needs = (*distro_depends(runtime.minor, fmt), *needs)
         request = PackRequest(
             fmt=fmt,
-            arch=plan.arch or self.request.archs[0],
             depends=needs,
             epoch=self._epoch,
             compression=self.request.compression,

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from builder.base.errors import SpecError
-from builder.base.model import Arch, PackageFormat
+from builder.base.model import PackageFormat, full_version
 from builder.base.paths import BUILD_INFO
 from builder.plan import Entry, FormatPlan, Metadata, PackagePlan, doc_folder
 from builder.spec.schema import PayloadKind
@@ -59,7 +59,6 @@ class PackInput:
     """What nfpm's configuration is made from, beside the plan."""
 
     fmt: PackageFormat
-    arch: Arch
     root: Path  # of the stage
     scripts: Mapping[str, Path]  # script name to the file it was written to
     changelog: Path  # of the file that changelog_entries were written to
@@ -75,7 +74,7 @@ def nfpm_config(plan: PackagePlan, given: PackInput) -> dict[str, object]:
     depends = list(dict.fromkeys([*own.depends, *given.depends]))
     config: dict[str, object] = {
         "name": meta.name,
-        "arch": given.arch.value if plan.arch else "all",
+        "arch": PackageFormat.DEB.arch_name(plan.arch),
         "platform": "linux",
         "version_schema": "none",
         "version": meta.version,
@@ -222,7 +221,7 @@ def changelog_entries(meta: Metadata) -> list[dict[str, object]]:
     """The changelog in the form nfpm reads, newest first."""
     return [
         {
-            "semver": f"{version}-{revision}",
+            "semver": full_version(version, revision),
             "date": f"{day}T00:00:00Z",
             "packager": meta.maintainer,
             "deb": {"distributions": ["stable"], "urgency": "medium"},
@@ -247,11 +246,3 @@ def _refuse_dollar(config: Mapping[str, object], name: str) -> None:
     found = [text for text in texts if "$" in text]
     if found:
         raise SpecError([f"{name}: '$' in {text!r} would be expanded by nfpm" for text in found])
-
-
-def artifact_name(plan: PackagePlan, fmt: PackageFormat, arch: Arch) -> str:
-    """The file name by the format's convention."""
-    full = f"{plan.metadata.version}-{plan.metadata.revision}"
-    if fmt is PackageFormat.DEB:
-        return f"{plan.name}_{full}_{arch.value if plan.arch else 'all'}.deb"
-    return f"{plan.name}-{full}.{arch.machine if plan.arch else 'noarch'}.rpm"

@@ -9,10 +9,10 @@ from pathlib import Path
 from builder.base import log
 from builder.base.cache import Cache, hash_file, key_of, replacing
 from builder.base.errors import PackError, ToolError
-from builder.base.model import Arch, PackageFormat
+from builder.base.model import PackageFormat
 from builder.base.run import find_tool, run
 from builder.base.timing import phase
-from builder.pack.nfpm import Compression, PackInput, artifact_name, changelog_entries, nfpm_config
+from builder.pack.nfpm import Compression, PackInput, changelog_entries, nfpm_config
 from builder.plan import PackagePlan
 from builder.stage.stager import Stage
 
@@ -41,7 +41,6 @@ class PackRequest:
     """How to pack a stage."""
 
     fmt: PackageFormat
-    arch: Arch
     depends: tuple[str, ...]
     epoch: int
     compression: Compression
@@ -64,7 +63,8 @@ def pack_stage(plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cac
         request.epoch,
         _tool_identity(nfpm),
     )
-    file = artifact_name(plan, request.fmt, request.arch)
+    version = plan.metadata.full_version
+    file = request.fmt.file_name(plan.name, version, plan.arch)
     reused = cache.find_derived("artifact", key) is not None
     folder = cache.derive(
         "artifact", key, lambda folder: _pack(plan, stage, request, cache, folder / file)
@@ -72,9 +72,9 @@ def pack_stage(plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cac
     facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     return Artifact(
         name=plan.name,
-        version=f"{plan.metadata.version}-{plan.metadata.revision}",
+        version=version,
         fmt=request.fmt,
-        arch=_arch_name(plan, request),
+        arch=request.fmt.arch_name(plan.arch),
         file=file,
         path=folder / file,
         sha256=facts["sha256"],
@@ -82,12 +82,6 @@ def pack_stage(plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cac
         inputs=stage.inputs,
         reused=reused,
     )
-
-
-def _arch_name(plan: PackagePlan, request: PackRequest) -> str:
-    if request.fmt is PackageFormat.DEB:
-        return request.arch.value if plan.arch else "all"
-    return request.arch.machine if plan.arch else "noarch"
 
 
 def _tool_identity(nfpm: Path) -> list[object]:
@@ -105,7 +99,6 @@ def _pack(
         changelog.write_text(json.dumps(changelog_entries(plan.metadata)), encoding="utf-8")
         given = PackInput(
             fmt=request.fmt,
-            arch=request.arch,
             root=stage.root,
             scripts=_write_scripts(plan.formats[request.fmt].scripts, work),
             changelog=changelog,

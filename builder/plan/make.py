@@ -108,7 +108,7 @@ def _context(
         "package": package,
         "project": given.project,
         "release": given.release,
-        "version": f"{given.release.package_version}-{given.release.revision}",
+        "version": given.release.full_version,
         "prefix": str(python.prefix) if python else None,
         "python": python.minor if python else None,
     }
@@ -253,7 +253,7 @@ def _plan_format(
     python: PythonPlan | None,
     given: PlanInput,
 ) -> FormatPlan:
-    own = package.deb if fmt is PackageFormat.DEB else package.rpm
+    own = package.of_format(fmt)
     context = _context(package, python, given, fmt)
     named: dict[str, str | None] = own.scripts.model_dump()
     return FormatPlan(
@@ -277,24 +277,18 @@ def _broken_addons(package: PackageSpec, given: PlanInput) -> tuple[str, ...]:
     It looks at what an unpacked package breaks, and not at who depends on its old
     version (deb-control(5)); rpm looks at both.
     """
-    full = _full_version(given)
+    full = given.release.full_version
     names = [
         member.name
         for member in given.packages
         if member.addon and member.addon.host == package.name
     ]
-    return tuple(f"{name} ({sign} {full})" for name in sorted(names) for sign in ("<<", ">>"))
-
-
-def _full_version(given: PlanInput) -> str:
-    return f"{given.release.package_version}-{given.release.revision}"
+    relation = PackageFormat.DEB.relation
+    return tuple(relation(name, sign, full) for name in sorted(names) for sign in ("<<", ">>"))
 
 
 def _release_dependencies(package: PackageSpec, fmt: PackageFormat, given: PlanInput) -> list[str]:
     """Exactly the same version: the shared files are read by code of that version."""
-    full = _full_version(given)
+    full = given.release.full_version
     common = [given.project.common] if package.depends_common else []
-    return [
-        f"{name} (= {full})" if fmt is PackageFormat.DEB else f"{name} = {full}"
-        for name in (*common, *package.depends_release)
-    ]
+    return [fmt.relation(name, "=", full) for name in (*common, *package.depends_release)]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from builder.base.model import Arch, PackageFormat
+from builder.base.model import Arch, PackageFormat, full_version
 from builder.base.paths import TARGET_DOC
 from builder.lock import LockedDistribution
 from builder.spec.schema import AddonSpec, PayloadKind
@@ -78,6 +78,11 @@ class Metadata:
     homepage: str
     licence: str
     changelog: tuple[tuple[str, int, str, tuple[str, ...]], ...]  # version, revision, day, changes
+
+    @property
+    def full_version(self) -> str:
+        """The version with the packaging's revision."""
+        return full_version(self.version, self.revision)
 
 
 @dataclass(frozen=True, kw_only=True)

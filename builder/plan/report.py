@@ -2,6 +2,7 @@
 
 import json
 
+from builder.base.model import PackageFormat
 from builder.plan.model import PackagePlan
 
 
@@ -9,8 +10,8 @@ def plan_summary(plan: PackagePlan) -> dict[str, object]:
     """The plan for people and machines: names and sizes in place of contents."""
     return {
         "name": plan.name,
-        "version": f"{plan.metadata.version}-{plan.metadata.revision}",
-        "architecture": plan.arch.value if plan.arch else "all",
+        "version": plan.metadata.full_version,
+        "architecture": PackageFormat.DEB.arch_name(plan.arch),
         "prefix": str(plan.python.prefix) if plan.python else None,
         "python": plan.python.minor if plan.python else None,
         "wheels": [wheel.pin for wheel in plan.python.wheels] if plan.python else [],

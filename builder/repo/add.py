@@ -169,8 +169,8 @@ def _compare_with_manifest(
 
 
 def _check_arch(config: RepoConfig, path: Path, parsed: ParsedPackage) -> None:
-    known = {name for arch in config.architectures for name in (arch.value, arch.machine)}
-    if parsed.arch not in known | {"all", "noarch"}:
+    known = {parsed.fmt.arch_name(arch) for arch in (*config.architectures, None)}
+    if parsed.arch not in known:
         listed = ", ".join(config.architectures)
         raise RepoError(
             f"{path}: is for {parsed.arch}; the repository has {listed}",

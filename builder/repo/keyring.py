@@ -113,7 +113,6 @@ def build_keyring(
     for fmt in PackageFormat:
         pack = PackRequest(
             fmt=fmt,
-            arch=host_arch(),
             depends=(),
             epoch=release.epoch,
             compression=Compression.GZIP,  # read by every dpkg and rpm that may want a key

@@ -75,11 +75,11 @@ class RepoPackage:
     @property
     def is_native(self) -> bool:
         """Whether it is for one architecture alone."""
-        return self.arch not in ("all", "noarch")
+        return self.arch != self.fmt.arch_name(None)
 
     def fits(self, arch: Arch) -> bool:
         """Whether a host of this architecture can install it."""
-        return not self.is_native or self.arch in (arch.value, arch.machine)
+        return not self.is_native or self.arch == self.fmt.arch_name(arch)
 
     @property
     def label(self) -> str:

@@ -54,7 +54,9 @@ def distro_depends(minor: str, fmt: PackageFormat) -> tuple[str, ...]:
     their Python packages do, and the file the program.
     """
     if fmt is PackageFormat.RPM:
-        return (f"python(abi) = {minor}", f"/usr/bin/python{minor}")
+        return (fmt.relation("python(abi)", "=", minor), f"/usr/bin/python{minor}")
     major, number = minor.split(".")
     following = f"{major}.{int(number) + 1}"
-    return (f"python3 (>= {minor})", f"python3 (<< {following})", f"python{minor}")
+    relation = fmt.relation
+    bounds = relation("python3", ">=", minor), relation("python3", "<<", following)
+    return (*bounds, f"python{minor}")

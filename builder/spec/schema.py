@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic.functional_validators import model_validator
 
-from builder.base.model import Arch, PackageFormat
+from builder.base.model import Arch, PackageFormat, full_version
 
 # Debian policy 5.6.1; rpm accepts all of these.
 _PACKAGE_NAME = r"^[a-z0-9][a-z0-9+.-]+$"
@@ -271,6 +271,14 @@ class PackageSpec(Strict):
     deb: DebSpec = DebSpec()
     rpm: RpmSpec = RpmSpec()
 
+    def of_format(self, fmt: PackageFormat) -> DebSpec | RpmSpec:
+        """What only a package of this format has."""
+        match fmt:
+            case PackageFormat.DEB:
+                return self.deb
+            case PackageFormat.RPM:
+                return self.rpm
+
     @model_validator(mode="after")
     def _python_serves(self) -> "PackageSpec":
         if self.python and not (self.service or self.addon):
@@ -345,8 +353,8 @@ class ReleaseSpec(Strict):
         newest = self.changelog[0]
         if (newest.version, newest.revision) != (self.version, self.revision):
             raise ValueError(
-                f"the first [[changelog]] is of {newest.version}-{newest.revision}, "
-                f"the release of {self.version}-{self.revision}"
+                f"the first [[changelog]] is of {full_version(newest.version, newest.revision)}, "
+                f"the release of {full_version(self.version, self.revision)}"
             )
         return self
 
@@ -355,6 +363,11 @@ class ReleaseSpec(Strict):
         """SOURCE_DATE_EPOCH where the environment has none: the newest entry's day."""
         day = self.changelog[0].day
         return int(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp())
+
+    @property
+    def full_version(self) -> str:
+        """The packages' version with the packaging's revision."""
+        return full_version(self.package_version, self.revision)
 
     @property
     def package_version(self) -> str:

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from builder.base.elf import ElfInfo, GlibcVersion
 from builder.base.errors import PayloadError
-from builder.base.model import Arch
+from builder.base.model import Arch, PackageFormat
 from builder.spec.schema import LibrarySpec
 
 _LIBC_PACKAGE = "libc6"
@@ -49,6 +49,10 @@ class Needs:
     glibc: str | None
     deb: tuple[str, ...]
     rpm: tuple[str, ...]
+
+    def of_format(self, fmt: PackageFormat) -> tuple[str, ...]:
+        """The dependencies of a package of this format."""
+        return {PackageFormat.DEB: self.deb, PackageFormat.RPM: self.rpm}[fmt]
 
 
 def check_libraries(binaries: Iterable[Binary], rules: Rules) -> Needs:
@@ -125,7 +129,7 @@ def _needs(
     text = ".".join(map(str, glibc)) if glibc else None
     deb = {system[soname].deb for soname in used}
     if text and _LIBC_PACKAGE in deb:
-        deb = deb - {_LIBC_PACKAGE} | {f"{_LIBC_PACKAGE} (>= {text})"}
+        deb = deb - {_LIBC_PACKAGE} | {PackageFormat.DEB.relation(_LIBC_PACKAGE, ">=", text)}
     rpm = {word for soname, versions in used.items() for word in _rpm(soname, versions, system)}
     return Needs(glibc=text, deb=tuple(sorted(deb)), rpm=tuple(sorted(rpm)))
 

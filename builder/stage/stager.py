@@ -14,7 +14,7 @@ from builder.base import log
 from builder.base.cache import Cache, key_of
 from builder.base.elf import scan_tree
 from builder.base.errors import PayloadError, ToolError
-from builder.base.model import Arch, host_arch
+from builder.base.model import Arch, PackageFormat, host_arch
 from builder.base.paths import BUILD_INFO
 from builder.base.run import run
 from builder.base.timing import phase
@@ -224,9 +224,9 @@ class _StageBuilder:
         plan = self.plan
         return {
             "package": plan.name,
-            "version": f"{plan.metadata.version}-{plan.metadata.revision}",
+            "version": plan.metadata.full_version,
             "release": plan.release,
-            "architecture": plan.arch.value if plan.arch else "all",
+            "architecture": PackageFormat.DEB.arch_name(plan.arch),
             "builder": __version__,
             "source_date_epoch": self.given.epoch,
             "runtime": runtime_info(self.given.runtime),

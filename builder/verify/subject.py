@@ -86,8 +86,7 @@ def _needed(package: Package) -> list[str]:
 
 
 def _companion(package: Package, name: str) -> Package | None:
-    fmt = package.contents.fmt
-    pattern = f"{name}_*.deb" if fmt is PackageFormat.DEB else f"{name}-[0-9]*.rpm"
+    pattern = package.contents.fmt.file_pattern(name)
     for path in sorted(package.path.parent.glob(pattern)):
         other = inspect_package(path)
         same = other.metadata.version == package.metadata.version

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from builder.base.errors import SpecError
-from builder.base.model import Arch, PackageFormat
-from builder.pack.nfpm import Compression, PackInput, artifact_name, changelog_entries, nfpm_config
+from builder.base.model import PackageFormat
+from builder.pack.nfpm import Compression, PackInput, changelog_entries, nfpm_config
 from builder.plan import PackagePlan
 from builder.spec import load_spec
 from tests.conftest import Golden
-from tests.helpers.specs import COMMON, RELEASE, SERVICE, load_example, plan_example, write_pkgspec
+from tests.helpers.specs import COMMON, SERVICE, load_example, plan_example, write_pkgspec
 
 EPOCH = 1767312000
 TIME = "2026-01-02T00:00:00Z"
@@ -28,7 +28,6 @@ def plan(tmp_path: Path) -> PackagePlan:
 def given(plan: PackagePlan, fmt: PackageFormat, root: Path = Path("STAGE")) -> PackInput:
     return PackInput(
         fmt=fmt,
-        arch=Arch.ARM64,
         root=root,
         scripts={name: Path("WORK") / name for name in plan.formats[fmt].scripts},
         changelog=Path("WORK/changelog.json"),
@@ -142,24 +141,6 @@ target = "/usr/share/example"
         entry["dst"] for entry in found if str(entry["dst"]).startswith("/usr/share/example/")
     ]
     assert places == ["/usr/share/example/a.json", "/usr/share/example/b.json"]
-
-
-def test_files_are_named_by_each_formats_convention(tmp_path: Path) -> None:
-    release = RELEASE.replace("1.0.2", "1.0.2rc1")
-    spec = load_spec(write_pkgspec(tmp_path, releases={"1.0": release}))
-    service, common = plan_example(spec), plan_example(spec, "example-common")
-    assert artifact_name(service, PackageFormat.DEB, Arch.AMD64) == (
-        "example-service_1.0.2~rc1-1_amd64.deb"
-    )
-    assert artifact_name(service, PackageFormat.RPM, Arch.ARM64) == (
-        "example-service-1.0.2~rc1-1.aarch64.rpm"
-    )
-    assert artifact_name(common, PackageFormat.DEB, Arch.AMD64) == (
-        "example-common_1.0.2~rc1-1_all.deb"
-    )
-    assert artifact_name(common, PackageFormat.RPM, Arch.ARM64) == (
-        "example-common-1.0.2~rc1-1.noarch.rpm"
-    )
 
 
 def test_the_changelog_is_what_the_release_says(plan: PackagePlan) -> None:

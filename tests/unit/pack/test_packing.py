@@ -9,7 +9,7 @@ import pytest
 
 from builder.base.cache import Cache, hash_file
 from builder.base.errors import PackError, StorageError, ToolError
-from builder.base.model import Arch, PackageFormat
+from builder.base.model import PackageFormat
 from builder.pack.nfpm import Compression
 from builder.pack.packing import Artifact, PackRequest, deliver, pack_stage
 from builder.plan import PackagePlan
@@ -43,7 +43,6 @@ def pack(
 ) -> Artifact:
     request = PackRequest(
         fmt=PackageFormat(fmt),
-        arch=Arch.AMD64,
         depends=("libc6 (>= 2.17)",),
         epoch=epoch,
         compression=Compression.ZSTD,
