@@ -13,8 +13,8 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.base import log
@@ -35,9 +35,54 @@ _TAIL_LINES = 40
 
 _gate = threading.RLock()  # a signal handler may come while its own thread holds it
 _stopping = threading.Event()
-_children: set[subprocess.Popen[str]] = set()  # noqa: TID251
+_children: set["_Child"] = set()
 
 OnLine = Callable[[str], None]
+Words = Sequence[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A program to run: its arguments, what is added to its environment, what to hide."""
+
+    words: Words
+    cwd: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    hide: tuple[str, ...] = ()  # texts that no message may show, beside passwords in URLs
+
+    @property
+    def arguments(self) -> list[str]:
+        """The program and its arguments as text."""
+        return [os.fspath(word) for word in self.words]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The whole environment of the program."""
+        return {**base_environment(), **self.env}
+
+    def __str__(self) -> str:
+        return self.redact(shlex.join(self.arguments))
+
+    def redact(self, text: str) -> str:
+        """Mask in ``text`` what is to be hidden."""
+        for secret in filter(None, self.hide):
+            text = text.replace(secret, "***")
+        return redact(text)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Child:
+    """A program that runs; with a group of its own, what it started ends with it."""
+
+    process: subprocess.Popen[str]  # noqa: TID251
+    has_group: bool
+
+    def end(self) -> None:
+        with suppress(ProcessLookupError):
+            if self.has_group:
+                os.killpg(self.process.pid, signal.SIGTERM)
+            else:
+                self.process.terminate()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,63 +125,68 @@ def find_tool(name: str, *, variable: str | None = None, hint: str) -> Path:
 
 
 def run(
-    command: Sequence[str | os.PathLike[str]],
+    command: Command | Words,
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     check: bool = True,
     stdin: str | None = None,
 ) -> Result:
-    """Run ``command`` to its end, with ``env`` added to the base environment.
+    """Run a command to its end; ``cwd`` and ``env`` are those of a command given as words.
 
     Raises ToolError, with the end of its output, where it fails and ``check`` is set.
     """
-    words = [os.fspath(word) for word in command]
-    log.detail(f"+ {redact(shlex.join(words))}")
-    with _started(words, cwd, {**base_environment(), **(env or {})}) as child:
+    if not isinstance(command, Command):
+        command = Command(words=command, cwd=cwd, env=env or {})
+    with _started(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         try:
-            stdout, stderr = child.communicate(stdin or "")
+            stdout, stderr = child.process.communicate(stdin or "")
         except BaseException:
-            child.kill()
+            child.process.kill()
             raise
+    status = child.process.returncode
     if log.is_verbose():
-        log.detail(redact(stdout + stderr).rstrip())
-    if check and child.returncode != 0:
-        raise _failure(failure_text(words, child.returncode, [stdout, stderr]))
-    return Result(stdout=stdout, stderr=stderr, status=child.returncode)
+        log.detail(command.redact(stdout + stderr).rstrip())
+    if check and status != 0:
+        raise _failure(_describe_failure(command, status, [stdout, stderr]))
+    return Result(stdout=stdout, stderr=stderr, status=status)
 
 
 @contextmanager
 def _started(
-    words: list[str], cwd: Path | None, env: Mapping[str, str]
-) -> Iterator[subprocess.Popen[str]]:  # noqa: TID251
+    command: Command, *, stdin: int, stderr: int, has_group: bool = False
+) -> Iterator[_Child]:
     """A child that :func:`stop_children` reaches as long as it runs."""
+    log.detail(f"+ {command}")
+    arguments = command.arguments
     with _gate:
         if _stopping.is_set():
-            raise ToolError(f"{words[0]} was not started: the build is being interrupted")
+            raise ToolError(f"{arguments[0]} was not started: the build is being interrupted")
         try:
-            child = subprocess.Popen(  # noqa: TID251
-                words,
-                cwd=cwd,
-                env=env,
-                stdin=subprocess.PIPE,
+            process = subprocess.Popen(  # noqa: TID251
+                arguments,
+                cwd=command.cwd,
+                env=command.environment,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=stderr,
                 text=True,
                 errors="replace",
+                start_new_session=has_group,
             )
         except OSError as error:
-            raise ToolError(f"cannot run {words[0]}: {error.strerror}") from error
+            raise ToolError(f"cannot run {arguments[0]}: {error.strerror}") from error
+        child = _Child(process=process, has_group=has_group)
         _children.add(child)
     try:
-        with child:
+        with process:
             yield child
     finally:
         _children.discard(child)
 
 
 def stop_children() -> None:
-    """End every program that :func:`run` waits for, and let it start no other.
+    """End every program that runs, and start no other.
 
     For an interrupt: threads that wait for a program then end with an error of theirs
     rather than finish what nobody wants any more.
@@ -144,7 +194,7 @@ def stop_children() -> None:
     with _gate:
         _stopping.set()
         for child in list(_children):
-            child.terminate()
+            child.end()
 
 
 def _failure(message: str, *, hint: str | None = None) -> BuilderError:
@@ -156,53 +206,41 @@ def _failure(message: str, *, hint: str | None = None) -> BuilderError:
 
 def failure_text(words: Sequence[str], status: int, outputs: Iterable[str]) -> str:
     """The message for a failed command: what ran, how it ended, its last lines."""
-    lines = redact("\n".join(text.rstrip() for text in outputs if text.strip())).splitlines()
+    return _describe_failure(Command(words=words), status, outputs)
+
+
+def _describe_failure(command: Command, status: int, outputs: Iterable[str]) -> str:
+    text = "\n".join(output.rstrip() for output in outputs if output.strip())
+    lines = command.redact(text).splitlines()
     ending = f"was killed by signal {-status}" if status < 0 else f"exited with {status}"
-    head = f"{Path(words[0]).name} {ending}: {redact(shlex.join(words))}"
+    head = f"{Path(command.arguments[0]).name} {ending}: {command}"
     return "\n".join([head, *(f"  {line}" for line in lines[-_TAIL_LINES:])])
 
 
-def follow(
-    command: Sequence[str | os.PathLike[str]],
-    *,
-    log_file: Path,
-    cwd: Path,
-    env: Mapping[str, str] | None = None,
-    on_line: OnLine = lambda _line: None,
-) -> None:
-    """Run a long ``command``, appending its output to ``log_file`` as it comes.
+def follow(command: Command, *, log_file: Path, on_line: OnLine = lambda _line: None) -> None:
+    """Run a long command, appending its output to ``log_file`` as it comes.
 
     ``on_line`` sees each line; ``-v`` shows it. Raises ToolError, with the end of the
     output and the log's name, where the command fails.
     """
-    words = [os.fspath(word) for word in command]
-    log.detail(f"+ {redact(shlex.join(words))}")
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    try:
-        child = subprocess.Popen(  # noqa: TID251
-            words,
-            cwd=cwd,
-            env={**base_environment(), **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ToolError(f"cannot run {words[0]}: {error.strerror}") from error
-    with child, log_file.open("a", encoding="utf-8") as file:
+    # A group of its own, so that a compiler started by make ends with it.
+    with (
+        _started(
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, has_group=True
+        ) as child,
+        log_file.open("a", encoding="utf-8") as file,
+    ):
         try:
-            for line in child.stdout or ():
+            for line in child.process.stdout or ():
                 file.write(line)
                 tail.append(line)
-                log.detail(redact(line.rstrip()))
+                log.detail(command.redact(line.rstrip()))
                 on_line(line)
         except BaseException:
-            # Its own session, so that a compiler started by make ends with it.
-            os.killpg(child.pid, signal.SIGTERM)
+            child.end()
             raise
-    if child.returncode != 0:
-        text = failure_text(words, child.returncode, ["".join(tail)])
+    status = child.process.returncode
+    if status != 0:
+        text = _describe_failure(command, status, ["".join(tail)])
         raise _failure(text, hint=f"the whole log is {log_file}")

@@ -96,15 +96,16 @@ def _configure_and_make(
     log_file.parent.mkdir(parents=True, exist_ok=True)
     log_file.write_text("", "utf-8")
 
-    def follow(*command: str) -> None:
-        run.follow(command, cwd=source, env=environment, log_file=log_file, on_line=tell)
+    def follow(*words: str) -> None:
+        command = run.Command(words=words, cwd=source, env=environment)
+        run.follow(command, log_file=log_file, on_line=report)
 
     name = f"CPython {recipe.version}"
-    with _progress(f"{name}: configuring", "checks", "checking ") as tell:
+    with _progress(f"{name}: configuring", "checks", "checking ") as report:
         follow("./configure", *recipe.configure)
-    with _progress(f"{name}: compiling", "files", " -c ") as tell:
+    with _progress(f"{name}: compiling", "files", " -c ") as report:
         follow("make", f"-j{jobs}")
-    with _progress(f"{name}: installing", "files", "install ") as tell:
+    with _progress(f"{name}: installing", "files", "install ") as report:
         follow("make", "install", f"DESTDIR={root}")
 
 
