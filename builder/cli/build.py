@@ -20,12 +20,14 @@ from builder.cli.options import (
     json_option,
     project_cache,
     project_spec,
+    read_runtime_options,
     release_option,
     runtime_options,
-    runtime_request,
     source_date_epoch,
 )
-from builder.jobs.build import BuildRequest, Built, build, default_jobs, plan_packages, report_reuse
+from builder.jobs.build import BuildRequest, Built, build, report_reuse
+from builder.jobs.parallel import default_jobs
+from builder.jobs.plans import plan_packages
 from builder.pack.manifest import manifest_entry
 from builder.pack.nfpm import Compression
 from builder.plan import PackagePlan, plan_summary
@@ -47,7 +49,7 @@ def _request(spec: Spec, packages: Sequence[str], options: dict[str, Any]) -> Bu
         offline=offline,
         compression=Compression(options.get("compression", Compression.ZSTD)),
         runtime=RuntimeChoice(options.get("runtime", RuntimeChoice.AUTO)),
-        runtime_request=runtime_request(options, offline=offline, jobs=jobs),
+        runtime_options=read_runtime_options(options, offline=offline, jobs=jobs),
         maintainer=os.environ.get(MAINTAINER_VARIABLE) or None,
         epoch=source_date_epoch(),
     )

@@ -14,12 +14,12 @@ from builder.cli.options import (
     json_option,
     project_cache,
     project_spec,
+    read_runtime_options,
     release_option,
     runtime_options,
-    runtime_request,
 )
-from builder.jobs.build import default_jobs
 from builder.jobs.fetch import FetchRequest, fetch_inputs
+from builder.jobs.parallel import default_jobs
 
 
 @click.command("fetch")
@@ -42,7 +42,7 @@ def fetch_command(release: str | None, folder: Path | None, as_json: bool, **opt
         packages=spec.select(wanted, ()),
         archs=options["archs"],
         runtime=RuntimeChoice(options["runtime"]),
-        runtime_request=runtime_request(options, offline=False, jobs=default_jobs()),
+        runtime_options=read_runtime_options(options, offline=False, jobs=default_jobs()),
         mirror=folder,
     )
     fetched = fetch_inputs(request, spec, project_cache())

@@ -12,7 +12,7 @@ from builder.base.cache import Cache, open_cache
 from builder.base.errors import UsageError
 from builder.base.model import Arch, PackageFormat, RuntimeChoice, host_arch
 from builder.base.paths import PKGSPEC, cache_root
-from builder.runtime.model import RuntimeRequest
+from builder.runtime.model import RuntimeOptions
 from builder.spec import Spec, load_spec
 
 _LAST_EPOCH = 2**32 - 1  # rpm keeps times in 32 bits
@@ -120,13 +120,9 @@ def runtime_options(command: Command, mirror: str = "--mirror") -> Command:
     return command
 
 
-def runtime_request(options: dict[str, Any], *, offline: bool, jobs: int) -> RuntimeRequest:
-    """What the runtime options ask for; which Python and architecture is added later."""
-    return RuntimeRequest(
-        minor="",
-        requires_python="",
-        release="",
-        arch=host_arch(),
+def read_runtime_options(options: dict[str, Any], *, offline: bool, jobs: int) -> RuntimeOptions:
+    """What :func:`runtime_options` were given."""
+    return RuntimeOptions(
         offline=offline,
         jobs=jobs,
         mirror=options.get("python_mirror"),

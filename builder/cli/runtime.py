@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -17,14 +17,14 @@ from builder.cli.options import (
     json_option,
     project_cache,
     project_spec,
+    read_runtime_options,
     release_option,
     runtime_options,
-    runtime_request,
 )
-from builder.jobs.build import default_jobs
+from builder.jobs.parallel import default_jobs
 from builder.lock import load_lock
 from builder.runtime.choose import fetch_runtime, provide_runtime
-from builder.runtime.model import Runtime, RuntimeRequest, runtime_info
+from builder.runtime.model import Runtime, RuntimeOptions, RuntimeRequest, runtime_info
 from builder.runtime.pbs import PbsProvider, release_tree
 from builder.runtime.pins import Pins, SourcePin, StandalonePin, load_pins
 from builder.runtime.releases import (
@@ -91,10 +91,10 @@ def fetch_command(minor: str | None, release: str | None, as_json: bool, **optio
     """Bring what a runtime is made from into the cache."""
     cache = project_cache()
     choice = RuntimeChoice(options["runtime"])
-    request = _request(minor, release, runtime_request(options, offline=False, jobs=1))
+    given = read_runtime_options(options, offline=False, jobs=1)
     found = {}
-    for arch in options["archs"]:
-        found.update(fetch_runtime(replace(request, arch=arch), cache, choice))
+    for request in _requests(minor, release, given, options["archs"]):
+        found.update(fetch_runtime(request, cache, choice))
     if as_json:
         files = [{"file": name, "path": str(path)} for name, path in sorted(found.items())]
         click.echo(json.dumps(files, indent=2))
@@ -122,11 +122,9 @@ def build_command(
     """Prepare a runtime in the cache, and print the folder it is in."""
     cache = project_cache()
     choice = RuntimeChoice(options["runtime"])
-    basis = runtime_request(options, offline=offline, jobs=jobs or default_jobs())
-    request = _request(minor, release, basis)
-    made = [
-        provide_runtime(replace(request, arch=arch), cache, choice) for arch in options["archs"]
-    ]
+    given = read_runtime_options(options, offline=offline, jobs=jobs or default_jobs())
+    requests = _requests(minor, release, given, options["archs"])
+    made = [provide_runtime(request, cache, choice) for request in requests]
     if as_json:
         click.echo(json.dumps([_record(runtime) for runtime in made], indent=2))
     else:
@@ -134,11 +132,13 @@ def build_command(
             click.echo(runtime.tree or runtime.python)
 
 
-def _request(minor: str | None, release: str | None, basis: RuntimeRequest) -> RuntimeRequest:
-    """The request for ``--python``, or else for what the release's locks say."""
+def _requests(
+    minor: str | None, release: str | None, options: RuntimeOptions, archs: Sequence[Arch]
+) -> list[RuntimeRequest]:
+    """The requests for ``--python``, or else for what the release's locks say."""
     if minor is not None:
         _check_minor(minor)
-        wanted = replace(basis, minor=minor, requires_python=f"=={minor}.*", release="")
+        requires_python, version = f"=={minor}.*", ""
     else:
         spec = project_spec()
         line = spec.release(release)
@@ -146,10 +146,13 @@ def _request(minor: str | None, release: str | None, basis: RuntimeRequest) -> R
             candidate for candidate in spec.select(line, ()) if candidate.python is not None
         )
         lock = load_lock(spec.root, line.name, package.name)
-        wanted = replace(
-            basis, minor=lock.python, requires_python=lock.requires_python, release=line.version
+        minor, requires_python, version = lock.python, lock.requires_python, line.version
+    return [
+        RuntimeRequest.with_options(
+            options, minor=minor, requires_python=requires_python, release=version, arch=arch
         )
-    return wanted
+        for arch in archs
+    ]
 
 
 def _check_minor(minor: str) -> None:

@@ -12,7 +12,7 @@ file is checked against its pin.
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from builder.base.cache import Cache, hash_file, replacing
@@ -21,7 +21,7 @@ from builder.index.uv import Target
 from builder.lock import Lock, load_lock
 from builder.lock.inputs import needs_lock
 from builder.runtime.choose import provide_runtime
-from builder.runtime.model import Runtime, RuntimeRequest
+from builder.runtime.model import Runtime, RuntimeOptions, RuntimeRequest
 from builder.runtime.pins import load_pins
 from builder.spec import PackageSpec, ReleaseSpec, Spec
 from builder.wheels.files import WheelRequest, fetch_files
@@ -35,7 +35,7 @@ class FetchRequest:
     packages: Sequence[PackageSpec]
     archs: Sequence[Arch]
     runtime: RuntimeChoice
-    runtime_request: RuntimeRequest
+    runtime_options: RuntimeOptions
     mirror: Path | None
 
 
@@ -97,8 +97,8 @@ def _runtimes(request: FetchRequest, spec: Spec, cache: Cache) -> list[Runtime]:
                 wanted[lock.python, arch.value] = lock.requires_python
     return [
         provide_runtime(
-            replace(
-                request.runtime_request,
+            RuntimeRequest.with_options(
+                request.runtime_options,
                 minor=minor,
                 requires_python=requires_python,
                 release=request.release.version,

@@ -20,7 +20,7 @@ from builder.plan.render import Sources
 from builder.repo.config import RepoConfig
 from builder.repo.keyfiles import KeyFiles
 from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec
-from builder.stage.stager import StageInput, stage_package
+from builder.stage.stager import StageFiles, StageInput, stage_package
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _KEYRINGS = PurePosixPath("/usr/share/keyrings")
@@ -102,13 +102,11 @@ def build_keyring(
     stage_input = StageInput(
         arch=host_arch(),
         runtime=None,
-        wheels=(),
-        samples={},
         epoch=release.epoch,
         libraries={},
         jobs=1,
     )
-    stage = stage_package(plan, stage_input, given.cache)
+    stage = stage_package(plan, stage_input, StageFiles, given.cache)
     artifacts = []
     for fmt in PackageFormat:
         pack = PackRequest(

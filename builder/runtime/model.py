@@ -4,7 +4,7 @@ A **runtime** is a relocatable CPython tree in the layout of a standalone asset
 without its leading ``python/``: ``bin/python3.13``, ``lib/python3.13/…``.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Protocol
 
@@ -13,13 +13,9 @@ from builder.base.model import Arch, RuntimeChoice
 
 
 @dataclass(frozen=True, kw_only=True)
-class RuntimeRequest:
-    """Which CPython is wanted, and how far a provider may go to get it."""
+class RuntimeOptions:
+    """How far a provider may go to get a CPython."""
 
-    minor: str  # "3.13"
-    requires_python: str  # the release's specifier, e.g. ">=3.13,<3.14"
-    release: str  # "26.9.6", for error messages
-    arch: Arch
     offline: bool = False
     jobs: int = 1
     mirror: str | None = None  # of the standalone release tree; http(s):// or file://
@@ -28,6 +24,26 @@ class RuntimeRequest:
     pgo: bool = False
     lto: bool = False
     install_build_deps: bool = False  # may run apt-get or dnf as root
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeRequest(RuntimeOptions):
+    """Which CPython is wanted, and how far a provider may go to get it."""
+
+    minor: str  # "3.13"
+    requires_python: str  # the release's specifier, e.g. ">=3.13,<3.14"
+    release: str  # "26.9.6", for error messages
+    arch: Arch
+
+    @classmethod
+    def with_options(
+        cls, options: RuntimeOptions, *, minor: str, requires_python: str, release: str, arch: Arch
+    ) -> "RuntimeRequest":
+        """A request for one CPython by ``options``."""
+        given = {field.name: getattr(options, field.name) for field in fields(RuntimeOptions)}
+        return cls(
+            minor=minor, requires_python=requires_python, release=release, arch=arch, **given
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 import configparser
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock as Mutex
 
@@ -14,12 +13,12 @@ from builder.spec.schema import AddonSpec
 _SHOWN = 5
 
 
-@dataclass(frozen=True, kw_only=True)
 class Owners:
     """Which add-on of a build has which file; safe to use by several threads."""
 
-    _owners: dict[tuple[str, str], str] = field(default_factory=dict)
-    _mutex: Mutex = field(default_factory=Mutex)
+    def __init__(self) -> None:
+        self._owners: dict[tuple[str, str], str] = {}
+        self._mutex = Mutex()
 
     def claim(self, plan: PackagePlan, root: Path) -> None:
         """Take note of the files below ``root``; PayloadError where another add-on has one."""

@@ -5,8 +5,8 @@ hash of all that went into it, with a report of what was found on the way.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
 from builder import __version__
@@ -55,13 +55,19 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StageFiles:
+    """The downloads that a stage is made from; its plan pins them."""
+
+    wheels: Sequence[WheelFile] = ()
+    samples: Mapping[str, Path] = field(default_factory=dict)  # distribution name to its wheel
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageInput:
-    """What a stage is made from, beside the plan."""
+    """What a stage is made from, beside the plan and the files that the plan pins."""
 
     arch: Arch
     runtime: Runtime | None
-    wheels: Sequence[WheelFile]
-    samples: Mapping[str, Path]  # distribution name to its wheel
     epoch: int  # mtime of every file
     libraries: Mapping[str, LibrarySpec]
     jobs: int
@@ -82,20 +88,19 @@ def stage_key(plan: PackagePlan, given: StageInput) -> str:
     )
 
 
-def stage_package(plan: PackagePlan, given: StageInput, cache: Cache) -> Stage:
-    """The stage of ``plan``, from the cache or made now.
+def stage_package(
+    plan: PackagePlan, given: StageInput, fetch: Callable[[], StageFiles], cache: Cache
+) -> Stage:
+    """The stage of ``plan``, from the cache or made now; only then ``fetch`` is called.
 
     Raises PayloadError where the payload breaks a rule.
     """
     key = stage_key(plan, given)
-    maker = _StageBuilder(plan=plan, given=given, cache=cache)
-    return load_stage(cache.derive("stage", key, maker.make), key)
-
-
-def find_stage(key: str, cache: Cache) -> Stage | None:
-    """The stage under this key if it was made before."""
     folder = cache.find_derived("stage", key)
-    return load_stage(folder, key) if folder else None
+    if folder is None:
+        stage = _StageBuilder(plan=plan, given=given, files=fetch(), cache=cache)
+        folder = cache.derive("stage", key, stage.make)
+    return load_stage(folder, key)
 
 
 def load_stage(folder: Path, key: str) -> Stage:
@@ -116,6 +121,7 @@ def load_stage(folder: Path, key: str) -> Stage:
 class _StageBuilder:
     plan: PackagePlan
     given: StageInput
+    files: StageFiles
     cache: Cache
 
     def make(self, folder: Path) -> None:
@@ -126,7 +132,7 @@ class _StageBuilder:
         if self.plan.python:
             needs = self._python(root, self.plan.python)
         for sample in self.plan.samples:
-            wheel = self.given.samples[sample.distribution.name]
+            wheel = self.files.samples[sample.distribution.name]
             extract_sample(wheel, sample.member, below(root, sample.target))
         for entry in self.plan.entries:
             place_entry(entry, root)
@@ -152,7 +158,7 @@ class _StageBuilder:
             epoch=given.epoch,
             jobs=given.jobs,
         )
-        installed = install_wheels(given.wheels, request, self.cache)
+        installed = install_wheels(self.files.wheels, request, self.cache)
         with phase("stage", self.plan.name):
             if not python.addon:
                 place_runtime(runtime, prefix, given.epoch)
@@ -233,7 +239,7 @@ class _StageBuilder:
             "glibc": needs.glibc,
             "wheels": [
                 {"name": w.name, "version": w.version, "file": w.file, "sha256": w.sha256}
-                for w in self.given.wheels
+                for w in self.files.wheels
             ],
         }
 

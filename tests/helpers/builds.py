@@ -75,7 +75,7 @@ def build_project(root: Path, *names: str, out: str = "dist") -> list[Built]:
         offline=False,
         compression=Compression.ZSTD,
         runtime=RuntimeChoice.ARCHIVE,
-        runtime_request=make_request(),
+        runtime_options=make_request(),
     )
 
     def provide(_wanted: RuntimeRequest, *_: object) -> Runtime:

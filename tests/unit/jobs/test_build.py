@@ -10,7 +10,7 @@ from builder.base.cache import hash_file
 from builder.base.errors import LockError, PackError, PayloadError, StorageError, ToolError
 from builder.base.model import host_arch
 from builder.index.uv import uv_path
-from builder.jobs.build import in_parallel
+from builder.jobs.parallel import in_parallel
 from builder.pack.manifest import load_manifest
 from tests.helpers.builds import build_project, write_buildable
 from tests.helpers.fakenfpm import PACK, FakeNfpm, count_runs

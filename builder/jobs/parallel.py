@@ -1,0 +1,38 @@
+"""Work on several things at a time, so that an interrupt is noticed at once."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+_TURN_S = 0.2
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+def default_jobs() -> int:
+    """As many jobs as this process may use processors."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def _await(future: "Future[Made]") -> Made:
+    """The future's result, waited for in short turns.
+
+    A signal that comes just before the main thread blocks is noticed only when it
+    wakes: without the turns, an interrupt could wait for nfpm to end by itself.
+    """
+    while True:
+        wait([future], timeout=_TURN_S)
+        if future.done():
+            return future.result()
+
+
+def in_parallel(work: Callable[[Item], Made], items: Sequence[Item], jobs: int) -> list[Made]:
+    """``work`` on every item, ``jobs`` at a time; the first error ends it."""
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        futures = [pool.submit(work, item) for item in items]
+        try:
+            return [_await(future) for future in futures]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
