@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 import tomlkit
@@ -40,6 +40,12 @@ def get_answer(layout: Layout, name: str) -> str:
     return ",".join(value) if isinstance(value, list) else str(value)
 
 
+def is_secret(layout: Layout, name: str) -> bool:
+    """Whether the answer called SECTION.KEY must not be shown."""
+    question = load_questions(layout).with_name(name).named(name)
+    return question is not None and question.is_secret
+
+
 def set_answer(
     layout: Layout, writer: Writer, name: str, text: str, environment: Mapping[str, str]
 ) -> bool:
@@ -47,7 +53,7 @@ def set_answer(
 
     Raises SiteError where the value, or the file as it is, is wrong; nothing is written then.
     """
-    question = load_questions(layout).named(name)
+    question = load_questions(layout).with_name(name).named(name)
     if question is None:
         raise _unknown(name)
     for folder in (layout.etc, layout.generated):
@@ -62,20 +68,25 @@ def set_answer(
         try:
             checked = question.check(value)
         except ValueError as error:
-            shown = "(not shown)" if question.key == "password" else repr(text)
+            shown = "(not shown)" if question.is_secret else repr(text)
             raise SiteError([f"{name} = {shown}: must be {question.allowed}"]) from error
-        if site[name] == checked and layout.site.exists():
+        if site.answers.get(name) == checked and layout.site.exists():
             return False
-        _write(layout.site, _with(before, question.section, question.key, checked), writer)
+        after = _with(before, question.section, question.key, checked)
+        parse_site(layout, after)  # a further section wants its first answers in their order
+        _write(layout.site, after, writer)
     return True
 
 
 def _with(text: str, section: str, key: str, value: Value) -> str:
     document = parse_document(text)
-    if section not in document:
-        document.add(section, tomlkit.table())
-    table = document[section]
-    assert isinstance(table, dict)
+    table: MutableMapping[str, object] = document
+    for part in section.split("."):
+        if part not in table:
+            table[part] = tomlkit.table()
+        below = table[part]
+        assert isinstance(below, MutableMapping)
+        table = below
     table[key] = value
     return tomlkit.dumps(document)
 

@@ -1,9 +1,10 @@
 """The questions that site.toml answers, as backendai-common ships them, and their kinds."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.toml import shipped_table
@@ -69,6 +70,10 @@ class Question:
     otherwise: str = ""
     # Answers that ask for another one: this answer to the name of that question.
     asks_for: Mapping[str, str] = field(default_factory=dict)
+    # The default in a further section of the kind.
+    further: Value = ""
+    # The question of the section whose host and port an empty answer stands for.
+    host_of: str = ""
 
     @property
     def name(self) -> str:
@@ -78,7 +83,12 @@ class Question:
     @property
     def variable(self) -> str:
         """The environment variable that answers it when site.toml is made."""
-        return f"BACKENDAI_{self.section}_{self.key}".upper().replace("-", "_")
+        return as_variable(f"{self.section}_{self.key}")
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the answer must not be shown."""
+        return self.key.endswith("password")
 
     def from_text(self, text: str) -> object:
         """The value of the environment variable, as TOML would hold it."""
@@ -87,6 +97,20 @@ class Question:
         if isinstance(self.default, int):
             return int(text) if text.isascii() and text.isdigit() else text
         return text
+
+
+def as_variable(name: str) -> str:
+    """``name`` as an environment variable of ours spells it."""
+    return f"BACKENDAI_{name}".upper().replace("-", "_").replace(".", "_")
+
+
+_URL_PORTS = {"http": ":80", "https": ":443"}
+
+
+def host_of(url: str) -> str:
+    """HOST or HOST:PORT of a URL, without a port that goes without saying."""
+    parts = urlsplit(url)
+    return parts.netloc.removesuffix(_URL_PORTS.get(parts.scheme, "")).lower()
 
 
 def _text(pattern: str) -> Check:
@@ -152,6 +176,9 @@ _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_-]{1,62}"
 _PATH = r"(/[A-Za-z0-9_+@:,=~-][A-Za-z0-9._+@:,=~-]*)+"
 _EMAIL = r"[A-Za-z0-9._+-]{1,40}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
 _IMAGE = r"[a-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]{64})?"
+# As Docker's own grammar of image names has it; an IPv6 address is in brackets.
+_REGISTRY = r"([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+_REGISTRY_TYPE = "docker|harbor|harbor2|github|gitlab|ecr|ecr-public|local|ocp"
 _URL = r"https?://[A-Za-z0-9\[][A-Za-z0-9.:\]_-]*(/[A-Za-z0-9._~/-]*)?"
 
 
@@ -190,6 +217,16 @@ KINDS: Mapping[str, Kind] = {
         check=_text(_IMAGE), allowed="an image's name, for example registry.example.org/etcd:v3.5"
     ),
     "line": Kind(check=_text(_LINE), allowed="one line of text, or empty"),
+    "any-registry": Kind(
+        check=_text(f"({_REGISTRY})?"),
+        allowed="HOST or HOST:PORT, an IPv6 address in brackets, or empty",
+    ),
+    "registry-type": Kind(
+        check=_text(_REGISTRY_TYPE), allowed=f"one of {_REGISTRY_TYPE.replace('|', ', ')}"
+    ),
+    "registry-user": Kind(
+        check=_text(r"[^\x00-\x1f\x7f:]*"), allowed="one line of text without a colon, or empty"
+    ),
     "email": Kind(check=_text(_EMAIL), allowed="an e-mail address, for example ops@example.com"),
     "path": Kind(
         check=_text(_PATH), allowed="an absolute path without spaces, '.' and '..', not / itself"
@@ -218,6 +255,8 @@ class Questions:
 
     sections: Mapping[str, str]  # name to explanation
     all: tuple[Question, ...]
+    # Sections that further ones of the kind, [SECTION.LABEL], may follow.
+    repeatable: frozenset[str] = frozenset()
 
     def named(self, name: str) -> Question | None:
         """The question called SECTION.KEY."""
@@ -227,6 +266,42 @@ class Questions:
         """The questions of one section."""
         return [one for one in self.all if one.section == section]
 
+    def labels(self, section: str) -> list[str]:
+        """The labels of the further sections of the kind."""
+        begin = f"{section}."
+        return [name.removeprefix(begin) for name in self.sections if name.startswith(begin)]
+
+    def with_labels(self, section: str, labels: Iterable[str]) -> "Questions":
+        """The same and those of [SECTION.LABEL] for each label."""
+        known = self.labels(section)
+        added = [f"{section}.{label}" for label in dict.fromkeys(labels) if label not in known]
+        questions = [
+            replace(one, section=name, default=one.further)
+            for name in added
+            for one in self.of_section(section)
+        ]
+        return replace(
+            self,
+            sections={**self.sections, **dict.fromkeys(added, "")},
+            all=(*self.all, *questions),
+        )
+
+    def with_name(self, name: str) -> "Questions":
+        """The same and those of the further section that SECTION.LABEL.KEY is in, if it is so."""
+        section, _, rest = name.partition(".")
+        label, dot, _ = rest.rpartition(".")
+        if section in self.repeatable and dot and is_label(label):
+            return self.with_labels(section, [label])
+        return self
+
+
+_LABEL_OF_SECTION = re.compile("[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+def is_label(text: object) -> bool:
+    """Whether a further section may be called so."""
+    return isinstance(text, str) and _LABEL_OF_SECTION.fullmatch(text) is not None
+
 
 def load_questions(layout: Layout) -> Questions:
     """The questions that backendai-common shipped; RecipeError where they are broken."""
@@ -235,6 +310,7 @@ def load_questions(layout: Layout) -> Questions:
         return Questions(
             sections={one["name"]: one["about"] for one in table["section"]},
             all=tuple(_questions(table["section"])),
+            repeatable=frozenset(one["name"] for one in table["section"] if one.get("further")),
         )
 
 
@@ -256,6 +332,8 @@ def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:
                 secret=item.get("secret"),
                 otherwise=item.get("otherwise", ""),
                 asks_for=item.get("asks-for", {}),
+                further=item.get("further", default),
+                host_of=item.get("host-of", ""),
             )
 
 

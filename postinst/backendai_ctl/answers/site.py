@@ -5,8 +5,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import tomlkit
+from tomlkit.items import Table
 
-from backendai_ctl.answers.questions import Question, Questions, Value, load_questions
+from backendai_ctl.answers.questions import (
+    Question,
+    Questions,
+    Value,
+    as_variable,
+    host_of,
+    is_label,
+    load_questions,
+)
 from backendai_ctl.base.errors import HostError, SiteError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.toml import NotTomlError, parse_table, shipped_table
@@ -27,7 +36,12 @@ class Site:
     answers: Mapping[str, Value]
 
     def __getitem__(self, name: str) -> Value:
-        return self.answers[name]
+        answer = self.answers[name]
+        if answer == "":
+            question = self.questions.named(name)
+            if question is not None and question.host_of:
+                return host_of(str(self.answers[f"{question.section}.{question.host_of}"]))
+        return answer
 
     def secret_of(self, name: str) -> str | None:
         """The secret that is made where this answer is empty."""
@@ -56,7 +70,7 @@ def parse_site(layout: Layout, text: str) -> Site:
         table = parse_table(text)
     except NotTomlError as error:
         raise SiteError([f"{label}: {error}"]) from error
-    questions = load_questions(layout)
+    questions = _with_labels(load_questions(layout), table)
     return _checked(questions, dict(_flatten(questions, table, label)), label)
 
 
@@ -65,7 +79,7 @@ def new_site(layout: Layout, environment: Mapping[str, str]) -> str:
 
     Raises SiteError for a variable that is wrong.
     """
-    questions = load_questions(layout)
+    questions = _with_variables(load_questions(layout), environment)
     given, problems = _from_environment(questions, environment)
     given = {**_suggested(layout, questions), **given}
     site, wrong = _check_all(questions, given, lambda question: question.variable)
@@ -90,6 +104,8 @@ def render_site(site: Site) -> str:
     for line in _HEAD.splitlines():
         document.add(tomlkit.comment(line.removeprefix("# ")))
     for section, about in site.questions.sections.items():
+        if "." in section:
+            continue  # written with the section that it follows
         document.add(tomlkit.nl())
         table = tomlkit.table()
         for line in about.splitlines():
@@ -97,15 +113,24 @@ def render_site(site: Site) -> str:
         for question in site.questions.of_section(section):
             for line in question.about.splitlines():
                 table.add(tomlkit.comment(line))
-            table.add(question.key, site[question.name])
+            table.add(question.key, site.answers[question.name])
+        for label in site.questions.labels(section):
+            table.add(label, _further_table(site, f"{section}.{label}"))
         document.add(section, table)
     return tomlkit.dumps(document)
+
+
+def _further_table(site: Site, section: str) -> Table:
+    table = tomlkit.table()
+    for question in site.questions.of_section(section):
+        table.add(question.key, site.answers[question.name])
+    return table
 
 
 def _flatten(
     questions: Questions, table: Mapping[str, object], label: str
 ) -> Iterable[tuple[str, object]]:
-    known = questions.sections
+    known = [section for section in questions.sections if "." not in section]
     problems: list[str] = []
     found: list[tuple[str, object]] = []
     for section, content in table.items():
@@ -114,15 +139,58 @@ def _flatten(
         elif not isinstance(content, dict):
             problems.append(f"{label}: '{section}' is a section: write [{section}]")
         else:
-            found += [(f"{section}.{key}", value) for key, value in content.items()]
+            found += _answers_of(questions, section, content)
     for name, _ in found:
         if questions.named(name) is None:
-            section, _, key = name.partition(".")
+            section, _, key = name.rpartition(".")
             keys = [question.key for question in questions.of_section(section)]
             problems.append(f"{label}: [{section}] has no key '{key}'{_guess(key, keys)}")
     if problems:
         raise SiteError(problems, hint=f"known sections: {', '.join(known)}")
     return found
+
+
+def _answers_of(
+    questions: Questions, section: str, content: Mapping[str, object]
+) -> Iterable[tuple[str, object]]:
+    """The names and values of one section, and of the further ones of its kind."""
+    labels = questions.labels(section)
+    for key, value in content.items():
+        if key in labels and isinstance(value, dict):
+            yield from ((f"{section}.{key}.{below}", item) for below, item in value.items())
+        else:
+            yield f"{section}.{key}", value
+
+
+def _with_labels(questions: Questions, table: Mapping[str, object]) -> Questions:
+    """With the questions of every [SECTION.LABEL] that ``table`` has."""
+    for section in questions.repeatable:
+        content = table.get(section)
+        if isinstance(content, dict):
+            keys = {question.key for question in questions.of_section(section)}
+            labels = [
+                label
+                for label, below in content.items()
+                if isinstance(below, dict) and is_label(label) and label not in keys
+            ]
+            questions = questions.with_labels(section, labels)
+    return questions
+
+
+def _with_variables(questions: Questions, environment: Iterable[str]) -> Questions:
+    """With the questions of every further section that a variable answers."""
+    known = {question.variable for question in questions.all}
+    for section in questions.repeatable:
+        begin = f"{as_variable(section)}_"
+        keys = {as_variable(one.key).rpartition("_")[2] for one in questions.of_section(section)}
+        parts = (
+            variable.removeprefix(begin).rpartition("_")
+            for variable in sorted(environment)
+            if variable.startswith(begin) and variable not in known
+        )
+        labels = (name.lower().replace("_", "-") for name, _, key in parts if key in keys)
+        questions = questions.with_labels(section, filter(is_label, labels))
+    return questions
 
 
 def _checked(questions: Questions, given: Mapping[str, object], label: str) -> Site:
@@ -142,7 +210,7 @@ def _check_all(
         try:
             answers[question.name] = question.check(value)
         except ValueError:
-            shown = "(not shown)" if question.key == "password" else _toml(value)
+            shown = "(not shown)" if question.is_secret else _toml(value)
             problems.append(f"{label(question)} = {shown}: must be {question.allowed}")
     for question in questions.all:
         other = question.asks_for.get(str(answers.get(question.name)))
@@ -170,8 +238,7 @@ def _from_environment(
     by_variable = {question.variable: question for question in questions.all}
     given: dict[str, object] = {}
     problems: list[str] = []
-    sections = [section.replace("-", "_") for section in questions.sections]
-    prefixes = tuple(f"BACKENDAI_{section}_".upper() for section in sections)
+    prefixes = tuple(f"{as_variable(section)}_" for section in questions.sections)
     for variable in sorted(environment):
         question = by_variable.get(variable)
         if question:

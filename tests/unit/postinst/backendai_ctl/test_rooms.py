@@ -15,6 +15,7 @@ _FLOORS = (
     ("answers",),
     ("services",),
     ("stores",),
+    ("registries",),
     ("seed",),
     ("addons", "upgrade"),
     ("backup",),

@@ -1,0 +1,77 @@
+"""Registries of site.toml: which they are, and answers that cannot work."""
+
+import re
+
+import pytest
+from backendai_ctl.answers.site import load_site
+from backendai_ctl.base.errors import SiteError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.registries.model import Registry, problems_of, registries_of
+
+
+def registry(url: str = "https://hub.example.org", name: str = "", **answers: str) -> Registry:
+    """One that is all right where ``answers`` do not say otherwise."""
+    host = url.partition("//")[2].partition("/")[0]
+    return Registry(
+        section="registry",
+        url=url,
+        name=name or host,
+        type=answers.get("type", "docker"),
+        projects=tuple(answers.get("projects", "stable").split()),
+        user=answers.get("user", ""),
+        password=answers.get("password", ""),
+        ca=answers.get("ca", ""),
+    )
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        registry(),
+        registry("https://hub.example.org:443", "hub.example.org"),
+        registry("http://10.0.0.5:5000"),
+        registry("https://[fd00::5]:5000", user="kim", password="pässwort"),
+        registry("http://localhost", "local", type="local", projects=""),
+    ],
+)
+def test_what_can_work_has_no_problem(one: Registry) -> None:
+    assert list(problems_of(one)) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "key", "reason"),
+    [
+        (registry("https://hub.example.org/team"), "url", "has a path"),
+        (registry("https://hub.example.org:99999"), "url", "the port is not a number"),
+        (registry("https://hub.example.org:5000", "hub.example.org"), "name", "agents pull from"),
+        (registry("https://registry-1.docker.io", "index.docker.io"), "url", "Docker Hub"),
+        (registry(projects=""), "projects", "is empty"),
+        (registry(user="kim"), "password", "is empty, and the user is 'kim'"),
+        (registry(password="x"), "user", "is empty, and there is a password"),
+        (registry(user="kim", password="пароль"), "password", "beyond Latin-1"),
+        (registry("http://hub.example.org", ca="/ca.pem"), "ca", "has no TLS"),
+        (registry("http://localhost", "mine", type="local"), "name", "is called 'local'"),
+    ],
+)
+def test_what_cannot_work_is_told_by_its_answer(one: Registry, key: str, reason: str) -> None:
+    ((found, told),) = problems_of(one)
+    assert found == key
+    assert reason in told
+    assert "пароль" not in told
+
+
+def test_one_host_may_have_an_account_for_each_project(layout: Layout) -> None:
+    layout.site.write_text(
+        '[registry]\nurl = "https://h"\nprojects = "one"\nuser = "robot-one"\n'
+        '[registry.two]\nurl = "https://h"\nprojects = "two"\nuser = "robot-two"\n'
+    )
+    assert [one.user for one in registries_of(load_site(layout))] == ["robot-one", "robot-two"]
+
+
+def test_two_registries_are_not_the_same(layout: Layout) -> None:
+    layout.site.write_text(
+        '[registry]\nurl = "https://h"\nprojects = "one"\n'
+        '[registry.again]\nurl = "https://h"\nprojects = "two,one"\n'
+    )
+    with pytest.raises(SiteError, match=re.escape("[registry.again] is h/one, as [registry] is")):
+        registries_of(load_site(layout))
