@@ -25,6 +25,18 @@ purge_secrets() {
     rm -f /var/lib/backendai/upgrade/"$1".*
 }
 
+# What Docker got for the registries of site.toml; a file that is not as it was given is the
+# admin's.
+purge_registries() {
+    for record in /var/lib/backendai/trust/docker/*; do
+        file="/etc/docker/certs.d/${record##*/}/ca.crt"
+        if cmp -s "$record" "$file"; then
+            rm -f "$file"
+            rmdir "${file%/*}" 2>/dev/null || true # the admin has files there
+        fi
+    done
+}
+
 # What services made for each other goes with the last that was configured here; one
 # that is removed, and not purged, still has its records.
 purge_shared_secrets() {

@@ -53,6 +53,16 @@ class Layout:
         return self.state / "generated"
 
     @property
+    def trust(self) -> Path:
+        """Certificates of registries' authorities, for the manager and, copied, for Docker."""
+        return self.state / "trust"
+
+    @property
+    def docker(self) -> Path:
+        """What the admin tells Docker."""
+        return self.root / "etc/docker"
+
+    @property
     def early_answers(self) -> Path:
         """Answers from before site.toml could be made; gone once it is."""
         return self.state / "early-answers"

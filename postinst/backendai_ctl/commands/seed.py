@@ -19,6 +19,7 @@ from backendai_ctl.commands.base import (
     say,
 )
 from backendai_ctl.commands.upgrade import finish_of
+from backendai_ctl.registries.advise import take_registries
 from backendai_ctl.seed import images
 from backendai_ctl.seed.apply import Run
 from backendai_ctl.seed.groups import groups_of
@@ -60,6 +61,8 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
     wait = str(session.answers.value("seed.wait")) if options.wait is None else options.wait
     with ExitStack() as stack:
         stack.enter_context(exclusive(layout.seed_state))
+        if any(recipe.uses_registries for recipe in session.recipes.values()):
+            take_registries(layout, session.answers.site, say)
         filled = stack.enter_context(session.filled())
         for service, problem in session.unconfigured.items():
             say(f"{service}: left out: {problem}")
@@ -119,7 +122,7 @@ def _notes(one: Filled, lines: list[Line]) -> list[str]:
 
 
 def _lacks_images(one: Filled) -> bool:
-    return images.Catalogue(one=one).look().state is State.CREATE
+    return bool(images.Catalogue(one=one).unscanned())
 
 
 def _status(options: argparse.Namespace, layout: Layout) -> Status:
@@ -153,7 +156,7 @@ def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
         try:
             for one in filled:
                 if one.data.rescan:
-                    say(f"{images.Catalogue(one=one).scan()} images")
+                    say(images.Catalogue(one=one).scan())
         except NotReadyError:
             systemd.ask(layout, "start", images.RETRY)
             raise
@@ -193,7 +196,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     told = action("status", "show what the last run came to; asks no store", _status)
     told.add_argument("--json", action="store_true", help="for programs")
     action("stores", "fail unless all is configured and the stores to be filled answer", _stores)
-    action("rescan", "scan the configured registry for images", _rescan)
+    action("rescan", "scan the configured registries for images", _rescan)
 
 
 COMMANDS = (

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 
+from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.errors import Status
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.addon import sync_installed
@@ -16,6 +17,7 @@ from backendai_ctl.commands.base import (
     secret_store,
     service_argument,
 )
+from backendai_ctl.registries.advise import take_registries
 from backendai_ctl.services.configure import Host, configure
 from backendai_ctl.services.recipe import load_recipe, resolve_tree
 from backendai_ctl.services.release_validation import Validator
@@ -26,8 +28,11 @@ from backendai_ctl.stores.readiness import check_needs, host_problems
 def _configure(options: argparse.Namespace, layout: Layout) -> Status:
     host = Host(account=account(options), environment=os.environ, say=say)
     configure(options.service, layout=layout, secrets=secret_store(options, layout), host=host)
-    for problem in host_problems(layout, load_recipe(layout, options.service)):
+    recipe = load_recipe(layout, options.service)
+    for problem in host_problems(layout, recipe):
         say(f"warning: {problem}")
+    if recipe.uses_registries:
+        take_registries(layout, load_site(layout), say)
     sync_installed(options, layout, options.service)
     return Status.OK
 

@@ -11,6 +11,7 @@ from backendai_ctl.services.release import find_version, newest_line, version_nu
 
 __all__ = [
     "Accounts",
+    "Allowance",
     "Grant",
     "Line",
     "Registries",
@@ -45,13 +46,19 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Registries:
-    """The table of image registries, and the answers that its rows are made from."""
+    """The table of image registries."""
 
     table: str
-    name: str
-    url: str
-    type: str
-    projects: str
+    since: tuple[int, ...]  # earlier releases have them in etcd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """A list column of one row that names the registries that may be used."""
+
+    table: str
+    row: str
+    column: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +96,7 @@ class Line:
     settings: tuple[Setting, ...] = ()
     accounts: Accounts | None = None
     registries: Registries | None = None
+    allowances: tuple[Allowance, ...] = ()
     grants: tuple[Grant, ...] = ()
     proxied: Proxied | None = None
 
@@ -104,7 +112,7 @@ class SeedData:
     entry: str  # MODULE:FUNCTION of the release's commands, for a call in this process
     command: tuple[str, ...]  # the same by the run script
     postgresql: int  # the oldest major version that the release works with
-    rescan: str  # the answer that names the registry to scan, or empty
+    rescan: bool  # whether its registries are scanned for images
     lines: tuple[Line, ...]
 
     def line(self, version: str) -> Line:
@@ -147,7 +155,7 @@ def _data(service: str, table: Mapping[str, Any]) -> SeedData:
         entry=table["entry"],
         command=tuple(table["command"]),
         postgresql=int(table["postgresql"]),
-        rescan=table.get("rescan", ""),
+        rescan=bool(table.get("rescan", False)),
         lines=tuple(_line(item) for item in table["line"]),
     )
 
@@ -161,7 +169,8 @@ def _line(table: Mapping[str, Any]) -> Line:
         integers=tuple(table.get("integers", ())),
         settings=tuple(Setting(**item) for item in table.get("set", ())),
         accounts=_accounts(table["accounts"]) if "accounts" in table else None,
-        registries=Registries(**table["registries"]) if "registries" in table else None,
+        registries=_registries(table["registries"]) if "registries" in table else None,
+        allowances=tuple(Allowance(**item) for item in table.get("allow", ())),
         grants=tuple(_grant(item) for item in table.get("grant", ())),
         proxied=_proxied(table["proxied"]) if "proxied" in table else None,
     )
@@ -170,6 +179,10 @@ def _line(table: Mapping[str, Any]) -> Line:
 def _accounts(table: Mapping[str, Any]) -> Accounts:
     words = {key: tuple(table.get(key, ())) for key in ("emails", "access_keys")}
     return Accounts(**{**table, **words})
+
+
+def _registries(table: Mapping[str, Any]) -> Registries:
+    return Registries(table=table["table"], since=version_numbers(table["since"]))
 
 
 def _grant(table: Mapping[str, Any]) -> Grant:

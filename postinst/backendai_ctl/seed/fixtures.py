@@ -1,20 +1,18 @@
 """The release's own fixtures, made fit to load: broken values mended, no public accounts."""
 
 import json
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backendai_ctl.base.errors import RecipeError
+from backendai_ctl.registries.model import Registry
 from backendai_ctl.seed.accounts import Account, Deriver, Row, accounts_of, renew
-from backendai_ctl.seed.data import Line, Registries
+from backendai_ctl.seed.data import Line
 
 # Keys of a fixture that are no table.
 _RESERVED = "__"
-# For ids of rows that the release has none for.
-_NAMESPACE = uuid.UUID("5f0c9a4e-31c7-4f0e-8d0d-6b1c6c7f3f6a")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +31,7 @@ class Values:
     deriver: Deriver
     admin_email: str
     resolve: Callable[[object], object]  # a recipe's value to this site's
-    answer: Callable[[str], str]
+    registries: tuple[Registry, ...] = ()
 
 
 def prepare(folder: Path, line: Line, values: Values) -> Fixtures:
@@ -41,21 +39,20 @@ def prepare(folder: Path, line: Line, values: Values) -> Fixtures:
 
     The same input gives the same rows. Raises RecipeError where one is missing or broken.
     """
-    paths = {name: folder / f"example-{name}.json" for name in line.fixtures}
-    files = {
-        name: _read(path)
-        for name, path in paths.items()
-        if name not in line.optional or path.exists()
-    }
+    files = read_fixtures(folder, line)
+    if line.registries is not None:
+        table = line.registries.table
+        files = {
+            name: fixture
+            for name, fixture in files.items()
+            if not fixture.get(table) or _is_wanted(fixture[table], values.registries)
+        }
     merged = _merged(files)
     normalised = list(_mend_integers(merged, line.integers))
     for setting in line.settings:
         for row in merged.get(setting.table, []):
             if setting.column in row:
                 row[setting.column] = values.resolve(setting.value)
-    if line.registries is not None:
-        for fixture in files.values():
-            _set_registries(fixture, line.registries, values.answer)
     accounts: list[Account] = []
     if line.accounts is not None:
         # A fixture that only changes rows names them by their id alone.
@@ -64,6 +61,16 @@ def prepare(folder: Path, line: Line, values: Values) -> Fixtures:
         renew(merged, line.accounts, values.deriver, values.admin_email)
         accounts = accounts_of(users, pairs)
     return Fixtures(files=files, accounts=tuple(accounts), normalised=tuple(normalised))
+
+
+def read_fixtures(folder: Path, line: Line) -> dict[str, dict[str, Any]]:
+    """The fixtures that ``line`` names, as the release ships them, in their order."""
+    paths = {name: folder / f"example-{name}.json" for name in line.fixtures}
+    return {
+        name: _read(path)
+        for name, path in paths.items()
+        if name not in line.optional or path.exists()
+    }
 
 
 def tables_of(fixture: Mapping[str, Any]) -> list[str]:
@@ -102,25 +109,11 @@ def _mend_integers(tables: Mapping[str, list[Row]], columns: tuple[str, ...]) ->
     return told
 
 
-def _set_registries(
-    tables: Mapping[str, list[Row]], spec: Registries, answer: Callable[[str], str]
-) -> None:
-    """Give the table of registries one row a project, where it is not the release's own."""
-    rows = tables.get(spec.table)
-    if not rows:
-        return
-    name, url, kind = answer(spec.name), answer(spec.url), answer(spec.type)
-    projects = [word.strip() for word in answer(spec.projects).split(",") if word.strip()]
-    own = {(row["registry_name"], row["url"], row["type"]) for row in rows}
-    if own == {(name, url, kind)} and {row.get("project") for row in rows} >= set(projects):
-        return
-    rows[:] = [
-        {
-            "id": str(uuid.uuid5(_NAMESPACE, f"{url}/{project}")),
-            "registry_name": name,
-            "url": url,
-            "type": kind,
-            "project": project,
-        }
-        for project in projects
-    ]
+def _is_wanted(rows: Sequence[Row], registries: Sequence[Registry]) -> bool:
+    """Whether a registry of site.toml is the one in ``rows``; its own step makes any other."""
+    shipped = {(row["registry_name"], row["url"], row["type"]) for row in rows}
+    projects = {row.get("project") for row in rows}
+    return any(
+        {(one.name, one.url, one.type)} == shipped and set(one.projects) <= projects
+        for one in registries
+    )

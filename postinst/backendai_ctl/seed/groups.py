@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from backendai_ctl.seed.data import version_numbers
 from backendai_ctl.seed.model import Step
 from backendai_ctl.seed.session import Filled, Session
 from backendai_ctl.seed.steps.cluster import EtcdStep, RedisStep, SecretsStep, shared_secrets
@@ -16,6 +17,7 @@ from backendai_ctl.seed.steps.database import (
 )
 from backendai_ctl.seed.steps.grants import GrantStep
 from backendai_ctl.seed.steps.proxies import ProxyStep
+from backendai_ctl.seed.steps.registries import AllowanceStep, RegistryStep
 from backendai_ctl.seed.steps.schema import SchemaStep
 from backendai_ctl.seed.tree import addon_trees, leaves
 from backendai_ctl.services.recipe import resolve_tree
@@ -73,6 +75,18 @@ def _cluster_steps(session: Session, filled: Sequence[Filled]) -> list[Step]:
     return steps
 
 
+def _registry_steps(one: Filled) -> list[Step]:
+    spec = one.line.registries
+    steps: list[Step] = []
+    if spec is not None and version_numbers(one.version) >= spec.since:
+        steps += [RegistryStep(one=one, spec=spec, registry=each) for each in one.registries]
+    steps += [
+        AllowanceStep(one=one, spec=allowance, registries=one.registries)
+        for allowance in one.line.allowances
+    ]
+    return steps
+
+
 def _database_groups(session: Session, one: Filled, seconds: float) -> list[Group]:
     name = one.data.service
     steps: list[Step] = [SchemaStep(one=one)]
@@ -82,6 +96,7 @@ def _database_groups(session: Session, one: Filled, seconds: float) -> list[Grou
     steps += [GrantStep(one=one, grant=grant) for grant in one.line.grants]
     if one.line.proxied is not None and one.line.proxied.where in session.configs:
         steps.append(ProxyStep(one=one, proxied=one.line.proxied))
+    steps += _registry_steps(one)
     if one.line.fixtures:
         steps.append(FinishStep(one=one))
     return [

@@ -1,67 +1,104 @@
-"""Fills the catalogue of images from the configured registry, in a unit of its own.
+"""Fills the catalogue of images from the configured registries, in a unit of its own.
 
-The registry is on the Internet more often than not: nothing waits for it.
+Registries are on the Internet more often than not: nothing waits for them.
 """
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.base.errors import NotReadyError, SiteError
 from backendai_ctl.base.files import Writer, private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.model import Finding, State
+from backendai_ctl.registries.ask import Outcome, ask_registry
+from backendai_ctl.registries.model import Registry
+from backendai_ctl.registries.trust import read_ca, system_bundle
 from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.steps.registries import scan_mark
 
 UNIT = "backendai-image-rescan.service"
 RETRY = "backendai-image-rescan-retry.timer"
 _FILE = "images.json"
-_MARK = "images"
 _COUNT = "SELECT count(*) FROM images WHERE registry = $1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """The images of one registry in the manager's database."""
+    """The images of all registries of site.toml in the manager's database."""
 
     one: Filled
 
     @property
-    def registry(self) -> str:
-        """What the release's command calls it."""
-        return str(self.one.answers.value(self.one.data.rescan))
+    def registries(self) -> dict[str, Registry]:
+        """Those that the release's command can scan, by what it calls them."""
+        return {
+            registry.name: registry
+            for registry in reversed(self.one.registries)
+            if not registry.is_hub
+        }
 
-    def look(self) -> Finding:
-        """Tell whether a scan has found anything yet."""
-        at = self.one.marks.get(_MARK)
-        if at is not None:
-            return Finding(state=State.EXISTS, detail=f"{at} images")
-        return Finding(state=State.CREATE, detail=f"scan {self.registry}")
+    def unscanned(self) -> list[str]:
+        """The names of those that no scan has found anything in yet."""
+        return [name for name in self.registries if self.one.marks.get(scan_mark(name)) is None]
 
-    def scan(self) -> int:
-        """Scan, and return the number of images; NotReadyError where there is none."""
+    def scan(self) -> str:
+        """Scan each, and say what was found; NotReadyError where one of them has no image."""
         layout = self.one.layout
-        save(layout, "running", f"scanning {self.registry}")
-        try:
-            count = self._scan()
-        except NotReadyError as error:
-            save(layout, "failed", error.message.partition("\n")[0])
-            raise
-        self.one.marks.set(_MARK, str(count))
-        save(layout, "done", f"{count} images of {self.registry}")
-        return count
+        found: list[str] = []
+        failures: list[NotReadyError] = []
+        for name, registry in self.registries.items():
+            save(layout, "running", f"scanning {name}")
+            try:
+                count = self._scan(name, registry)
+            except NotReadyError as error:
+                failures.append(error)
+                continue
+            self.one.marks.set(scan_mark(name), str(count))
+            found.append(f"{count} images of {name}")
+        told = [error.message.partition("\n")[0] for error in failures]
+        summary = "; ".join([*told, *found])
+        save(layout, "failed" if failures else "done", summary)
+        if failures:
+            raise NotReadyError(summary, hint=failures[0].hint)
+        return summary
 
-    def _scan(self) -> int:
-        self.one.cli.run("image", "rescan", self.registry)
-        count = int(self.one.database.value(_COUNT, self.registry))
+    def _scan(self, name: str, registry: Registry) -> int:
+        try:
+            self.one.cli.run("image", "rescan", name)
+        except NotReadyError as error:
+            raise self._explained(registry, error) from error
+        count = int(self.one.database.value(_COUNT, name))
         if not count:
             # The command says so in its log, and ends as if all were well.
-            raise NotReadyError(
-                f"the scan of {self.registry} found no image",
-                hint=f"its output is in {self.one.cli.log}; again: backendai-ctl seed rescan",
+            raise self._explained(
+                registry,
+                NotReadyError(
+                    f"the scan of {name} found no image",
+                    hint=f"its output is in {self.one.cli.log}; again: backendai-ctl seed rescan",
+                ),
             )
         return count
+
+    def _explained(self, registry: Registry, error: NotReadyError) -> NotReadyError:
+        """The same, with what keeps the registry from answering where that is the cause."""
+        if registry.is_local:
+            return error
+        for says, remedy in why(self.one.layout, registry):
+            return NotReadyError(f"the scan of {registry.name} failed: {says}", hint=remedy)
+        return error
+
+
+def why(layout: Layout, registry: Registry) -> Iterator[tuple[str, str]]:
+    """What keeps a registry from answering, and what to do; nothing where it answers."""
+    try:
+        verdict = ask_registry(registry, read_ca(layout, registry), bundle=system_bundle(layout))
+    except SiteError as error:
+        yield error.problems[0], f"correct {registry.section}.ca in site.toml"
+        return
+    if verdict.outcome is not Outcome.FINE:
+        yield verdict.says, verdict.remedy
 
 
 def save(layout: Layout, state: str, detail: str) -> None:

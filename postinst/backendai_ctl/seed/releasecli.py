@@ -16,6 +16,7 @@ from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
+from backendai_ctl.registries.trust import trusted_bundle
 from backendai_ctl.seed.data import SeedData
 
 _SECONDS = 600
@@ -79,6 +80,9 @@ class ReleaseCli:
 
     def _variables(self) -> dict[str, str]:
         variables = {"BACKEND_CONFIG_FILE": str(self.config)}
+        bundle = trusted_bundle(self.layout)
+        if bundle is not None:
+            variables["SSL_CERT_FILE"] = str(bundle)
         if "DOCKER_HOST" not in os.environ and not Path("/run/docker.sock").exists():
             # The release's commands ask for an address, also where Docker is not used.
             variables["DOCKER_HOST"] = "unix:///run/docker.sock"

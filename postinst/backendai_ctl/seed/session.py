@@ -9,6 +9,7 @@ from backendai_ctl.base.environment import use_environment
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.registries.model import Registry, registries_of
 from backendai_ctl.seed.accounts import Deriver
 from backendai_ctl.seed.data import (
     Line,
@@ -46,6 +47,11 @@ class Filled:
     marks: Marks
 
     @cached_property
+    def registries(self) -> tuple[Registry, ...]:
+        """The registries that site.toml names."""
+        return registries_of(self.answers.site)
+
+    @cached_property
     def deriver(self) -> Deriver:
         """Makes the accounts' passwords and keys."""
         return Deriver(secret=self.answers.secrets.secret(ACCOUNTS_SECRET))
@@ -58,7 +64,7 @@ class Filled:
             deriver=self.deriver if self.line.accounts else Deriver(secret=""),
             admin_email=str(self.answers.value("admin.email")),
             resolve=self.answers.resolve,
-            answer=lambda name: str(self.answers.value(name)),
+            registries=self.registries,
         )
         return prepare(self.layout.fixtures(self.data.service), self.line, values)
 
@@ -71,6 +77,7 @@ class Filled:
         """The release's own commands."""
         listens = self.recipe.listens
         hidden = [self.target.password]
+        hidden += [registry.password for registry in self.registries]
         for account in self.fixtures.accounts:
             hidden += [account.password, account.secret_key, account.access_key]
         return ReleaseCli(

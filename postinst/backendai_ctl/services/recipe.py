@@ -2,7 +2,7 @@
 
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
@@ -124,6 +124,7 @@ class Recipe:
     health: Health = field(default_factory=Health)
     distribution: str = ""  # whose version says which line holds
     lines: tuple[RecipeLine, ...] = ()
+    uses_registries: bool = False  # of images, as site.toml names them
 
     def of_release(self, version: str | None) -> "Recipe":
         """With what the line of ``version`` adds."""
@@ -186,6 +187,7 @@ _KEYS = {
     "demand",
     "health",
     "line",
+    "registries",
 }
 
 
@@ -214,6 +216,7 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         health=parse_health(_table(table.get("health", {}))),
         distribution=str(table.get("distribution", "")),
         lines=_lines(table),
+        uses_registries=bool(table.get("registries", False)),
         demands=tuple(_demand(_table(item)) for item in _list(table.get("demand", []))),
     )
 
@@ -281,9 +284,23 @@ class Answers:
 
     site: Site
     secrets: SecretStore
+    # Which further section stands for one, in turn: see ``each``.
+    standing: Mapping[str, str] = field(default_factory=dict)
+
+    def each(self, template: str) -> Iterator["Answers"]:
+        """These answers once for every section that ``template`` may be about.
+
+        Nearly always that is once; [registry] may be followed by [registry.LABEL].
+        """
+        yield self
+        for section in {match[1].partition(".")[0] for match in _PLACEHOLDER.finditer(template)}:
+            for label in self.site.questions.labels(section):
+                yield replace(self, standing={section: f"{section}.{label}"})
 
     def value(self, name: str) -> Value:
         """The answer called SECTION.KEY; where it may be empty and is, its secret."""
+        section, _, key = name.partition(".")
+        name = f"{self.standing.get(section, section)}.{key}"
         try:
             answer = self.site[name]
         except KeyError as error:
@@ -354,12 +371,11 @@ def resolve_tree(answers: Answers, tree: Mapping[str, object]) -> dict[str, obje
     """
     found: dict[str, object] = {}
     for key, wanted in tree.items():
-        name = answers.fill(key)
-        value = (
-            resolve_tree(answers, _table(wanted)) if _is_tree(wanted) else answers.resolve(wanted)
-        )
-        if value is not None:
-            found[name] = value
+        for each in answers.each(key):
+            name = each.fill(key)
+            value = resolve_tree(each, _table(wanted)) if _is_tree(wanted) else each.resolve(wanted)
+            if value is not None:
+                found[name] = value
     return found
 
 

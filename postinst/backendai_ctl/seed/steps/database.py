@@ -173,6 +173,11 @@ def credentials_path(one: Filled) -> Path:
     return one.layout.credentials / f"{one.data.service}.toml"
 
 
+def is_seeded(one: Filled) -> bool:
+    """Whether an earlier run has filled the database to its end."""
+    return one.marks.get(_DONE) is not None
+
+
 def state_of_accounts(one: Filled) -> Finding | None:
     """What settles every fixture at once; None where each is looked at by itself."""
     done = one.marks.get(_DONE)

@@ -309,7 +309,10 @@ def run_script(tmp_path: Path, env: dict[str, str], *arguments: str) -> str:
     python.chmod(0o755)
     script = tmp_path / "run-manager"
     text = payload_text("/opt/backendai/manager/bin/run-manager")
-    script.write_text(text.replace("prefix=/opt/backendai/manager", f"prefix={prefix}"))
+    text = text.replace("prefix=/opt/backendai/manager", f"prefix={prefix}")
+    for top in ("/var/lib/backendai/trust", "/run/backendai"):
+        text = text.replace(top, f"{tmp_path}{top}")
+    script.write_text(text)
     # Not builder.base.run, which would keep the hijackers from the script.
     done = subprocess.run(  # noqa: TID251
         ["/bin/sh", str(script), *arguments],
@@ -355,18 +358,44 @@ def test_run_script_keeps_what_the_admin_set(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("can_write", [True, False])
+def test_run_script_trusts_the_authorities_of_registries(tmp_path: Path, can_write: bool) -> None:
+    system, run_folder = tmp_path / "system.pem", tmp_path / "run/backendai/manager"
+    authorities = tmp_path / "var/lib/backendai/trust/registries.pem"
+    authorities.parent.mkdir(parents=True)
+    authorities.write_text("of a registry\n")
+    system.write_text("of the distribution\n")
+    if can_write:
+        run_folder.mkdir(parents=True)
+    shown = run_script(tmp_path, {"PATH": "/usr/bin:/bin", "SSL_CERT_FILE": str(system)}, "env")
+    values = dict(line.split("=", 1) for line in shown.splitlines())
+    if can_write:
+        trusted = Path(values["SSL_CERT_FILE"])
+        assert trusted.read_text() == "of the distribution\nof a registry\n"
+        assert [path.name for path in run_folder.iterdir()] == ["trusted.pem"]
+    else:
+        assert values["SSL_CERT_FILE"] == str(system)
+
+
 def test_arguments_of_the_server_are_quoted() -> None:
     assert "'/etc/backend.ai/it'\"'\"'s here.conf'" in render("systemd/run-service.j2", other())
 
 
-def write_postrm(root: Path) -> Path:
-    """The manager's postrm, for a host that lies below ``root``."""
+def write_postrm(root: Path, of: str = "backendai-manager") -> Path:
+    """A package's postrm, for a host that lies below ``root``."""
     text = next(
         text
         for package, fmt, name, text in scripts()
-        if (package, fmt, name) == ("backendai-manager", "deb", "postrm")
+        if (package, fmt, name) == (of, "deb", "postrm")
     )
-    for top in ("/etc/backend.ai", "/var/lib/backendai", "/var/log/backendai", "/run/backendai"):
+    for top in (
+        "/usr/share/debconf",
+        "/etc/docker",
+        "/etc/backend.ai",
+        "/var/lib/backendai",
+        "/var/log/backendai",
+        "/run/backendai",
+    ):
         text = text.replace(top, f"{root}{top}")
     script = root / "postrm"
     script.write_text(text)
@@ -404,6 +433,23 @@ def test_purge_removes_what_was_made_and_leaves_what_was_found(tmp_path: Path) -
             "bin/deb-systemd-helper",
         }
     assert not (tmp_path / "run/backendai").exists()
+
+
+def test_a_purge_takes_back_what_docker_got(tmp_path: Path) -> None:
+    script = write_postrm(tmp_path, "backendai-common")
+    records = tmp_path / "var/lib/backendai/trust/docker"
+    for name, text in (("hub:5000", "given"), ("[fd00::5]:1", "edited"), ("gone", None)):
+        folder = tmp_path / "etc/docker/certs.d" / name
+        for path in (records / name, folder / "ca.crt"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        (records / name).write_text("given")
+        if text:
+            (folder / "ca.crt").write_text(text)
+    for _ in range(2):
+        run(["sh", script, "purge"], env=tools(tmp_path / "bin", deb_systemd_helper="exit 0"))
+    left = sorted(path.parent.name for path in tmp_path.rglob("ca.crt"))
+    assert left == ["[fd00::5]:1"]
+    assert not (tmp_path / "var/lib/backendai").exists()
 
 
 @pytest.mark.parametrize("other_record", [None, "storage-proxy.toml"])

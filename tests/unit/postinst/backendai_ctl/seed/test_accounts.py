@@ -2,11 +2,13 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from backendai_ctl.base.errors import RecipeError
+from backendai_ctl.registries.model import Registry
 from backendai_ctl.seed.accounts import Deriver, read_accounts, write_accounts
 from backendai_ctl.seed.data import Accounts, Line, Registries, Setting
 from backendai_ctl.seed.fixtures import Fixtures, Values, prepare
@@ -50,7 +52,7 @@ REGISTRIES = {
         {"id": "2", "registry_name": "cr", "url": "https://cr", "type": "h", "project": "extra"},
     ]
 }
-ANSWERS = {"r.name": "cr", "r.url": "https://cr", "r.type": "h", "r.projects": "stable"}
+OWN = Registry(section="r", name="cr", url="https://cr", type="h", projects=("stable",))
 LINE = Line(
     since=(26,),
     fixtures=("users", "pairs", "main", "presets", "registries", "newer"),
@@ -63,9 +65,7 @@ LINE = Line(
         emails=("keypairs.user_id",),
         access_keys=("users.main",),
     ),
-    registries=Registries(
-        table="registries", name="r.name", url="r.url", type="r.type", projects="r.projects"
-    ),
+    registries=Registries(table="registries", since=(24, 9)),
 )
 
 
@@ -84,14 +84,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def prepared(folder: Path, secret: str = "one", **answers: str) -> Fixtures:
+def prepared(folder: Path, secret: str = "one", registry: Registry = OWN) -> Fixtures:
     """The fixtures, made the installation's whose secret this is."""
-    known = {**ANSWERS, **{key.replace("_", "."): text for key, text in answers.items()}}
     values = Values(
         deriver=Deriver(secret=secret),
         admin_email="kim@example.org",
         resolve=lambda _: "fresh",
-        answer=known.__getitem__,
+        registries=(registry,),
     )
     return prepare(folder, LINE, values)
 
@@ -143,12 +142,15 @@ def test_what_is_broken_is_fixed_and_reported(folder: Path) -> None:
     assert made.normalised == ("presets.shm: 1 texts made numbers",)
 
 
-def test_registries_are_the_releases_own_or_the_sites(folder: Path) -> None:
-    assert prepared(folder).files["registries"] == REGISTRIES
-    mine = prepared(folder, r_url="https://mine", r_projects="one, two").files["registries"]
-    rows = [(row["url"], row["project"]) for row in mine["registries"]]
-    assert rows == [("https://mine", "one"), ("https://mine", "two")]
-    assert mine == prepared(folder, r_url="https://mine", r_projects="one,two").files["registries"]
+@pytest.mark.parametrize(
+    ("changed", "stays"),
+    [({}, True), ({"url": "https://mine"}, False), ({"projects": ("stable", "mine")}, False)],
+)
+def test_the_releases_own_registries_are_loaded_where_they_are_the_sites(
+    folder: Path, changed: dict[str, Any], stays: bool
+) -> None:
+    made = prepared(folder, registry=replace(OWN, **changed))
+    assert made.files.get("registries") == (REGISTRIES if stays else None)
 
 
 def test_a_fixture_that_is_missing_is_the_packages_fault(folder: Path) -> None:

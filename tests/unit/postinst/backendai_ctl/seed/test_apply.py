@@ -20,6 +20,7 @@ class FakeSession:
     def __init__(self, *services: str) -> None:
         self.unconfigured: dict[str, str] = {}
         self.configs = dict.fromkeys(services)
+        self.recipes: dict[str, object] = {}
 
     @contextmanager
     def filled(self) -> Iterator[list[object]]:

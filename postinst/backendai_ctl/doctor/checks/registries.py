@@ -1,0 +1,69 @@
+"""The registries of images: what site.toml says of them, whether they let this site in."""
+
+from collections.abc import Iterator
+
+from backendai_ctl.base.errors import SiteError
+from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.model import Finding, error, note, warning
+from backendai_ctl.registries.advise import local_problems
+from backendai_ctl.registries.ask import Outcome, ask_registry
+from backendai_ctl.registries.model import Registry, registries_of
+from backendai_ctl.registries.trust import docker_authority, read_ca, system_bundle
+
+_SCANS = "manager"
+_PULLS = "agent"
+
+
+def check_registries(scene: Scene) -> Iterator[Finding]:
+    """Each registry can work, and answers, where this node scans it or pulls from it."""
+    services = {recipe.service for recipe in scene.recipes}
+    if scene.site is None or not services & {_SCANS, _PULLS}:
+        return
+    try:
+        registries = registries_of(scene.site)
+    except SiteError as problem:
+        for line in problem.problems:
+            yield error(line, str(scene.layout.site), "edit the file")
+        return
+    for registry in registries:
+        found = list(_look_at(scene, registry))
+        yield from found
+        if not found and not registry.is_local:
+            yield from _ask(scene, registry, is_manager=_SCANS in services)
+
+
+def _look_at(scene: Scene, registry: Registry) -> Iterator[Finding]:
+    for where, reason in local_problems(scene.layout, registry):
+        remedy = "correct it, then: sudo backendai-ctl seed apply"
+        yield error(reason, f"site.toml: {where}", remedy)
+
+
+def _ask(scene: Scene, registry: Registry, *, is_manager: bool) -> Iterator[Finding]:
+    authority = read_ca(scene.layout, registry)
+    verdict = ask_registry(registry, authority, bundle=system_bundle(scene.layout))
+    where = f"site.toml: [{registry.section}]"
+    again = "then: sudo backendai-ctl seed apply"
+    if verdict.outcome is Outcome.UNREACHABLE:
+        # Nobody asked for the default, and images that are here already go on working.
+        tell = note if registry.is_default else warning
+        yield tell(verdict.says, where, verdict.remedy)
+    elif verdict.outcome is Outcome.REFUSED and not is_manager and not registry.user:
+        return  # the manager sends the password along, and only its node has to know it
+    elif verdict.outcome is not Outcome.FINE:
+        yield error(verdict.says, where, f"{verdict.remedy}; {again}")
+    if authority and _PULLS in {recipe.service for recipe in scene.recipes}:
+        yield from _check_docker(scene, registry, authority)
+
+
+def _check_docker(scene: Scene, registry: Registry, authority: str) -> Iterator[Finding]:
+    path = docker_authority(scene.layout, registry.name)
+    try:
+        found = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        found = ""
+    if authority not in found:
+        yield error(
+            f"Docker does not check {registry.name} by {registry.section}.ca",
+            scene.shown(path),
+            "sudo backendai-ctl seed apply, or add the certificates to your own file",
+        )

@@ -1,0 +1,141 @@
+"""What the doctor says of registries that site.toml names."""
+
+from pathlib import Path
+
+import pytest
+from backendai_ctl.answers.site import load_site
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.doctor.checks.registries import check_registries
+from backendai_ctl.registries.advise import take_registries
+from backendai_ctl.registries.engine import is_let_in
+from backendai_ctl.registries.trust import docker_authority
+
+from tests.unit.postinst.backendai_ctl.registries.authorities import make_authority, sign_server
+from tests.unit.postinst.backendai_ctl.registries.test_ask import PASSWORD, serving
+from tests.unit.postinst.backendai_ctl.registries.test_model import registry
+from tests.unit.postinst.scenes import said, scene
+
+
+def site(layout: Layout, *lines: str) -> None:
+    """A site.toml whose registry has these answers."""
+    layout.site.write_text("\n".join(["[registry]", 'projects = "stable"', *lines]) + "\n")
+
+
+def told(layout: Layout) -> list[str]:
+    """What the check finds."""
+    return said(check_registries(scene(layout)))
+
+
+def login(password: str = PASSWORD) -> tuple[str, str]:
+    """The user whom the registries of these tests know."""
+    return 'user = "kim"', f'password = "{password}"'
+
+
+def test_a_registry_that_lets_this_site_in_is_no_finding(layout: Layout) -> None:
+    with serving("basic") as place:
+        site(layout, f'url = "http://{place}"', 'type = "docker"', *login())
+        assert told(layout) == []
+
+
+def test_a_wrong_password_is_an_error_and_not_shown(layout: Layout) -> None:
+    with serving("basic") as place:
+        site(layout, f'url = "http://{place}"', *login("of somebody else"))
+        (found,) = list(check_registries(scene(layout)))
+    assert found.severity.word == "error"
+    assert "refuses the user 'kim'" in found.what
+    assert found.remedy.endswith("then: sudo backendai-ctl seed apply")
+    assert "somebody" not in str(found)
+
+
+def test_an_agent_needs_no_password(layout: Layout) -> None:
+    (layout.recipes / "manager.toml").rename(layout.recipes / "agent.toml")
+    with serving("basic") as place:
+        site(layout, f'url = "http://{place}"')
+        recipe = (layout.recipes / "agent.toml").read_text()
+        (layout.recipes / "agent.toml").write_text(recipe.replace('"manager"', '"agent"'))
+        assert told(layout) == []
+
+
+def test_one_that_is_away_is_a_note_where_nobody_asked_for_it(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site(layout, 'url = "http://127.0.0.1:1"')
+    assert [line.partition(":")[0] for line in told(layout)] == ["warning"]
+
+    def nobody(*_: object, **__: object) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr("socket.create_connection", nobody)
+    layout.site.write_text("")
+    assert [line.partition(":")[0] for line in told(layout)] == ["note"]
+
+
+def test_wrong_answers_are_found_without_asking(layout: Layout) -> None:
+    site(layout, 'url = "https://hub.invalid/team"', 'ca = "/etc/backend.ai/none.pem"')
+    url, authority = told(layout)
+    assert url.startswith("error: site.toml: registry.url: 'https://hub.invalid/team' has a path")
+    assert authority == (
+        "error: site.toml: registry.ca: /etc/backend.ai/none.pem: no such file or directory"
+    )
+
+
+def test_two_that_are_the_same_are_an_error(layout: Layout) -> None:
+    site(layout, 'url = "http://h"', "[registry.b]", 'url = "http://h"')
+    (line,) = told(layout)
+    assert "[registry.b] is h/stable, as [registry] is" in line
+
+
+def test_a_docker_that_does_not_trust_is_found(layout: Layout, tmp_path: Path) -> None:
+    socket = layout.root / "run/docker.sock"
+    socket.parent.mkdir(parents=True)
+    socket.touch()
+    recipe = (layout.recipes / "manager.toml").read_text()
+    (layout.recipes / "agent.toml").write_text(recipe.replace('"manager"', '"agent"'))
+    folder = tmp_path / "made"
+    folder.mkdir()
+    authority = make_authority(folder)
+    (layout.etc / "ca.pem").write_text(authority.read_text())
+    with serving("basic", sign_server(folder, authority)) as place:
+        site(layout, f'url = "https://{place}"', 'ca = "/etc/backend.ai/ca.pem"', *login())
+        (line,) = told(layout)
+        assert f"Docker does not check {place} by registry.ca" in line
+        take_registries(layout, load_site(layout), lambda _: None)
+        assert told(layout) == []
+        # An admin's own file may hold more.
+        path = docker_authority(layout, place)
+        path.write_text("of the admin\n" + path.read_text())
+        assert told(layout) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "listed", "is_in"),
+    [
+        ("https://hub:5000", "[]", True),
+        ("http://127.0.0.1:5000", "[]", True),
+        ("http://[::1]:5000", "[]", True),
+        ("http://localhost:5000", "[]", True),
+        ("http://hub:5000", "[]", False),
+        ("http://hub:5000", '["hub:5000"]', True),
+        ("http://hub:5000", '["hub"]', False),
+        ("http://10.0.0.5:5000", '["other:1", "10.0.0.0/8"]', True),
+        ("http://[fd00::5]:5000", '["10.0.0.0/8"]', False),
+        ("http://hub:5000", "3", False),
+    ],
+)
+def test_docker_pulls_without_tls_where_it_was_told_to(
+    layout: Layout, url: str, listed: str, is_in: bool
+) -> None:
+    path = layout.root / "etc/docker/daemon.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(f'{{"insecure-registries": {listed}}}')
+    assert is_let_in(layout, registry(url)) is is_in
+
+
+def test_what_cannot_work_is_warned_of_when_a_service_is_configured(layout: Layout) -> None:
+    lines: list[str] = []
+    site(layout, 'url = "https://hub:5000"', 'name = "hub"', 'ca = "/none.pem"', *login("x"))
+    take_registries(layout, load_site(layout), lines.append)
+    begin = f"warning: {layout.site}: registry"
+    assert [line.startswith(begin) for line in lines] == [True, True]
+    assert "agents pull from hub" in lines[0]
+    assert "/none.pem: no such file" in lines[1]
