@@ -12,6 +12,7 @@ from backendai_ctl.services.release import find_version, newest_line, version_nu
 __all__ = [
     "Accounts",
     "Allowance",
+    "Command",
     "Grant",
     "Line",
     "Registries",
@@ -63,10 +64,10 @@ class Allowance:
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """A JSON column of one row that has to know the volumes, and what users may do there."""
+    """A JSON column of the fixtures' rows that has to know the volumes, and the rights there."""
 
     table: str
-    row: str
+    key: str  # the column that tells its rows apart
     column: str
     volumes: tuple[str, ...]
     permissions: tuple[str, ...]
@@ -86,6 +87,16 @@ class Proxied:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command of the release that is run once, where the query ``wanted`` says so."""
+
+    name: str
+    words: tuple[str, ...]
+    wanted: str
+    since: tuple[int, ...]  # the first release that has it
+
+
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """What a release line's own fixtures ask for."""
 
@@ -99,6 +110,11 @@ class Line:
     allowances: tuple[Allowance, ...] = ()
     grants: tuple[Grant, ...] = ()
     proxied: Proxied | None = None
+    commands: tuple[Command, ...] = ()
+
+    def commands_of(self, version: str) -> list[Command]:
+        """The commands that the release ``version`` has."""
+        return [one for one in self.commands if one.since <= version_numbers(version)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,8 +187,9 @@ def _line(table: Mapping[str, Any]) -> Line:
         accounts=_accounts(table["accounts"]) if "accounts" in table else None,
         registries=_registries(table["registries"]) if "registries" in table else None,
         allowances=tuple(Allowance(**item) for item in table.get("allow", ())),
-        grants=tuple(_grant(item) for item in table.get("grant", ())),
+        grants=tuple(grant for item in table.get("grant", ()) for grant in _grants(item)),
         proxied=_proxied(table["proxied"]) if "proxied" in table else None,
+        commands=tuple(_command(item) for item in table.get("command", ())),
     )
 
 
@@ -185,10 +202,19 @@ def _registries(table: Mapping[str, Any]) -> Registries:
     return Registries(table=table["table"], since=version_numbers(table["since"]))
 
 
-def _grant(table: Mapping[str, Any]) -> Grant:
+def _grants(table: Mapping[str, Any]) -> list[Grant]:
     words = {key: tuple(table[key]) for key in ("volumes", "permissions")}
-    return Grant(**{**table, **words})
+    # A transaction may unpack this tool before the data: of revision 1 they name one row.
+    keys: Mapping[str, str] = table.get("keys") or {table["table"]: "name"}
+    return [
+        Grant(table=name, key=key, column=table["column"], **words) for name, key in keys.items()
+    ]
 
 
 def _proxied(table: Mapping[str, Any]) -> Proxied:
     return Proxied(**{**table, "examples": tuple(table["examples"])})
+
+
+def _command(table: Mapping[str, Any]) -> Command:
+    since = version_numbers(table["since"])
+    return Command(**{**table, "words": tuple(table["words"]), "since": since})

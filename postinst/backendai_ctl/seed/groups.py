@@ -9,6 +9,7 @@ from backendai_ctl.seed.data import version_numbers
 from backendai_ctl.seed.model import Step
 from backendai_ctl.seed.session import Filled, Session
 from backendai_ctl.seed.steps.cluster import EtcdStep, RedisStep, SecretsStep, shared_secrets
+from backendai_ctl.seed.steps.commands import CommandStep
 from backendai_ctl.seed.steps.database import (
     CredentialsStep,
     DatabaseStep,
@@ -93,6 +94,9 @@ def _database_groups(session: Session, one: Filled, seconds: float) -> list[Grou
     if one.line.fixtures:
         steps.append(CredentialsStep(one=one))
         steps += [FixturesStep(one=one, fixture=fixture) for fixture in one.fixtures.files]
+    steps += [
+        CommandStep(one=one, command=command) for command in one.line.commands_of(one.version)
+    ]
     steps += [GrantStep(one=one, grant=grant) for grant in one.line.grants]
     if one.line.proxied is not None and one.line.proxied.where in session.configs:
         steps.append(ProxyStep(one=one, proxied=one.line.proxied))

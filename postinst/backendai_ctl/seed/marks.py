@@ -32,6 +32,13 @@ class Marks:
         value = self._database.value(f"SELECT value FROM {_TABLE} WHERE name = $1", name)
         return None if value is None else str(value)
 
+    def values(self, prefix: str) -> dict[str, str]:
+        """The marks whose names begin with ``prefix``, and their values."""
+        if self._database.value("SELECT to_regclass($1) IS NULL", _TABLE):
+            return {}
+        statement = f"SELECT name, value FROM {_TABLE} WHERE starts_with(name, $1)"
+        return {str(row[0]): str(row[1]) for row in self._database.rows(statement, prefix)}
+
     def host(self, name: str) -> str:
         """The host that made a mark that exists."""
         return str(self._database.value(f"SELECT host FROM {_TABLE} WHERE name = $1", name))

@@ -1,17 +1,48 @@
-"""The step that lets the users of a domain use the configured volumes."""
+"""The step that gives rights on the configured volumes to what the fixtures have made."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
 
 from backendai_ctl.seed.data import Grant
 from backendai_ctl.seed.model import Finding, State
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.seed.steps.database import state_of_accounts
 
+_SHOWN = 3
+_LEFT = "left"  # a mark's value where an admin's own list stays without the volume
+Rights = Mapping[str, object]  # of each volume, what may be done there
+
+
+class Verdict(Enum):
+    """What is right for a row and a volume."""
+
+    GIVE = "give"
+    KNOWN = "known"  # it has rights there
+    LEAVE = "leave"  # an admin has changed the row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A row and a volume without a mark."""
+
+    row: str
+    volume: str
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        return f"{self.row}: {self.volume}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class GrantStep:
-    """Rights on each volume that a row knows nothing of; given once, never reduced."""
+    """Rights on each volume for the fixtures' rows of one table; decided once, never reduced.
+
+    A row gets them as long as it is as the fixture made it, or as this step did. A mark says
+    that a row and a volume are decided, whichever way: what an admin removes stays removed.
+    """
 
     one: Filled
     grant: Grant
@@ -19,60 +50,103 @@ class GrantStep:
     @property
     def name(self) -> str:
         """What the plan calls it."""
-        return f"{self.grant.column} of {self.grant.row}"
+        return f"{self.grant.column} of {self.grant.table}"
 
     def look(self) -> Finding:
-        """Tell which volumes the row lacks, and was never given."""
-        known = self._column()
-        if known is None:
-            settled = state_of_accounts(self.one)
-            if settled is not None:
-                return Finding(state=State.DIFFERS, detail=f"{self.grant.row}: no such row")
+        """List the rows that were never decided."""
+        rows = self._rows()
+        if self._fixture_rows and not rows and state_of_accounts(self.one) is None:
             return Finding(state=State.CREATE)
-        new = [
-            volume
-            for volume in self._volumes()
-            if volume not in known and self.one.marks.get(self._mark(volume)) is None
-        ]
-        if known and self._is_foreign():
-            new = []  # an admin's own list, where nobody asked for ours
-        if new:
-            return Finding(state=State.CREATE, detail=", ".join(new))
-        return Finding(state=State.EXISTS, detail=", ".join(known) or "none")
+        undecided = self._undecided(rows)
+        given = [str(pair) for pair in undecided if pair.verdict is Verdict.GIVE]
+        if given:
+            return Finding(state=State.CREATE, detail=_listed(given))
+        left = [str(pair) for pair in undecided if pair.verdict is Verdict.LEAVE]
+        if undecided:
+            detail = f"left as they are: {_listed(left)}" if left else "there already: only a mark"
+            return Finding(state=State.CREATE, detail=detail)
+        known = sorted({volume for rights in rows.values() for volume in rights})
+        return Finding(state=State.EXISTS, detail=_listed(known) or "none")
 
     def act(self) -> None:
-        """Add them, with the note that they were."""
-        grant = self.grant
-        for volume in self._volumes():
-            if self.one.marks.get(self._mark(volume)) is not None:
-                continue
-            rights = json.dumps({volume: list(grant.permissions)})
-            # Names come from the shipped data, never from an admin.
-            statement = (
-                f"UPDATE {grant.table} SET {grant.column} = {grant.column} || $1::jsonb"
-                f" WHERE name = $2 AND NOT {grant.column} ? $3"
-            )
-            self.one.database.execute(
-                *self.one.marks.prepared(self._mark(volume), self.one.version),
-                (statement, (rights, grant.row, volume)),
-            )
+        """Give the rights and set the mark of each row and volume in one transaction."""
+        for pair in self._undecided(self._rows()):
+            left = pair.verdict is Verdict.LEAVE
+            mark = self._mark(pair.row, pair.volume)
+            statements = self.one.marks.prepared(mark, _LEFT if left else self.one.version)
+            if pair.verdict is Verdict.GIVE:
+                statements.append(self._statement(pair))
+            self.one.database.execute(*statements)
 
-    def _column(self) -> dict[str, object] | None:
+    def _undecided(self, rows: Mapping[str, Rights]) -> list[Pair]:
+        marks = self.one.marks.values(self._prefix)
+        return [
+            Pair(row=row, volume=volume, verdict=self._verdict(row, volume, rights, marks))
+            for row, rights in rows.items()
+            for volume in self._volumes()
+            if self._mark(row, volume) not in marks
+        ]
+
+    def _verdict(self, row: str, volume: str, rights: Rights, marks: Mapping[str, str]) -> Verdict:
+        own = self._mark(row, "")
+        is_ours = any(mark.startswith(own) and marks[mark] != _LEFT for mark in marks)
+        if not is_ours and not _same(rights, self._fixture_rows[row]):
+            return Verdict.LEAVE
+        return Verdict.KNOWN if volume in rights else Verdict.GIVE
+
+    def _statement(self, pair: Pair) -> tuple[str, tuple[object, ...]]:
         grant = self.grant
-        text = self.one.database.value(
-            f"SELECT {grant.column}::text FROM {grant.table} WHERE name = $1", grant.row
+        # Names come from the shipped data, never from an admin.
+        statement = (
+            f"UPDATE {grant.table} SET {grant.column} = {grant.column} || $1::jsonb"
+            f" WHERE {grant.key}::text = $2 AND NOT {grant.column} ? $3"
         )
-        if text is None:
-            return None
-        table: dict[str, object] = json.loads(text)
-        return table
+        rights = json.dumps({pair.volume: list(grant.permissions)})
+        return statement, (rights, pair.row, pair.volume)
 
-    def _is_foreign(self) -> bool:
-        settled = state_of_accounts(self.one)
-        return settled is not None and settled.state is State.DIFFERS
+    def _rows(self) -> dict[str, Rights]:
+        """The rights that the fixtures' rows have now; without those that are gone."""
+        grant = self.grant
+        found = self.one.database.rows(
+            f"SELECT {grant.key}::text, {grant.column}::text FROM {grant.table}"
+            f" WHERE {grant.key}::text = ANY($1::text[]) ORDER BY 1",
+            list(self._fixture_rows),
+        )
+        return {str(row[0]): json.loads(row[1]) for row in found}
+
+    @cached_property
+    def _fixture_rows(self) -> dict[str, Rights]:
+        """The same as the release makes them."""
+        grant = self.grant
+        return {
+            str(row[grant.key]): row.get(grant.column) or {}
+            for fixture in self.one.fixtures.files.values()
+            for row in fixture.get(grant.table, ())
+        }
 
     def _volumes(self) -> list[str]:
         return [self.one.answers.fill(volume) for volume in self.grant.volumes]
 
-    def _mark(self, volume: str) -> str:
-        return f"grant/{self.grant.table}/{self.grant.row}/{volume}"
+    @property
+    def _prefix(self) -> str:
+        return f"grant/{self.grant.table}/"
+
+    def _mark(self, row: str, volume: str) -> str:
+        return f"{self._prefix}{row}/{volume}"
+
+
+def _same(rights: Rights, others: Rights) -> bool:
+    """Compare without the order of permissions, which the release keeps as a set."""
+    return _sorted(rights) == _sorted(others)
+
+
+def _sorted(rights: Rights) -> dict[str, list[str]]:
+    return {
+        volume: sorted(map(str, given)) if isinstance(given, list) else [str(given)]
+        for volume, given in rights.items()
+    }
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
