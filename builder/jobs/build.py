@@ -13,6 +13,7 @@ from builder.base.model import Arch, PackageFormat, RuntimeChoice
 from builder.index.uv import Target, uv_path
 from builder.jobs.parallel import in_parallel
 from builder.jobs.plans import PlanRequest, plan_hosts, plan_packages
+from builder.lock.installer import DISTRIBUTION, check_installer
 from builder.pack.manifest import write_manifest
 from builder.pack.nfpm import Compression
 from builder.pack.packing import Artifact, PackRequest, deliver, nfpm_path, pack_stage
@@ -170,6 +171,8 @@ class _Builder:
         """The wheels and samples of a plan."""
         offline = self.request.offline
         samples = _fetch_samples(plan, given.arch, self.cache, offline=offline)
+        if DISTRIBUTION in samples:
+            check_installer(self.spec.root, self.request.release, samples[DISTRIBUTION])
         if plan.python is None or given.runtime is None:
             return StageFiles(samples=samples)
         needed = WheelRequest(

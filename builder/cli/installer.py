@@ -1,0 +1,33 @@
+"""``builder installer``."""
+
+import json
+
+import click
+
+from builder.base import log
+from builder.cli.options import json_option, project_cache, project_spec, release_option
+from builder.jobs.installer import fetch_installer
+from builder.lock.installer import check_installer, load_known, new_parts, read_parts, save_known
+
+
+@click.command("installer")
+@release_option
+@click.option("--accept", is_flag=True, help="Write down that somebody has looked at it.")
+@json_option
+def installer_command(release: str | None, accept: bool, as_json: bool) -> None:
+    """Compare what a release's own installer does with what somebody has looked at."""
+    spec = project_spec()
+    wanted = spec.release(release)
+    wheel = fetch_installer(spec, wanted, project_cache())
+    parts = read_parts(wheel)
+    found = new_parts(load_known(spec.root, wanted.name), parts)
+    if as_json:
+        click.echo(json.dumps({"release": wanted.version, "new": found}, indent=2))
+    if accept:
+        for line in found:
+            log.step(line)
+        path = save_known(spec.root, wanted.name, parts)
+        log.step(f"wrote {path.relative_to(spec.root.parent)}")
+        return
+    check_installer(spec.root, wanted, wheel)
+    log.step(f"the installer of {wanted.version}: {len(parts)} parts, nothing new")
