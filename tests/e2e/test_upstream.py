@@ -113,7 +113,7 @@ def _parse_junit(text: str) -> list[Result]:
     """The tests of the command line, by the names of their modules."""
     results = []
     for case in ElementTree.fromstring(text).iter("testcase"):
-        module = case.get("classname", "").partition("cli_integration.")[2].replace(".", "/")
+        module = case.get("classname", "").rpartition(".")[2]
         outcome, error = Outcome.PASS, ""
         for child in case:
             if child.tag in _ENDS:

@@ -37,6 +37,8 @@ _LIMITS = {
     f"{_SUITE}.testcases.model_service.replicas_scale_successfully": "_ENDPOINT_CREATION_TIMEOUT",
     f"{_SUITE}.testcases.session.creation_failure_command_timeout": "_TASK_TIMEOUT",
 }
+# Specs that have several sessions at a time: ends of their names, and how many.
+_SESSIONS = {"session_rename_fail_duplicated_name": 2, "replicas_successfully_scale": 3}
 _LIVE = (
     "PENDING,SCHEDULED,PREPARING,PREPARED,PULLING,CREATING,RUNNING,RESTARTING,"
     "RUNNING_DEGRADED,DEPRIORITIZING,TERMINATING"
@@ -290,8 +292,11 @@ def _skipped(case: Case, cores: int, nodes: int) -> str:
     if "multi_node" in case.name or "multi-node" in case.name:
         return "needs two agents" if nodes < 2 else ""
     # Some specs have several nodes as a parameter that they do not use.
-    if str(cluster.cluster_mode) == "single-node" and cluster.cluster_size > cores:
-        return f"needs {cluster.cluster_size} cores"
+    spec = case.name.partition("[")[0]
+    sessions = next((many for end, many in _SESSIONS.items() if spec.endswith(end)), 1)
+    needed = cluster.cluster_size * sessions
+    if str(cluster.cluster_mode) == "single-node" and needed > cores:
+        return f"needs {needed} cores"
     return ""
 
 
@@ -310,6 +315,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=240.0, help="seconds for one case")
     parser.add_argument("--endpoint-limit", type=float, default=400.0)
     parser.add_argument("--budget", type=float, default=600.0, help="seconds to begin cases in")
+    parser.add_argument("--cores", type=int, default=2, help="how many sessions may count on")
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
     parser.add_argument("patterns", nargs="*", default=["*"])
     options = parser.parse_args()
@@ -332,7 +338,7 @@ def _run_all(cases: list[Case], options: argparse.Namespace) -> None:
             continue
         if time.monotonic() > end:
             return
-        reason = _skipped(case, os.cpu_count() or 1, 1)
+        reason = _skipped(case, options.cores, 1)
         if reason:
             found: dict[str, Any] = {"case": case.name, "outcome": "skipped", "error": reason}
         else:

@@ -18,6 +18,9 @@ class Cluster:
     [
         ("single_node_multi_container_creation", "single-node", 2, ""),
         ("single_node_multi_container_endpoint", "single-node", 3, "needs 3 cores"),
+        ("single_node_session_rename_fail_duplicated_name", "single-node", 2, "needs 4 cores"),
+        ("single_node_session_rename_fail_duplicated_name", "single-node", 1, ""),
+        ("replicas_successfully_scale[single-node-1]", "single-node", 1, "needs 3 cores"),
         ("multi_node_multi_container_creation", "multi-node", 4, "needs two agents"),
         ("replicas_scale[multi-node-3]", "multi-node", 3, "needs two agents"),
         # It has the parameter, and makes a session of one container.
