@@ -7,9 +7,10 @@ import docker
 import pytest
 
 from builder.base.errors import BuilderError
-from tests.e2e import nodes
-from tests.e2e.nodes import World
+from tests.e2e import nodes, single
+from tests.e2e.nodes import Node, World
 from tests.e2e.repository import open_repository
+from tests.e2e.single import SingleNodes
 from tests.integration.conftest import dist, engine, images, steps
 from tests.integration.dist import Dist
 
@@ -45,3 +46,17 @@ def world(
     scratch = tmp_path_factory.mktemp("world")
     with open_repository(engine, scratch, dist) as repository:
         yield World(client=engine, repository=repository, scratch=scratch)
+
+
+@pytest.fixture(scope="session")
+def single_nodes(world: World, request: pytest.FixtureRequest) -> Iterator[SingleNodes]:
+    """The single nodes of this worker."""
+    opened = SingleNodes(world, request.config)
+    yield opened
+    opened.close_all()
+
+
+@pytest.fixture(scope="module", params=single.kinds())
+def node(request: pytest.FixtureRequest, single_nodes: SingleNodes) -> Node:
+    """A node with every service of a single node, installed from the repository and up."""
+    return single_nodes.open(request.param)

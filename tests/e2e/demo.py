@@ -17,27 +17,19 @@ from builder.base.errors import BuilderError
 from builder.base.paths import PROJECT
 from builder.verify.engine import connect
 from builder.verify.hosts import HostError
+from tests.e2e import kernel, single
 from tests.e2e.nodes import SERVICES, WEB_PORT, Kind, Login, Node, World, open_node
 from tests.e2e.repository import open_repository
 from tests.integration.apt import apt
 from tests.integration.dist import find_dist, freeze
 
-_PACKAGES = ("backendai", "backendai-agent", "backendai-accelerator-mock")
-# Where the stores come with the stub of a distribution, the metapackage has nothing to bring.
-_RPM_PACKAGES = (
-    "backendai-manager",
-    "backendai-graphql",
-    "backendai-storage-proxy",
-    "backendai-webserver",
-    "backendai-client",
-    *_PACKAGES[1:],
-)
 _LOGIN_TIMEOUT_S = 600
 
 
 def demonstrate(node: Node) -> None:
     """Install, wait until the login works, and print all that a person needs."""
-    packages = _RPM_PACKAGES if node.kind.has_rpms else _PACKAGES
+    packages = single.packages(node.kind)
+    single.show_to_browsers(node)
     begin = time.monotonic()
     log.step(f"{'dnf' if node.kind.has_rpms else 'apt'} install {' '.join(packages)}")
     node.install(*packages)
@@ -46,12 +38,15 @@ def demonstrate(node: Node) -> None:
     login = _wait_for_login(node, url)
     took = time.monotonic() - begin
     node.wait_for(*SERVICES, "agent")  # which is started when a manager is there
+    log.step("load an image with a terminal and Jupyter")
+    kernel.have_image(node)
     status = node.host.run(["backendai-ctl", "status"], check=False).stdout
     log.results.print(
         f"\n{status}\n"
         f"Web UI    {url}\n"
         f"e-mail    {login.email}\n"
-        f"password  {login.password}\n\n"
+        f"password  {login.password}\n"
+        f"image     {kernel.IMAGE}\n\n"
         f"from the installation's begin to a login: {took:.0f} s",
         markup=False,
         soft_wrap=True,
@@ -101,7 +96,8 @@ def _run(kind: Kind, dist: Path, scratch: Path) -> None:
     packages = freeze(find_dist(dist), scratch / "dist")
     with open_repository(client, scratch, packages) as repository:
         world = World(client=client, repository=repository, scratch=scratch)
-        with open_node(world, kind, f"demo-{kind}", stores=kind.has_rpms) as node:
+        mounts = kernel.mounts(client)
+        with open_node(world, kind, f"demo-{kind}", stores=kind.has_rpms, mounts=mounts) as node:
             if kind.has_rpms:
                 # The stub of a distribution stands in for its Docker, too.
                 apt(node.host, "install", "docker.io", "docker-cli")

@@ -1,7 +1,8 @@
-"""The image of a session, made on the spot: Debian's Python with the labels of a kernel."""
+"""The image of a session, made on the spot: Debian's Python and Jupyter with a kernel's labels."""
 
 import fcntl
 import json
+import shlex
 from pathlib import Path
 
 from builder.base import log
@@ -15,6 +16,7 @@ from tests.integration.images import Images, Suite
 NAME = "stable/python:3.13-trixie"
 # What the cluster calls it.
 IMAGE = f"local/{NAME}"
+JUPYTER_PORT = 8081
 _REGISTRY = {
     "url": "http://localhost",
     "registry_name": "local",
@@ -31,10 +33,27 @@ _LABELS = {
     "runtime-type": "python",
     "runtime-path": "/usr/bin/python3",
     "envs.corecount": "OPENBLAS_NUM_THREADS,OMP_NUM_THREADS,NPROC",
-    "service-ports": "",
+    # The terminal, on 7681, and SSH are the kernel runner's own.
+    "service-ports": f"jupyter:http:{JUPYTER_PORT}",
     "base-distro": "ubuntu20.04",
 }
-_PACKAGES = ("python3", "python3-ipykernel")
+_PACKAGES = ("python3", "python3-ipykernel", "jupyter-notebook")
+# Where the kernel runner looks for the commands of an image's services.
+_SERVICES = "/etc/backend.ai/service-defs"
+# The app proxy lets in nobody but the session's user.
+_JUPYTER = {
+    "command": [
+        "{runtime_path}",
+        "-m",
+        "notebook",
+        "--no-browser",
+        "--ip=0.0.0.0",
+        "--port={ports[0]}",
+        "--NotebookApp.token=",
+        "--NotebookApp.allow_origin=*",
+        "--notebook-dir=/home/work",
+    ],
+}
 _MOUNT = "/kernel-image"
 _LOAD_TIMEOUT_S = 300
 
@@ -67,7 +86,7 @@ def _load(host: Host) -> None:
 def _make(client: Client) -> Path:
     """The saved image, made where it is absent."""
     base = Images(client).base(Suite.TRIXIE)
-    key = key_of(base, _PACKAGES, _LABELS, 1)[:12]
+    key = key_of(base, _PACKAGES, _LABELS, _JUPYTER, 2)[:12]
     folder = cache_root() / "images" / f"kernel-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     saved = folder / "kernel.tar"
@@ -81,7 +100,11 @@ def _make(client: Client) -> Path:
 
 def _save(client: Client, base: str, target: Path) -> None:
     install = "apt-get update -qq && apt-get install -y -qq --no-install-recommends"
-    script = f"{install} {' '.join(_PACKAGES)} && apt-get clean && rm -rf /var/lib/apt/lists/*"
+    script = (
+        f"{install} {' '.join(_PACKAGES)} && apt-get clean && rm -rf /var/lib/apt/lists/*"
+        f" && mkdir -p {_SERVICES}"
+        f" && printf %s {shlex.quote(json.dumps(_JUPYTER))} >{_SERVICES}/jupyter.json"
+    )
     container = client.containers.create(
         base, ["sh", "-c", script], environment={"DEBIAN_FRONTEND": "noninteractive"}
     )

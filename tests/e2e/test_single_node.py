@@ -10,44 +10,24 @@ from collections.abc import Iterator
 import pytest
 
 from builder.verify.hosts import HostError
-from tests.e2e import browser, kernel
-from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Login, Node, World, open_node
-from tests.integration.apt import apt
-from tests.integration.steps import Steps
+from tests.e2e import browser, kernel, single
+from tests.e2e.nodes import VOLUME_HOST, Login, Node
+from tests.e2e.single import SingleNodes
 from tests.integration.stores import run_sql
 
 pytestmark = pytest.mark.docker
 
-_ALL = (*SERVICES, "graphql", "agent")
+_ALL = single.ALL
 # What goes with a service, by its package's dependencies.
 _GO_WITH = {"manager": ("graphql",)}
-_MOCK = "backendai-accelerator-mock"
 _SIZE = 3 << 20
 
 
-def _kinds() -> list[object]:
-    return [
-        pytest.param(Kind.TRIXIE, marks=pytest.mark.xdist_group("trixie")),
-        pytest.param(Kind.BOOKWORM, marks=[pytest.mark.xdist_group("bookworm"), pytest.mark.full]),
-        pytest.param(Kind.RPM, marks=pytest.mark.xdist_group("rpm")),
-        pytest.param(Kind.ZYPPER, marks=[pytest.mark.xdist_group("zypper"), pytest.mark.full]),
-    ]
-
-
-@pytest.fixture(scope="module", params=_kinds())
-def node(request: pytest.FixtureRequest, world: World) -> Iterator[Node]:
-    """A node with every service of a single node, installed from the repository and up."""
-    kind: Kind = request.param
-    say = Steps(request.config, f"single node, {kind}")
-    with open_node(world, kind, f"single-{kind}", mounts=kernel.mounts(world.client)) as opened:
-        with say("install"):
-            if kind.has_rpms:
-                # The stub of a distribution stands in for its Docker, too.
-                apt(opened.host, "install", "docker.io", "docker-cli")
-            opened.install(*_packages(kind))
-        with say("all services are active"):
-            opened.wait_for(*_ALL)
-        yield opened
+@pytest.fixture(scope="module", params=single.kinds())
+def node(request: pytest.FixtureRequest, single_nodes: SingleNodes) -> Iterator[Node]:
+    """The node that other modules have used before; these tests are the last."""
+    yield single_nodes.open(request.param)
+    single_nodes.close(request.param)
 
 
 @pytest.fixture
@@ -200,7 +180,7 @@ def test_one_goes_and_the_rest_runs(deb_node: Node) -> None:
         assert {name: node.state(name) for name in rest} == dict.fromkeys(rest, "active"), service
         assert not node.host.failed_units()
         # What went with it by its dependencies comes back, too.
-        node.install(*_packages(node.kind))
+        node.install(*single.packages(node.kind))
         node.wait_for(*_ALL)
 
 
@@ -212,23 +192,16 @@ def test_removed_and_installed_again_it_goes_on(deb_node: Node) -> None:
     node.client(login, "vfolder", "create", "kept", VOLUME_HOST)
     node.host.write("/srv/user/note.txt", "still here\n", mode=0o644)
     node.client(login, "vfolder", "upload", "kept", "note.txt")
-    node.remove(*_packages(node.kind), "backendai-common")
+    node.remove(*single.packages(node.kind), "backendai-common")
     assert not node.host.run("find /opt/backendai ! -type d", check=False).stdout
     running = "ls -l /proc/[0-9]*/exe 2>/dev/null | grep -F ' /opt/backendai/'"
     assert not node.host.run(running, check=False).stdout
-    node.install(*_packages(node.kind))
+    node.install(*single.packages(node.kind))
     node.wait_for(*_ALL)
     assert node.login() == login
     node.client(login, "vfolder", "download", "kept", "note.txt", cwd="/srv/user/back")
     assert node.host.read("/srv/user/back/note.txt") == "still here\n"
     node.client(login, "vfolder", "delete", "kept")
-
-
-def _packages(kind: Kind) -> list[str]:
-    """What is installed by name: no metapackage where the stub has the stores."""
-    if kind.has_rpms:
-        return [*(f"backendai-{service}" for service in (*_ALL, "client")), _MOCK]
-    return ["backendai", "backendai-agent", _MOCK]
 
 
 def _agents(node: Node) -> str:
