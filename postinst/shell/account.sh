@@ -23,7 +23,7 @@ check_id() {
     case "$2" in
         '' | *[!0-9]* | 0* | ???????????*)
             echo "{{ package.name }}: error: account.$1 = $2: must be a number from 1 to 2147483647" >&2
-            echo "{{ package.name }}: hint: mend [account] in /etc/backend.ai/site.toml, or BACKENDAI_ACCOUNT_*" >&2
+            echo "{{ package.name }}: hint: correct [account] in /etc/backend.ai/site.toml, or BACKENDAI_ACCOUNT_*" >&2
             return 1
             ;;
     esac

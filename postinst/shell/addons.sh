@@ -6,5 +6,5 @@ python={{ (prefix ~ "/bin/python3") | sh }}
 # Failures are the environment's: a broken agent.toml, a full disk.
 sync_addons() {
     "$python" -I -B /usr/lib/backendai/target addon sync {{ package.addon.service | sh }} ||
-        warn "not enabled or disabled. Once mended, run: backendai-ctl addon sync {{ package.addon.service }}"
+        warn "not enabled or disabled. Once fixed, run: backendai-ctl addon sync {{ package.addon.service }}"
 }

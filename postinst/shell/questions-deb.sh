@@ -13,7 +13,7 @@ answer_variable() {
     echo "BACKENDAI_$1" | tr 'a-z-' 'A-Z_'
 }
 
-# answer_now QUESTION: prints what site.toml says; false where no tool can tell.
+# answer_now QUESTION: prints what site.toml says; false where no tool is installed.
 answer_now() {
     command -v backendai-ctl >/dev/null || return 1
     backendai-ctl site get "$(answer_name "$1")" 2>/dev/null </dev/null

@@ -1,6 +1,6 @@
 # What a service's package does on the host. The configuration tool's failures
-# are the environment's (a wrong answer, a full disk): each is told, and the
-# package manager goes on.
+# are the environment's (a wrong answer, a full disk): each is reported, and the
+# package manager continues.
 # shellcheck disable=SC2329
 
 tool() {
@@ -11,7 +11,7 @@ tool() {
     {% endif %}
 }
 
-# The same for what asks a store: rpm may run scriptlets without a network.
+# The same for commands that query a store: rpm may run scriptlets without a network.
 tool_with_network() {
     {% if prefix %}
     outside {{ prefix | sh }}/bin/python3 -I -B /usr/lib/backendai/target "$@"
@@ -28,24 +28,24 @@ configure_service() {
     if tool configure {{ package.service.name | sh }}; then
         return 0
     fi
-    warn "not configured. Once mended, run: backendai-ctl configure {{ package.service.name }}"
+    warn "not configured. Once fixed, run: backendai-ctl configure {{ package.service.name }}"
 }
 
-# Lets the service load the add-ons that are there, and those alone.
+# Makes the service load exactly the installed add-ons.
 sync_addons() {
     tool addon sync {{ package.service.name | sh }} ||
-        warn "add-ons are not enabled or disabled. Once mended, run: backendai-ctl addon sync {{ package.service.name }}"
+        warn "add-ons are not enabled or disabled. Once fixed, run: backendai-ctl addon sync {{ package.service.name }}"
 }
 
 failed_note={{ ("/var/lib/backendai/upgrade/" ~ package.service.name ~ ".failed") | sh }}
 
-# True where the stores answer and are filled, so that a first start can succeed.
+# True where the stores answer and are seeded, so that a first start can succeed.
 can_start() {
     [ ! -e "$failed_note" ] && tool_with_network check-stores {{ package.service.name | sh }} >/dev/null 2>&1
 }
 
-# Fills the stores, and says that this service waits for them: whichever run of the
-# unit fills them starts it. Where they do not answer, the unit waits, not the package
+# Seeds the stores, and notes that this service waits for them: the run of the unit that
+# completes the seeding starts it. If they do not answer, the unit waits, not the package
 # manager.
 fill_stores() {
     mkdir -p /var/lib/backendai/seed/waiting || warn "could not make /var/lib/backendai/seed"
@@ -70,9 +70,9 @@ stop_waiting() {
 
 pending_note={{ ("/var/lib/backendai/upgrade/" ~ package.service.name ~ ".pending") | sh }}
 
-# Says that the service is to be brought to this version once all of the transaction is in
-# place, and which of its units run until then; a run that was cut off has said it before.
-# Whoever fills the stores begins with it, so it also serves a database that a removal left.
+# Notes that the service is to be upgraded to this version at the end of the transaction, and
+# which of its units run until then. An interrupted run may have left a note already. Seeding
+# begins with these notes, so a note also covers a database that a removal left.
 note_upgrade() {
     mkdir -p "${pending_note%/*}" || warn "could not make ${pending_note%/*}"
     if {
@@ -85,7 +85,7 @@ note_upgrade() {
     } | sort -u >"$pending_note.new" && mv "$pending_note.new" "$pending_note"; then
         return 0
     fi
-    warn "not restarted. Once mended, run: backendai-ctl upgrade, and restart {{ package.name }}"
+    warn "not restarted. Once fixed, run: backendai-ctl upgrade, and restart {{ package.name }}"
 }
 
 # What is left to do before the service can start.

@@ -18,9 +18,9 @@ run_static() {
     may_start "$1" || return 0
     if is_at_work "$1"; then
         [ -z "${2:-}" ] || return 0
-        systemctl start "$1" 2>/dev/null || true # joins its job; the next one tells
+        systemctl start "$1" 2>/dev/null || true # joins its job; the next command reports
     fi
-    # What it says itself is for whoever asks: most of all, that a service waits for another.
+    # Its own messages are in its log: mostly, that a service waits for another.
     systemctl restart ${2:+"$2"} "$1" 2>/dev/null ||
         say "not all is ready yet, and it is tried again by itself; to see what: backendai-ctl status"
 }

@@ -1,6 +1,6 @@
-# Before the new files come: the installed tool, with the old release, says whether what
-# is installed can become this version. One without the command has no say. Needs
-# outside() of units-deb.sh or units-rpm.sh, because it asks the database.
+# Before the new files are unpacked, the installed tool (of the old release) checks whether
+# the installation can be upgraded to this version. A tool without the command is skipped.
+# Needs outside() of units-deb.sh or units-rpm.sh, because it queries the database.
 # shellcheck disable=SC2329
 
 check_upgrade() {
@@ -12,13 +12,13 @@ check_upgrade() {
     {% endif %}
         [ -x "$python" ] || continue
         status=0
-        told="$(outside "$python" -I -B /usr/lib/backendai/target upgrade-check --brief \
+        report="$(outside "$python" -I -B /usr/lib/backendai/target upgrade-check --brief \
             --to {{ version | sh }} --from-lines {{ release.upgrades_from | join(" ") | sh }}{{ " " ~ (package.service.name | sh) if package.service else "" }})" || status="$?"
         {% if not package.service %}
-        # Of what is only worth to know, each service's own package tells.
-        told="$(printf '%s\n' "$told" | grep -F ' refused ')" || true # there is none
+        # Findings that refuse nothing are reported by each service's own package.
+        report="$(printf '%s\n' "$report" | grep -F ' refused ')" || true # there is none
         {% endif %}
-        [ -z "$told" ] || printf '%s\n' "$told" >&2
+        [ -z "$report" ] || printf '%s\n' "$report" >&2
         [ "$status" -ne 77 ] || exit 1 # refused; all else is the environment's
         return 0
     done

@@ -46,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _serve(file: Path) -> None:
     settings, subgraphs = load_settings(file), load_subgraphs()
     texts = await ask_release(sys.argv[0])
-    supergraph = compose({one.name: texts[one.name] for one in subgraphs if one.name in texts})
+    supergraph = compose(
+        {subgraph.name: texts[subgraph.name] for subgraph in subgraphs if subgraph.name in texts}
+    )
     for warning in supergraph.warnings:
         log.warning("%s", warning)
     stop = asyncio.Event()

@@ -100,10 +100,10 @@ def collect(name: str, text: str) -> SubgraphParts:
 def _check_roots(name: str, document: DocumentNode) -> None:
     for definition in document.definitions:
         if isinstance(definition, SchemaDefinitionNode | SchemaExtensionNode):
-            for one in definition.operation_types or ():
-                if one.type.name.value != ROOTS[one.operation]:
+            for root in definition.operation_types or ():
+                if root.type.name.value != ROOTS[root.operation]:
                     raise GatewayError(
-                        f"{name} calls its {one.operation.value} type {one.type.name.value}"
+                        f"{name} calls its {root.operation.value} type {root.type.name.value}"
                     )
 
 
@@ -122,15 +122,15 @@ def _add(parts: SubgraphParts, node: DefinitionNode) -> None:
     found.keys += _keys(node.directives or ())
     _warn(parts, name, node.directives or ())
     if isinstance(node, _OBJECT + _INTERFACE):
-        found.interfaces |= {one.name.value: one for one in node.interfaces or ()}
-        for one in node.fields or ():
-            _add_field(parts, found, one)
+        found.interfaces |= {interface.name.value: interface for interface in node.interfaces or ()}
+        for field in node.fields or ():
+            _add_field(parts, found, field)
     elif isinstance(node, _UNION):
-        found.members |= {one.name.value: one for one in node.types or ()}
+        found.members |= {member.name.value: member for member in node.types or ()}
     elif isinstance(node, _ENUM):
-        found.values |= {one.name.value: one for one in node.values or ()}
+        found.values |= {value.name.value: value for value in node.values or ()}
     elif isinstance(node, _INPUT):
-        found.inputs |= {one.name.value: one for one in node.fields or ()}
+        found.inputs |= {field.name.value: field for field in node.fields or ()}
 
 
 def _add_field(parts: SubgraphParts, found: TypeParts, node: FieldDefinitionNode) -> None:
@@ -171,7 +171,7 @@ def _argument(directive: ConstDirectiveNode, name: str) -> str:
 
 def _warn(parts: SubgraphParts, where: str, directives: Iterable[ConstDirectiveNode]) -> None:
     parts.warnings += [
-        f"{parts.name}: {where} has @{_plain(one)}, which this gateway does not heed"
-        for one in directives
-        if _plain(one) in _UNSUPPORTED
+        f"{parts.name}: {where} has @{_plain(directive)}, which this gateway does not support"
+        for directive in directives
+        if _plain(directive) in _UNSUPPORTED
     ]

@@ -77,7 +77,7 @@ def load_subgraphs(path: Path = SUBGRAPHS) -> tuple[SubgraphSpec, ...]:
     """The subgraphs that the package was built for."""
     table = _read(path)
     try:
-        return tuple(SubgraphSpec(**one) for one in table["subgraph"])
+        return tuple(SubgraphSpec(**entry) for entry in table["subgraph"])
     except (KeyError, TypeError) as error:
         raise GatewayError(f"{path}: {error!r}") from error
 

@@ -14,7 +14,7 @@ class RequestError(Exception):
     """A request that no subgraph is asked for."""
 
     def __init__(self, errors: list[Error]) -> None:
-        super().__init__("; ".join(str(one["message"]) for one in errors))
+        super().__init__("; ".join(str(error["message"]) for error in errors))
         self.errors = errors
 
     @classmethod

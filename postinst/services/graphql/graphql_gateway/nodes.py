@@ -27,7 +27,7 @@ def response_key(node: FieldNode) -> str:
 
 def printed(directives: Sequence[DirectiveNode] | None) -> tuple[str, ...]:
     """The text of each directive."""
-    return tuple(print_ast(one) for one in directives or ())
+    return tuple(print_ast(directive) for directive in directives or ())
 
 
 def name_field(name: str, alias: str | None = None) -> FieldNode:
@@ -77,9 +77,9 @@ def text_of(
     used = _Variables()
     visit(body, used)
     listed = [
-        print_ast(one)
-        for one in operation.variable_definitions or ()
-        if one.variable.name.value in used.names
+        print_ast(variable)
+        for variable in operation.variable_definitions or ()
+        if variable.variable.name.value in used.names
     ]
     if entity is None:
         kind = operation.operation.value

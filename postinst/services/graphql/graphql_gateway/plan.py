@@ -31,7 +31,7 @@ _MAX_TOKENS = 20_000  # the longest operation of the Web UI has under 2,000
 _MAX_ROOT_FIELDS = 1_000
 _INTROSPECTION = {"__schema", "__type"}
 # Quadratic, and each subgraph looks itself before it resolves anything.
-_RULES = tuple(one for one in specified_rules if one is not OverlappingFieldsCanBeMergedRule)
+_RULES = tuple(rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +71,11 @@ def plan_operation(
     operation = _operation(document, operation_name)
     errors = validate(supergraph.schema, document, _RULES)
     if errors:
-        raise RequestError([_as_error(one, "GRAPHQL_VALIDATION_FAILED") for one in errors])
+        raise RequestError([_as_error(error, "GRAPHQL_VALIDATION_FAILED") for error in errors])
     fragments = {
-        one.name.value: one
-        for one in document.definitions
-        if isinstance(one, FragmentDefinitionNode)
+        definition.name.value: definition
+        for definition in document.definitions
+        if isinstance(definition, FragmentDefinitionNode)
     }
     found = _root_fields(operation.selection_set.selections, fragments, ())
     # No more than that: fragments that name others twice, again and again, would explode.
@@ -102,9 +102,15 @@ def _as_error(error: GraphQLError, code: str) -> Error:
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
-    found = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
+    found = [
+        definition
+        for definition in document.definitions
+        if isinstance(definition, OperationDefinitionNode)
+    ]
     if name is not None:
-        found = [one for one in found if one.name and one.name.value == name]
+        found = [
+            definition for definition in found if definition.name and definition.name.value == name
+        ]
     if len(found) != 1:
         what = f"no operation '{name}'" if name is not None else "not one operation, or no name"
         raise RequestError.of(f"the query has {what} to run", "OPERATION_RESOLUTION_FAILURE")
@@ -169,7 +175,7 @@ class _Planner:
     def plan(self, listed: Sequence[tuple[FieldNode, _Under]]) -> Plan:
         kind = self._operation.operation
         root = ROOTS[kind]
-        groups = self._groups(root, [one for one in listed if one[0].name.value[:2] != "__"])
+        groups = self._groups(root, [entry for entry in listed if entry[0].name.value[:2] != "__"])
         has_own = any(field.name.value in _INTROSPECTION for field, _ in listed)
         if kind is OperationType.SUBSCRIPTION and len(groups) != 1:
             raise RequestError.of("a subscription has one field")
@@ -198,7 +204,9 @@ class _Planner:
                 raise RequestError.of(f"no subgraph resolves {root}.{field.name.value}")
             is_ordered = self._operation.operation is OperationType.MUTATION
             candidates = groups[-1:] if is_ordered else groups
-            found = next((one for one in candidates if one.subgraph is owner), None)
+            found = next(
+                (candidate for candidate in candidates if candidate.subgraph is owner), None
+            )
             if found is None:
                 found = _Group(subgraph=owner, fields=[])
                 groups.append(found)
@@ -223,13 +231,15 @@ class _Planner:
     def _plain(self, part: Part) -> Part:
         """The client's own words where they are one operation; else the one without the rest."""
         others = [
-            one
-            for one in self._document.definitions
-            if isinstance(one, OperationDefinitionNode) and one is not self._operation
+            definition
+            for definition in self._document.definitions
+            if isinstance(definition, OperationDefinitionNode) and definition is not self._operation
         ]
         if others:
             return part
-        names = {one.variable.name.value for one in self._operation.variable_definitions or ()}
+        names = {
+            variable.variable.name.value for variable in self._operation.variable_definitions or ()
+        }
         return Part(
             subgraph=part.subgraph,
             query=self._query,

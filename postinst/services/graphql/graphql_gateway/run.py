@@ -48,7 +48,7 @@ class Run:
             for part in self.plan.parts:
                 await self._part(part, data, errors)
         else:
-            await asyncio.gather(*(self._part(one, data, errors) for one in self.plan.parts))
+            await asyncio.gather(*(self._part(part, data, errors) for part in self.plan.parts))
         return self._complete(data, errors)
 
     async def answers(self) -> AsyncIterator[bytes]:
@@ -114,7 +114,7 @@ class Run:
             "query": hop.query,
             "variables": {
                 **self._chosen(hop.variables),
-                "representations": [one.representation for one in entities],
+                "representations": [entity.representation for entity in entities],
             },
         }
         try:
@@ -148,9 +148,9 @@ class Run:
             type_resolver=_type_of,
         )
         assert isinstance(result, ExecutionResult)
-        told = [*errors, *_untold(result.errors or [], errors)]
+        reported = [*errors, *_unreported(result.errors or [], errors)]
         answer: dict[str, object] = {"data": result.data}
-        return _json({**answer, "errors": told} if told else answer)
+        return _json({**answer, "errors": reported} if reported else answer)
 
 
 def _resolve(source: Any, info: GraphQLResolveInfo, **_: object) -> object:
@@ -226,12 +226,12 @@ def _merged(known: Any, value: Any) -> Any:
     return value
 
 
-def _untold(found: Sequence[GraphQLError], told: Sequence[Error]) -> Iterator[Error]:
-    """A null that may not be is told, except where what led to it is told already."""
-    paths = [list(one.get("path") or []) for one in told]
+def _unreported(found: Sequence[GraphQLError], reported: Sequence[Error]) -> Iterator[Error]:
+    """The errors about nulls that are not allowed, unless their cause is reported already."""
+    paths = [list(error.get("path") or []) for error in reported]
     for error in found:
         path = list(error.path or [])
-        if not any(_begins(path, one) or _begins(one, path) for one in paths):
+        if not any(_begins(path, known) or _begins(known, path) for known in paths):
             yield dict(error.formatted)
 
 

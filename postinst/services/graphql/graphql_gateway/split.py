@@ -84,7 +84,7 @@ class _Scope:
 
 
 class Splitter:
-    """Splits the fields of one part; ``altered`` tells whether it asks anything else."""
+    """Splits the fields of one part; ``altered`` is whether it requests anything else."""
 
     def __init__(
         self,
@@ -167,12 +167,16 @@ class Splitter:
                 return [self._field(node, scope)]
             return self._elsewhere(node, scope)
         types = sorted(here.possible.get(parent.name, ()))
-        if here.resolves(parent.name, name) and all(here.resolves(one, name) for one in types):
+        if here.resolves(parent.name, name) and all(
+            here.resolves(possible, name) for possible in types
+        ):
             return [self._field(node, scope)]
         self.altered = True
         return [
-            inline_fragment(one, (), self._selections([node], scope.among(self._type(one))))
-            for one in types
+            inline_fragment(
+                possible, (), self._selections([node], scope.among(self._type(possible)))
+            )
+            for possible in types
         ]
 
     def _field(self, node: FieldNode, scope: _Scope) -> FieldNode:
@@ -229,12 +233,12 @@ class Splitter:
         target = self._type(condition.name.value) if condition else scope.parent
         scope = scope.under(node.directives)
         found: list[SelectionNode] = []
-        for one in self._known(target, scope):
+        for possible in self._known(target, scope):
             # What is below holds for these objects alone.
-            among = scope.among(self._type(one))
+            among = scope.among(self._type(possible))
             below = self._selections(fragment.selection_set.selections, among)
             if below:
-                found.append(inline_fragment(one, node.directives, below))
+                found.append(inline_fragment(possible, node.directives, below))
         return found
 
     def _known(self, target: GraphQLCompositeType, scope: _Scope) -> list[str]:
@@ -247,7 +251,7 @@ class Splitter:
         self.altered = True
         if isinstance(target, GraphQLObjectType):
             return []
-        every = {one.name for one in self._supergraph.schema.get_possible_types(target)}
+        every = {name.name for name in self._supergraph.schema.get_possible_types(target)}
         return sorted(these & every)
 
 

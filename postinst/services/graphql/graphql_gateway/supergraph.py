@@ -1,4 +1,4 @@
-"""The one schema that is made of the subgraphs' own, and who of them resolves what."""
+"""The schema that joins those of the subgraphs, and which subgraph resolves which field."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,17 +60,19 @@ class Supergraph:
 
     def owner(self, type_name: str, field: str) -> Subgraph | None:
         """The first that resolves a field."""
-        return next((one for one in self.subgraphs if one.resolves(type_name, field)), None)
+        return next(
+            (subgraph for subgraph in self.subgraphs if subgraph.resolves(type_name, field)), None
+        )
 
     def way(
         self, type_name: str, field: str, here: Subgraph
     ) -> tuple[Subgraph, tuple[str, ...]] | None:
         """Who else resolves a field of an entity, and the key from ``here`` by which."""
-        for one in self.subgraphs:
-            if one.resolves(type_name, field):
-                for key in one.keys.get(type_name, ()):
+        for subgraph in self.subgraphs:
+            if subgraph.resolves(type_name, field):
+                for key in subgraph.keys.get(type_name, ()):
                     if all(here.resolves(type_name, name) for name in key):
-                        return one, key
+                        return subgraph, key
         return None
 
 
@@ -78,7 +80,7 @@ def compose(texts: Mapping[str, str]) -> Supergraph:
     """Make one schema of each subgraph's text; GatewayError where they do not fit."""
     parts = [collect(name, text) for name, text in texts.items()]
     gone = {
-        (of, at[0], at[1]) for one in parts for at, of in one.overrides.items() if of != one.name
+        (of, at[0], at[1]) for part in parts for at, of in part.overrides.items() if of != part.name
     }
     try:
         schema = build_ast_schema(
@@ -88,35 +90,39 @@ def compose(texts: Mapping[str, str]) -> Supergraph:
         )
     except (GraphQLError, TypeError, KeyError) as error:
         raise GatewayError(f"the schemas do not fit together: {error}") from error
-    warnings = [line for one in parts for line in one.warnings]
+    warnings = [line for part in parts for line in part.warnings]
     return Supergraph(
         schema=schema,
-        subgraphs=tuple(_resolvers(one, gone) for one in parts),
+        subgraphs=tuple(_resolvers(part, gone) for part in parts),
         warnings=tuple(warnings),
     )
 
 
 def _resolvers(parts: SubgraphParts, gone: set[tuple[str, str, str]]) -> Subgraph:
     possible: dict[str, set[str]] = {}
-    for one in parts.types.values():
-        if one.kind == _OBJECT:
-            for interface in one.interfaces:
-                possible.setdefault(interface, set()).add(one.name)
-        if one.members:
-            possible.setdefault(one.name, set()).update(one.members)
+    for definition in parts.types.values():
+        if definition.kind == _OBJECT:
+            for interface in definition.interfaces:
+                possible.setdefault(interface, set()).add(definition.name)
+        if definition.members:
+            possible.setdefault(definition.name, set()).update(definition.members)
     return Subgraph(
         name=parts.name,
         fields={
             name: frozenset(
                 field
-                for field in one.fields
-                if (parts.name, name, field) not in gone and _is_own(one, field)
+                for field in definition.fields
+                if (parts.name, name, field) not in gone and _is_own(definition, field)
             )
-            for name, one in parts.types.items()
-            if one.fields
+            for name, definition in parts.types.items()
+            if definition.fields
         },
         possible={name: frozenset(types) for name, types in possible.items()},
-        keys={name: tuple(one.keys) for name, one in parts.types.items() if one.keys},
+        keys={
+            name: tuple(definition.keys)
+            for name, definition in parts.types.items()
+            if definition.keys
+        },
     )
 
 
@@ -126,10 +132,10 @@ def _is_own(parts: TypeParts, field: str) -> bool:
 
 
 def _merge_all(parts: Sequence[SubgraphParts]) -> Iterable[DefinitionNode]:
-    names = dict.fromkeys(name for one in parts for name in one.types)
+    names = dict.fromkeys(name for part in parts for name in part.types)
     for name in names:
-        found = [one.types[name] for one in parts if name in one.types]
-        kinds = {one.kind for one in found}
+        found = [part.types[name] for part in parts if name in part.types]
+        kinds = {definition.kind for definition in found}
         if len(kinds) > 1:
             raise GatewayError(f"{name} is not the same kind of type in all subgraphs")
         yield _merge(name, found)
@@ -137,7 +143,7 @@ def _merge_all(parts: Sequence[SubgraphParts]) -> Iterable[DefinitionNode]:
 
 def _merge(name: str, found: Sequence[TypeParts]) -> DefinitionNode:
     head = NameNode(value=name)
-    about = next((one.description for one in found if one.description), None)
+    about = next((definition.description for definition in found if definition.description), None)
     match found[0].kind:
         case "object_type_definition":
             return ObjectTypeDefinitionNode(
@@ -156,18 +162,22 @@ def _merge(name: str, found: Sequence[TypeParts]) -> DefinitionNode:
                 fields=_fields(name, found),
             )
         case "union_type_definition":
-            members = {key: node for one in found for key, node in one.members.items()}
+            members = {
+                key: node for definition in found for key, node in definition.members.items()
+            }
             return UnionTypeDefinitionNode(
                 name=head, description=about, directives=(), types=tuple(members.values())
             )
         case "enum_type_definition":
-            values = {key: _value(node) for one in found for key, node in one.values.items()}
+            values = {
+                key: _value(node) for definition in found for key, node in definition.values.items()
+            }
             return EnumTypeDefinitionNode(
                 name=head, description=about, directives=(), values=tuple(values.values())
             )
         case "input_object_type_definition":
-            # What one of them does not know could not be sent to all.
-            shared = set.intersection(*(set(one.inputs) for one in found))
+            # A field that a subgraph lacks could not be sent to all.
+            shared = set.intersection(*(set(definition.inputs) for definition in found))
             inputs = [_input(node) for key, node in found[0].inputs.items() if key in shared]
             return InputObjectTypeDefinitionNode(
                 name=head, description=about, directives=(), fields=tuple(inputs)
@@ -177,13 +187,15 @@ def _merge(name: str, found: Sequence[TypeParts]) -> DefinitionNode:
 
 
 def _interfaces(found: Sequence[TypeParts]) -> tuple[NamedTypeNode, ...]:
-    return tuple({key: node for one in found for key, node in one.interfaces.items()}.values())
+    return tuple(
+        {key: node for definition in found for key, node in definition.interfaces.items()}.values()
+    )
 
 
 def _fields(name: str, found: Sequence[TypeParts]) -> tuple[FieldDefinitionNode, ...]:
     merged: dict[str, FieldDefinitionNode] = {}
-    for one in found:
-        for key, node in one.fields.items():
+    for definition in found:
+        for key, node in definition.fields.items():
             merged[key] = _weaker(f"{name}.{key}", merged[key], node) if key in merged else node
     return tuple(_field(node) for node in merged.values())
 
@@ -193,8 +205,8 @@ def _weaker(
 ) -> FieldDefinitionNode:
     """Of two with the same type, the one that may be null."""
     types = [
-        print_ast(one.type.type if isinstance(one.type, NonNullTypeNode) else one.type)
-        for one in (first, second)
+        print_ast(field.type.type if isinstance(field.type, NonNullTypeNode) else field.type)
+        for field in (first, second)
     ]
     if types[0] != types[1]:
         raise GatewayError(f"{where} is {types[0]} in one subgraph, and {types[1]} in another")
@@ -205,7 +217,7 @@ def _field(node: FieldDefinitionNode) -> FieldDefinitionNode:
     return FieldDefinitionNode(
         name=node.name,
         description=node.description,
-        arguments=tuple(_input(one) for one in node.arguments or ()),
+        arguments=tuple(_input(argument) for argument in node.arguments or ()),
         type=node.type,
         directives=_kept(node.directives),
     )
@@ -229,7 +241,9 @@ def _value(node: EnumValueDefinitionNode) -> EnumValueDefinitionNode:
 
 def _kept(directives: Iterable[ConstDirectiveNode] | None) -> tuple[ConstDirectiveNode, ...]:
     """Federation's own are for the gateway; those of the language stay."""
-    return tuple(one for one in directives or () if one.name.value in _KEPT_DIRECTIVES)
+    return tuple(
+        directive for directive in directives or () if directive.name.value in _KEPT_DIRECTIVES
+    )
 
 
 __all__ = ["ROOTS", "Subgraph", "Supergraph", "compose"]

@@ -46,13 +46,13 @@ async def ask_release(main: str) -> Mapping[str, str]:
     except TimeoutError as error:
         child.kill()
         await child.wait()
-        raise GatewayError(f"the release did not tell its schemas in {_SECONDS:g} s") from error
+        raise GatewayError(f"the release did not return its schemas in {_SECONDS:g} s") from error
     if child.returncode != 0:
-        raise GatewayError(f"the release did not tell its schemas: status {child.returncode}")
+        raise GatewayError(f"the release did not return its schemas: status {child.returncode}")
     # The release may print lines of its own while it is imported.
     line = output.decode().strip().rpartition("\n")[2]
     try:
         found: dict[str, str] = json.loads(line)
     except ValueError as error:
-        raise GatewayError(f"the release did not tell its schemas: {error}") from error
+        raise GatewayError(f"the release did not return its schemas: {error}") from error
     return found

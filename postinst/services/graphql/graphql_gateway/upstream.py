@@ -13,8 +13,8 @@ from multidict import CIMultiDict
 from graphql_gateway.config import Settings, SubgraphSpec
 from graphql_gateway.errors import Error, SubgraphError
 
-# Of one connection, or of the body that is not sent on as it is; the rest tells the
-# manager who asks, and for whom.
+# Headers of a single connection, or of a body that is not passed on unchanged. The others identify
+# the client and the user to the manager.
 _OWN_HEADERS = {
     "accept", "accept-encoding", "connection", "content-encoding", "content-length",
     "content-type", "expect", "host", "keep-alive", "proxy-authenticate",
@@ -64,7 +64,9 @@ class Upstream:
         subgraphs: tuple[SubgraphSpec, ...],
     ) -> None:
         self._session = session
-        self._urls = {one.name: f"{settings.manager_url}{one.path}" for one in subgraphs}
+        self._urls = {
+            subgraph.name: f"{settings.manager_url}{subgraph.path}" for subgraph in subgraphs
+        }
 
     @classmethod
     @asynccontextmanager
@@ -165,9 +167,9 @@ def _refusal(subgraph: str, status: int, reason: str | None, body: bytes) -> Sub
         content: object = json.loads(text)
     except ValueError:
         content = text[:_SHOWN]
-    told = content.get("msg") or content.get("title") if isinstance(content, dict) else None
+    detail = content.get("msg") or content.get("title") if isinstance(content, dict) else None
     return SubgraphError(
         subgraph,
-        str(told or f"the manager answered {status} {reason or ''}".rstrip()),
+        str(detail or f"the manager answered {status} {reason or ''}".rstrip()),
         {"status": status, "statusText": reason or "", "body": content},
     )

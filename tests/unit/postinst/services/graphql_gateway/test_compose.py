@@ -95,7 +95,7 @@ def test_schemas_that_do_not_fit_are_reported(texts: dict[str, str], says: str) 
 def test_what_is_not_supported_is_reported() -> None:
     text = 'type Query { x: T } type T @key(fields: "i") { i: ID f: Int @requires(fields: "i") }'
     assert compose({"a": text}).warnings == (
-        "a: T.f has @requires, which this gateway does not heed",
+        "a: T.f has @requires, which this gateway does not support",
     )
 
 
