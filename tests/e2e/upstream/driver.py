@@ -129,8 +129,28 @@ def adapt(limit: float) -> None:
             await asyncio.sleep(_RETRY_S)
 
     utils.verify_session_events = listen_again
+    health = importlib.import_module(f"{_SUITE}.testcases.model_service.health_check")
+    for check in (health.EndpointHealthCheck, health.EndpointHealthCheckWithToken):
+        _ask_until(check, limit)
     for module, name in _LIMITS.items():
         setattr(importlib.import_module(module), name, limit)
+
+
+def _ask_until(check: Any, limit: float) -> None:
+    """Ask an endpoint again until it answers as expected: its route is healthy only later."""
+    ask = check.test
+
+    async def ask_again(self: Any) -> None:
+        end = time.monotonic() + limit
+        while True:
+            try:
+                return await ask(self)  # type: ignore[no-any-return]
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise
+            await asyncio.sleep(5)
+
+    check.test = ask_again
 
 
 async def run_case(case: Case, config: Any, limit: float) -> dict[str, Any]:
@@ -313,7 +333,7 @@ def main() -> None:
     parser.add_argument("--janitor", type=Path, required=True, help="the same as the superadmin")
     parser.add_argument("--results", type=Path, required=True, help="one line of JSON a case")
     parser.add_argument("--limit", type=float, default=240.0, help="seconds for one case")
-    parser.add_argument("--endpoint-limit", type=float, default=400.0)
+    parser.add_argument("--endpoint-limit", type=float, default=300.0)
     parser.add_argument("--budget", type=float, default=600.0, help="seconds to begin cases in")
     parser.add_argument("--cores", type=int, default=2, help="how many sessions may count on")
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
@@ -343,7 +363,7 @@ def _run_all(cases: list[Case], options: argparse.Namespace) -> None:
             found: dict[str, Any] = {"case": case.name, "outcome": "skipped", "error": reason}
         else:
             is_service = "endpoint" in case.name or "replicas" in case.name
-            limit = options.limit + (options.endpoint_limit if is_service else 0)
+            limit = options.limit + (2 * options.endpoint_limit if is_service else 0)
             found = run_apart(case, config, limit, options.results.parent)
             endpoint = janitor.context.endpoint.api_endpoint
             found["left"] = asyncio.run(tidy(janitor.context.keypair, endpoint))
