@@ -16,7 +16,7 @@ _WORKER = Path(__file__).with_name("_compile_worker.py")
 
 # No set may iterate in a random order while it is written out (before 3.11 it did),
 # and no file of the tree may be imported by the compiler. -I would do the second
-# and undo the first; the environment is small and ours already, so -s is enough.
+# and undo the first; the environment is small and set here, so -s is enough.
 _FLAGS = ("-s", "-S", "-B", "-X", "utf8", "-W", "ignore")
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1"}
 

@@ -6,8 +6,8 @@ Layout under the root::
     derived/KIND/KEY/   something made from them: a runtime, an installed wheel, a tree
     tmp/                what is being made; everything above appears by rename
 
-Two builds may share a cache: whoever makes an entry holds a lock on its key, the
-other waits and takes the result. A build that is killed leaves only ``tmp/``, which
+Two builds may share a cache: the build that makes an entry holds a lock on its key,
+the other waits and uses the result. A build that is killed leaves only ``tmp/``, which
 a later one empties.
 """
 
@@ -32,7 +32,7 @@ _COMPLETE = ".complete"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # The last two: a file lies where a folder is to be.
 _CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
-# Locks alone do not tell on a network file system whether another host is at work.
+# On a network file system a lock alone does not show whether another host is at work.
 _SWEEP_AGE_S = 24 * 3600
 
 
@@ -57,14 +57,14 @@ def storage_error(error: OSError, path: Path) -> StorageError:
     if error.errno in _FULL:
         return StorageError(f"no space left on the disk of {where}", hint=SPACE_HINT)
     if error.errno in _CLOSED:
-        hint = "choose another folder with --out or BUILDER_CACHE, or mend its permissions"
+        hint = "choose another folder with --out or BUILDER_CACHE, or fix its permissions"
         return StorageError(f"cannot write {where}: {error.strerror}", hint=hint)
     return StorageError(f"{where}: {error.strerror}")
 
 
 @contextmanager
 def storage_guard(path: Path) -> Iterator[None]:
-    """Raise StorageError in place of the OSErrors that a full or closed disk gives."""
+    """Raise StorageError in place of the OSErrors of a full or read-only disk."""
     try:
         yield
     except OSError as error:
@@ -84,7 +84,7 @@ def replacing(path: Path) -> Iterator[Path]:
             yield part
             part.replace(path)
         finally:
-            with suppress(OSError):  # what went wrong before is the one to tell
+            with suppress(OSError):  # the earlier error is the one to report
                 part.unlink(missing_ok=True)
 
 
@@ -115,7 +115,7 @@ class Cache:
         return self.root / "blobs" / sha256[:2] / sha256
 
     def find_blob(self, sha256: str) -> Path | None:
-        """The download with this sha256 if it is here and still whole.
+        """The download with this sha256 if the cache has it whole.
 
         Hashed at every use: a cache outlives disks and half-finished copies.
         """
@@ -128,15 +128,15 @@ class Cache:
         return path
 
     def add_blob(self, source: Path, sha256: str, *, move: bool = False) -> Path:
-        """Take ``source`` in, which must have this sha256; returns where it lies.
+        """Add ``source``, which must have this sha256; returns the blob's path.
 
-        Raises FetchError where the bytes are other ones.
+        Raises FetchError where the content is different.
         """
         found = hash_file(source)
         if found != sha256:
             raise FetchError(
                 f"{source.name}: sha256 is {found}, but {sha256} is pinned",
-                hint="the file is damaged or not the pinned one: fetch it again, or mend the pin",
+                hint="the file is damaged or not the pinned one: fetch it again, or fix the pin",
             )
         target = self.blob(sha256)
         with storage_guard(target):

@@ -33,7 +33,7 @@ GlibcVersion = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class ElfInfo:
-    """What the loader will ask for on behalf of one program or shared library."""
+    """What the loader will look for on behalf of one program or shared library."""
 
     machine: str  # as pyelftools spells it: EM_X86_64
     bits: int  # 32 or 64
@@ -91,7 +91,7 @@ def scan_tree(root: Path) -> list[tuple[PurePosixPath, ElfInfo]]:
     found = []
     for folder, _, names in os.walk(root):
         for name in names:
-            # Plain strings: a tree has 20,000 files and a few hundred are ours.
+            # Plain strings: a tree has 20,000 files, and a few hundred of them are ELF.
             text = os.path.join(folder, name)  # noqa: PTH118
             if not _has_magic(text):
                 continue

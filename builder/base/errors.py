@@ -30,7 +30,7 @@ class ExitCode(IntEnum):
 
 
 class BuilderError(Exception):
-    """A failure that the user can understand and mend."""
+    """A failure that the user can understand and fix."""
 
     exit_code = ExitCode.INTERNAL
 
@@ -69,7 +69,7 @@ class FetchError(BuilderError):
 
 
 class OfflineError(BuilderError):
-    """``--offline`` was asked for and the cache lacks an input."""
+    """``--offline`` was given and the cache lacks an input."""
 
     exit_code = ExitCode.OFFLINE
 
@@ -99,12 +99,12 @@ class ToolError(BuilderError):
 
 
 class StorageError(BuilderError):
-    """The disk is full, read-only, or not ours to write."""
+    """The disk is full, read-only, or not writable for this user."""
 
     exit_code = ExitCode.STORAGE
 
 
 class RepoError(BuilderError):
-    """A repository refuses what is asked, or is not what it should be."""
+    """A repository refuses a request, or is damaged."""
 
     exit_code = ExitCode.REPO

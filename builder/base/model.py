@@ -37,7 +37,7 @@ class Arch(StrEnum):
 
 
 def host_arch() -> Arch:
-    """The architecture of this host; UsageError where it is none of ours."""
+    """The architecture of this host; UsageError where packages are not built for it."""
     machine = os.uname().machine
     try:
         return Arch.from_machine(machine)

@@ -20,7 +20,7 @@ from pathlib import Path
 from builder.base import log
 from builder.base.errors import SPACE_HINT, BuilderError, StorageError, ToolError
 
-# What a child may need of ours: where things are, whom to trust, which proxy.
+# What a child inherits: where things are, which CAs to trust, which proxy.
 _PASSED = re.compile(
     r"(PATH|HOME|USER|LOGNAME|TMPDIR|LANG|TZ|SSL_CERT_(FILE|DIR)|(HTTPS?|NO|ALL)_PROXY"
     r"|(https?|no|all)_proxy|NETRC"
@@ -189,7 +189,7 @@ def stop_children() -> None:
     """End every program that runs, and start no other.
 
     For an interrupt: threads that wait for a program then end with an error of theirs
-    rather than finish what nobody wants any more.
+    rather than finish work that is no longer wanted.
     """
     with _gate:
         _stopping.set()

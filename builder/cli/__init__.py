@@ -15,7 +15,7 @@ from builder.base.cache import storage_error
 from builder.base.errors import BuilderError, ExitCode, SpecError
 from builder.base.run import stop_children
 
-# Imported when asked for: 'builder --help' need not load httpx, nor a rebuild docker.
+# Imported when needed: 'builder --help' need not load httpx, nor a rebuild docker.
 _COMMANDS = {
     "build": "builder.cli.build:build_command",
     "plan": "builder.cli.build:plan_command",

@@ -20,10 +20,10 @@ _STYLE = {Status.OK: "green", Status.MISSING: "bold red", Status.OPTIONAL: "yell
 @click.command("doctor")
 @release_option
 @click.option("--out", type=click.Path(path_type=Path), default="dist", show_default=True)
-@click.option("--offline", is_flag=True, help="Ask no network: will the cache alone do?")
+@click.option("--offline", is_flag=True, help="Use no network: is the cache alone enough?")
 @json_option
 def doctor_command(release: str | None, out: Path, offline: bool, as_json: bool) -> None:
-    """Say what this host lacks to build packages, and the command that mends it.
+    """Report what this host lacks to build packages, and the command that fixes it.
 
     Exits with 0 where a build can work, and with 10 where it cannot.
     """

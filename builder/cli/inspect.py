@@ -19,7 +19,7 @@ from builder.inspect.report import package_dict
 
 _LARGEST = 10
 _UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
-# What rpm asks of itself says nothing about the package.
+# What rpm requires of itself says nothing about the package.
 _RPM_ITSELF = "rpmlib("
 
 

@@ -105,7 +105,7 @@ def runtime_options(command: Command, mirror: str = "--mirror") -> Command:
         click.option(
             "--python-source",
             type=click.Path(path_type=Path),
-            help="A source tarball that is here already, for --runtime source.",
+            help="A source tarball on this host, for --runtime source.",
         ),
         click.option("--pgo", is_flag=True, help="Profile-guided build of CPython (slow)."),
         click.option("--lto", is_flag=True, help="Link-time optimised build of CPython (slow)."),

@@ -82,7 +82,7 @@ def list_command(  # noqa: PLR0913 - click passes each option by its name
 
 
 @runtime_group.command("fetch")
-@click.option("--python", "minor", metavar="3.N", help="Default: what the release asks for.")
+@click.option("--python", "minor", metavar="3.N", help="Default: what the release requires.")
 @release_option
 @arch_option
 @runtime_options
@@ -103,7 +103,7 @@ def fetch_command(minor: str | None, release: str | None, as_json: bool, **optio
 
 
 @runtime_group.command("build")
-@click.option("--python", "minor", metavar="3.N", help="Default: what the release asks for.")
+@click.option("--python", "minor", metavar="3.N", help="Default: what the release requires.")
 @release_option
 @arch_option
 @runtime_options
@@ -197,7 +197,7 @@ def _ask_publisher(
         [problem for tag in pinned for problem in check_pins(pins.standalone, tag, sums[tag])]
     )
     if newest is None:
-        log.warn("a web mirror cannot tell its newest release: name one with --tag to look for it")
+        log.warn("a web mirror does not list its releases: name a release with --tag")
         return _News(checked=pinned, tag=None, updates=())
     updates = find_updates(pins, newest, sums[newest], minors)
     return _News(checked=pinned, tag=newest, updates=updates)

@@ -61,7 +61,7 @@ _STYLE = {Status.OK: "green", Status.FAILED: "bold red", Status.SKIPPED: "yellow
 def verify_command(
     files: tuple[Path, ...], junit: Path | None, as_json: bool, **given: Any
 ) -> None:
-    """Install packages on clean hosts (docker), start, ask, remove and purge them.
+    """Install packages on clean hosts (docker), start, query, remove and purge them.
 
     Packages that these depend on are taken from the same folder. Exits with 13 where
     a check failed.

@@ -15,7 +15,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing a build may need: whether it is here, and what mends it."""
+    """One thing a build may need: whether the host has it, and what fixes a lack."""
 
     name: str
     status: Status
@@ -29,12 +29,12 @@ class Check:
 
 
 def found(name: str, detail: str) -> Check:
-    """It is here."""
+    """The finding for what the host has."""
     return Check(name=name, status=Status.OK, detail=detail)
 
 
 def lacking(name: str, detail: str, remedy: str | None) -> Check:
-    """It is not here, and a build needs it."""
+    """The finding for what a build needs and the host lacks."""
     return Check(name=name, status=Status.MISSING, detail=detail, remedy=remedy)
 
 
@@ -44,7 +44,7 @@ def as_optional(checks: Iterable[Check]) -> list[Check]:
 
 
 def first_ok(checks: Iterable[Check]) -> Check:
-    """The first that is here, or else the first of all; ``checks`` is not empty."""
+    """The first check that is OK, or else the first of all; ``checks`` is not empty."""
     failed: Check | None = None
     for check in checks:
         if check.is_ok:
@@ -67,12 +67,12 @@ def assess_runtime(
     ways = [prepared, standalone, tarball, compiler]
     if prepared.is_ok or standalone.is_ok or (tarball.is_ok and compiler.is_ok):
         return as_optional(ways)
-    # Nobody mends this one: it comes of a build by one of the others.
+    # A prepared runtime has no remedy of its own: a build by another way makes it.
     return [*as_optional([prepared]), standalone, tarball, compiler]
 
 
 def assess_wheels(*, cached: Check, source: Check | None) -> Sequence[Check]:
-    """The wheels: in the cache, or to be had from ``source``; None where it may not be asked."""
+    """The wheels: in the cache, or available from ``source``; None where no network may be used."""
     if source is None:
         return [cached]
     if cached.is_ok:

@@ -73,7 +73,7 @@ def _check_locks(given: Examination) -> tuple[Check, list[Lock]]:
 
 @dataclass(frozen=True, kw_only=True)
 class InputChecks:
-    """Checks of a build's inputs: wheels and a CPython, in the cache or to be had."""
+    """Checks of a build's inputs: wheels and a CPython, in the cache or available."""
 
     cache: Cache
     locks: Sequence[Lock]
@@ -181,7 +181,7 @@ def _check_index(file: str) -> Check:
         return lacking("index", error.message, error.hint)
     if site is None:
         return check_index(uv_path)
-    remedy = f"mend {SITE_VARIABLE} by 'builder fetch --mirror', or unset it to use the index"
+    remedy = f"fill {SITE_VARIABLE} by 'builder fetch --mirror', or unset it to use the index"
     return check_places("index", [f"{site}/wheels/{file}"], remedy=remedy)
 
 

@@ -99,7 +99,7 @@ def check_folder(
         present = present.parent
     if not present.is_dir():
         return lacking(name, f"{present} is no folder", f"point {setting} at a folder")
-    # Asks the system, so that a read-only disk is seen even by root.
+    # By the system's answer, so that a read-only disk is detected even by root.
     if not os.access(present, os.W_OK | os.X_OK):
         return lacking(name, f"{present} cannot be written", f"point {setting} elsewhere")
     free = space(present)
@@ -136,7 +136,7 @@ def ask_docker(host: str) -> str:
     elif parts.scheme in ("tcp", "http") and parts.hostname:
         connection = HTTPConnection(parts.hostname, parts.port, timeout=_DOCKER_WAIT_S)
     else:
-        raise ValueError("not an address that can be asked from here")
+        raise ValueError("not an address that this host can reach")
     with closing(connection):
         connection.request("GET", "/version")
         answer = connection.getresponse()

@@ -1,4 +1,4 @@
-"""Checks that ask the network, each for a few seconds at most."""
+"""Checks that use the network, each for a few seconds at most."""
 
 import re
 import threading
@@ -50,15 +50,15 @@ def probe_url(url: str, policy: RetryPolicy = _BRIEF) -> str | None:
 
 
 def check_places(name: str, urls: Iterable[str], *, remedy: str, probe: Probe = probe_url) -> Check:
-    """Whether one of ``urls`` can be fetched; they are asked in turn."""
+    """Whether one of ``urls`` can be fetched; they are tried in turn."""
     failures = []
     for url in urls:
         why = probe(url)
         if why is None:
-            return found(name, f"to be had from {_place(url)}")
+            return found(name, f"available from {_place(url)}")
         short = why.removeprefix(f"cannot fetch {redact_url(url)}: ")
         failures.append(f"{_place(url)}: {short}")
-    return lacking(name, "; ".join(failures) or "nowhere to fetch it from", remedy)
+    return lacking(name, "; ".join(failures) or "no place to fetch it from", remedy)
 
 
 def _place(url: str) -> str:
@@ -87,18 +87,18 @@ def _cause(message: str) -> str:
 def gather(
     checks: Sequence[tuple[str, Callable[[], Check]]], *, limit_s: float = _LIMIT_S
 ) -> list[Check]:
-    """The checks' findings, asked at once; one that does not come in time is lacking."""
+    """The checks' findings, run at once; a check that does not end in time is a lack."""
     results: dict[str, Check] = {}
     faults: dict[str, BaseException] = {}
 
-    def ask(name: str, check: Callable[[], Check]) -> None:
+    def run_check(name: str, check: Callable[[], Check]) -> None:
         try:
             results[name] = check()
         except BaseException as error:
             faults[name] = error
 
     # Daemons, so that one that hangs does not keep the program from ending.
-    threads = [threading.Thread(target=ask, args=pair, daemon=True) for pair in checks]
+    threads = [threading.Thread(target=run_check, args=pair, daemon=True) for pair in checks]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + limit_s

@@ -1,1 +1,1 @@
-"""The Python index, asked through uv, and which wheel fits a target."""
+"""The Python index, queried through uv, and which wheel fits a target."""

@@ -1,8 +1,8 @@
-"""Asks the Python index through uv: what do these requirements resolve to, and where.
+"""Queries the Python index through uv: what requirements resolve to, and where files are.
 
 uv knows the index, mirrors and credentials from its environment (UV_DEFAULT_INDEX
 and the like), so no host is named here. Its configuration files are not read: what is
-resolved depends on the spec, not on who asks.
+resolved depends on the spec, not on the user's settings.
 """
 
 import tomllib
@@ -73,7 +73,7 @@ def uv_path() -> Path:
 
 
 def uv_environment(cache: Cache) -> dict[str, str]:
-    """What uv gets beside the base environment: our cache, no colours, no Python downloads."""
+    """uv's environment beside the base: this cache, no colours, no Python downloads."""
     return {
         "UV_CACHE_DIR": str(cache.root / "uv"),
         "UV_NO_PROGRESS": "1",
@@ -113,7 +113,7 @@ def resolve(
                 f"cannot resolve {', '.join(requirements)} for {target.platform}, "
                 f"Python {target.minor}:\n{error.message}",
                 hint="a distribution without a wheel may be built if the release names it "
-                "under [sdist.NAME]; a network fault mends itself on another run",
+                "under [sdist.NAME]; a network fault may be gone on another run",
             ) from error
         return parse_pylock(output.read_text(encoding="utf-8"), target)
 

@@ -105,7 +105,7 @@ def _entries(
     blocks = decompress(sections(file, member.start, member.size), _COMPRESSIONS[suffix])
     reader = ForwardReader(blocks)
     try:
-        # Forwards only, which is all that iterating and reading in order asks for.
+        # Forwards only, which is all that iterating and reading in order needs.
         with tarfile.TarFile(fileobj=cast("IO[bytes]", reader), mode="r") as tar:
             for info in tar:
                 path = absolute(info.name)

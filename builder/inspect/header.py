@@ -20,7 +20,7 @@ _LEAD = 96
 _MAGIC = b"\x8e\xad\xe8\x01"
 _INTRO = 16
 _INDEX_ENTRY = 16
-# rpm's own bounds are 64 Ki tags and 256 MiB; ours fit 100,000 files with room.
+# rpm's own bounds are 64 Ki tags and 256 MiB; these fit 100,000 files with room.
 _MAX_TAGS = 1 << 16
 _MAX_STORE = 64 << 20
 _NUMBERS = {1: "B", 2: "B", 3: "H", 4: "I", 5: "Q"}

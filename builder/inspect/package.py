@@ -25,7 +25,7 @@ _SITE = re.compile(r"(.*/site-packages/[^/]+)/.*")
 _LIBRARY = re.compile(r"(.*/lib/python3\.\d+)/.*")
 _BYTECODE = re.compile(r"(.*)/__pycache__/([^/]+)\.cpython-\d+(?:\.opt-\d)?\.pyc")
 _TOP_PARTS = 5  # of a path, the root counted: /usr/share/doc/NAME
-_WHOLE_HINT = "fetch or build the file again: what is here is not what was written"
+_WHOLE_HINT = "fetch or build the file again: it was damaged after it was written"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Package:
 def inspect_package(path: Path) -> Package:
     """Read the package at ``path``.
 
-    Raises UsageError where it is no package, PayloadError where it is damaged.
+    Raises UsageError where it is not a package, PayloadError where it is damaged.
     """
     fmt = _format_of(path)
     read = {PackageFormat.DEB: read_deb, PackageFormat.RPM: read_rpm}[fmt]
@@ -91,7 +91,7 @@ def _format_of(path: Path) -> PackageFormat:
     if begin[:4] == header.LEAD_MAGIC:
         return PackageFormat.RPM
     what = f"it begins with {begin!r}" if begin else "it is empty"
-    raise UsageError(f"{path} is no deb or rpm: {what}", hint=hint)
+    raise UsageError(f"{path} is not a deb or rpm: {what}", hint=hint)
 
 
 def _wanted(path: str) -> bool:

@@ -6,7 +6,7 @@ _SCHEMA = 1
 
 
 def package_dict(package: Package, *, files: bool, scripts: bool) -> dict[str, object]:
-    """The package for machines; its listing and its scripts' text where asked for."""
+    """The package for machines; its listing and its scripts' text on request."""
     contents, metadata = package.contents, package.metadata
     info = package.build_info or {}
     return {

@@ -91,7 +91,7 @@ def _slices(blocks: Iterator[bytes]) -> Iterator[bytes]:
 class ForwardReader:
     """A file over blocks that can be read and skipped, never rewound.
 
-    It has as much of a file's interface as tarfile asks for.
+    It has as much of a file's interface as tarfile needs.
     """
 
     def __init__(self, blocks: Iterator[bytes]) -> None:

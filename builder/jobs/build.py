@@ -52,7 +52,7 @@ class Built:
 
 
 def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> list[Built]:
-    """Build everything asked for and deliver it, with its manifest."""
+    """Build all packages requested and deliver them, with their manifest."""
     nfpm_path()  # said now, not after minutes of building
     uv_path()
     _check_out(request.out)

@@ -1,4 +1,4 @@
-"""The plans of a build: of every package asked for, and of the hosts of add-ons."""
+"""The plans of a build: of every package requested, and of the hosts of add-ons."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class PlanRequest:
 
 
 def plan_packages(request: PlanRequest, spec: Spec, project: Path) -> list[PackagePlan]:
-    """The plans of everything asked for; each package once for every architecture it has.
+    """The plans of all packages requested; each package once for every architecture it has.
 
     Raises LockError where a lock is absent or no longer fits the spec.
     """
@@ -55,7 +55,7 @@ def _plan_input(request: PlanRequest, spec: Spec, project: Path) -> PlanInput:
 def plan_hosts(
     plans: Sequence[PackagePlan], request: PlanRequest, spec: Spec, project: Path
 ) -> dict[tuple[str, Arch], PackagePlan]:
-    """The plan of every add-on's host, asked for or not: the add-on is checked against it."""
+    """The plan of every add-on's host, requested or not: the add-on is checked against it."""
     found: dict[tuple[str, Arch], PackagePlan] = {}
     for plan in plans:
         if plan.python is None or plan.python.addon is None or plan.arch is None:

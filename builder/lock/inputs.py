@@ -24,7 +24,7 @@ def pinned(requirement: str, release: ReleaseSpec) -> str:
 
 
 def requirements(package: PackageSpec, release: ReleaseSpec) -> list[str]:
-    """What is asked of the resolver for this package; empty for one without Python."""
+    """The requirements that the resolver gets for this package; empty without Python."""
     if package.python is None:
         return []
     extra = release.extra_requirements.get(package.name, ())

@@ -208,7 +208,7 @@ class _Transfer:
             self.part.unlink(missing_ok=True)
             raise HashMismatchError(
                 f"{redact_url(self.url)}: sha256 is {found}, but {self.sha256} is pinned",
-                hint="the server or a proxy has other bytes than the pinned ones: do not use them;"
+                hint="the server or a proxy sends different content: do not use it;"
                 " try another mirror, or check the pin against its publisher",
             )
 

@@ -70,7 +70,7 @@ def check_links(root: Path, name: str) -> None:
             path = Path(folder, entry)
             if not path.is_symlink():
                 continue
-            # A link may climb through another one, so only following them tells.
+            # A link may climb through another link, so only following them shows where it leads.
             pointed = Path(os.path.realpath(path))
             if path.readlink().is_absolute() or not pointed.is_relative_to(real):
                 where = str(path.relative_to(root))
@@ -261,7 +261,7 @@ def _members(tar: tarfile.TarFile, stream: _Bounded) -> Iterator[tarfile.TarInfo
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[_Bounded]:
-    """The tar inside the compression, which its first bytes tell."""
+    """The tar inside the compression, which is detected by its first bytes."""
     try:
         file = archive.open("rb")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Talking HTTP: the client, what is worth another try, how long to wait.
+"""HTTP: the client, which faults are worth another try, how long to wait.
 
 Everything a server or network can do wrong ends as :class:`TransientError`, which
 :func:`retry` tries again, or as a FetchError, which nothing does.
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class UnreachableError(FetchError):
-    """The server could not be asked, or never gave a whole answer."""
+    """The server could not be reached, or never sent a whole answer."""
 
     def __init__(
         self, url: str, *, reason: str, detail: str = "", hint: str = NETWORK_HINT
@@ -50,7 +50,7 @@ class TransientError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How long a download may take to get nowhere."""
+    """How often and how long a download is tried before it fails."""
 
     tries: int = 4
     backoff_s: float = 1.0  # doubled after every try
@@ -121,7 +121,7 @@ def retry(url: str, policy: RetryPolicy, attempt: Callable[[], T], done: Callabl
 
 @contextmanager
 def stream(http: httpx.Client, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
-    """Ask for ``url``; raises TransientError for what may pass, FetchError for the rest."""
+    """Request ``url``; raises TransientError for faults that may pass, FetchError for others."""
     try:
         with http.stream("GET", url, headers=headers) as answer:
             yield answer
@@ -140,7 +140,7 @@ def _raise_for(error: httpx.TransportError, url: str) -> NoReturn:
     causes = list(_causes(error))
     reason = _USERINFO.sub("://***@", str(error)) or type(error).__name__
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        # Hosts without a route to the name say so at once, and would again.
+        # A host without a route to the name fails at once, and would fail again.
         detail = f": {urlsplit(url).hostname} does not resolve ({reason})"
         raise UnreachableError(url, reason="no such host", detail=detail) from error
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):

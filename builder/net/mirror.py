@@ -1,7 +1,7 @@
 """Mirrors: the site's own copy of every input, and how one is named.
 
 BUILDER_MIRROR names what ``builder fetch --mirror`` wrote, as a folder or a URL;
-:mod:`builder.jobs.fetch` tells its layout.
+:mod:`builder.jobs.fetch` describes its layout.
 """
 
 import os

@@ -127,7 +127,7 @@ def _format_table(meta: Metadata, own: FormatPlan, given: PackInput) -> dict[str
         "summary": meta.summary[:1].upper() + meta.summary[1:],
         "group": meta.group,
         "packager": meta.maintainer,
-        "buildhost": "localhost",  # the builder's own name is nobody's business
+        "buildhost": "localhost",  # the build host's own name stays private
         "scripts": _only(_RPM_ONLY, given),
     }
 

@@ -85,7 +85,7 @@ def pack_stage(plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cac
 
 
 def _tool_identity(nfpm: Path) -> list[object]:
-    """What tells one nfpm from another without running or hashing 50 MB each time."""
+    """Identifies an nfpm without running it or hashing 50 MB each time."""
     status = nfpm.resolve().stat()
     return [str(nfpm), status.st_size, status.st_mtime_ns]
 

@@ -1,7 +1,7 @@
 """Plans a package: every payload entry, rendered script and piece of metadata. Pure.
 
 Same spec, lock and target, same plan: no I/O, no clock, no environment. What only
-the wheels can tell (their files, the libraries they need) is added by the stage.
+only the wheels show (their files, the libraries they need) is added by the stage.
 """
 
 from builder.plan.make import PlanInput, plan_package

@@ -70,7 +70,7 @@ def plan_package(
 
 
 def _with_own_samples(package: PackageSpec, release: ReleaseSpec) -> PackageSpec:
-    """The package with files of ours for the samples that the release's wheels lack."""
+    """The package with this project's files for the samples that the release's wheels lack."""
     own = {sample.target: sample.source for sample in release.sample}
     replaced = [
         PayloadSpec.model_validate({"target": sample.target, "source": own[sample.target]})

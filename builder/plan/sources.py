@@ -1,4 +1,4 @@
-"""The text that packages ship: read from the project, or told by the target's own tool."""
+"""The text that packages ship: read from the project, or described by the target's tool."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Takes package files into a repository, or refuses them all.
+"""Adds package files to a repository, or refuses them all.
 
 A file is checked against its manifest, signed, read once, and put into the pool before
 the state knows it.
@@ -57,15 +57,15 @@ class _Candidate:
     path: Path
     sha256: str
     parsed: ParsedPackage
-    known: RepoPackage | None  # the same package, taken in earlier
+    known: RepoPackage | None  # the same package, added earlier
 
 
 def add_packages(repository: Repository, paths: Sequence[Path], request: AddRequest) -> list[Added]:
-    """Take package files in; a folder stands for all that its manifest lists.
+    """Add package files; a folder stands for all that its manifest lists.
 
-    Nothing is taken in where one of them is refused: damaged, not what its manifest says,
-    of an architecture that the repository does not have, or another file under the name
-    and version of one that is here.
+    Nothing is added where one of them is refused: damaged, not what its manifest says,
+    of an architecture that the repository does not have, or a different file of the name
+    and version of a package that the repository has.
     """
     repository.channel(request.channel)
     if request.component not in repository.config.components:
@@ -84,7 +84,7 @@ def add_packages(repository: Repository, paths: Sequence[Path], request: AddRequ
     if problems:
         message = "\n".join(problem.message for problem in problems)
         raise type(problems[0])(message, hint=problems[0].hint)
-    return [_take_in(repository, candidate, request) for candidate in candidates]
+    return [_add(repository, candidate, request) for candidate in candidates]
 
 
 def _expand(paths: Iterable[Path], load: LoadManifest) -> list[Path]:
@@ -130,7 +130,7 @@ def _format_of(path: Path) -> PackageFormat:
     try:
         return PackageFormat(path.suffix.removeprefix("."))
     except ValueError:
-        raise UsageError(f"{path} is no package", hint="give .deb and .rpm files") from None
+        raise UsageError(f"{path} is not a package", hint="give .deb and .rpm files") from None
 
 
 def _hash(path: Path) -> str:
@@ -149,7 +149,7 @@ def _compare_with_manifest(
     if entry is None:
         raise RepoError(
             f"{path}: {path.parent / MANIFEST} does not list it",
-            hint="add what 'builder build' made, or say --no-manifest",
+            hint="add what 'builder build' made, or use --no-manifest",
         )
     found: Mapping[str, Any] = {
         "sha256": sha256,
@@ -179,7 +179,7 @@ def _check_arch(config: RepoConfig, path: Path, parsed: ParsedPackage) -> None:
 
 
 def _reject_duplicates(candidates: Sequence[_Candidate]) -> list[BuilderError]:
-    """Two files given at once may be the same package, too."""
+    """Report files of one call that are the same package with different content."""
     seen: dict[tuple[object, ...], _Candidate] = {}
     problems: list[BuilderError] = []
     for candidate in candidates:
@@ -197,7 +197,7 @@ def _reject_duplicates(candidates: Sequence[_Candidate]) -> list[BuilderError]:
     return problems
 
 
-def _take_in(repository: Repository, candidate: _Candidate, request: AddRequest) -> Added:
+def _add(repository: Repository, candidate: _Candidate, request: AddRequest) -> Added:
     state = repository.state
     known = candidate.known or state.by_sha256(candidate.sha256)
     if known and _is_whole(repository, known):
@@ -210,10 +210,10 @@ def _take_in(repository: Repository, candidate: _Candidate, request: AddRequest)
         part.chmod(0o644)
         parsed = _signed(part, candidate.parsed, request.signer)
         package = _package(part, parsed, request)
-        _into_pool(part, repository.public / package.pool)
+        _move_into_pool(part, repository.public / package.pool)
     with state.transaction():
         channels = [request.channel]
-        if known:  # its file was lost, and another signature makes other bytes
+        if known:  # its file was lost, and another signature makes a different file
             channels += state.channels_of(known.sha256)
             state.forget([known.sha256])
         state.add(package, parsed.listing, candidate.sha256)
@@ -251,7 +251,7 @@ def _package(path: Path, parsed: ParsedPackage, request: AddRequest) -> RepoPack
     )
 
 
-def _into_pool(part: Path, target: Path) -> None:
+def _move_into_pool(part: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with part.open("rb+") as file:
         os.fsync(file.fileno())

@@ -21,7 +21,7 @@ from builder.repo.config import IndexCompression, RepoConfig
 from builder.repo.model import DebRecord, Index, Listings, RepoPackage, dists_folder
 from builder.repo.version import compare_deb
 
-# apt asks by the strongest hash that Release has.
+# apt uses the strongest hash that Release has.
 _HASHES = ("SHA256", "SHA512")
 # Packages repeats itself so much that more effort buys little: 3 takes a third of 6's time.
 _XZ_PRESET = 3
@@ -30,7 +30,7 @@ _ZSTD_LEVEL = 10
 
 
 class AptIndexer:
-    """Makes the indexes of apt; ``listings`` gives the paths of a deb."""
+    """Makes the indexes of apt; ``listings`` returns the paths of a deb."""
 
     def __init__(self, listings: Listings) -> None:
         self._listings = listings
@@ -60,7 +60,7 @@ class AptIndexer:
         for path, data in named.items():
             for name in _HASHES:
                 index[folder / path.parent / "by-hash" / name / _digest(name, data)] = data
-        # apt asks for Contents only where Release has its plain form, which nobody fetches.
+        # apt fetches Contents only where Release has its plain form, which is never fetched.
         index[folder / "Release"] = render_release(channel, named | described, config, now)
         return index
 

@@ -81,7 +81,7 @@ def check_target(repository: Repository, name: str, now: datetime) -> list[Probl
         problems += _check_indexes(repository, tree, gpg, now)
         if repository.config.signing.packages:
             problems += _check_packages(repository, tree, gpg)
-    # A damaged file is told by its record and again by each index that names it.
+    # A damaged file is reported by its record and again by each index that names it.
     return list(dict.fromkeys(problems))
 
 
@@ -117,7 +117,7 @@ def _check_keys(repository: Repository, tree: Tree, gpg: Gpg, now: datetime) -> 
     path = armored_path(repository.config.name)
     armored = tree.get(path)
     if armored is None:
-        return  # told as missing
+        return  # reported as missing
     try:
         gpg.import_keys(armored.decode("ascii", "replace"))
     except RepoError:
@@ -165,13 +165,13 @@ def _check_indexes(
 def _check_packages(repository: Repository, tree: Tree, gpg: Gpg) -> Iterator[Problem]:
     armored = tree.get(armored_path(repository.config.name))
     if armored is None or not gpg.list_keys():
-        return  # told already
+        return  # reported already
     packages = repository.state.packages()
     with PackageCheck(tree, SignatureCheck(gpg, gpg.list_keys()), armored) as check:
         if not check.can_judge_rpm and any(
             package.fmt is PackageFormat.RPM for package in packages
         ):
-            text = "rpmkeys is not here, so no signature in an rpm was checked: install rpm"
+            text = "rpmkeys is not installed, so no signature in an rpm was checked: install rpm"
             yield Problem(text=text, is_error=False)
         for package in packages:
             for text in check.judge(package.pool):

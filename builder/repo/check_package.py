@@ -42,14 +42,14 @@ class PackageCheck:
 
     @property
     def can_judge_rpm(self) -> bool:
-        """Whether rpm is here."""
+        """Whether rpm is installed."""
         return self._rpm is not None
 
     def judge(self, path: PurePosixPath) -> Iterator[str]:
         """What is wrong with the signature of the package at ``path``."""
         data = self._tree.get(path)
         if data is None:
-            return  # told by its index
+            return  # reported by its index
         if path.suffix == ".deb":
             yield from self._judge_deb(path, data)
         elif self._rpm is not None:

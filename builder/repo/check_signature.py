@@ -1,4 +1,4 @@
-"""Says what is wrong with a signature: each of our keys signs, and nobody else."""
+"""Reports what is wrong with a signature: each of the repository's keys signs, no other."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath

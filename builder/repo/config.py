@@ -144,9 +144,7 @@ class RepoConfig(Strict):
     components: Annotated[tuple[Word, ...], Field(min_length=1)] = ("main",)
     architectures: Annotated[tuple[Arch, ...], Field(min_length=1)] = (Arch.AMD64, Arch.ARM64)
     retention: Retention = Retention()
-    grace_hours: int = Field(
-        24, ge=0, description="files that nothing refers to any more stay that long for readers"
-    )
+    grace_hours: int = Field(24, ge=0, description="unreferenced files stay that long for readers")
     apt: AptSpec = AptSpec()
     rpm: RpmSpec = RpmSpec()
     signing: SigningSpec = SigningSpec()

@@ -25,7 +25,7 @@ _WORK = "tmp"  # below the state's folder
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """A repository that is open: nobody else changes it meanwhile."""
+    """An open repository: no other process changes it meanwhile."""
 
     root: Path
     config: RepoConfig
@@ -127,7 +127,7 @@ class Pruned:
 def prune_packages(repository: Repository, now: datetime, *, dry_run: bool = False) -> Pruned:
     """End the membership of versions that a channel need not keep, and drop what none keeps.
 
-    Files go with a later publication, when nobody can be reading them any more.
+    A later publication deletes the files, when no reader can still use them.
     """
     state, config = repository.state, repository.config
     left = {

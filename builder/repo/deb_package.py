@@ -10,7 +10,7 @@ from builder.inspect.debfile import ar_members
 from builder.repo.model import DebRecord, ParsedPackage
 from builder.repo.sign import Signer
 
-# What dpkg and debsig-verify call the signature of whom a package comes from.
+# The name that dpkg and debsig-verify give to the signature of a package's origin.
 ORIGIN_SIGNATURE = "_gpgorigin"
 SIGNED_MEMBERS = ("debian-binary", "control.tar", "data.tar")
 # Said by the index, whatever a package claims.
@@ -18,9 +18,9 @@ _INDEX_FIELDS = frozenset({"filename", "size", "sha256", "sha512", "md5sum", "sh
 
 
 def read_deb_package(path: Path) -> ParsedPackage:
-    """Read the deb at ``path``, payload included, so that a damaged one is not taken in.
+    """Read the deb at ``path``, payload included, so that a damaged one is refused.
 
-    Raises UsageError where it is no deb, PayloadError where it is damaged.
+    Raises UsageError where it is not a deb, PayloadError where it is damaged.
     """
     contents = inspect_package(path).contents
     paths = sorted(file.path.lstrip("/") for file in contents.files if not file.is_dir)

@@ -1,4 +1,4 @@
-"""GnuPG as this project calls it: a home, its keys, and what a signature is worth."""
+"""GnuPG as this project calls it: a home, its keys, and the verdict on a signature."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from builder.base.errors import RepoError, ToolError
 from builder.base.run import find_tool, run
 
-# A passphrase comes by descriptor 0, whatever the user's agent would ask.
+# A passphrase comes by descriptor 0, so that the user's agent does not prompt.
 LOOPBACK = ("--pinentry-mode", "loopback", "--passphrase-fd", "0")
 _HOME_PREFIX = "builder-gpg-"
 _SWEEP_AGE_S = 60
@@ -36,7 +36,7 @@ class Key:
     created: datetime
     expires: datetime | None  # the day from which it cannot sign any more
     revoked: bool
-    problem: str | None  # why its signatures would be worth nothing
+    problem: str | None  # why its signatures are not valid
 
     def is_called(self, fingerprint: str) -> bool:
         """Whether it or one of its subkeys has this fingerprint."""
@@ -49,7 +49,7 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What one signature is worth."""
+    """The verdict on one signature."""
 
     key: str  # the primary key's fingerprint where it is known, else a key id
     problem: str | None  # None: it is good
@@ -57,7 +57,7 @@ class Verdict:
 
 @contextmanager
 def private_home() -> Iterator[Path]:
-    """A GNUPGHOME of one's own, removed at the end together with its agent.
+    """A private GNUPGHOME, removed at the end together with its agent.
 
     It is locked as long as this process lives: what a killed one left, with the keys in
     it, is removed by the next.
@@ -122,7 +122,7 @@ class Gpg:
         return run(command, env=self._environment, stdin=stdin, check=check).stdout
 
     def import_keys(self, armored: str, *, passphrase: str | None = None) -> None:
-        """Take keys in, public or secret, in armored form."""
+        """Import keys, public or secret, in armored form."""
         assert self.home is not None, "never into the user's own home"
         path = self.home / "import.asc"
         path.touch(mode=0o600)
@@ -132,7 +132,7 @@ class Gpg:
             self.call([*unlock, "--import", path], stdin=passphrase)
         except ToolError as error:
             raise RepoError(
-                f"gpg takes no key out of what was given:\n{error.message}",
+                f"gpg cannot import a key from what was given:\n{error.message}",
                 hint="give what 'gpg --export-secret-keys --armor FINGERPRINT' wrote",
             ) from error
         finally:
@@ -151,7 +151,7 @@ class Gpg:
         return target.read_bytes()
 
     def verify(self, signed: Path, data: Path | None = None) -> list[Verdict]:
-        """What each signature in ``signed`` is worth, by the keys of this home.
+        """The verdict on each signature in ``signed``, by the keys of this home.
 
         ``data`` is what a detached signature is of.
         """
@@ -186,7 +186,7 @@ def parse_verdicts(status: str) -> Iterator[Verdict]:
             case ["BADSIG", key, *_]:
                 yield Verdict(key=key, problem="does not fit what it signs")
             case ["ERRSIG", key, *_]:
-                yield Verdict(key=key, problem="is by a key that is not among ours")
+                yield Verdict(key=key, problem="is by a key that the repository does not use")
             case ["VALIDSIG", own, *rest] if good:
                 weak = len(rest) > _HASH_FIELD and rest[_HASH_FIELD] in _WEAK_HASHES
                 problem = "uses a hash that apt and rpm refuse" if weak else None

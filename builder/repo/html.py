@@ -66,7 +66,7 @@ class Listed:
 
 
 def render_pages(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage]]) -> Index:
-    """Every page by its place in the tree, and the sources that they tell of.
+    """Every page by its place in the tree, and the sources that they link to.
 
     ``packages`` are by channel. Same arguments, same bytes.
     """

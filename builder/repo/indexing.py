@@ -38,7 +38,7 @@ from builder.repo.sign import Signer
 
 Record = Mapping[PurePosixPath, Published]
 
-_FORMAT = 1  # of a channel's indexes; goes up when the same packages give other bytes
+_FORMAT = 1  # of a channel's indexes; goes up when the same packages make different files
 
 
 def build_tree(
@@ -61,7 +61,7 @@ def build_tree(
         inputs = _inputs(repository, channel, packages, signer)
         before = state.indexed(channel)
         old = _kept_files(channel, recorded, present)
-        # A date of validity that nobody moves on would pass.
+        # Without a new index, the date of validity would pass.
         lasting = config.channels[channel].valid_until_days is None
         if before and before[0] == inputs and lasting and old and not refresh:
             kept |= old

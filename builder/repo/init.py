@@ -42,7 +42,7 @@ def init_repository(root: Path, request: InitRequest) -> Path:
                 load_config(part.parent)
             except SpecError as error:
                 problems = [problem.replace(str(part), CONFIG_NAME) for problem in error.problems]
-                raise SpecError(problems, hint="mend the option's value") from error
+                raise SpecError(problems, hint="fix the option's value") from error
             with open_state(root, create=True):
                 pass
             part.replace(path)

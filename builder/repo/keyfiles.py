@@ -34,7 +34,7 @@ def armored_path(name: str) -> PurePosixPath:
 def make_key_files(repository: Repository, signer: Signer) -> KeyFiles:
     """The public keys, those included that signed in the past.
 
-    Raises RepoError where one of the latter is nowhere to be had.
+    Raises RepoError where one of the latter is not available.
     """
     return KeyFiles(
         apt=signer.public_keys(armor=False),

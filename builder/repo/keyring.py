@@ -160,7 +160,7 @@ def keyring_spec(config: RepoConfig) -> PackageSpec:
             "name": keyring_name(config),
             "summary": f"keys and sources of the {config.name} package repository",
             "description": (
-                f"The public keys that sign {config.label}, and the file that tells the\n"
+                f"The public keys that sign {config.label}, and the file that names the\n"
                 f"package manager to look for packages at {config.base_url}."
             ),
             "section": "misc",

@@ -138,7 +138,7 @@ class Publisher(Protocol):
         ...
 
     def has(self, path: PurePosixPath, facts: FileFacts) -> bool:
-        """Whether this very file is there, as far as the place can tell cheaply."""
+        """Whether the place has this very file, as far as that can be detected cheaply."""
         ...
 
     def put(self, path: PurePosixPath, source: Path, facts: FileFacts) -> None:

@@ -1,11 +1,11 @@
 """The order in which a tree is published, as data. Pure.
 
-A reader begins with one of a few entry points (InRelease, mirrorlist), and all that an
-entry point names must be there before it and for a while after it. So: packages and
+A reader begins with one of a few entry points (InRelease, mirrorlist), and every
+file that an entry point names must exist before it and for a while after it. So: packages and
 files whose name carries their hash first, then plainly named indexes, then detached
-signatures, then the entry points; what nothing refers to any more goes only in a later
-publication, after a grace. Interrupted anywhere, the old entry points still stand and
-all they name is still there; the next run puts what is missing.
+signatures, then the entry points; an unreferenced file is deleted by a later
+publication, after a grace. If a run is interrupted, the old entry points and all that
+they name still stand; the next run puts what is missing.
 """
 
 import re
@@ -21,7 +21,7 @@ from builder.repo.model import FileFacts
 class Phase(IntEnum):
     """When a file is put; every file of a phase is in place before the next begins."""
 
-    CONTENT = 0  # packages, by-hash, checksum-named: never replaced by other bytes
+    CONTENT = 0  # packages, by-hash, checksum-named: never replaced by different content
     INDEX = 1  # plain names that an entry point describes: Packages.gz, Contents
     SIGNATURE = 2  # Release, Release.gpg, repomd.xml.asc: one half of a pair
     ENTRY = 3  # InRelease, repomd.xml, mirrorlist: from here on readers see the new state
@@ -53,7 +53,7 @@ def phase_of(path: PurePosixPath) -> Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A file that was put on a target, and since when nothing refers to it."""
+    """A file that was put on a target, and since when it is unreferenced."""
 
     facts: FileFacts
     retired: datetime | None = None
@@ -72,7 +72,7 @@ class Publication:
     """What one run does to a target, in this order: puts, then retiring, then deletions."""
 
     puts: tuple[Put, ...]  # sorted by phase, then by path
-    retire: tuple[PurePosixPath, ...]  # referenced until now: their grace begins
+    retire: tuple[PurePosixPath, ...]  # unreferenced from now on: their grace begins
     delete: tuple[PurePosixPath, ...]  # their grace is over
 
     def in_phase(self, phase: Phase) -> tuple[Put, ...]:

@@ -3,7 +3,7 @@
 createrepo_c reads a package into three XML fragments; an index is then a matter of joining
 fragments, however many packages there are. A channel gets, for each component and machine::
 
-    MACHINE/repodata/     for whoever names that folder itself as baseurl
+    MACHINE/repodata/     for clients that name that folder itself as baseurl
     MACHINE.ID/repodata/  a snapshot: the same under a name that never gets other files
     MACHINE/mirrorlist    one line: the address of the newest snapshot
 
@@ -77,9 +77,9 @@ class Part(StrEnum):
 
 
 def read_rpm_package(path: Path) -> ParsedPackage:
-    """Read the rpm at ``path``, payload included, so that a damaged one is not taken in.
+    """Read the rpm at ``path``, payload included, so that a damaged one is refused.
 
-    Raises UsageError where it is no rpm, PayloadError where it is damaged.
+    Raises UsageError where it is not an rpm, PayloadError where it is damaged.
     """
     metadata = inspect_package(path).metadata
     record, listing = _read_fragments(path)
@@ -112,7 +112,7 @@ def _read_fragments(path: Path) -> tuple[RpmRecord, bytes]:
 
 
 class RpmIndexer:
-    """Makes the indexes of dnf and zypper; ``listings`` gives fragments of filelists.xml."""
+    """Makes the indexes of dnf and zypper; ``listings`` returns fragments of filelists.xml."""
 
     def __init__(self, listings: Listings) -> None:
         self._listings = listings

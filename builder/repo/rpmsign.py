@@ -14,7 +14,7 @@ from builder.base.run import find_tool, run
 from builder.repo.sign import Signer
 
 _HINT = "run: apt-get install rpm, or dnf install rpm-sign"
-# Not by a question on a terminal that nobody watches: the agent knows it or it fails.
+# Never by a prompt on an unattended terminal: the agent has it, or signing fails.
 _GPG_OPTIONS = "--batch --no-tty --pinentry-mode error"
 _DIGEST = "sha512"
 
@@ -57,7 +57,7 @@ class RpmKeys:
             run([*self._command, "--import", armored])
         except ToolError as error:
             raise RepoError(
-                f"{armored}: rpm takes no key out of it:\n{error.message}",
+                f"{armored}: rpm cannot import a key from it:\n{error.message}",
                 hint="it is to be what 'gpg --export --armor FINGERPRINT' wrote",
             ) from error
 

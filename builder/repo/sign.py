@@ -177,7 +177,7 @@ def _usable(name: str, available: Sequence[Key], given: bool, now: datetime) -> 
         raise RepoError(
             f"{where} has no secret key {name}, which repo.toml names; it has: {listed}",
             hint=f"give it by --key-file, {KEY_FILE_VARIABLE} or {KEY_VARIABLE}, "
-            "or mend [signing] keys in repo.toml",
+            "or fix [signing] keys in repo.toml",
         )
     if key.revoked:
         raise RepoError(f"key {name} ({key.user}) is revoked", hint="make a new one and name it")

@@ -75,7 +75,7 @@ class State:
             self._db.executemany(statement, rows)
 
     def add(self, package: RepoPackage, listing: bytes, given: str) -> None:
-        """Take in a package whose file is in the pool.
+        """Add a package whose file is in the pool.
 
         ``given`` is the sha256 of the file as it was before it was signed.
         """
@@ -138,7 +138,7 @@ class State:
         """The listing of a package, as its reader gave it."""
         row = self._db.execute("SELECT content FROM listing WHERE sha256 = ?", (sha256,)).fetchone()
         if row is None:
-            raise RepoError(f"the state knows no package with sha256 {sha256}")
+            raise RepoError(f"the state has no package with sha256 {sha256}")
         return zstandard.ZstdDecompressor().decompress(row[0])
 
     def channels_of(self, sha256: str) -> list[str]:
@@ -186,7 +186,7 @@ class State:
         return (row[0], datetime.fromisoformat(row[1])) if row else None
 
     def record_indexed(self, channel: str, inputs: str, now: datetime) -> None:
-        """Note what a channel's indexes are made from."""
+        """Record what a channel's indexes are made from."""
         self._db.execute(
             "INSERT OR REPLACE INTO indexed VALUES (?, ?, ?)", (channel, inputs, now.isoformat())
         )
@@ -205,21 +205,21 @@ class State:
         }
 
     def record_put(self, target: str, files: Mapping[PurePosixPath, FileFacts]) -> None:
-        """Note files that are in place on a target."""
+        """Record files that are in place on a target."""
         self._many(
             "INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, NULL)",
             ((target, str(path), facts.sha256, facts.size) for path, facts in files.items()),
         )
 
     def record_retired(self, target: str, paths: Iterable[PurePosixPath], now: datetime) -> None:
-        """Note files that nothing refers to from now on."""
+        """Record files that are unreferenced from now on."""
         self._many(
             "UPDATE published SET retired = ? WHERE target = ? AND path = ? AND retired IS NULL",
             ((now.isoformat(), target, str(path)) for path in paths),
         )
 
     def record_deleted(self, target: str, paths: Iterable[PurePosixPath]) -> None:
-        """Note files that are gone from a target."""
+        """Record files that are deleted from a target."""
         self._many(
             "DELETE FROM published WHERE target = ? AND path = ?",
             ((target, str(path)) for path in paths),
@@ -268,7 +268,7 @@ def open_state(root: Path, *, create: bool = False) -> Iterator[State]:
     path = folder / _FILE
     if not create and not path.is_file():
         raise RepoError(
-            f"{root} is no repository: it has no {STATE}/{_FILE}",
+            f"{root} is not a repository: it has no {STATE}/{_FILE}",
             hint="run 'builder repo init' there, or name another folder with --root",
         )
     with storage_guard(path):

@@ -163,7 +163,7 @@ def _read_version(root: Path, minor: str, given: Path) -> str:
     found = found or _IN_NAME.search(given.name)
     if found is None or not found[1].startswith(f"{minor}."):
         raise RuntimeUnavailableError(
-            f"{given}: cannot tell which {minor} this is, as it does not run on this host",
+            f"{given}: its version is unknown, as this {minor} does not run on this host",
             hint=f"keep its include/python{minor}, or name the file as cpython-{minor}.PATCH-…",
         )
     return found[1]

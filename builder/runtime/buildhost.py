@@ -72,7 +72,7 @@ def find_missing() -> list[Dependency]:
     compiler = next((found for name in _COMPILERS if (found := shutil.which(name))), None)
     missing = [need for need in _PROGRAMS if not shutil.which(need.program or "")]
     if compiler is None or not _compiles(compiler, "", ()):
-        # Without it nothing can be said of the libraries: ask for all of them.
+        # Without it nothing is known of the libraries: request all of them.
         return [_COMPILER, *missing, *_LIBRARIES]
     return missing + [
         need

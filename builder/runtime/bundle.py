@@ -150,7 +150,7 @@ def _copy(tree: Path, libraries: list[HostLibrary]) -> None:
 
 
 def _set_runpaths(tree: Path, bundled: set[str]) -> None:
-    """Tell every user of a bundled library where it is, and nobody anything else.
+    """Record in every user of a bundled library where the library is, and nothing else.
 
     A RUNPATH is not inherited by what a library needs in turn, so each gets one.
     """

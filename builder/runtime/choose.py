@@ -1,4 +1,4 @@
-"""Which way to a CPython: the one asked for, or the first that is open."""
+"""Which provider of a CPython: the one requested, or the first that has one."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,7 +151,7 @@ def _provide_auto(request: RuntimeRequest, cache: Cache, providers: Providers) -
             return replace(prepared, reason="prepared before, taken from the cache")
     try:
         return replace(
-            providers.pbs.provide(request, cache), reason="the first choice, and it could be had"
+            providers.pbs.provide(request, cache), reason="the first choice, and available"
         )
     except HashMismatchError:
         raise
@@ -173,7 +173,7 @@ def _from_source(
         both_offline = isinstance(closed, OfflineError) and isinstance(error, OfflineError)
         kind = OfflineError if both_offline else RuntimeUnavailableError
         raise kind(
-            f"no CPython {request.minor} for {request.arch} is to be had\n"
+            f"no CPython {request.minor} for {request.arch} is available\n"
             f"  standalone build: {closed.message}\n"
             f"  from source: {error.message}",
             hint=error.hint,
@@ -187,5 +187,5 @@ def _briefly(error: BuilderError) -> str:
     if isinstance(error, OfflineError):
         return "standalone build not in the cache, and this is offline"
     if isinstance(error, FetchError):
-        return f"standalone build not to be had ({error.message})"
+        return f"standalone build not available ({error.message})"
     return f"no standalone build fits ({error.message})"

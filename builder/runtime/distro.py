@@ -47,7 +47,7 @@ class DistroProvider:
 def distro_depends(minor: str, fmt: PackageFormat) -> tuple[str, ...]:
     """What a package without its own Python depends on.
 
-    Debian has one Python 3 at a time, so the bounds on ``python3`` tell apt before an
+    Debian has one Python 3 at a time, so by the bounds on ``python3`` apt sees before an
     upgrade of the distribution that this package must change as well; ``python3.X``
     is the program that is run. Red Hat and SUSE have several side by side and
     ``python3`` is only the default one: there ``python(abi)`` names the minor, as all

@@ -1,4 +1,4 @@
-"""What every runtime provider takes and gives.
+"""The request that every runtime provider gets, and the runtime that it returns.
 
 A **runtime** is a relocatable CPython tree in the layout of a standalone asset
 without its leading ``python/``: ``bin/python3.13``, ``lib/python3.13/…``.
@@ -78,7 +78,7 @@ class RuntimeProvider(Protocol):
     choice: RuntimeChoice
 
     def provide(self, request: RuntimeRequest, cache: Cache) -> Runtime:
-        """The runtime asked for; raises BuilderError where this way is closed."""
+        """The runtime requested; raises BuilderError where this provider has none."""
         ...
 
 

@@ -121,7 +121,7 @@ def _prepare(asset: Path, tree: Path, pin: StandalonePin, *, python: Path | None
         if version != pin.version:
             raise PayloadError(
                 f"{pin.asset} holds Python {version}, but is pinned as {pin.version}",
-                hint="mend the pin in pkgspec/runtimes.toml",
+                hint="fix the pin in pkgspec/runtimes.toml",
             )
     prepare_tree(tree, version=pin.version, arch=pin.arch, python=python, jobs=jobs)
     return pin.version

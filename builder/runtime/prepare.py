@@ -66,7 +66,7 @@ _UNWANTED = (
     "**/__pycache__",
 )
 
-# Where standalone builds are configured and compiled; others tell it themselves.
+# Where standalone builds are configured and compiled; other builds record it themselves.
 _KNOWN_PREFIX = "/install"
 _KNOWN_BUILD_ROOTS = ("/build", "/tools")
 _PREFIX_MARK = "@PREFIX@"
@@ -133,7 +133,7 @@ def _remove(path: Path) -> None:
 
 
 def _prune_libpython(tree: Path) -> None:
-    """Remove libpython where the interpreter has it built in: 20 MB for nobody."""
+    """Remove libpython where the interpreter has it built in: 20 MB without a user."""
     libraries = list(tree.glob("lib/libpython*.so*"))
     names = {path.name for path in libraries}
     if not any(names.intersection(info.needed) for _, info in elf.scan_tree(tree / "bin")):
@@ -224,7 +224,7 @@ def _write_sitecustomize(path: Path, python: Path | None) -> None:
 
 
 def _openssl_paths(python: Path | None) -> list[str]:
-    """Where the OpenSSL of ``python`` looks; empty if it cannot tell."""
+    """Where the OpenSSL of ``python`` looks; empty if that is unknown."""
     if python is None:
         return []
     question = "import _ssl; paths = _ssl.get_default_verify_paths(); print(paths[1], paths[3])"

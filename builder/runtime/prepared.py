@@ -55,7 +55,7 @@ def find_runtime(cache: Cache, key: str) -> PreparedRuntime | None:
 
 
 def keep_runtime(cache: Cache, key: str, make: Callable[[Path], str]) -> PreparedRuntime:
-    """The runtime of this key; ``make`` fills the tree, absent as yet, and tells its version."""
+    """The runtime of this key; ``make`` fills the tree, absent as yet, and returns its version."""
 
     def derive(folder: Path) -> None:
         tree = folder / "tree"

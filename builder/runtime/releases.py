@@ -22,7 +22,7 @@ from builder.net.http import fetch_text, redact_url
 from builder.runtime.pbs import RELEASE_TREE
 from builder.runtime.pins import Pins, StandalonePin, parse_pins
 
-# Made by the publisher for programs that ask what is newest.
+# Made by the publisher for programs that look for the newest release.
 LATEST_URL = (
     "https://raw.githubusercontent.com/astral-sh/python-build-standalone"
     "/latest-release/latest-release.json"
@@ -45,7 +45,7 @@ class Update:
 
 
 def find_newest_tag(tree: str, client: httpx.Client | None = None) -> str | None:
-    """The newest tag of a release tree; None for a web mirror, which cannot tell."""
+    """The newest tag of a release tree; None for a web mirror, which does not list tags."""
     if tree == RELEASE_TREE:
         return _published_tag(client)
     if urlsplit(tree).scheme != "file":
@@ -59,7 +59,7 @@ def _published_tag(client: httpx.Client | None) -> str:
     try:
         tag = json.loads(text)["tag"]
     except (ValueError, KeyError, TypeError) as error:
-        raise FetchError(f"{LATEST_URL} does not tell a tag", hint="name one with --tag") from error
+        raise FetchError(f"{LATEST_URL} names no tag", hint="name one with --tag") from error
     return check_tag(str(tag))
 
 

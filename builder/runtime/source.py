@@ -34,14 +34,14 @@ _OTHER_WAYS = (
 
 
 class SourceProvider(Pinned):
-    """Compiles the newest pinned CPython that the release allows and that is to be had."""
+    """Compiles the newest pinned CPython that the release allows and that is available."""
 
     choice = RuntimeChoice.SOURCE
 
     def provide(self, request: RuntimeRequest, cache: Cache) -> Runtime:
         """Compile CPython, bundle its libraries, and prepare and check the tree.
 
-        A pin whose tarball nobody has any more gives way to the next older one.
+        A pin whose tarball no server has any more gives way to the next older one.
         """
         _refuse_foreign(request)
         failures: list[str] = []
@@ -55,7 +55,7 @@ class SourceProvider(Pinned):
                     raise
                 except (FetchError, OfflineError) as error:
                     failures.append(error.message)
-                    log.step(f"runtime: no tarball of CPython {build.pin.version} to be had")
+                    log.step(f"runtime: no tarball of CPython {build.pin.version} is available")
                     continue
                 raw = build.compile(tarball, cache, jobs=request.jobs)
             return build.runtime(build.prepare(raw, cache, jobs=request.jobs))
@@ -102,7 +102,7 @@ class _Build:
 
     @property
     def key(self) -> str:
-        """Identifies what ``make install`` gives."""
+        """Identifies what ``make install`` installs."""
         inputs = (self.pin.sha256, self.request.arch, self.recipe.inputs, host_identity())
         return key_of(_RAW_KIND, *inputs)
 
@@ -234,6 +234,6 @@ def tarball_urls(pin: SourcePin) -> Iterator[str]:
 
 
 def _unavailable(request: RuntimeRequest, failures: list[str]) -> FetchError | OfflineError:
-    text = "\n".join([f"no source of CPython {request.minor} is to be had:", *failures])
+    text = "\n".join([f"no source of CPython {request.minor} is available:", *failures])
     kind = OfflineError if request.offline else FetchError
     return kind(text, hint=_OTHER_WAYS)

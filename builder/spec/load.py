@@ -107,7 +107,7 @@ def _load_addons(
     if family is None:
         return {}
     if family.host in known and family.host not in packages:
-        return {}  # its own problems are told already
+        return {}  # its own problems are reported already
     found = family.problems(packages)
     problems += found
     return {} if found else family.expand(packages)
@@ -169,7 +169,7 @@ def _sample_problems(
     problems = []
     for release in releases.values():
         listed = [packages[name] for name in release.packages if name in packages]
-        if len(listed) != len(release.packages):  # told already
+        if len(listed) != len(release.packages):  # reported already
             continue
         targets = [sample.target for package in listed for sample in package.sample]
         problems += [

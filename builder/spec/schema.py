@@ -318,7 +318,7 @@ class ChangelogSpec(Strict):
 
 
 class OwnSampleSpec(Strict):
-    """A file of ours in the place of a sample that the release's wheels do not have."""
+    """A file of this project in the place of a sample that the release's wheels lack."""
 
     target: TargetPath = Field(description="as in the package's [[sample]]")
     source: SourcePath = Field(description="below the project's root; *.j2 renders")

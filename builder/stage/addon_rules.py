@@ -58,7 +58,7 @@ def check_entry_points(name: str, addon: AddonSpec, prefix: Path, host: Path) ->
         raise PayloadError(
             f"{name}: the wheel's entry points in {addon.group} are {_shown(found)}, "
             f"'plugins' of the member says {_shown(addon.plugins)}",
-            hint="mend pkgspec/accelerators.toml",
+            hint="fix pkgspec/accelerators.toml",
         )
     taken = set(found) & {point for point, _ in _entry_points(host, addon.group)}
     if taken:

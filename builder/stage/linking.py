@@ -13,8 +13,8 @@ def link_tree(source: Path, target: Path, *, epoch: int, on_clash: Clash | None 
     """Put every file below ``source`` below ``target``, with ``epoch`` as its mtime.
 
     A cached file is shared by many stages, so its times and mode are never changed:
-    one with another mtime is copied. ``on_clash`` is told of a path that is there
-    already with other bytes; without it that is an error.
+    a file with another mtime is copied. ``on_clash`` gets a path that exists already
+    with different content; without it that is an error.
     """
     _link_folder(os.fspath(source), os.fspath(target), epoch, on_clash)
 

@@ -48,7 +48,7 @@ def reject_conflict(wheel: InstalledWheel, prefix: Path) -> Clash:
     def refuse(place: Path) -> None:
         raise PayloadError(
             f"{wheel.wheel.file}: installs {place.relative_to(prefix)}, which the runtime or "
-            "another wheel of the lock has with other bytes",
+            "another wheel of the lock has with different content",
             hint="leave one of the two out of the lock, or report it to their makers",
         )
 
@@ -101,7 +101,7 @@ def extract_sample(wheel: Path, member: str, target: Path) -> None:
             if member not in names:
                 raise PayloadError(
                     f"{wheel.name}: has no {member}, which a [[sample]] names",
-                    hint="the release has moved or renamed it: mend the package's [[sample]]",
+                    hint="the release has moved or renamed it: fix the package's [[sample]]",
                 )
             _write_new(target, archive.read(member), 0o644)
             return

@@ -143,7 +143,7 @@ class _CaseRun:
         _expect(not self.host.failed_units(), f"failed: {', '.join(self.host.failed_units())}")
 
     def _start(self) -> None:
-        """Every enabled service is up, those whose stores nobody fills left out."""
+        """Every enabled service is up, without those whose stores are not filled here."""
         enabled = [
             service
             for service in self.subject.services
@@ -199,7 +199,7 @@ class _CaseRun:
     def _purge(self) -> None:
         command = managers.purge(self.distribution.manager, list(reversed(self.subject.names)))
         if command is None:
-            raise SkippedError(f"{self.distribution.manager} knows no purge")
+            raise SkippedError(f"{self.distribution.manager} has no purge")
         self.host.run(command, timeout=_INSTALL_TIMEOUT_S)
         left = leftovers(self.before, take_listing(self.host))
         _expect(not left, "left behind:\n" + "\n".join(left))

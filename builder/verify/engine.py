@@ -47,7 +47,7 @@ def connect() -> Client:
     address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     try:
         if address.startswith("unix://"):
-            # Asked first, because the client leaves its socket open where nobody answers.
+            # Checked first, because the client leaves its socket open where no engine answers.
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.connect(address.removeprefix("unix://"))
         return docker.from_env(timeout=120)

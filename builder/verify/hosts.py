@@ -328,6 +328,6 @@ def _mounts(setup: HostSetup) -> list[Mount]:
 
 
 def _first_line(text: str) -> str:
-    """A script that an argument holds is told by its beginning."""
+    """A script that is an argument is shown by its first line."""
     lines = text.strip().splitlines() or [""]
     return lines[0] if len(lines) == 1 else f"{lines[0]} ..."

@@ -33,7 +33,7 @@ def os_release(client: Client, image: str) -> dict[str, str]:
 def host_image(client: Client, distribution: Distribution) -> str:
     """The image of a host with the stores installed and stopped, made where it is absent.
 
-    Raises ToolError where the distribution's image cannot be had or set up.
+    Raises ToolError where the distribution's image cannot be made.
     """
     base = fetch(client, distribution.image)
     recipe = distribution.model_dump(mode="json")

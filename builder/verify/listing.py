@@ -9,8 +9,8 @@ from builder.verify.hosts import Host
 _ROOTS = ("/", "/opt", "/var/lib")
 _FIELDS = 6
 
-# What the host's own programs write at any time, ours or no ours installed.
-_NOT_OURS = re.compile(
+# What the host's own programs write at any time, whatever is installed.
+_HOST_FILES = re.compile(
     r"/(root|srv|dist|tmp|run|proc|sys|dev)(/.*)?"
     r"|/var/(backups|tmp)(/.*)?"
     r"|/var/log/(?!backendai).*"
@@ -75,7 +75,7 @@ def differences(before: Listing, after: Listing) -> list[str]:
     """What a host has gained, lost or changed, without what changes by itself; sorted."""
     found = []
     for path in sorted(before.entries.keys() | after.entries.keys()):
-        if _NOT_OURS.fullmatch(path):
+        if _HOST_FILES.fullmatch(path):
             continue
         old, new = before.entries.get(path), after.entries.get(path)
         if old is None:

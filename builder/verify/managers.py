@@ -38,8 +38,8 @@ def remove(manager: Manager, names: Sequence[str]) -> Words:
 
 
 def purge(manager: Manager, names: Sequence[str]) -> Words | None:
-    """Remove configuration and state, too; None where the manager knows no such thing."""
-    # Not by apt, which knows no package that left nothing behind when it was removed.
+    """Remove configuration and state, too; None where the manager cannot."""
+    # Not by apt, which forgets a package that left nothing behind when it was removed.
     return ["dpkg", "--purge", *names] if manager is Manager.APT else None
 
 

@@ -179,7 +179,7 @@ class _Splitter:
             self._place(earlier[1], target, shutil.copy)
         else:
             raise PayloadError(
-                f"{wheel.file}: installs {path}, which another wheel has with other bytes",
+                f"{wheel.file}: installs {path}, which another wheel has with different content",
                 hint="two distributions of the lock cannot live together",
             )
         return Path(target)

@@ -1,4 +1,4 @@
-"""Places that a repository is published to, and the walk that keeps readers whole."""
+"""Places that a repository is published to, and the order that keeps readers consistent."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""The walk through one publication: phase by phase, noting what is in place.
+"""Executes one publication: phase by phase, recording what is in place.
 
-Each file of a phase is in place before the next phase begins. What is done is noted as it
-is done, so that an interrupted run is finished by the next one without sending twice.
+Each file of a phase is in place before the next phase begins. What is done is recorded at
+once, so that the next run finishes an interrupted one without sending a file twice.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,23 +16,23 @@ from builder.base import log
 from builder.repo.model import FileFacts, Publisher
 from builder.repo.publication import Phase, Publication, Put
 
-_AT_ONCE = 8
-_NOTED_TOGETHER = 64
+_CONNECTIONS = 8
+_RECORDED_TOGETHER = 64
 
 
 class Record(Protocol):
-    """Where it is noted what a target has; builder.repo.state has one."""
+    """The record of what a target has; builder.repo.state has one."""
 
     def record_put(self, target: str, /, files: Mapping[PurePosixPath, FileFacts]) -> None:
-        """Note files that are in place on a target."""
+        """Record files that are in place on a target."""
         ...
 
     def record_retired(self, target: str, /, paths: Iterable[PurePosixPath], now: datetime) -> None:
-        """Note files that nothing refers to from now on."""
+        """Record files that are unreferenced from now on."""
         ...
 
     def record_deleted(self, target: str, /, paths: Iterable[PurePosixPath]) -> None:
-        """Note files that are gone from a target."""
+        """Record files that are deleted from a target."""
         ...
 
 
@@ -55,10 +55,10 @@ class Destination:
 
 
 def publish(publication: Publication, to: Destination, *, source: Path, now: datetime) -> None:
-    """Do what ``publication`` says to a place.
+    """Execute ``publication`` on a place.
 
     ``source`` is the tree with the files. Raises RepoError, StorageError or ToolError where
-    the place refuses; run again, it goes on where it ended.
+    the place refuses; a further run continues where this one ended.
     """
     size = sum(put.facts.size for put in publication.puts)
     with log.progress(f"publishing to {to.target}", size) as advance:
@@ -66,7 +66,7 @@ def publish(publication: Publication, to: Destination, *, source: Path, now: dat
             puts = publication.in_phase(phase)
             if puts:
                 log.detail(f"{to.target}: {phase.name.lower()}: {len(puts)} files")
-                with _noting(to) as note:
+                with _recording(to) as note:
                     for put in _put_phase(phase, puts, to.publisher, source):
                         note(put)
                         advance(put.facts.size)
@@ -85,7 +85,7 @@ def _put_phase(
         publisher.put_many({put.path: put.facts for put in puts}, source)
         yield from puts
         return
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
         jobs: dict[Future[None], Put] = {
             pool.submit(_put, phase, put, publisher, source): put for put in puts
         }
@@ -107,8 +107,8 @@ def _put(phase: Phase, put: Put, publisher: Publisher, source: Path) -> None:
 
 
 @contextmanager
-def _noting(to: Destination) -> Iterator[Callable[[Put], None]]:
-    """Collects what is in place and notes it, also when the phase ends by an error."""
+def _recording(to: Destination) -> Iterator[Callable[[Put], None]]:
+    """Collects what is in place and records it, also when the phase ends by an error."""
     waiting: dict[PurePosixPath, FileFacts] = {}
 
     def flush() -> None:
@@ -118,7 +118,7 @@ def _noting(to: Destination) -> Iterator[Callable[[Put], None]]:
 
     def note(put: Put) -> None:
         waiting[put.path] = put.facts
-        if len(waiting) >= _NOTED_TOGETHER:
+        if len(waiting) >= _RECORDED_TOGETHER:
             flush()
 
     try:

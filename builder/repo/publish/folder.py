@@ -18,7 +18,7 @@ _CHUNK = 1 << 20
 
 
 class FolderPublisher:
-    """A folder; made where it is not there."""
+    """A folder; made where it does not exist."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -28,7 +28,7 @@ class RsyncPublisher:
 
     def __init__(self, destination: str, ssh_options: Sequence[str] = ()) -> None:
         self._destination = destination.rstrip("/") + "/"
-        # Not a TemporaryDirectory: nobody closes a publisher, and that would be complained of.
+        # Not a TemporaryDirectory: a publisher is never closed, and Python would warn.
         private = tempfile.mkdtemp(prefix="builder-rsync-")
         weakref.finalize(self, shutil.rmtree, private, ignore_errors=True)
         self._indexes = Path(private) / "indexes"  # as they were read
@@ -40,7 +40,7 @@ class RsyncPublisher:
             self._options += ["--rsh", shlex.join(ssh)]
 
     def list(self) -> Mapping[PurePosixPath, int]:
-        """Every file there with its size; none where the folder is not there yet."""
+        """Every file with its size; none where the folder does not exist yet."""
         result = self._rsync(
             *("--recursive", "--list-only", "--no-human-readable", "--8-bit-output"),
             self._destination,
@@ -86,7 +86,7 @@ class RsyncPublisher:
             raise self._failure("send files to", result)
 
     def get(self, path: PurePosixPath) -> bytes:
-        """The content of a file; the first index that is asked for brings all of them."""
+        """The content of a file; reading the first index fetches all of them."""
         if path.is_relative_to(POOL):
             with _scratch() as folder:
                 copy = Path(folder) / path.name

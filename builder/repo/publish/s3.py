@@ -33,7 +33,7 @@ _SHA256 = "sha256"
 _HINTS = {
     "AccessDenied": "the credentials need s3:ListBucket, GetObject, PutObject and DeleteObject",
     "InvalidAccessKeyId": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
-    "NoSuchBucket": "make the bucket first, or mend 'bucket' in repo.toml",
+    "NoSuchBucket": "make the bucket first, or fix 'bucket' in repo.toml",
     "SignatureDoesNotMatch": "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID",
     "BadDigest": "the upload was damaged on its way: publish again",
 }
@@ -71,7 +71,7 @@ class S3Publisher:
         self._client = client
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._conditions = True  # until the store says that it knows none
+        self._conditions = True  # until the store rejects them
 
     def list(self) -> Mapping[PurePosixPath, int]:
         """Every object with its size."""
@@ -105,9 +105,9 @@ class S3Publisher:
         except _ChangedError as error:
             if not self.has(path, facts):
                 raise RepoError(
-                    f"{self._where(self._key(path))} is there with other bytes than {source}",
+                    f"{self._where(self._key(path))} exists with different content than {source}",
                     hint="a name that promises its bytes was written by another publisher; "
-                    "find out by whom, delete the object, and publish again",
+                    "find out who wrote it, delete the object, and publish again",
                 ) from error
         except _NoConditionsError:
             self._conditions = False
@@ -164,7 +164,7 @@ class S3Publisher:
 
     @contextmanager
     def _wording(self, what: str, key: str) -> Iterator[None]:
-        """Turn boto3's errors into ours."""
+        """Turn boto3's errors into this project's."""
         where = self._where(key)
         try:
             yield

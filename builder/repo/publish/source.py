@@ -1,4 +1,4 @@
-"""What is to be sent must be what is on record, whatever the place checks itself."""
+"""Compares a file with its record before it is sent, whatever the place checks itself."""
 
 from pathlib import Path, PurePosixPath
 
@@ -28,6 +28,6 @@ def not_as_stated(path: PurePosixPath, source: Path) -> RepoError:
 def lost(path: PurePosixPath, source: Path) -> RepoError:
     """The error for a file that went away behind the repository's back."""
     return RepoError(
-        f"{path}: {source} is not there, but the repository has it on record",
+        f"{path}: {source} is missing, but the repository has it on record",
         hint="run 'builder repo check'; a lost package is added again by 'builder repo add'",
     )

@@ -1,6 +1,6 @@
-"""How a file of the repository is to be sent: its type, and how long it may be kept.
+"""The headers of a file of the repository: its type, and how long it may be cached.
 
-The same for an object store, which is told with each upload, and the local server. Pure.
+The same for an object store, which gets it with each upload, and the local server. Pure.
 """
 
 from pathlib import PurePosixPath
@@ -26,9 +26,9 @@ _TYPES = {
 _DEFAULT_TYPE = "application/octet-stream"
 _PLAIN_NAMES = ("Release", "InRelease", "Packages")
 _FOREVER = "public, max-age=31536000, immutable"
-# A proxy must ask again: an index out of one publication beside one out of another is the
+# A proxy must validate again: an index out of one publication beside one out of another is the
 # hash mismatch that users of mirrors know.
-_ASK_AGAIN = "no-cache"
+_REVALIDATE = "no-cache"
 _SHA256_DIGITS = 64
 
 
@@ -52,7 +52,7 @@ def never_changes(path: PurePosixPath) -> bool:
 
 def cache_control(path: PurePosixPath) -> str:
     """The Cache-Control header."""
-    return _FOREVER if never_changes(path) else _ASK_AGAIN
+    return _FOREVER if never_changes(path) else _REVALIDATE
 
 
 def _is_sha256(text: str) -> bool:

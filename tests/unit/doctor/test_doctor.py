@@ -215,7 +215,7 @@ def test_places_are_asked_until_one_answers() -> None:
 
     urls = ["https://one.example/f", "https://two.example/f", "https://three.example/f"]
     check = network.check_places("tarball", urls, remedy="r", probe=probe)
-    assert check == found("tarball", "to be had from two.example")
+    assert check == found("tarball", "available from two.example")
     assert asked == urls[:2]
 
 

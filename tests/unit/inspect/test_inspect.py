@@ -181,8 +181,8 @@ def test_an_rpm_without_files_is_whole(write: Write) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no deb or rpm: it is empty"),
-        (b"\x1f\x8b\x08\x00more of it", "is no deb or rpm: it begins with b'\\x1f"),
+        (b"", "is not a deb or rpm: it is empty"),
+        (b"\x1f\x8b\x08\x00more of it", "is not a deb or rpm: it begins with b'\\x1f"),
     ],
 )
 def test_something_else_is_a_usage_error(write: Write, content: bytes, message: str) -> None:

@@ -155,7 +155,7 @@ def test_words_that_name_nothing(repository: Repository, tmp_path: Path) -> None
     path = DebPackage().write(tmp_path)
     assert "no channel 'unstable'" in _refused(repository, path, channel="unstable").message
     assert "no component 'misc'" in _refused(repository, path, component="misc").message
-    assert "is no package" in _refused(repository, tmp_path / "x.zip").message
+    assert "is not a package" in _refused(repository, tmp_path / "x.zip").message
     assert "cannot read" in _refused(repository, tmp_path / "absent.deb").message
 
 

@@ -188,7 +188,7 @@ def test_a_signature_that_is_lacking_or_of_a_stranger(
     (folder / "Release.gpg").write_bytes(b"nothing")
     _forget_the_record(published)
     said = [finding.text for finding in check_target(published, LOCAL, NOW) if finding.is_error]
-    assert any("is by a key that is not among ours" in text for text in said)
+    assert any("is by a key that the repository does not use" in text for text in said)
     assert any("Release.gpg: has no signature that can be read" in text for text in said)
 
 

@@ -122,7 +122,7 @@ def test_init_with_a_bad_value_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_repository_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(RepoError, match="is no repository"), open_state(tmp_path):
+    with pytest.raises(RepoError, match="is not a repository"), open_state(tmp_path):
         pass
     (tmp_path / ".state").mkdir()
     (tmp_path / ".state" / "repo.sqlite").write_text("not a database, however long it may be " * 9)

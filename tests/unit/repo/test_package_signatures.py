@@ -63,7 +63,7 @@ def test_a_package_without_or_with_a_wrong_signature_is_reported(
     assert len(said) == 2
     assert said[0] == "pool/main/b/bare/bare_1.0-1_amd64.deb: is not signed"
     assert said[1].startswith("pool/main/s/strange/strange_1.0-1_amd64.deb: the signature by")
-    assert said[1].endswith("is by a key that is not among ours")
+    assert said[1].endswith("is by a key that the repository does not use")
 
 
 def test_a_former_key_is_kept_for_rpm_and_for_check_but_not_for_apt(

@@ -209,7 +209,7 @@ def test_a_source_that_changed_is_not_sent(tree: Tree, place: Publisher, change:
 def test_a_lost_source_is_named(tree: Tree, place: Publisher) -> None:
     wanted = tree.fill("one")
     (tree.root / _DEB).unlink()
-    with pytest.raises(RepoError, match="is not there, but the repository has it on record"):
+    with pytest.raises(RepoError, match="is missing, but the repository has it on record"):
         _publish(tree, wanted, place, Notes())
 
 
@@ -351,7 +351,7 @@ def test_s3_never_gives_a_package_other_bytes(tree: Tree, s3: S3Client, tmp_path
     place = S3Publisher(s3, _BUCKET, tmp_path.name)
     key = f"{tmp_path.name}/{_DEB}"
     s3.put_object(Bucket=_BUCKET, Key=key, Body=b"from another publisher")
-    with pytest.raises(RepoError, match="is there with other bytes") as caught:
+    with pytest.raises(RepoError, match="exists with different content") as caught:
         _publish(tree, tree.fill("one"), place, Notes())
     assert f"s3://{_BUCKET}/{key}" in caught.value.message
     assert place.get(_DEB) == b"from another publisher"

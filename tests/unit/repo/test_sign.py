@@ -74,7 +74,7 @@ def test_changed_data_and_strange_keys_are_reported(
     assert _verdicts(gpg, tmp_path, detached, _DATA + b"!") == ["does not fit what it signs"]
     with private_home() as home:
         assert _verdicts(Gpg(home), tmp_path, detached, _DATA) == [
-            "is by a key that is not among ours"
+            "is by a key that the repository does not use"
         ]
 
 
@@ -208,7 +208,10 @@ def test_an_interrupt_leaves_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_no_key_is_refused(tmp_path: Path) -> None:
     source = find_source(environment={"BUILDER_SIGNING_KEY": "not a key"})
-    with pytest.raises(RepoError, match="takes no key"), open_signer(("A" * 40,), source, _NOW):
+    with (
+        pytest.raises(RepoError, match="cannot import a key"),
+        open_signer(("A" * 40,), source, _NOW),
+    ):
         pass
     with pytest.raises(RepoError, match="no-such"):
         find_source(tmp_path / "no-such")

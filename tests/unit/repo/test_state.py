@@ -29,7 +29,7 @@ def test_a_package_comes_back_as_it_went_in(repository: Repository, tmp_path: Pa
     assert state.find(PackageFormat.DEB, "tool", "1:1.0~rc1-1", "arm64") == []
     assert state.find(PackageFormat.RPM, "tool") == []
     assert state.pool() == {package.pool: FileFacts(sha256=package.sha256, size=package.size)}
-    with pytest.raises(RepoError, match="knows no package with sha256 00"):
+    with pytest.raises(RepoError, match="has no package with sha256 00"):
         state.listing("00")
 
 

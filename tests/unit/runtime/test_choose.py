@@ -180,7 +180,7 @@ def test_auto_moves_on_to_source_and_says_so(cache: Cache, said: list[str]) -> N
 @pytest.mark.parametrize(
     ("error", "why"),
     [
-        (FetchError("cannot fetch x: answered 404"), "not to be had (cannot fetch x: answered 404"),
+        (FetchError("cannot fetch x: answered 404"), "not available (cannot fetch x: answered 404"),
         (OfflineError("x is not in the cache"), "standalone build not in the cache, and this is"),
         (RuntimeUnavailableError("no pin"), "no standalone build fits (no pin)"),
     ],
@@ -218,7 +218,7 @@ def test_when_every_way_is_closed_all_are_named(cache: Cache) -> None:
     ways.source.error = RuntimeUnavailableError("no compiler", hint="apt-get install gcc")
     with pytest.raises(RuntimeUnavailableError) as caught:
         choose(ways, cache)
-    assert f"no CPython {MINOR} for {HOST} is to be had" in str(caught.value)
+    assert f"no CPython {MINOR} for {HOST} is available" in str(caught.value)
     assert "standalone build: cannot fetch https://builds.invalid/x" in str(caught.value)
     assert "from source: no compiler" in str(caught.value)
     assert caught.value.hint == "apt-get install gcc"

@@ -79,7 +79,7 @@ def _case(*steps: Step) -> Case:
 
 def test_junit_has_a_case_a_step_and_says_why() -> None:
     failed = Step(name="start", status=Status.FAILED, seconds=2.5, detail="tiny\x1b[0m & <co>\nlog")
-    skipped = Step(name="purge", status=Status.SKIPPED, seconds=0, detail="dnf knows no purge")
+    skipped = Step(name="purge", status=Status.SKIPPED, seconds=0, detail="dnf has no purge")
     case = _case(Step(name="install", status=Status.OK, seconds=1), failed, skipped)
     suite = ElementTree.fromstring(as_junit([case]))[0]
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
@@ -87,7 +87,7 @@ def test_junit_has_a_case_a_step_and_says_why() -> None:
     assert not list(install)
     assert start[0].get("message") == "tiny[0m & <co>"
     assert "evidence: build/verify/debian-13" in (start[0].text or "")
-    assert purge[0].get("message") == "dnf knows no purge"
+    assert purge[0].get("message") == "dnf has no purge"
 
 
 def test_a_skipped_step_is_no_failure_and_a_failed_one_is() -> None:
