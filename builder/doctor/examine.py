@@ -24,7 +24,7 @@ from builder.runtime.pbs import PbsProvider, asset_url, release_tree
 from builder.runtime.pins import StandalonePin, choose_sources, choose_standalone
 from builder.runtime.source import SourceProvider, tarball_urls
 from builder.spec import ReleaseSpec, Spec
-from builder.wheels.files import WheelRequest
+from builder.wheels.model import WheelRequest
 
 _FETCH = "run 'builder fetch' where there is a network, with the same cache"
 

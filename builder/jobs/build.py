@@ -23,8 +23,10 @@ from builder.runtime.distro import distro_depends
 from builder.runtime.model import Runtime, RuntimeOptions, RuntimeRequest
 from builder.spec import Spec
 from builder.stage.addon_rules import Owners
-from builder.stage.stager import Stage, StageFiles, StageInput, stage_package, target_of
-from builder.wheels.files import WheelRequest, fetch_files, prepare_wheels
+from builder.stage.model import Stage, StageFiles, StageInput
+from builder.stage.stager import stage_package, target_of
+from builder.wheels.files import fetch_files, prepare_wheels
+from builder.wheels.model import WheelRequest
 
 
 @dataclass(frozen=True, kw_only=True)

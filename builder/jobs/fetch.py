@@ -24,7 +24,8 @@ from builder.runtime.choose import provide_runtime
 from builder.runtime.model import Runtime, RuntimeOptions, RuntimeRequest
 from builder.runtime.pins import load_pins
 from builder.spec import PackageSpec, ReleaseSpec, Spec
-from builder.wheels.files import WheelRequest, fetch_files
+from builder.wheels.files import fetch_files
+from builder.wheels.model import WheelRequest
 
 
 @dataclass(frozen=True, kw_only=True)

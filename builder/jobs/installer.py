@@ -10,7 +10,8 @@ from builder.lock import load_lock
 from builder.lock.inputs import needs_lock
 from builder.lock.installer import DISTRIBUTION
 from builder.spec import ReleaseSpec, Spec
-from builder.wheels.files import WheelRequest, fetch_files
+from builder.wheels.files import fetch_files
+from builder.wheels.model import WheelRequest
 
 
 def fetch_installer(spec: Spec, release: ReleaseSpec, cache: Cache) -> Path:

@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints
 from builder.base.cache import replacing
 from builder.base.errors import LockError
 from builder.base.model import Arch
-from builder.spec.schema import Strict
+from builder.spec.types import Strict
 from builder.spec.validate import read_toml, validate
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -6,29 +6,23 @@ rename. Modes are 0755 or 0644, hard links become copies, owners are dropped.
 """
 
 import gzip
-import io
 import lzma
 import os
 import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NoReturn, Self
+from typing import NoReturn
 
 import zstandard
 
 from builder.base.cache import storage_guard
 from builder.base.errors import PayloadError
+from builder.net.tarstream import CHUNK, BoundedReader, open_stream, open_tar, read_members
 
 MAX_BYTES = 4 << 30
 MAX_MEMBERS = 100_000
-_CHUNK = 1 << 20
-# Headers of one member: a long name or a pax record, not a hidden payload.
-_MAX_HEADERS = 4 << 20
-_MAX_ZSTD_WINDOW = 1 << 27
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
 
 
@@ -92,8 +86,8 @@ class _Unpacking:
 
     def run(self, max_members: int) -> None:
         try:
-            with _opened(self.archive) as stream, _tar(stream) as tar:
-                for count, member in enumerate(_members(tar, stream), start=1):
+            with open_stream(self.archive) as stream, open_tar(stream) as tar:
+                for count, member in enumerate(read_members(tar, stream), start=1):
                     if count > max_members:
                         self.refuse(f"is one too many: at most {max_members} are taken")
                     self.member = member.name
@@ -108,7 +102,7 @@ class _Unpacking:
             raise PayloadError(f"{self.archive}: the archive is empty")
         check_links(self.tree, str(self.archive))
 
-    def take(self, tar: tarfile.TarFile, member: tarfile.TarInfo, stream: "_Bounded") -> None:
+    def take(self, tar: tarfile.TarFile, member: tarfile.TarInfo, stream: "BoundedReader") -> None:
         place = self.place(member.name)
         if place is None:
             if not member.isdir():
@@ -163,16 +157,16 @@ class _Unpacking:
         tar: tarfile.TarFile,
         member: tarfile.TarInfo,
         place: PurePosixPath,
-        stream: "_Bounded",
+        stream: "BoundedReader",
     ) -> None:
         self.count(member.size)
-        stream.allow(member.size + 2 * _CHUNK)  # it is read ahead by chunks
+        stream.allow(member.size + 2 * CHUNK)  # it is read ahead by chunks
         source = tar.extractfile(member)
         if source is None:
             self.refuse("has no content")
         path = self.tree / place
         with source, path.open("xb") as file:
-            shutil.copyfileobj(source, file, _CHUNK)
+            shutil.copyfileobj(source, file, CHUNK)
         self.finish(path, place, member)
 
     def copy_linked(self, member: tarfile.TarInfo, place: PurePosixPath) -> None:
@@ -213,79 +207,6 @@ class _Unpacking:
 
     def refuse(self, reason: str) -> NoReturn:
         _refuse(str(self.archive), self.member, reason)
-
-
-class _StrictInfo(tarfile.TarInfo):
-    """A header; where tarfile takes a damaged one for the end, this fails."""
-
-    @classmethod
-    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
-        try:
-            return super().fromtarfile(tarfile_)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined] # typeshed lacks it
-            raise  # the zero block that ends every tar
-        except tarfile.HeaderError as error:
-            raise tarfile.ReadError(str(error)) from error
-
-
-class _Bounded(io.RawIOBase):
-    """Reads ``source``, but never more than was allowed.
-
-    tarfile holds long names and pax records in memory, whatever length they claim.
-    """
-
-    def __init__(self, source: BinaryIO) -> None:
-        super().__init__()
-        self.source = source
-        self.left = 0
-
-    def allow(self, amount: int) -> None:
-        self.left = amount
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self.source.read(size)
-        self.left -= len(data)
-        if self.left < 0:
-            raise tarfile.ReadError("a header is longer than any name needs")
-        return data
-
-
-def _members(tar: tarfile.TarFile, stream: _Bounded) -> Iterator[tarfile.TarInfo]:
-    while True:
-        stream.allow(_MAX_HEADERS)
-        member = tar.next()
-        if member is None:
-            return
-        yield member
-
-
-@contextmanager
-def _opened(archive: Path) -> Iterator[_Bounded]:
-    """The tar inside the compression, which is detected by its first bytes."""
-    try:
-        file = archive.open("rb")
-    except OSError as error:
-        raise PayloadError(f"{archive}: cannot be read: {error.strerror}") from error
-    with file:
-        magic = file.read(6)
-        file.seek(0)
-        yield _Bounded(_decompressed(file, magic))
-
-
-def _decompressed(file: BinaryIO, magic: bytes) -> BinaryIO:
-    if magic.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
-    if magic.startswith(b"\xfd7zXZ\0"):
-        return lzma.LZMAFile(file)  # type: ignore[return-value]
-    if magic.startswith(b"\x28\xb5\x2f\xfd"):
-        decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_ZSTD_WINDOW)
-        return decompressor.stream_reader(file, read_across_frames=True)
-    return file
-
-
-def _tar(stream: _Bounded) -> tarfile.TarFile:
-    stream.allow(_MAX_HEADERS)
-    return tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK, tarinfo=_StrictInfo)
 
 
 def _refuse(archive: str, member: str, reason: str) -> NoReturn:

@@ -14,7 +14,7 @@ from builder.base.run import find_tool, run
 from builder.base.timing import phase
 from builder.pack.nfpm import Compression, PackInput, changelog_entries, nfpm_config
 from builder.plan import PackagePlan
-from builder.stage.stager import Stage
+from builder.stage.model import Stage
 
 _FORMAT = 2  # of an artifact's key; goes up when this module packs something else
 _HINT = "run 'make setup', or point BUILDER_NFPM at the nfpm binary"

@@ -14,7 +14,8 @@ from builder.repo.check_index import IndexCheck
 from builder.repo.check_package import PackageCheck
 from builder.repo.check_signature import SignatureCheck
 from builder.repo.core import Repository
-from builder.repo.gpg import Gpg, Key, private_home
+from builder.repo.gpg import Gpg, private_home
+from builder.repo.gpg_output import Key
 from builder.repo.keyfiles import armored_path
 from builder.repo.model import LOCAL, FileFacts, Publisher
 from builder.repo.publication import Published

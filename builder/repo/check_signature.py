@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from builder.base.errors import ToolError
-from builder.repo.gpg import Gpg, Key
+from builder.repo.gpg import Gpg
+from builder.repo.gpg_output import Key
 
 
 class SignatureCheck:

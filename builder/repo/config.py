@@ -14,7 +14,7 @@ from pydantic.functional_validators import model_validator
 
 from builder.base.errors import SpecError
 from builder.base.model import Arch
-from builder.spec.schema import Strict
+from builder.spec.types import Strict
 from builder.spec.validate import read_toml, validate
 
 CONFIG_NAME = "repo.toml"

@@ -20,7 +20,8 @@ from builder.plan.render import Sources
 from builder.repo.config import RepoConfig
 from builder.repo.keyfiles import KeyFiles
 from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec
-from builder.stage.stager import StageFiles, StageInput, stage_package
+from builder.stage.model import StageFiles, StageInput
+from builder.stage.stager import stage_package
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _KEYRINGS = PurePosixPath("/usr/share/keyrings")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from builder.base import log
 from builder.base.errors import RepoError, ToolError
-from builder.repo.gpg import LOOPBACK, Gpg, Key, private_home
+from builder.repo.gpg import LOOPBACK, Gpg, private_home
+from builder.repo.gpg_output import Key
 
 KEY_VARIABLE = "BUILDER_SIGNING_KEY"
 KEY_FILE_VARIABLE = "BUILDER_SIGNING_KEY_FILE"

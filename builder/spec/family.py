@@ -17,18 +17,13 @@ from builder.spec.schema import (
     DebScripts,
     DebSpec,
     NeedSpec,
-    PackageName,
     PackageSpec,
     PayloadSpec,
     PythonSpec,
     RpmScripts,
     RpmSpec,
-    SourcePath,
-    Strict,
-    Summary,
-    TargetPath,
-    Text,
 )
+from builder.spec.types import PackageName, SourcePath, Strict, Summary, TargetPath, Text
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from builder.base.errors import SpecError, UsageError
 from builder.spec.family import FamilySpec
-from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec, Strict
+from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec
+from builder.spec.types import Strict
 from builder.spec.validate import Model, read_toml, validate
 
 

@@ -8,84 +8,29 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
 )
 from pydantic.functional_validators import model_validator
 
 from builder.base.model import Arch, PackageFormat, full_version
-
-# Debian policy 5.6.1; rpm accepts all of these.
-_PACKAGE_NAME = r"^[a-z0-9][a-z0-9+.-]+$"
-_SERVICE_NAME = r"^[a-z][a-z0-9-]*$"
-
-
-def _hyphens(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _no_dollar(text: str) -> str:
-    # nfpm expands $NAME in metadata and has no escape for it (nfpm.go, expandEnvVars).
-    if "$" in text:
-        raise ValueError("'$' is not possible here: nfpm would expand what follows it")
-    return text
-
-
-def _absolute(path: str) -> str:
-    if not path.startswith("/") or "//" in path or ".." in path.split("/"):
-        raise ValueError("must be an absolute path without '..' or '//'")
-    return path
-
-
-def _relative(path: str) -> str:
-    if path.startswith("/") or ".." in path.split("/"):
-        raise ValueError("must be a path below the project's root, without '..'")
-    return path
-
-
-def _requirement(text: str) -> str:
-    try:
-        parsed = Requirement(text)
-    except InvalidRequirement as error:
-        raise ValueError(f"not a requirement: {error}") from error
-    if parsed.url:
-        raise ValueError("a URL is not possible here: wheels come from the index, by hash")
-    return text
-
-
-def _version(text: str) -> str:
-    try:
-        Version(text)
-    except InvalidVersion as error:
-        raise ValueError("not a version by PEP 440") from error
-    return text
-
-
-Text = Annotated[str, AfterValidator(_no_dollar), StringConstraints(min_length=1)]
-TargetPath = Annotated[str, AfterValidator(_absolute), AfterValidator(_no_dollar)]
-SourcePath = Annotated[str, AfterValidator(_relative)]
-Summary = Annotated[Text, StringConstraints(max_length=80, pattern=r"^[^\n]*[^\n.]$")]
-RequirementText = Annotated[str, AfterValidator(_requirement)]
-VersionText = Annotated[str, AfterValidator(_version)]
-PackageName = Annotated[str, StringConstraints(pattern=_PACKAGE_NAME)]
-Mode = Annotated[str, StringConstraints(pattern=r"^0[0-7]{3,4}$")]
-Glibc = Annotated[str, StringConstraints(pattern=r"^2\.\d+$")]
-
-
-class Strict(BaseModel):
-    """A table of ``pkgspec/``: frozen, and closed to keys it does not know."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=_hyphens, populate_by_name=False
-    )
+from builder.spec.types import (
+    SERVICE_NAME,
+    Glibc,
+    Mode,
+    PackageName,
+    RequirementText,
+    SourcePath,
+    Strict,
+    Summary,
+    TargetPath,
+    Text,
+    VersionText,
+)
 
 
 class PayloadKind(StrEnum):
@@ -148,7 +93,7 @@ class PythonSpec(Strict):
 class ServiceSpec(Strict):
     """The service that a package runs."""
 
-    name: Annotated[str, StringConstraints(pattern=_SERVICE_NAME)]
+    name: Annotated[str, StringConstraints(pattern=SERVICE_NAME)]
     module: Text | None = Field(None, description="the server; without one, only commands")
     arguments: tuple[Text, ...] = ()
     command: Text | None = Field(None, description="`backend.ai COMMAND` reaches this service")
@@ -192,8 +137,8 @@ class AddonSpec(Strict):
     """What an add-on brings to the service of another package, and what it needs."""
 
     host: PackageName = Field(description="the package whose Python the add-on is put into")
-    service: Annotated[str, StringConstraints(pattern=_SERVICE_NAME)]
-    name: Annotated[str, StringConstraints(pattern=_SERVICE_NAME)]
+    service: Annotated[str, StringConstraints(pattern=SERVICE_NAME)]
+    name: Annotated[str, StringConstraints(pattern=SERVICE_NAME)]
     group: Text = Field(description="the entry points' group that the service looks into")
     plugins: dict[str, Text] = Field(description="entry points, as the wheels have them")
     allow: tuple[Text, ...] = Field(description="import packages that the service is to allow")
@@ -340,7 +285,7 @@ class ReleaseSpec(Strict):
     upgrades_from: tuple[ReleaseLine, ...] = Field(
         (), description="the lines whose databases it can migrate, itself among them; default: all"
     )
-    sdist: dict[str, SdistSpec] = {}
+    sdist: dict[str, SdistSpec] = {}  # noqa: RUF012 - pydantic copies it
     constraints: tuple[RequirementText, ...] = ()
     sample: tuple[OwnSampleSpec, ...] = ()
     extra_requirements: dict[PackageName, tuple[RequirementText, ...]] = Field(
@@ -409,7 +354,7 @@ class ProjectSpec(Strict):
     own_folders: tuple[Text, ...] = Field(
         (), description="folders whose name begins so, and all below them, belong to the packages"
     )
-    libraries: dict[str, LibrarySpec] = {}
+    libraries: dict[str, LibrarySpec] = {}  # noqa: RUF012 - pydantic copies it
     payload: tuple[PayloadSpec, ...] = Field(
         (), description="what every package has; {package} in a target stands for its name"
     )

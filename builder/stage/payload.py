@@ -14,7 +14,8 @@ from builder.runtime.model import Runtime
 from builder.spec.schema import PayloadKind
 from builder.stage.libraries import Binary
 from builder.stage.linking import Clash, link_tree, write_file
-from builder.wheels.install import PREFIX_MARK, InstalledWheel
+from builder.wheels.install import InstalledWheel
+from builder.wheels.split import PREFIX_MARK
 
 
 def below(root: Path, target: PurePosixPath) -> Path:

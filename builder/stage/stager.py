@@ -5,8 +5,8 @@ hash of all that went into it, with a report of what was found on the way.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from builder import __version__
@@ -19,12 +19,22 @@ from builder.base.paths import BUILD_INFO
 from builder.base.run import run
 from builder.base.timing import phase
 from builder.index.uv import Target, uv_environment, uv_path
-from builder.plan import PackagePlan, PythonPlan, doc_folder, plan_fingerprint
+from builder.plan import PackagePlan, PythonPlan, doc_folder
 from builder.runtime.model import Runtime, runtime_info
-from builder.spec.schema import AddonSpec, LibrarySpec
+from builder.spec.schema import AddonSpec
 from builder.stage.addon_rules import check_entry_points, refuse_shared_files
 from builder.stage.libraries import RUNTIME, Binary, Needs, Rules, check_libraries
 from builder.stage.linking import link_tree, measure, normalize_metadata, write_file
+from builder.stage.model import (
+    FORMAT,
+    REPORT,
+    ROOT,
+    Stage,
+    StageFiles,
+    StageInput,
+    load_stage,
+    stage_key,
+)
 from builder.stage.payload import (
     below,
     extract_sample,
@@ -34,58 +44,7 @@ from builder.stage.payload import (
     reject_conflict,
     wheel_binaries,
 )
-from builder.wheels.files import WheelFile
 from builder.wheels.install import InstallRequest, elf_from_json, install_wheels
-
-_FORMAT = 4  # of a stage; goes up when this module makes something else
-_ROOT = "root"
-_REPORT = "report.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """A finished stage; ``root`` is read-only to its users."""
-
-    key: str
-    root: Path
-    files: int
-    size: int  # bytes
-    needs: Needs
-    inputs: Mapping[str, object]  # as in build-info.json
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageFiles:
-    """The downloads that a stage is made from; its plan pins them."""
-
-    wheels: Sequence[WheelFile] = ()
-    samples: Mapping[str, Path] = field(default_factory=dict)  # distribution name to its wheel
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageInput:
-    """What a stage is made from, beside the plan and the files that the plan pins."""
-
-    arch: Arch
-    runtime: Runtime | None
-    epoch: int  # mtime of every file
-    libraries: Mapping[str, LibrarySpec]
-    jobs: int
-    host: Stage | None = None  # of an add-on: the stage that it is put into
-
-
-def stage_key(plan: PackagePlan, given: StageInput) -> str:
-    """The key of the stage: what goes into it, not where it came from."""
-    return key_of(
-        _FORMAT,
-        plan_fingerprint(plan),
-        given.arch.value,
-        runtime_info(given.runtime),
-        given.runtime.key if given.runtime else None,
-        given.epoch,
-        {soname: library.model_dump() for soname, library in given.libraries.items()},
-        *([given.host.key] if given.host else []),
-    )
 
 
 def stage_package(
@@ -103,20 +62,6 @@ def stage_package(
     return load_stage(folder, key)
 
 
-def load_stage(folder: Path, key: str) -> Stage:
-    """The stage in a folder of the cache."""
-    report = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
-    needs = report["needs"]
-    return Stage(
-        key=key,
-        root=folder / _ROOT,
-        files=report["files"],
-        size=report["size"],
-        needs=Needs(glibc=needs["glibc"], deb=tuple(needs["deb"]), rpm=tuple(needs["rpm"])),
-        inputs=report["inputs"],
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class _StageBuilder:
     plan: PackagePlan
@@ -126,7 +71,7 @@ class _StageBuilder:
 
     def make(self, folder: Path) -> None:
         log.step(f"staging {self.plan.name} for {self.plan.arch or 'all architectures'}")
-        root = folder / _ROOT
+        root = folder / ROOT
         root.mkdir()
         needs = Needs(glibc=None, deb=(), rpm=())
         if self.plan.python:
@@ -145,7 +90,7 @@ class _StageBuilder:
         normalize_metadata(root, epoch=self.given.epoch)
         files, size = measure(root)
         report = {"files": files, "size": size, "needs": asdict(needs), "inputs": inputs}
-        (folder / _REPORT).write_text(json.dumps(report), encoding="utf-8")
+        (folder / REPORT).write_text(json.dumps(report), encoding="utf-8")
 
     def _python(self, root: Path, python: PythonPlan) -> Needs:
         given, runtime = self.given, self.given.runtime
@@ -202,10 +147,10 @@ class _StageBuilder:
 
         def make(folder: Path) -> None:
             found = [[str(path), asdict(info)] for path, info in scan_tree(tree)]
-            (folder / _REPORT).write_text(json.dumps(found), encoding="utf-8")
+            (folder / REPORT).write_text(json.dumps(found), encoding="utf-8")
 
-        folder = self.cache.derive("runtime-elf", key_of(_FORMAT, runtime.key), make)
-        listed = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
+        folder = self.cache.derive("runtime-elf", key_of(FORMAT, runtime.key), make)
+        listed = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         return [
             Binary(owner=RUNTIME, path=PurePosixPath(path), info=elf_from_json(info))
             for path, info in listed

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 from builder.base.errors import SpecError, UsageError
 from builder.base.model import PackageFormat
 from builder.base.paths import PKGSPEC
-from builder.spec.schema import Strict, Text
+from builder.spec.types import Strict, Text
 from builder.spec.validate import read_toml, validate
 
 DISTRIBUTIONS_FILE = PKGSPEC / "distributions.toml"

@@ -6,66 +6,21 @@ the lock pins too.
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from builder.base import log
-from builder.base.cache import Cache, hash_file, key_of
-from builder.base.errors import FetchError, LockError, OfflineError, PayloadError, ToolError
-from builder.base.model import Arch, host_arch
-from builder.base.run import run
+from builder.base.cache import Cache
+from builder.base.errors import FetchError, LockError, OfflineError
 from builder.base.timing import phase
-from builder.index.tags import is_pure
-from builder.index.uv import Target, locate, uv_environment, uv_path
+from builder.index.uv import Target, locate
 from builder.lock import LockedDistribution, LockedFile
 from builder.net.download import fetch_blob
 from builder.net.http import open_client
 from builder.net.mirror import site_mirror
+from builder.wheels.model import WheelFile, WheelRequest
+from builder.wheels.sdist import SdistBuilder, describe_wheel
 
 _CONNECTIONS = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class WheelFile:
-    """A wheel in the cache, ready to be installed."""
-
-    name: str  # of the distribution, normalised
-    version: str
-    file: str  # the wheel's file name
-    sha256: str
-    path: Path
-
-    @property
-    def pin(self) -> str:
-        """The requirement that means exactly this."""
-        return f"{self.name}=={self.version}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class WheelRequest:
-    """Distributions of a lock for one target, and what may be done to get them."""
-
-    distributions: Sequence[LockedDistribution]
-    build: Sequence[LockedDistribution]
-    target: Target
-
-    def files(self, arch: Arch | None = None) -> list[tuple[LockedDistribution, LockedFile]]:
-        """Every distribution that the architecture installs, with its file."""
-        wanted = arch or self.target.arch
-        pairs = (
-            (distribution, distribution.file_for(wanted)) for distribution in self.distributions
-        )
-        return [(distribution, file) for distribution, file in pairs if file is not None]
-
-    def all_files(self) -> list[tuple[LockedDistribution, LockedFile]]:
-        """:meth:`files`, and what the sdists among them are built with."""
-        found = self.files()
-        if any(not file.is_wheel for _, file in found):
-            # Build requirements are locked for one architecture; they are pure.
-            found += [
-                (distribution, file) for distribution in self.build for file in distribution.files
-            ]
-        return found
 
 
 def fetch_files(needed: WheelRequest, cache: Cache, *, offline: bool) -> dict[str, Path]:
@@ -145,82 +100,10 @@ def prepare_wheels(
     ``python`` is an interpreter of the target's minor version that runs here.
     """
     paths = fetch_files(needed, cache, offline=offline)
-    workshop = _SdistBuilder(needed=needed, paths=paths, python=python, cache=cache, epoch=epoch)
+    sdists = SdistBuilder(needed=needed, paths=paths, python=python, cache=cache, epoch=epoch)
     return [
-        _wheel(distribution, file.file, file.sha256, paths[file.sha256])
+        describe_wheel(distribution, file.file, file.sha256, paths[file.sha256])
         if file.is_wheel
-        else workshop.build(distribution, file)
+        else sdists.build(distribution, file)
         for distribution, file in needed.files()
     ]
-
-
-def _wheel(distribution: LockedDistribution, file: str, sha256: str, path: Path) -> WheelFile:
-    return WheelFile(
-        name=distribution.name, version=distribution.version, file=file, sha256=sha256, path=path
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _SdistBuilder:
-    """Builds wheels from sdists, by pinned build requirements and without network."""
-
-    needed: WheelRequest
-    paths: dict[str, Path]
-    python: Path
-    cache: Cache
-    epoch: int
-
-    def build(self, distribution: LockedDistribution, sdist: LockedFile) -> WheelFile:
-        minor = self.needed.target.minor
-        tools = [file.sha256 for _, file in self._tools]
-        key = key_of("sdist", sdist.sha256, minor, self.epoch, tools)
-        folder = self.cache.derive(
-            "sdist", key, lambda folder: self._make(distribution, sdist, folder)
-        )
-        wheel = next(folder.glob("*.whl"))
-        host = host_arch()
-        if not is_pure(wheel.name) and self.needed.target.arch is not host:
-            raise PayloadError(
-                f"{distribution.pin} has no wheel for {self.needed.target.arch} on the index, "
-                f"and what is built from its sdist here runs only on {host}",
-                hint=f"build the {self.needed.target.arch} packages on such a host",
-            )
-        return _wheel(distribution, wheel.name, hash_file(wheel), wheel)
-
-    @property
-    def _tools(self) -> list[tuple[LockedDistribution, LockedFile]]:
-        return [
-            (distribution, file)
-            for distribution in self.needed.build
-            for file in distribution.files
-        ]
-
-    def _make(self, distribution: LockedDistribution, sdist: LockedFile, folder: Path) -> None:
-        log.step(f"building a wheel of {distribution.pin}, which has none on the index")
-        with self.cache.workspace() as work:
-            # The index's names: uv reads the version from them.
-            (work / sdist.file).hardlink_to(self.paths[sdist.sha256])
-            links = work / "links"
-            links.mkdir()
-            for _, file in self._tools:
-                (links / file.file).hardlink_to(self.paths[file.sha256])
-            constraints = work / "constraints.txt"
-            constraints.write_text(
-                "".join(f"{tool.pin} --hash=sha256:{f.sha256}\n" for tool, f in self._tools),
-                encoding="utf-8",
-            )
-            command = [
-                # Not quiet: that would hide what the build itself says when it fails.
-                *[str(uv_path()), "build", "--no-config"],
-                *["--wheel", str(work / sdist.file), "--out-dir", str(folder)],
-                *["--python", str(self.python), "--no-index", "--find-links", str(links)],
-                *["--build-constraints", str(constraints), "--require-hashes"],
-            ]
-            environment = uv_environment(self.cache) | {"SOURCE_DATE_EPOCH": str(self.epoch)}
-            try:
-                run(command, env=environment)
-            except ToolError as error:
-                raise PayloadError(
-                    f"cannot build a wheel of {distribution.pin}:\n{error.message}",
-                    hint="its build requirements are under [sdist] of the release",
-                ) from error

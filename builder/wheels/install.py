@@ -6,13 +6,9 @@ them, become a tree of their own. Stages are assembled from these trees by hard
 links, so another package, format or release that has the same wheel pays nothing.
 """
 
-import csv
-import io
 import json
 import os
-import re
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
@@ -24,16 +20,12 @@ from builder.base.errors import PayloadError, ToolError
 from builder.base.run import run
 from builder.base.timing import phase
 from builder.index.uv import Target, uv_environment, uv_path
-from builder.wheels.files import WheelFile
+from builder.wheels.model import WheelFile
+from builder.wheels.split import Split, Splitter
 
 _FORMAT = 3  # of what is kept; goes up when this module makes something else
 _TREE = "tree"
 _REPORT = "report.json"
-# What uv writes of how it was called; none of it is true on the target.
-INSTALL_TIME_FILES = frozenset({"REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"})
-PREFIX_MARK = "@PREFIX@"
-# A path too long for the kernel's shebang makes uv write a shell trampoline.
-_TRAMPOLINE = re.compile(rb"^#!/bin/sh\n'''exec' '?[^\n]*?' \"\$0\" \"\$@\"\n' '''\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +79,7 @@ def _install_missing(
         with phase("bytecode"):
             compile_tree(request.python, scratch / "lib", jobs=request.jobs)
         with phase("split"):
-            splitter = _Splitter(scratch=scratch, minor=request.target.minor)
+            splitter = Splitter(scratch=scratch, minor=request.target.minor)
             folders = {wheel.file: work / "out" / keys[wheel.file] for wheel in missing}
             # All of them before any is moved away: two wheels may share a file.
             splits = [splitter.split(wheel, folders[wheel.file] / _TREE) for wheel in missing]
@@ -124,115 +116,7 @@ def _install_scratch(
     return scratch
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Split:
-    wheel: WheelFile
-    tree: Path
-    record: str
-    scripts: list[str]
-
-
-class _Splitter:
-    """Moves each wheel's files out of a scratch environment, by RECORD."""
-
-    def __init__(self, *, scratch: Path, minor: str) -> None:
-        self._scratch = scratch
-        self._site = Path("lib") / f"python{minor}" / "site-packages"
-        self._tag = f"cpython-{minor.replace('.', '')}"
-        self._moved: dict[str, tuple[str, str]] = {}  # path to its hash and new place
-        self._folders: set[str] = set()  # made already
-        self._records = {
-            _plain(path.name.split("-")[0]): path
-            for path in (scratch / self._site).glob("*.dist-info")
-        }
-
-    def split(self, wheel: WheelFile, tree: Path) -> _Split:
-        info = self._records.get(_plain(wheel.name))
-        if info is None:
-            raise PayloadError(f"{wheel.file}: installed without a dist-info folder")
-        rows = list(csv.reader(io.StringIO((info / "RECORD").read_text(encoding="utf-8"))))
-        kept = [row for row in rows if not _is_untrue(row[0], info.name)]
-        scripts = []
-        for name, digest, _ in kept:
-            path = self._below_prefix(name, wheel)
-            moved = self._move(path, digest, tree, wheel)
-            if path.startswith("bin/") and self._mark_prefix(moved):
-                scripts.append(path)
-        record = (self._site / info.name / "RECORD").as_posix()
-        (tree / record).write_text(_csv(kept), encoding="utf-8")
-        return _Split(wheel=wheel, tree=tree, record=record, scripts=scripts)
-
-    def _below_prefix(self, name: str, wheel: WheelFile) -> str:
-        path = os.path.normpath(self._site / name)
-        if path.startswith(("..", "/")):
-            raise PayloadError(f"{wheel.file}: installs {name}, which is outside of the prefix")
-        return path
-
-    def _move(self, path: str, digest: str, tree: Path, wheel: WheelFile) -> Path:
-        # Plain strings from here on: a release has 20,000 files.
-        target = f"{tree}/{path}"
-        earlier = self._moved.get(path)
-        if earlier is None:
-            self._moved[path] = (digest, target)
-            self._place(f"{self._scratch}/{path}", target, os.replace)
-        elif earlier[0] == digest:
-            self._place(earlier[1], target, shutil.copy)
-        else:
-            raise PayloadError(
-                f"{wheel.file}: installs {path}, which another wheel has with different content",
-                hint="two distributions of the lock cannot live together",
-            )
-        return Path(target)
-
-    def _place(self, source: str, target: str, how: Callable[[str, str], object]) -> None:
-        """Put a file at its place, and its bytecode beside it."""
-        self._make_parent(target)
-        how(source, target)
-        if source.endswith(".py"):
-            compiled, place = self._bytecode(source), self._bytecode(target)
-            if os.path.isfile(compiled):  # noqa: PTH113
-                self._make_parent(place)
-                how(compiled, place)
-
-    def _make_parent(self, path: str) -> None:
-        parent = path.rpartition("/")[0]
-        if parent not in self._folders:
-            os.makedirs(parent, exist_ok=True)  # noqa: PTH103
-            self._folders.add(parent)
-
-    def _bytecode(self, source: str) -> str:
-        folder, _, name = source.rpartition("/")
-        return f"{folder}/__pycache__/{name.removesuffix('.py')}.{self._tag}.pyc"
-
-    def _mark_prefix(self, script: Path) -> bool:
-        """Replace the scratch prefix in a script's shebang by the mark."""
-        data = script.read_bytes()
-        marked = _TRAMPOLINE.sub(f"#!{PREFIX_MARK}/bin/python3\n".encode(), data)
-        shebang = rf"^#!{re.escape(os.fspath(self._scratch))}/bin/python[0-9.]*".encode()
-        marked = re.sub(shebang, f"#!{PREFIX_MARK}/bin/python3".encode(), marked)
-        if marked == data:
-            # Another wheel has the same script, and it was marked there.
-            return data.startswith(f"#!{PREFIX_MARK}".encode())
-        script.write_bytes(marked)
-        return True
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _is_untrue(name: str, info: str) -> bool:
-    path = PurePosixPath(name)
-    return path.parent.name == info and path.name in INSTALL_TIME_FILES
-
-
-def _csv(rows: Sequence[list[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(sorted(rows))
-    return text.getvalue()
-
-
-def _keep(split: _Split, folder: Path, epoch: int) -> None:
+def _keep(split: Split, folder: Path, epoch: int) -> None:
     """Settle modes and times, and write down what the stage needs to know."""
     for folder_name, _, names in os.walk(split.tree, topdown=False):
         for name in names:

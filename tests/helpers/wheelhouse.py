@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.base.cache import Cache, hash_file
-from builder.wheels.files import WheelFile
+from builder.wheels.model import WheelFile
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from builder.pack.nfpm import Compression
 from builder.pack.packing import Artifact, PackRequest, deliver, pack_stage
 from builder.plan import PackagePlan
 from builder.stage.libraries import Needs
-from builder.stage.stager import Stage
+from builder.stage.model import Stage
 from tests.helpers.fakenfpm import FakeNfpm
 from tests.helpers.specs import load_example, plan_example
 

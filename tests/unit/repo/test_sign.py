@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from builder.base.errors import RepoError
-from builder.repo.gpg import Gpg, parse_verdicts, private_home
+from builder.repo.gpg import Gpg, private_home
+from builder.repo.gpg_output import parse_verdicts
 from builder.repo.sign import KeySource, find_source, open_signer
 from tests.helpers.keys import export_secret, make_key, needs_gpg
 

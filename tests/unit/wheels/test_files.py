@@ -14,7 +14,8 @@ from builder.base.run import Result, run
 from builder.index.uv import Target, uv_path
 from builder.lock import LockedDistribution, LockedFile
 from builder.lock.resolve import read_metadata
-from builder.wheels.files import WheelRequest, fetch_files, prepare_wheels
+from builder.wheels.files import fetch_files, prepare_wheels
+from builder.wheels.model import WheelRequest
 from tests.helpers.wheelhouse import Recipe
 
 MINOR = f"3.{sys.version_info.minor}"
@@ -175,7 +176,7 @@ def test_an_sdist_is_built_once_by_its_pinned_requirements(
         commands.append(command)
         return run(command, **more)
 
-    monkeypatch.setattr("builder.wheels.files.run", watched)
+    monkeypatch.setattr("builder.wheels.sdist.run", watched)
     assert prepare(sdist_needs, cache) == ["from_source-1.0-py3-none-any.whl"]
     (command,) = commands
     assert {"--no-index", "--require-hashes", "--no-config"} <= set(command)
