@@ -28,7 +28,7 @@ _DATA = {"fixtures": (".json",), "configs": (".toml", ".conf", ".ini")}
 _DIGITS = 16
 _HEAD = """\
 What the installer of this release does: written by 'builder installer --accept', once it
-is clear what the packages have to do for it. tests/integration/test_installer.py compares."""
+is clear what the packages have to do for it. `builder installer` compares."""
 
 
 def read_parts(wheel: Path) -> dict[str, str]:

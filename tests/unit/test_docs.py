@@ -96,6 +96,13 @@ def test_a_guide_names_what_exists(guide: Path) -> None:
     assert not dead_links(guide)
 
 
+@pytest.mark.parametrize("package", ["builder", "postinst/backendai_ctl"])
+def test_every_room_is_described(package: str) -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", (PROJECT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    rooms = {path.parent.name for path in (PROJECT / package).glob("*/__init__.py")}
+    assert rooms <= set(rows)
+
+
 def test_comments_and_docstrings_name_what_exists() -> None:
     found = {
         str(path.relative_to(PROJECT)): missing
