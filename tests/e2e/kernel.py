@@ -65,12 +65,17 @@ def mounts(client: Client) -> dict[Path, str]:
 
 def have_image(node: Node) -> None:
     """Load the image, and let the cluster know it by a registry that is this Docker; once."""
-    if node.host.run(["docker", "image", "inspect", NAME], check=False).status == 0:
+    if is_loaded(node):
         return
     login = node.login()
-    _load(node.host)
+    load(node.host)
     node.client(login, "v2", "admin", "container-registry", "create", json.dumps(_REGISTRY))
     node.host.run(["backend.ai", "mgr", "image", "rescan", "local"], timeout=120)
+
+
+def is_loaded(node: Node) -> bool:
+    """Whether the node's Docker has the image."""
+    return node.host.run(["docker", "image", "inspect", NAME], check=False).status == 0
 
 
 def containers(node: Node) -> list[str]:
@@ -79,7 +84,8 @@ def containers(node: Node) -> list[str]:
     return node.host.run(command).stdout.split()
 
 
-def _load(host: Host) -> None:
+def load(host: Host) -> None:
+    """Give the host's Docker the image."""
     host.run(f"docker load --quiet --input {_MOUNT}/kernel.tar", timeout=_LOAD_TIMEOUT_S)
 
 

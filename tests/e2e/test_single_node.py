@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from builder.verify.hosts import HostError
-from tests.e2e import browser, kernel, single
+from tests.e2e import browser, hub, kernel, single
 from tests.e2e.nodes import VOLUME_HOST, Login, Node
 from tests.e2e.single import SingleNodes
 from tests.integration.stores import run_sql
@@ -121,6 +121,40 @@ def test_a_session_computes(deb_node: Node) -> None:
     node.host.wait_until("nothing is left running", lambda: not kernel.containers(node), timeout=90)
     # The manager lets go of the folder a moment after the container has gone.
     node.host.wait_until("the folder can go", lambda: _is_deleted(node, login, "work"), timeout=60)
+
+
+def test_an_ordinary_user_runs_an_image_of_the_sites_own_registry(deb_node: Node) -> None:
+    """By TLS of a private authority and a password; the node has to pull the image."""
+    node = deb_node
+    admin = node.login()
+    had_image = kernel.is_loaded(node)
+    hub.open_registry(node.host)
+    hub.name_in_site(node)
+    node.host.run(["backendai-ctl", "seed", "apply"], timeout=180)
+    hub.give_image(node)
+    node.host.run(["backendai-ctl", "doctor", "--only", "registry"])
+    node.host.run(["backend.ai", "mgr", "image", "rescan", hub.NAME], timeout=120)
+    user = hub.ordinary_user(node, admin)
+    assert "stable/python" in node.client(user, "image", "list")
+    options = ["--name", "pulled", "--max-wait", "120", "-r", "cpu=1", "-r", "mem=256m"]
+    node.client(user, "session", "create", *options, hub.IMAGE, timeout=180)
+    said = node.client(user, "run", "-q", "-t", "pulled", "-c", "print(6*7)", hub.IMAGE)
+    assert "42" in said
+    node.client(user, "session", "destroy", "pulled")
+    node.host.wait_until("nothing is left running", lambda: not kernel.containers(node), timeout=90)
+    if had_image:  # other cases ask for it
+        kernel.load(node.host)
+    # What is wrong is said, and a change of site.toml is followed.
+    node.host.write("/root/wrong", "of nobody\n")
+    hub.give_password(node, "/root/wrong")
+    told = node.host.run(["backendai-ctl", "doctor", "--only", "registry"], check=False)
+    assert told.status != 0
+    assert "refuses the user 'reader'" in " ".join(told.stdout.split())
+    query = f"SELECT password FROM container_registries WHERE registry_name = '{hub.NAME}'"
+    for path in ("/root/wrong", "/etc/hub/password"):
+        hub.give_password(node, path)
+        node.host.run(["backendai-ctl", "seed", "apply"], timeout=180)
+        assert run_sql(node.host, query, database="backend").strip() == node.host.read(path).strip()
 
 
 def test_a_command_does_not_query_the_terminal(node: Node) -> None:

@@ -1,0 +1,112 @@
+"""A registry as a site has one: TLS by a private authority, a user, and an image of its own."""
+
+import tomllib
+
+from builder.verify.hosts import Host
+from tests.e2e import kernel
+from tests.e2e.nodes import Login, Node
+from tests.integration.apt import apt
+
+NAME = "hub.example.org:5000"
+IMAGE = f"{NAME}/{kernel.NAME}"
+AUTHORITY = "/etc/hub/authority.pem"
+_USER = "reader"
+_CONFIG = """\
+version: 0.1
+storage: {filesystem: {rootdirectory: /var/lib/docker-registry}}
+http:
+  addr: :5000
+  tls: {certificate: /etc/hub/hub.crt, key: /etc/hub/hub.key}
+auth: {htpasswd: {realm: hub, path: /etc/hub/users}}
+"""
+# Python's default context wants what RFC 5280 does: keyUsage, and the signer's key identifier.
+_MAKE = """\
+set -eu
+umask 022
+mkdir -p /etc/hub
+cd /etc/hub
+make() {
+    key="$1.key"
+    shift
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$key" "$@"
+}
+make authority -x509 -days 30 -subj /CN=authority -out authority.pem \
+    -addext keyUsage=critical,keyCertSign,cRLSign
+make hub -subj /CN=hub -out hub.csr
+printf 'subjectAltName = DNS:hub.example.org\\nauthorityKeyIdentifier = keyid\\n' >extensions
+openssl x509 -req -in hub.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 30 \
+    -extfile extensions -out hub.crt
+chmod 0640 hub.key
+chgrp docker-registry hub.key
+openssl rand -hex 16 >password
+htpasswd -iBc users reader <password
+echo '127.0.0.1 hub.example.org' >>/etc/hosts
+systemctl restart docker-registry
+"""
+_PUSH = """\
+set -eu
+export HOME=/root/push
+docker login --username reader --password-stdin "$1" </etc/hub/password
+docker tag "$2" "$3"
+docker push --quiet "$3"
+docker image rm --force "$3" "$2"
+rm -rf /root/push
+"""
+
+
+def open_registry(host: Host) -> None:
+    """Let Debian's registry serve by TLS, and let in one user."""
+    apt(host, "install", "docker-registry", "apache2-utils", "openssl")
+    host.write("/etc/docker/registry/config.yml", _CONFIG, mode=0o644)
+    host.run(["sh", "-c", _MAKE])
+
+
+def give_image(node: Node) -> None:
+    """Push an image that nothing else is, and leave the node without it."""
+    kernel.load(node.host)
+    own = "hub-only"
+    node.host.run(
+        f"docker create --name {own} {kernel.NAME} && docker commit"
+        f" --change 'LABEL org.example.of=hub' {own} {own} && docker rm {own}"
+    )
+    # As Docker knows the authority already, which is the package's work.
+    node.host.run(["sh", "-c", _PUSH, "push", NAME, own, IMAGE], timeout=300)
+    node.host.run(["docker", "image", "rm", "--force", kernel.NAME])
+    left = node.host.run(["docker", "images", "--quiet", "--filter", "label=org.example.of"])
+    assert not left.stdout
+
+
+def name_in_site(node: Node, *, password_file: str = "/etc/hub/password") -> None:
+    """What an administrator adds to site.toml."""
+    for key, value in (
+        ("url", f"https://{NAME}"),
+        ("projects", "stable"),
+        ("user", _USER),
+        ("ca", AUTHORITY),
+    ):
+        node.host.run(["backendai-ctl", "site", "set", f"registry.hub.{key}", value])
+    give_password(node, password_file)
+
+
+def give_password(node: Node, path: str) -> None:
+    """Put a password into site.toml, from a file."""
+    node.host.run(f"backendai-ctl site set registry.hub.password - <{path}")
+
+
+def ordinary_user(node: Node, admin: Login) -> Login:
+    """One of the first accounts that is no administrator, made active."""
+    # Not by a command, whose output is kept as evidence.
+    node.host.copy_out("/var/lib/backendai/credentials/manager.toml", node.scratch)
+    copy = node.scratch / "manager.toml"
+    accounts = tomllib.loads(copy.read_text())["account"]
+    copy.unlink()
+    (user, *_) = [account for account in accounts if account["role"] == "user"]
+    node.host.run(["backend.ai", "mgr", "permissions", "provision"], timeout=120)
+    node.client(admin, "admin", "user", "update", "-s", "active", user["email"])
+    node.client(admin, "admin", "keypair", "update", "--is-active", "TRUE", user["access-key"])
+    return Login(
+        email=user["email"],
+        password=user["password"],
+        access_key=user["access-key"],
+        secret_key=user["secret-key"],
+    )
