@@ -233,8 +233,14 @@ def test_planted_faults(
             )
         check_stores_are_secure(host)
         with steps("a node that is well"):
-            # The clock of a container is its host's: nothing in it says that it is kept.
-            well = [finding for finding in doctor(host) if finding["check"] != "clock"]
+            # The clock of a container is its host's: nothing in it says that it is kept. And
+            # the release's own registry is on the Internet.
+            well = [
+                finding
+                for finding in doctor(host)
+                if finding["check"] != "clock"
+                and (finding["check"], finding["severity"]) != ("registry", "note")
+            ]
             assert not well, well
         with steps("plant and fix"):
             plant_files(host)

@@ -132,14 +132,19 @@ def test_a_second_run_changes_nothing(filling: Filling) -> None:
     filling.sql("DELETE FROM resource_presets WHERE name = 'cpu01-small'")
     filling.sql("UPDATE domains SET allowed_vfolder_hosts = '{}' WHERE name = 'default'")
     filling.host.run("etcdctl put /sorna/local/config/redis/addr localhost:6379")
-    filling.host.run("etcdctl del /sorna/local/config/docker/registry/cr.backend.ai")
+    filling.sql("UPDATE domains SET allowed_docker_registries = '{}' WHERE name = 'default'")
+    filling.sql("DELETE FROM container_registries WHERE project = 'community'")
+    filling.sql("UPDATE container_registries SET username = 'admin' WHERE project = 'stable'")
     filling.succeeds()
     assert filling.counts() != before
     assert filling.sql("SELECT allowed_vfolder_hosts FROM domains") == "{}\n"
     kept = filling.host.run("etcdctl get --print-value-only /sorna/local/config/redis/addr").stdout
     assert kept == "localhost:6379\n"
-    key = "/sorna/local/config/docker/registry/cr.backend.ai"
-    assert not filling.host.run(["etcdctl", "get", key]).stdout
+    assert filling.sql("SELECT allowed_docker_registries FROM domains") == "{}\n"
+    assert "community" not in filling.sql("SELECT project FROM container_registries")
+    edited = "SELECT username FROM container_registries WHERE project = 'stable'"
+    assert filling.sql(edited) == "admin\n"
+    assert not filling.host.run("etcdctl get --prefix /sorna/local/config/docker").stdout
 
 
 def test_a_wrong_password(filling: Filling) -> None:
