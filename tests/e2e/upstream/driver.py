@@ -39,6 +39,7 @@ _LIMITS = {
 }
 # Specs that have several sessions at a time: ends of their names, and how many.
 _SESSIONS = {"session_rename_fail_duplicated_name": 2, "replicas_successfully_scale": 3}
+_ENDED = ("destroying", "destroyed")  # services that the manager ends or has ended
 _LIVE = (
     "PENDING,SCHEDULED,PREPARING,PREPARED,PULLING,CREATING,RUNNING,RESTARTING,"
     "RUNNING_DEGRADED,DEPRIORITIZING,TERMINATING"
@@ -266,10 +267,11 @@ async def tidy(keypair: Any, endpoint: str) -> list[str]:
         secret_key=keypair.secret_key,
     )
     left: dict[str, None] = {}
+    ended: set[str] = set()
     end = time.monotonic() + _IDLE_S
     async with client(config=config) as session:
         while time.monotonic() < end:
-            alive = [name async for name in _end_all(session)]
+            alive = [name async for name in _end_all(session, ended)]
             left.update(dict.fromkeys(alive))
             if not alive:
                 break
@@ -277,10 +279,16 @@ async def tidy(keypair: Any, endpoint: str) -> list[str]:
     return list(left)
 
 
-async def _end_all(session: Any) -> Any:
+async def _end_all(session: Any, ended: set[str]) -> Any:
     errors = importlib.import_module("ai.backend.client.exceptions")
-    services = await session.Service.paginated_list()
+    field = importlib.import_module("ai.backend.client.output.types").FieldSpec
+    fields = [field(name) for name in ("endpoint_id", "name", "lifecycle_stage")]
+    services = await session.Service.paginated_list(fields=fields)
     for service in services.items:
+        stage = str(service["lifecycle_stage"]).lower().rpartition(".")[2]
+        if stage in _ENDED or service["endpoint_id"] in ended:
+            continue
+        ended.add(service["endpoint_id"])
         yield f"service {service['name']}"
         try:
             await session.Service(service["endpoint_id"]).delete()
