@@ -12,21 +12,19 @@ a later one empties.
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from builder.base import log
 from builder.base.errors import SPACE_HINT, FetchError, StorageError
+from builder.base.scratch import file_lock, scratch_folder, sweep
 
 _COMPLETE = ".complete"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -94,16 +92,6 @@ def _reraise(error: OSError, path: Path) -> NoReturn:
     raise error
 
 
-def _lock_patiently(descriptor: int, name: str) -> None:
-    """Take the lock, and say so where another build has to be waited for."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        # The second word is a hash: nothing to people.
-        log.step(f"waiting for another build that makes the same {name.partition('-')[0]}")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Cache:
     """A cache under ``root``; made on first use."""
@@ -156,14 +144,10 @@ class Cache:
         """
         with storage_guard(self._scratch):
             self._scratch.mkdir(parents=True, exist_ok=True)
-            work = Path(tempfile.mkdtemp(dir=self._scratch))
-            lock = os.open(work, os.O_RDONLY | os.O_CLOEXEC)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
+            scratch = ExitStack()
+            work = scratch.enter_context(scratch_folder(self._scratch))
+        with scratch:
             yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-            os.close(lock)
 
     @property
     def _scratch(self) -> Path:
@@ -171,21 +155,7 @@ class Cache:
 
     def sweep(self) -> None:
         """Remove the scratch folders of builds that were killed, a day after."""
-        oldest = time.time() - _SWEEP_AGE_S
-        for work in self._scratch.glob("*/"):
-            try:
-                if work.stat().st_mtime > oldest:
-                    continue
-                lock = os.open(work, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:  # its owner has just removed it
-                continue
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(work, ignore_errors=True)
-            except BlockingIOError:  # in use
-                pass
-            finally:
-                os.close(lock)
+        sweep(self._scratch, min_age_s=_SWEEP_AGE_S)
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
@@ -193,12 +163,14 @@ class Cache:
         path = self.root / "locks" / name
         with storage_guard(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            _lock_patiently(descriptor, name)
+            lock = ExitStack()
+            # The second word is a hash: nothing to people.
+            kind = name.partition("-")[0]
+            lock.enter_context(
+                file_lock(path, f"waiting for another build that makes the same {kind}")
+            )
+        with lock:
             yield
-        finally:
-            os.close(descriptor)
 
     def derived(self, kind: str, key: str) -> Path:
         """Where the derived folder of this kind and key lies, or would lie."""

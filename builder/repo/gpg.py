@@ -1,16 +1,15 @@
 """GnuPG as this project calls it: a home, its keys, and the verdict on a signature."""
 
-import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from builder.base.errors import RepoError, ToolError
 from builder.base.run import find_tool, run
+from builder.base.scratch import scratch_folder, sweep
 from builder.repo.gpg_output import Key, Verdict, parse_keys, parse_verdicts
 
 # A passphrase comes by descriptor 0, so that the user's agent does not prompt.
@@ -28,15 +27,10 @@ def private_home() -> Iterator[Path]:
     it, is removed by the next.
     """
     # Not below the repository: an agent's socket has room for 108 characters.
-    _sweep(Path(tempfile.gettempdir()))
-    home = Path(tempfile.mkdtemp(prefix=_HOME_PREFIX))
-    lock = os.open(home, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = Path(tempfile.gettempdir())
+    sweep(folder, prefix=_HOME_PREFIX, min_age_s=_SWEEP_AGE_S, remove=_remove)
+    with scratch_folder(folder, prefix=_HOME_PREFIX, remove=_remove) as home:
         yield home
-    finally:
-        _remove(home)
-        os.close(lock)
 
 
 def _remove(home: Path) -> None:
@@ -48,26 +42,6 @@ def _remove(home: Path) -> None:
         pass
     finally:
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the homes that no living process of this user holds."""
-    oldest = time.time() - _SWEEP_AGE_S  # one that is being made is not locked yet
-    for home in folder.glob(f"{_HOME_PREFIX}*/"):
-        try:
-            status = home.lstat()
-            if status.st_uid != os.getuid() or status.st_ctime > oldest:
-                continue
-            lock = os.open(home, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:  # its owner has just removed it, or it is no folder
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(home)
-        except BlockingIOError:  # in use
-            pass
-        finally:
-            os.close(lock)
 
 
 class Gpg:

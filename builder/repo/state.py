@@ -5,9 +5,7 @@ row is gone before its file is. So a crash leaves at most a file that nothing na
 which ``check`` shows and the next ``prune`` removes.
 """
 
-import fcntl
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
@@ -16,10 +14,10 @@ from pathlib import Path, PurePosixPath
 
 import zstandard
 
-from builder.base import log
 from builder.base.cache import storage_guard
 from builder.base.errors import RepoError
 from builder.base.model import PackageFormat
+from builder.base.scratch import file_lock
 from builder.repo.model import STATE, DebRecord, FileFacts, IndexRecord, RepoPackage, RpmRecord
 from builder.repo.publication import Published
 
@@ -274,26 +272,12 @@ def open_state(root: Path, *, create: bool = False) -> Iterator[State]:
     with storage_guard(path):
         folder.mkdir(parents=True, exist_ok=True)
         with (
-            _locked(folder / _LOCK),
+            # Two publications at once would each delete what the other still needs.
+            file_lock(folder / _LOCK, "waiting for another command that changes this repository"),
             closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as connection,
         ):
             _prepare(connection, path)
             yield State(connection)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Two publications at once would each delete what the other still needs."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.step("waiting for another command that changes this repository")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

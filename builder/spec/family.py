@@ -11,17 +11,14 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from builder.base.model import Arch
+from builder.spec.formats import DebScripts, DebSpec, RpmScripts, RpmSpec
 from builder.spec.schema import (
     AddonFileSpec,
     AddonSpec,
-    DebScripts,
-    DebSpec,
     NeedSpec,
     PackageSpec,
     PayloadSpec,
     PythonSpec,
-    RpmScripts,
-    RpmSpec,
 )
 from builder.spec.types import PackageName, SourcePath, Strict, Summary, TargetPath, Text
 

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic.functional_validators import model_validator
 
 from builder.base.model import Arch, PackageFormat, full_version
+from builder.spec.formats import DebSpec, RpmSpec
 from builder.spec.types import (
     SERVICE_NAME,
     Glibc,
@@ -150,49 +151,6 @@ class AddonSpec(Strict):
     needs: tuple[NeedSpec, ...] = ()
     files: tuple[AddonFileSpec, ...] = ()
     etcd: dict[str, str] = Field({}, description="keys that the cluster's etcd should have")
-
-
-class DebScripts(Strict):
-    """Maintainer scripts."""
-
-    preinst: SourcePath | None = None
-    postinst: SourcePath | None = None
-    prerm: SourcePath | None = None
-    postrm: SourcePath | None = None
-    config: SourcePath | None = Field(None, description="asks debconf's questions")
-    templates: SourcePath | None = Field(None, description="debconf's questions themselves")
-
-
-class RpmScripts(Strict):
-    """Scriptlets."""
-
-    pretrans: SourcePath | None = None
-    pre: SourcePath | None = None
-    post: SourcePath | None = None
-    preun: SourcePath | None = None
-    postun: SourcePath | None = None
-    posttrans: SourcePath | None = None
-
-
-class DebSpec(Strict):
-    """What only a deb has."""
-
-    depends: tuple[Text, ...] = ()
-    recommends: tuple[Text, ...] = ()
-    suggests: tuple[Text, ...] = ()
-    conflicts: tuple[Text, ...] = ()
-    triggers_interest: tuple[Text, ...] = ()
-    scripts: DebScripts = DebScripts()
-
-
-class RpmSpec(Strict):
-    """What only an rpm has."""
-
-    depends: tuple[Text, ...] = ()
-    recommends: tuple[Text, ...] = ()
-    suggests: tuple[Text, ...] = ()
-    conflicts: tuple[Text, ...] = ()
-    scripts: RpmScripts = RpmScripts()
 
 
 class PackageSpec(Strict):
