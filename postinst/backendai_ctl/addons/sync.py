@@ -24,6 +24,7 @@ from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError, SiteError
 from backendai_ctl.base.files import Writer, exclusive
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.services.configure import Record
 
 Say = Callable[[str], None]
 
@@ -80,7 +81,7 @@ def enable_addon(name: str, tool: Tool) -> bool:
         record = records.get(addon.name) or AddonRecord.of(addon)
         save_record(tool.layout, tool.writer, replace(record, disabled=False, listed=False))
         if block != lists.block:
-            _write(path, with_lists(text, addon.place, replace(lists, block=block)), tool.writer)
+            _write(path, with_lists(text, addon.place, replace(lists, block=block)), tool)
         changed = _sync(addon.service, tool)
         return changed or block != lists.block
 
@@ -156,7 +157,7 @@ def _sync_place(
     decision = decide(candidates, records, lists)
     changed = decision.lists != lists
     if changed:
-        _write(path, with_lists(text, place, decision.lists), tool.writer)
+        _write(path, with_lists(text, place, decision.lists), tool)
     for record in decision.records:
         if record != records.get(record.name):
             save_record(tool.layout, tool.writer, record)
@@ -244,8 +245,17 @@ def _read(place: Place, layout: Layout) -> tuple[Path, str]:
         raise HostError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _write(path: Path, text: str, writer: Writer) -> None:
-    """Replace the file, whose owner and mode may be the admin's own."""
+def _write(path: Path, text: str, tool: Tool) -> None:
+    """Replace the file, whose owner and mode may be the admin's own.
+
+    A file that nobody else has edited is still unedited afterwards.
+    """
     status = path.stat()
+    record_path = tool.layout.generated / path.name
+    record = Record.load(record_path)
+    is_ours = record is not None and record.is_unedited(path)
     owner = Owner(uid=status.st_uid, gid=status.st_gid)
-    replace(writer, owner=owner, mode=status.st_mode & 0o7777).replace(path, text)
+    replace(tool.writer, owner=owner, mode=status.st_mode & 0o7777).replace(path, text)
+    if record is not None and is_ours:
+        left = hashlib.sha256(text.encode()).hexdigest()
+        tool.writer.replace(record_path, str(replace(record, left=left)))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backendai_ctl.answers.demand import check_demands
@@ -33,26 +33,35 @@ class Record:
 
     Purging removes a file that was made here, and leaves one that an admin had
     put there before; postinst/shell/purge.sh reads the first word.
+    ``left`` is the hash of the file as this tool last left it, where that is not what it
+    offered: add-ons were enabled in it.
     """
 
     made: bool
     digest: str
+    left: str = ""
 
     @classmethod
     def load(cls, path: Path) -> "Record | None":
         """The record at ``path``, or None where there is none that can be read."""
         try:
-            origin, digest = path.read_text(encoding="utf-8").split()
+            origin, digest, *left = path.read_text(encoding="utf-8").split()
         except (OSError, ValueError):
             return None
-        return cls(made=origin == "made", digest=digest)
+        return cls(made=origin == "made", digest=digest, left=left[0] if left else "")
 
     def is_of(self, path: Path) -> bool:
         """Whether the file is as this tool made it, and nobody has edited it."""
         return self.made and hashlib.sha256(path.read_bytes()).hexdigest() == self.digest
 
+    def is_unedited(self, path: Path) -> bool:
+        """Whether nothing but this tool has changed the file, add-ons included."""
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return self.made and digest in (self.digest, self.left)
+
     def __str__(self) -> str:
-        return f"{'made' if self.made else 'found'} {self.digest}\n"
+        words = ("made" if self.made else "found", self.digest, self.left)
+        return " ".join(word for word in words if word) + "\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,8 +180,8 @@ def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: A
     return edit_toml(sample, settings, remove)
 
 
-def _record(text: str, *, made: bool) -> Record:
-    return Record(made=made, digest=hashlib.sha256(text.encode()).hexdigest())
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _renew(path: Path, text: str, layout: Layout, writer: Writer, say: Say) -> bool:
@@ -185,7 +194,7 @@ def _renew(path: Path, text: str, layout: Layout, writer: Writer, say: Say) -> b
         # The file first: killed in between, the next run finds it as it is wanted.
         writer.replace(path, text)
         say(f"made {path} anew, which nobody has edited")
-    writer.replace(record_path, str(_record(text, made=True)))
+    writer.replace(record_path, str(Record(made=True, digest=_digest(text))))
     return True
 
 
@@ -196,12 +205,12 @@ def _offer(path: Path, text: str, layout: Layout, writer: Writer, say: Say) -> N
     if not path.exists():
         # Recorded first: killed in between, a purge finds a record without a file,
         # which harms nobody, rather than secrets that nothing removes.
-        writer.replace(record_path, str(_record(text, made=True)))
+        writer.replace(record_path, str(Record(made=True, digest=_digest(text))))
         if writer.create(path, text):
             say(f"made {path}")
             return
     fresh = path.with_name(f"{path.name}.new")
-    offered = _record(text, made=known.made if known else False)
+    offered = replace(known or Record(made=False, digest=""), digest=_digest(text))
     if path.read_text(encoding="utf-8", errors="replace") == text:
         fresh.unlink(missing_ok=True)
     elif known and known.digest != offered.digest:

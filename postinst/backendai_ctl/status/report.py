@@ -178,7 +178,7 @@ def _config(scene: Scene, recipe: Recipe) -> str:
             if path.with_name(f"{path.name}.new").exists():
                 states.add("new")
             record = Record.load(scene.layout.generated / config.file)
-            states.add("edited" if record is None or not record.is_of(path) else "made")
+            states.add("edited" if record is None or not record.is_unedited(path) else "made")
         except PermissionError:
             return "unseen"
     order = [one for one in ("missing", "edited", "new") if one in states]

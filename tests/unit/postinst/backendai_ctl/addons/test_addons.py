@@ -24,11 +24,12 @@ from backendai_ctl.base.errors import SiteError, TargetError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.cli import main
+from backendai_ctl.services.configure import Record
 
 from builder.base.paths import PROJECT
 from builder.base.run import run
 from builder.spec import PackageSpec
-from tests.unit.postinst.conftest import caller
+from tests.unit.postinst.conftest import caller, install_recipe
 from tests.unit.postinst.rendered import render, spec
 
 ALLOW = "allow-compute-plugins"
@@ -405,3 +406,30 @@ def test_two_at_once_do_not_lose_each_others_work(
         for done in pool.map(run, [command("disable", "rocm"), command("disable", "tpu")]):
             assert done.status == 0
     assert allowed(agent) == [f"{MODULE}furiosa"]
+
+
+def test_enabling_an_addon_is_no_edit_of_the_admins(
+    layout: Layout, configured: Callable[..., list[str]], tool: Tool
+) -> None:
+    """`status` says "made" of a file that packages alone have changed, and "edited" of another."""
+    layout.samples("agent").mkdir(parents=True)
+    (layout.samples("agent") / "agent.toml").write_text(AGENT)
+    install_recipe(layout, "agent")
+    configured("agent")
+    put(layout, "mock")
+    assert sync_addons("agent", tool)
+    path, note = layout.etc / "agent.toml", layout.generated / "agent.toml"
+    record = Record.load(note)
+    assert record is not None
+    assert record.left
+    assert record.is_unedited(path)
+    assert not record.is_of(path)  # what the tool would make anew has no add-on
+    configured("agent")  # as at an upgrade: what is offered is no news
+    assert not path.with_name("agent.toml.new").exists()
+    assert Record.load(note) == record
+    path.write_text(path.read_text() + "# edited\n")
+    take(layout, "mock")
+    assert sync_addons("agent", tool)
+    again = Record.load(note)
+    assert again is not None
+    assert not again.is_unedited(path)
