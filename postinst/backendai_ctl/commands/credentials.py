@@ -3,11 +3,14 @@
 import argparse
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 from backendai_ctl.base.errors import NotReadyError, Status
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.base import Command, print_out
 from backendai_ctl.seed.accounts import Account, read_accounts
+
+_SECRET = ("password", "secret_key")
 
 
 def _run(options: argparse.Namespace, layout: Layout) -> Status:
@@ -18,16 +21,24 @@ def _run(options: argparse.Namespace, layout: Layout) -> Status:
             f"no accounts were made on this host ({layout.credentials} has none)",
             hint="`sudo backendai-ctl seed status` shows whether the database is filled",
         )
-    if not options.show:
+    if not (options.show or options.json):
         print_out("".join(f"{path}\n" for path in paths))
         return Status.OK
-    found = [account for path in paths for account in read_accounts(path)]
-    chosen = [account for account in found if account.active]
+    chosen = [
+        (path, account) for path in paths for account in read_accounts(path) if account.active
+    ]
     if options.json:
-        print_out(json.dumps([asdict(account) for account in chosen], indent=1) + "\n")
+        tables = [_table(path, account, show=options.show) for path, account in chosen]
+        print_out(json.dumps(tables, indent=1) + "\n")
     else:
-        print_out("\n".join(_told(account) for account in chosen))
+        print_out("\n".join(_told(account) for _, account in chosen))
     return Status.OK
+
+
+def _table(path: Path, account: Account, *, show: bool) -> dict[str, object]:
+    """An account for programs; what is secret is null unless it was asked for."""
+    table = {**asdict(account), "file": str(path)}
+    return table if show else {**table, **dict.fromkeys(_SECRET)}
 
 
 def _told(account: Account) -> str:
@@ -44,7 +55,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--show", action="store_true", help="print the active accounts as they were made"
     )
-    parser.add_argument("--json", action="store_true", help="with --show, for programs")
+    parser.add_argument(
+        "--json", action="store_true", help="for programs; what is secret is null without --show"
+    )
 
 
 COMMANDS = (
