@@ -10,6 +10,7 @@ from backendai_ctl.commands import (
     seed,
     service,
     upgrade,
+    user,
 )
 from backendai_ctl.commands.base import Command
 
@@ -19,6 +20,7 @@ COMMANDS: tuple[Command, ...] = (
     *answers.COMMANDS,
     *seed.COMMANDS,
     *credentials.COMMANDS,
+    *user.COMMANDS,
     *secrets.COMMANDS,
     *addon.COMMANDS,
     *upgrade.COMMANDS,

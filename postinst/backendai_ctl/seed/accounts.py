@@ -139,10 +139,10 @@ def accounts_of(users: Sequence[Row], pairs: Sequence[Row]) -> list[Account]:
     return sorted(found, key=lambda account: account.role != _SUPERADMIN)
 
 
-def write_accounts(path: Path, accounts: Sequence[Account]) -> None:
+def write_accounts(path: Path, accounts: Sequence[Account], *, head: str = _HEAD) -> None:
     """Keep the accounts in a file that only its owner, root, can read."""
     document = tomlkit.document()
-    for line in _HEAD.splitlines():
+    for line in head.splitlines():
         document.add(tomlkit.comment(line.removeprefix("# ")))
     listed = tomlkit.aot()
     for account in accounts:
