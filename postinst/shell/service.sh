@@ -58,12 +58,6 @@ fill_stores() {
     fi
 }
 
-show_accounts() {
-    if [ -e {{ ("/var/lib/backendai/credentials/" ~ package.service.name ~ ".toml") | sh }} ]; then
-        say "the first accounts' passwords and keys: sudo backendai-ctl credentials --show"
-    fi
-}
-
 stop_waiting() {
     rm -f {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }}
 }
@@ -86,12 +80,4 @@ note_upgrade() {
         return 0
     fi
     warn "not restarted. Once fixed, run: backendai-ctl upgrade, and restart {{ package.name }}"
-}
-
-# What is left to do before the service can start.
-show_steps() {
-    if [ -e "$failed_note" ]; then
-        warn "{{ package.service.name }} stays down: its database is not upgraded; see: backendai-ctl status"
-    fi
-    tool steps {{ package.service.name | sh }} 2>/dev/null || true # configure has said why
 }

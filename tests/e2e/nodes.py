@@ -77,10 +77,12 @@ class Node:
     host: Host
     kind: Kind
     scratch: Path
+    installed: str = ""  # what the first installation printed
 
     def install(self, *names: str) -> None:
         """Install packages from the repository."""
-        self.host.run(self._words("install", names), timeout=_INSTALL_TIMEOUT_S)
+        done = self.host.run(self._words("install", names), timeout=_INSTALL_TIMEOUT_S)
+        self.installed = self.installed or done.stdout
 
     def upgrade(self) -> None:
         """Bring every package of a Debian host to the version that apt prefers."""

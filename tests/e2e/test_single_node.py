@@ -4,6 +4,7 @@ Each test stands alone, and all of a kind of node share its host.
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ import pytest
 
 from builder.verify.hosts import HostError
 from tests.e2e import browser, hub, kernel, single
-from tests.e2e.nodes import VOLUME_HOST, Login, Node
+from tests.e2e.nodes import VOLUME_HOST, WEB_PORT, Login, Node
 from tests.e2e.single import SingleNodes
 from tests.integration.stores import run_sql
 
@@ -44,6 +45,29 @@ def test_everything_is_up_and_says_so(node: Node) -> None:
     assert not node.host.failed_units()
     for service in _ALL:
         node.host.run(["backendai-ctl", "wait", service])
+
+
+def test_the_installation_ends_with_what_to_do_next(node: Node) -> None:
+    """One block for all services; whoever follows it has a node that is up and filled."""
+    _, found, words = node.installed.rpartition("Backend.AI ")
+    assert found
+    assert "on this node" in words
+    assert f"http://{node.host.address}:{WEB_PORT}/" in words
+    for command in ("sudo backendai-ctl credentials --show", "sudo backendai-ctl status --wait"):
+        assert node.installed.count(command) == 1
+    assert "systemctl start" not in node.installed
+    node.host.run(["backendai-ctl", "status", "--wait", "300"], timeout=320)
+    node.host.run(["backendai-ctl", "seed", "status"])
+
+
+def test_an_administrator_adds_a_person_by_one_command(node: Node) -> None:
+    added = node.host.run(["backendai-ctl", "user", "add", "ann@example.com", "--show", "--json"])
+    account = json.loads(added.stdout)
+    person = Login(**{name: account[name] for name in Login.__annotations__})
+    node.client(person, "vfolder", "create", "of-ann", VOLUME_HOST)
+    assert "of-ann" in node.client(person, "vfolder", "list")
+    node.client(person, "vfolder", "delete", "of-ann")
+    node.host.run(["backendai-ctl", "user", "add", "ann@example.com"])  # changes nothing
 
 
 def test_a_person_logs_in_by_a_browser(node: Node) -> None:

@@ -14,6 +14,7 @@ class Status(IntEnum):
     INTERNAL = 1
     NOT_READY = 69
     HOST = 71
+    TIMEOUT = 75  # EX_TEMPFAIL: it may still come
     REFUSED = 77
     SITE = 78
 

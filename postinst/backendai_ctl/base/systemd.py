@@ -16,7 +16,7 @@ _CONTROL_SECONDS = 30.0
 _PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,ControlGroup,"
     "ActiveEnterTimestamp,StateChangeTimestamp,ExecMainStartTimestampMonotonic,"
-    "ConditionResult,Result"
+    "ConditionResult,Result,NRestarts,Job"
 )
 
 

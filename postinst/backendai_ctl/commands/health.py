@@ -2,24 +2,74 @@
 
 import argparse
 import json
+import math
 import textwrap
 
 from backendai_ctl.base.account import require_root
-from backendai_ctl.base.errors import Status
+from backendai_ctl.base.errors import HostError, Status
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.systemd import has_systemd
 from backendai_ctl.commands.base import Command, print_out, say
 from backendai_ctl.doctor.examine import CHECKS, examine, exit_status, mend
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.doctor.model import Finding
+from backendai_ctl.status.closing import Start, closing
+from backendai_ctl.status.follow import Followed, follow
+from backendai_ctl.status.outlook import NodeOutlook, predict
 from backendai_ctl.status.report import look, render
 
 _WIDTH = 80
+_WAIT_SECONDS = 600.0
 
 
 def _status(options: argparse.Namespace, layout: Layout) -> Status:
+    if options.wait is not None:
+        return _follow(options, layout)
     node = look(Scene(layout))
     print_out(json.dumps(node.as_table(), indent=2) + "\n" if options.json else render(node))
     return Status.OK if node.is_up else Status.NOT_READY
+
+
+def _follow(options: argparse.Namespace, layout: Layout) -> Status:
+    """Progress goes to stderr, what it came to goes to stdout."""
+    if not has_systemd(layout):
+        raise HostError("no systemd runs here, so no service can come up")
+
+    def predicted() -> NodeOutlook:
+        scene = Scene(layout)
+        return predict(scene, look(scene))
+
+    followed = follow(predicted, say, seconds=options.wait)
+    node = look(Scene(layout))
+    if options.json:
+        table = {**node.as_table(), "wait": followed.as_table()}
+        print_out(json.dumps(table, indent=2) + "\n")
+    else:
+        print_out(render(node))
+    _tell_obstacles(followed)
+    return followed.status
+
+
+def _tell_obstacles(followed: Followed) -> None:
+    if followed.status is Status.OK:
+        return
+    after = f"after {followed.seconds:.0f} s"
+    if followed.status is Status.TIMEOUT:
+        say(f"error: not all is up {after}")
+    else:
+        say(f"error: not all is up, and waiting longer does not help ({after})")
+    for obstacle in followed.outlook.obstacles:
+        say(f"  {obstacle.service}: {obstacle}")
+        if obstacle.hint:
+            say(f"    hint: {obstacle.hint}")
+
+
+def _summary_of_node(options: argparse.Namespace, layout: Layout) -> Status:
+    scene = Scene(layout)
+    node = look(scene)
+    start = Start(has_systemd=has_systemd(layout), is_allowed=not options.not_started)
+    print_out(closing(scene, node, predict(scene, node), start))
+    return Status.OK
 
 
 def _doctor(options: argparse.Namespace, layout: Layout) -> int:
@@ -88,6 +138,32 @@ def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for machines")
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise ValueError
+    return seconds
+
+
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    _json(parser)
+    parser.add_argument(
+        "--wait",
+        nargs="?",
+        type=_seconds,
+        const=_WAIT_SECONDS,
+        metavar="SECONDS",
+        help="wait until the stores are filled and all that is enabled is up, for 600 s by default;"
+        " 69: waiting longer does not help, 75: time is over",
+    )
+
+
+def _summary_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--not-started", action="store_true", help="this host forbids packages to start services"
+    )
+
+
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
     _json(parser)
     parser.add_argument("--fix", action="store_true", help="apply the remedies that are safe")
@@ -101,7 +177,13 @@ COMMANDS = (
         name="status",
         about="show every service of this host; 0 if all that are enabled are up",
         run=_status,
-        add_arguments=_json,
+        add_arguments=_status_arguments,
+    ),
+    Command(
+        name="summary",
+        about="print what starts by itself and what to do next; an installation ends with it",
+        run=_summary_of_node,
+        add_arguments=_summary_arguments,
     ),
     Command(
         name="doctor",

@@ -113,12 +113,31 @@ def test_the_services_own_posttrans_takes_the_note_first(place: Path) -> None:
 def test_an_upgrade_by_rpm_ends_with_the_transaction(place: Path) -> None:
     """%post notes what runs; the first %posttrans has it ended, and a later one does nothing."""
     _program(place / "bin/systemd-run", f'echo "$*" >>{place}/log; rm -f {note(place)}')
+    (place / "run/backendai").mkdir()
     calls = call(place, HOST, PackageFormat.RPM, "post", "2")
     assert not [call for call in calls if "restart" in call]
     assert note(place).read_text().split() == [f"{HOST}-watcher.service", f"{HOST}.service"]
-    (ended,) = call(place, HOST, PackageFormat.RPM, "posttrans", "2")
+    ended, summary = call(place, HOST, PackageFormat.RPM, "posttrans", "2")
     assert ended.endswith("/usr/bin/backendai-ctl upgrade --pending")
+    assert summary.endswith("/usr/bin/backendai-ctl summary")
     assert call(place, HOST, PackageFormat.RPM, "posttrans", "2") == []
+
+
+def test_the_last_service_of_an_rpm_transaction_has_the_last_word(place: Path) -> None:
+    (place / "run/backendai").mkdir()  # by systemd-tmpfiles, which this test has not
+    names = (HOST, "backendai-webserver")
+    for name in names:
+        call(place, name, PackageFormat.RPM, "post", "1")
+    first, last = (call(place, name, PackageFormat.RPM, "posttrans", "1") for name in names)
+    assert not any("summary" in line for line in first)
+    assert last[-1].endswith("/usr/bin/backendai-ctl summary")
+    assert sum("summary" in line for line in last) == 1
+
+
+def test_every_installation_by_dpkg_ends_with_the_summary(place: Path) -> None:
+    """backendai-common shows it, when its trigger runs: once for all services."""
+    calls = call(place, HOST, PackageFormat.DEB, "postinst", "configure")
+    assert calls[-1] == "dpkg-trigger --no-await backendai-upgrade"
 
 
 def test_an_erased_addon_puts_off_one_restart(place: Path) -> None:

@@ -1,0 +1,232 @@
+"""What becomes of each service without help: up, on its way, waiting, or held up for good."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from backendai_ctl.base.errors import TargetError
+from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.seed.starting import waiting_services
+from backendai_ctl.seed.state import is_complete, load_state
+from backendai_ctl.services.recipe import Recipe
+from backendai_ctl.status.report import NodeStatus, ServiceStatus
+from backendai_ctl.upgrade.pending import pending_upgrades
+
+SEED_UNIT = "backendai-seed.service"
+RETRY_UNIT = "backendai-seed-retry.timer"
+_MOVING = ("activating", "reloading", "deactivating")
+
+
+class Outlook(StrEnum):
+    """What a service will come to if nobody does anything."""
+
+    UP = "up"
+    STARTING = "starting"
+    WAITING = "waiting"  # for a store or another service; started by itself then
+    STUCK = "stuck"
+    OFF = "off"  # disabled or masked, by the administrator
+
+
+class Seeding(StrEnum):
+    """What becomes of filling the stores."""
+
+    NONE = "none"  # nothing on this host is seeded
+    DONE = "done"
+    RUNNING = "running"
+    RETRIED = "retried"
+    STUCK = "stuck"
+    MASKED = "masked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceOutlook:
+    """One service; ``reason`` and ``hint`` are empty where there is nothing to say."""
+
+    service: str
+    outlook: Outlook
+    reason: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.outlook}: {self.reason}" if self.reason else self.outlook.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeOutlook:
+    """All of this host."""
+
+    services: tuple[ServiceOutlook, ...]
+    seeding: Seeding
+
+    def having(self, *outlooks: Outlook) -> tuple[ServiceOutlook, ...]:
+        """The services with one of these outlooks."""
+        return tuple(service for service in self.services if service.outlook in outlooks)
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether nothing is left to be filled, or the administrator masked it."""
+        return self.seeding in (Seeding.NONE, Seeding.DONE, Seeding.MASKED)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that is enabled is up, and the stores are filled."""
+        return self.is_seeded and not self.having(Outlook.STARTING, Outlook.WAITING, Outlook.STUCK)
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether time alone cannot bring the host up, and nothing is in motion any more.
+
+        A service that waits may wait for one that is stuck, or for another node: either way
+        the one that is stuck remains.
+        """
+        is_moving = bool(self.having(Outlook.STARTING)) or self.seeding is Seeding.RUNNING
+        is_stuck = bool(self.having(Outlook.STUCK)) or self.seeding is Seeding.STUCK
+        return is_stuck and not is_moving
+
+    @property
+    def states(self) -> dict[str, str]:
+        """What is shown as progress, by what it is of."""
+        shown = {
+            service.service: str(service)
+            for service in self.services
+            if service.outlook is not Outlook.OFF
+        }
+        return {"stores": _SEEDING_WORDS[self.seeding], **shown}
+
+    @property
+    def obstacles(self) -> list[ServiceOutlook]:
+        """What is not up, the stores among it; what is stuck first."""
+        found = sorted(
+            self.having(Outlook.STUCK, Outlook.WAITING, Outlook.STARTING),
+            key=lambda service: service.outlook is not Outlook.STUCK,
+        )
+        if not self.is_seeded:
+            stores = ServiceOutlook(
+                service="stores",
+                outlook=Outlook.STUCK if self.seeding is Seeding.STUCK else Outlook.WAITING,
+                reason=_SEEDING_WORDS[self.seeding],
+                hint="backendai-ctl seed status",
+            )
+            found.append(stores)
+        return found
+
+
+_SEEDING_WORDS = {
+    Seeding.NONE: "nothing to fill",
+    Seeding.DONE: "filled",
+    Seeding.RUNNING: "being filled",
+    Seeding.RETRIED: "not filled yet, retried every 20 s",
+    Seeding.STUCK: "not filled, and nothing retries it",
+    Seeding.MASKED: f"left to you: {SEED_UNIT} is masked",
+}
+
+
+def predict(scene: Scene, node: NodeStatus) -> NodeOutlook:
+    """Judge each service of ``node``, which was read from the same ``scene``."""
+    seeding = _seeding(scene)
+    waiting = _waiting(scene)
+    return NodeOutlook(
+        services=tuple(
+            _service(scene, service, seeding, is_noted=service.service in waiting)
+            for service in node.services
+        ),
+        seeding=seeding,
+    )
+
+
+def _waiting(scene: Scene) -> list[str]:
+    try:
+        return waiting_services(scene.layout)
+    except OSError:  # for root alone
+        return []
+
+
+def _seeding(scene: Scene) -> Seeding:
+    unit = scene.show(SEED_UNIT)
+    if unit.get("LoadState") == "masked":
+        return Seeding.MASKED
+    try:
+        state = load_state(scene.layout)
+    except TargetError:
+        return Seeding.NONE  # cannot be seen
+    is_wanted = state is not None or _waiting(scene) or any(scene.layout.seed_data.glob("*"))
+    if not is_wanted:
+        return Seeding.NONE
+    # Only root can compare what the last run was of.
+    is_done = is_complete(scene.layout) if scene.is_root else bool(state and state.get("complete"))
+    if is_done:
+        return Seeding.DONE
+    if _is_moving(unit):
+        return Seeding.RUNNING
+    is_retried = scene.show(RETRY_UNIT).get("ActiveState") == "active"
+    return Seeding.RETRIED if is_retried else Seeding.STUCK
+
+
+def _is_moving(unit: Mapping[str, str]) -> bool:
+    """Whether systemd starts or stops it, or has a job for it in its queue."""
+    return unit.get("ActiveState") in _MOVING or unit.get("Job", "") not in ("", "0")
+
+
+def _service(
+    scene: Scene, status: ServiceStatus, seeding: Seeding, *, is_noted: bool
+) -> ServiceOutlook:
+    unit = scene.units[status.service]
+    problem = next((text for text in (status.needs, *status.problems) if text), "")
+    outlook, reason, hint = Outlook.STUCK, problem, ""
+    if not status.is_wanted:
+        outlook, reason = Outlook.OFF, status.enabled
+    elif status.is_up:
+        outlook, reason = Outlook.UP, ""
+    elif _is_moving(unit) or status.active == "active":
+        outlook, reason = Outlook.STARTING, _motion(status, unit, problem)
+    elif scene.layout.failure_note(status.service).exists():
+        outlook, reason, hint = _after_failed_upgrade(scene, status.service)
+    elif is_noted:
+        outlook, reason, hint = _noted(seeding, problem)
+        if outlook is Outlook.WAITING and problem and _recipe(scene, status.service).sql:
+            hint = f"by hand: sudo backendai-ctl steps {status.service}"
+    else:
+        reason, hint = _stuck(status, unit, problem)
+    return ServiceOutlook(
+        service=status.service, outlook=outlook, reason=" ".join(reason.split()), hint=hint
+    )
+
+
+def _recipe(scene: Scene, service: str) -> Recipe:
+    return next(recipe for recipe in scene.recipes if recipe.service == service)
+
+
+def _motion(status: ServiceStatus, unit: Mapping[str, str], problem: str) -> str:
+    restarts = unit.get("NRestarts", "0")
+    if restarts != "0":
+        again = f"restarted {restarts} {'time' if restarts == '1' else 'times'}"
+        return f"{again}; {problem}" if problem else again
+    if status.active == "active":
+        return f"does not answer on {status.address} yet"
+    return ""
+
+
+def _after_failed_upgrade(scene: Scene, service: str) -> tuple[Outlook, str, str]:
+    reason = "its database is not upgraded"
+    if any(pending.service == service for pending in pending_upgrades(scene.layout)):
+        return Outlook.WAITING, f"{reason}; retried every 20 s", "sudo backendai-ctl seed apply"
+    return Outlook.STUCK, reason, f"sudo backendai-ctl upgrade {service}"
+
+
+def _noted(seeding: Seeding, problem: str) -> tuple[Outlook, str, str]:
+    """One that the next run of seeding starts, once its stores are as needed."""
+    if seeding is Seeding.MASKED:
+        return Outlook.STUCK, f"{SEED_UNIT} is masked", f"sudo systemctl unmask {SEED_UNIT}"
+    if seeding is Seeding.STUCK:
+        reason = problem or "its stores are not filled, and nothing retries it"
+        return Outlook.STUCK, reason, "sudo backendai-ctl seed apply"
+    return Outlook.WAITING, problem or "its stores are being filled", ""
+
+
+def _stuck(status: ServiceStatus, unit: Mapping[str, str], problem: str) -> tuple[str, str]:
+    if status.config.startswith("missing"):
+        return "its configuration is missing", f"sudo backendai-ctl configure {status.service}"
+    journal = f"journalctl -u {status.unit}"
+    if status.active == "failed":
+        return problem or f"failed ({unit.get('Result', 'unknown')})", journal
+    return problem or "is not started", f"sudo systemctl start {status.unit}"
