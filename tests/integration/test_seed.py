@@ -131,6 +131,11 @@ def test_a_second_run_changes_nothing(filling: Filling) -> None:
     before = filling.counts()
     filling.sql("DELETE FROM resource_presets WHERE name = 'cpu01-small'")
     filling.sql("UPDATE domains SET allowed_vfolder_hosts = '{}' WHERE name = 'default'")
+    assert filling.sql("SELECT DISTINCT allowed_vfolder_hosts = '{}' FROM groups") == "f\n"
+    filling.sql("UPDATE groups SET allowed_vfolder_hosts = '{}'")
+    assert filling.sql("SELECT count(DISTINCT user_id) FROM user_roles") == "5\n"
+    one = "SELECT uuid FROM users WHERE username = 'user'"
+    filling.sql(f"DELETE FROM user_roles WHERE user_id IN ({one})")
     filling.host.run("etcdctl put /sorna/local/config/redis/addr localhost:6379")
     filling.sql("UPDATE domains SET allowed_docker_registries = '{}' WHERE name = 'default'")
     filling.sql("DELETE FROM container_registries WHERE project = 'community'")
@@ -138,6 +143,8 @@ def test_a_second_run_changes_nothing(filling: Filling) -> None:
     filling.succeeds()
     assert filling.counts() != before
     assert filling.sql("SELECT allowed_vfolder_hosts FROM domains") == "{}\n"
+    assert filling.sql("SELECT DISTINCT allowed_vfolder_hosts FROM groups") == "{}\n"
+    assert filling.sql("SELECT count(DISTINCT user_id) FROM user_roles") == "4\n"
     kept = filling.host.run("etcdctl get --print-value-only /sorna/local/config/redis/addr").stdout
     assert kept == "localhost:6379\n"
     assert filling.sql("SELECT allowed_docker_registries FROM domains") == "{}\n"

@@ -30,12 +30,14 @@ DROP DATABASE IF EXISTS backend;
 DROP ROLE IF EXISTS backend;
 """
 UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # some have the time in them
+ROLE = re.compile('(?<=_member)-[0-9a-f]{8}(?=")')  # named after an id
 # Rows are compared without what differs from run to run: times, and hashes with a salt.
 UNSTABLE = (
     "id",
     "created_at",
     "updated_at",
     "modified_at",
+    "granted_at",
     "password",
     "ssh_public_key",
     "ssh_private_key",
@@ -113,7 +115,8 @@ def rows() -> list[str]:
         f"SELECT '{table}', to_jsonb(t) - ARRAY{list(UNSTABLE)!r} FROM {table} t;\n"
         for table in tables
     )
-    return sorted(UUID.sub("(uuid)", line) for line in sql(query, "backend").splitlines())
+    lines = sql(query, "backend").splitlines()
+    return sorted(ROLE.sub("", UUID.sub("(uuid)", line)) for line in lines)
 
 
 def state(node: Path) -> State:
