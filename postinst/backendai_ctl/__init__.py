@@ -2,5 +2,5 @@
 
 It needs the standard library of Python 3.10 and tomlkit, which every service of
 Backend.AI brings. It makes site.toml, the secrets and each service's
-configuration, and tells whether a service can start and answers.
+configuration, and reports whether a service can start and answers.
 """

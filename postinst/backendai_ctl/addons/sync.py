@@ -173,7 +173,7 @@ def _tell(
     decision: Decision,
     tool: Tool,
 ) -> None:
-    """Say what is new, once: what was told at the last run is not told again."""
+    """Say what is new, once: what the last run reported is not repeated."""
     listed = {record.name for record in decision.records if record.listed}
     for one in candidates:
         addon = one.addon
@@ -240,7 +240,7 @@ def _read(place: Place, layout: Layout) -> tuple[Path, str]:
             hint="`backendai-ctl configure` of the service makes it and enables what is installed",
         ) from error
     except UnicodeDecodeError as error:
-        raise SiteError([f"{path}: not UTF-8"], hint="mend the file first") from error
+        raise SiteError([f"{path}: not UTF-8"], hint="correct the file first") from error
     except OSError as error:
         raise HostError(f"cannot read {path}: {error.strerror}") from error
 

@@ -26,7 +26,7 @@ def check_demands(demands: Iterable[Demand], site: Site, label: str) -> None:
         if not _kind(one)(site[one.site])
     ]
     if problems:
-        raise SiteError(problems, hint="mend the file and run this again")
+        raise SiteError(problems, hint="correct the file and run this again")
 
 
 def _kind(demand: Demand) -> Callable[[Value], bool]:

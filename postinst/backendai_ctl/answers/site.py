@@ -84,7 +84,7 @@ def new_site(layout: Layout, environment: Mapping[str, str]) -> str:
     given = {**_suggested(layout, questions), **given}
     site, wrong = _check_all(questions, given, lambda question: question.variable)
     if problems or wrong:
-        raise SiteError(problems + wrong, hint="mend the environment and run this again")
+        raise SiteError(problems + wrong, hint="correct the variables and run this again")
     return render_site(site)
 
 
@@ -196,7 +196,9 @@ def _with_variables(questions: Questions, environment: Iterable[str]) -> Questio
 def _checked(questions: Questions, given: Mapping[str, object], label: str) -> Site:
     site, problems = _check_all(questions, given, lambda question: f"{label}: {question.name}")
     if problems:
-        raise SiteError(problems, hint="mend the file, then run `backendai-ctl configure SERVICE`")
+        raise SiteError(
+            problems, hint="correct the file, then run `backendai-ctl configure SERVICE`"
+        )
     return Site(questions=questions, answers=_filled(questions, site.answers))
 
 

@@ -20,7 +20,7 @@ class Status(IntEnum):
 
 
 class TargetError(Exception):
-    """A failure that the admin can understand and mend."""
+    """A failure that the admin can understand and fix."""
 
     status = Status.INTERNAL
 

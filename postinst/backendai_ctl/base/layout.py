@@ -59,7 +59,7 @@ class Layout:
 
     @property
     def docker(self) -> Path:
-        """What the admin tells Docker."""
+        """The admin's settings for Docker."""
         return self.root / "etc/docker"
 
     @property

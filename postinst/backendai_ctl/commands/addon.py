@@ -92,7 +92,7 @@ def _restart(addon: Addon, layout: Layout) -> None:
 
 
 def sync_installed(options: argparse.Namespace, layout: Layout, service: str) -> None:
-    """Let a service load the add-ons that are there; what fails is told, no more."""
+    """Let a service load the add-ons that are there; a failure is only reported."""
     if not load_addons(layout, service):
         return
     try:

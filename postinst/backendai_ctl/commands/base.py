@@ -73,7 +73,7 @@ def account(options: argparse.Namespace) -> Owner:
 
 
 def say(message: str) -> None:
-    """Tell a person, who may read it in the package manager's output or the journal."""
+    """Print for a person, who may read it in the package manager's output or the journal."""
     sys.stderr.write(f"backendai: {message}\n")
 
 

@@ -1,4 +1,4 @@
-"""The command that tells where the first accounts' passwords and keys are."""
+"""The command that prints where the first accounts' passwords and keys are."""
 
 import argparse
 import json
@@ -63,7 +63,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 COMMANDS = (
     Command(
         name="credentials",
-        about="tell where the first accounts' passwords and keys are",
+        about="print where the first accounts' passwords and keys are",
         run=_run,
         add_arguments=_arguments,
     ),

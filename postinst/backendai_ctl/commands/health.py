@@ -10,7 +10,7 @@ from backendai_ctl.base.errors import HostError, Status
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import has_systemd
 from backendai_ctl.commands.base import Command, print_out, say
-from backendai_ctl.doctor.examine import CHECKS, examine, exit_status, mend
+from backendai_ctl.doctor.examine import CHECKS, examine, exit_status, fix_findings
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.doctor.model import Finding
 from backendai_ctl.status.closing import Start, closing
@@ -81,18 +81,18 @@ def _doctor(options: argparse.Namespace, layout: Layout) -> int:
     done: list[str] = []
     failed: list[str] = []
     if options.fix:
-        done, failed = mend(findings)
+        done, failed = fix_findings(findings)
         findings = examine(Scene(layout), checks)
     if options.json:
         table = {
             "findings": [one.as_table() for one in findings],
-            "mended": done,
+            "fixed": done,
             "failed": failed,
         }
         print_out(json.dumps(table, indent=2) + "\n")
     else:
-        print_out("".join(f"mended: {one}\n" for one in done))
-        print_out("".join(f"not mended: {one}\n" for one in failed))
+        print_out("".join(f"fixed: {one}\n" for one in done))
+        print_out("".join(f"not fixed: {one}\n" for one in failed))
         print_out("".join(map(_text, findings)) + _summary(findings))
     if not scene.is_root:
         say("as root, ports, volumes, Docker and secrets are looked at, too")

@@ -115,7 +115,7 @@ def _finish(options: argparse.Namespace, layout: Layout, left: dict[str, str]) -
 
 
 def _notes(one: Filled, lines: list[Line]) -> list[str]:
-    """What was mended in the release's fixtures, where this run or an earlier one used them."""
+    """What was fixed in the release's fixtures, where this run or an earlier one used them."""
     if not one.line.fixtures or any(line.state is State.DIFFERS for line in lines):
         return []
     return [f"{one.data.service}: normalised {text}" for text in one.fixtures.normalised]
@@ -193,8 +193,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--if-needed", action="store_true", help="do nothing where the last run left nothing to do"
     )
     do.add_argument("--no-start", action="store_true", help="start no service afterwards")
-    told = action("status", "show what the last run came to; asks no store", _status)
-    told.add_argument("--json", action="store_true", help="for programs")
+    status = action("status", "show what the last run came to; asks no store", _status)
+    status.add_argument("--json", action="store_true", help="for programs")
     action("stores", "fail unless all is configured and the stores to be filled answer", _stores)
     action("rescan", "scan the configured registries for images", _rescan)
 

@@ -126,8 +126,8 @@ def _fill_again(layout: Layout, outcome: Outcome) -> None:
 def _ended(options: argparse.Namespace, outcome: Outcome) -> Status:
     problems = [*outcome.failed.values(), *outcome.waiting.values()]
     if options.json:
-        told = {"done": outcome.done, "failed": [one.message for one in problems]}
-        print_out(json.dumps(told) + "\n")
+        table = {"done": outcome.done, "failed": [one.message for one in problems]}
+        print_out(json.dumps(table) + "\n")
     for service, text in outcome.done.items():
         say(f"{service}: {text}")
     for other in problems[1:]:

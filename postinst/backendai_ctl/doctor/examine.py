@@ -1,4 +1,4 @@
-"""Runs every check, mends what is safe to mend, and looks again."""
+"""Runs every check, fixes what is safe to fix, and checks again."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
@@ -57,7 +57,7 @@ def examine(scene: Scene, checks: dict[str, Check] | None = None) -> list[Findin
     return sorted(found, key=lambda one: one.severity)
 
 
-def mend(findings: Sequence[Finding]) -> tuple[list[str], list[str]]:
+def fix_findings(findings: Sequence[Finding]) -> tuple[list[str], list[str]]:
     """Apply every safe remedy; what was done, and what could not be."""
     done: list[str] = []
     failed: list[str] = []

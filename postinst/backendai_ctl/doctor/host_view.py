@@ -60,7 +60,7 @@ class Scene:
 
     @cached_property
     def site(self) -> Site | None:
-        """The answers; None where they are wrong or may not be read, which a check tells."""
+        """The answers; None where they are wrong or may not be read, which a check reports."""
         try:
             return load_site(self.layout)
         except TargetError:

@@ -1,4 +1,4 @@
-"""A finding: what is wrong, where, and what mends it."""
+"""A finding: what is wrong, where, and what fixes it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Severity(IntEnum):
 
     ERROR = 0  # something does not work, or is open to others
     WARNING = 1  # it will not, or not for long
-    NOTE = 2  # worth to know
+    NOTE = 2  # worth knowing
 
     @property
     def word(self) -> str:
@@ -28,7 +28,7 @@ class Finding:
     where: str
     remedy: str
     value: str = ""
-    # Mends it without harm to sessions or data, and says what it did; None: the admin's to do.
+    # Fixes it without harm to sessions or data, and returns what it did; None: the admin's to do.
     fix: Callable[[], str] | None = None
     check: str = ""
 
@@ -56,5 +56,5 @@ def warning(what: str, where: str, remedy: str, **more: Any) -> Finding:
 
 
 def note(what: str, where: str, remedy: str, **more: Any) -> Finding:
-    """A finding that is worth to know."""
+    """A finding that is worth knowing."""
     return Finding(severity=Severity.NOTE, what=what, where=where, remedy=remedy, **more)

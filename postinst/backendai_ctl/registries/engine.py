@@ -8,7 +8,7 @@ from backendai_ctl.registries.model import Registry
 
 
 def is_let_in(layout: Layout, registry: Registry) -> bool:
-    """Whether Docker pulls from the registry, by TLS or because it was told to do without.
+    """Whether Docker pulls from the registry, by TLS or because it is configured to do without.
 
     A range of addresses counts for a registry that is named by its address alone.
     """

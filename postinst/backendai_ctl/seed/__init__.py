@@ -1,1 +1,1 @@
-"""Fills the stores that an installation needs, once, and tells what is there."""
+"""Seeds the stores that an installation needs, once, and reports their state."""

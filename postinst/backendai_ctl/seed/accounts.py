@@ -1,7 +1,7 @@
 """The first accounts: passwords and keys that every node derives from one shared secret.
 
 So a run that was killed, or another node that takes over, makes the same ones again, and
-what is told to the admin is what is in the database.
+what the admin reads is what is in the database.
 """
 
 import hashlib

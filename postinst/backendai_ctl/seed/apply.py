@@ -64,7 +64,7 @@ class Run:
                 self.say(f"{group}: {step.name}: {finding.detail or 'new'}")
                 finding = self._act(step)
         except RecipeError:
-            raise  # the package is broken, which nobody mends by waiting
+            raise  # the package is broken, which waiting does not fix
         except TargetError as error:
             self._failed(group, step, error)
             return False

@@ -67,7 +67,7 @@ class Grant:
     """A JSON column of the fixtures' rows that has to know the volumes, and the rights there."""
 
     table: str
-    key: str  # the column that tells its rows apart
+    key: str  # the column that identifies its rows
     column: str
     volumes: tuple[str, ...]
     permissions: tuple[str, ...]

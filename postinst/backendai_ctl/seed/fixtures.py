@@ -1,4 +1,4 @@
-"""The release's own fixtures, made fit to load: broken values mended, no public accounts."""
+"""The release's own fixtures, made fit to load: broken values fixed, no public accounts."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -98,15 +98,15 @@ def _merged(files: Mapping[str, dict[str, Any]]) -> dict[str, list[Row]]:
 
 
 def _mend_integers(tables: Mapping[str, list[Row]], columns: tuple[str, ...]) -> list[str]:
-    told = []
+    fixed = []
     for dotted in columns:
         table, _, column = dotted.partition(".")
         broken = [row for row in tables.get(table, []) if isinstance(row.get(column), str)]
         for row in broken:
             row[column] = int(row[column])
         if broken:
-            told.append(f"{dotted}: {len(broken)} texts made numbers")
-    return told
+            fixed.append(f"{dotted}: {len(broken)} texts made numbers")
+    return fixed
 
 
 def _is_wanted(rows: Sequence[Row], registries: Sequence[Registry]) -> bool:

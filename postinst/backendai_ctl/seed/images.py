@@ -57,8 +57,8 @@ class Catalogue:
                 continue
             self.one.marks.set(scan_mark(name), str(count))
             found.append(f"{count} images of {name}")
-        told = [error.message.partition("\n")[0] for error in failures]
-        summary = "; ".join([*told, *found])
+        messages = [error.message.partition("\n")[0] for error in failures]
+        summary = "; ".join([*messages, *found])
         save(layout, "failed" if failures else "done", summary)
         if failures:
             raise NotReadyError(summary, hint=failures[0].hint)

@@ -43,7 +43,7 @@ class Step(Protocol):
         """What the plan calls it."""
 
     def look(self) -> Finding:
-        """Tell what is there; changes nothing."""
+        """Inspect what is there, and change nothing."""
 
     def act(self) -> None:
         """Create what ``look`` found missing; harmless where somebody else was faster."""
@@ -77,7 +77,7 @@ class Line:
 
     @classmethod
     def from_table(cls, table: Mapping[str, str]) -> "Line":
-        """The line that ``as_table`` told of."""
+        """The line that ``as_table`` returned."""
         words = {name: table[name] for name in ("group", "step", "detail", "remedy")}
         return cls(state=State(table["state"]), **words)
 

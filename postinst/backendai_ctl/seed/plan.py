@@ -11,7 +11,7 @@ _FULL = 79
 
 
 def plan(groups: Sequence[Group]) -> list[Line]:
-    """One line a step. What depends on a step that is still to be done is told so."""
+    """One line a step. A step that depends on one that is still to be done says so."""
     lines: list[Line] = []
     pending: dict[str, str] = {}
     for group in groups:

@@ -90,7 +90,7 @@ class Filled:
 
 @dataclass(kw_only=True)
 class Session:
-    """The configured services of this host; those whose configuration is missing are told."""
+    """The configured services of this host; those whose configuration is missing are reported."""
 
     layout: Layout
     answers: Answers

@@ -46,13 +46,13 @@ def stores_of(session: Session, filled: Sequence[Filled]) -> list[Store]:
 def wait_for(stores: Sequence[Store], seconds: float, say: Callable[[str], None]) -> list[Store]:
     """Wait until all answer; returns those that do not after ``seconds``."""
     begin = time.monotonic()
-    told = begin
+    reported = begin
     away = [store for store in stores if not store.is_up()]
     while away and time.monotonic() - begin < seconds:
-        if time.monotonic() - told >= _TELL_SECONDS:
+        if time.monotonic() - reported >= _TELL_SECONDS:
             left = seconds - (time.monotonic() - begin)
             say(f"waiting up to {left:.0f} s more for {'; '.join(map(str, away))}")
-            told = time.monotonic()
+            reported = time.monotonic()
         time.sleep(_PAUSE_SECONDS)
         away = [store for store in away if not store.is_up()]
     return away

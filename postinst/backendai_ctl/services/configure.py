@@ -130,7 +130,7 @@ def _check_texts(
         if verdict.unasked:
             say(f"warning: could not ask the release: {verdict.unasked}")
     if refused:
-        raise SiteError(refused, hint=f"mend {layout.site}, then run this again")
+        raise SiteError(refused, hint=f"correct {layout.site}, then run this again")
 
 
 def _prepare_folder(folder: FolderRecipe, answers: Answers, layout: Layout, host: Host) -> None:

@@ -1,4 +1,4 @@
-"""What a recipe's [health] tells the doctor of one service."""
+"""What the doctor reads from a recipe's [health]."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -83,7 +83,7 @@ def take_secrets(
 def forget_unedited(layout: Layout) -> tuple[Sequence[str], Sequence[str]]:
     """Remove the configuration that was made here and that nobody has edited.
 
-    Returns the services to configure again, and the files that an admin has to mend.
+    Returns the services to configure again, and the files that an admin has to correct.
     """
     services: list[str] = []
     edited: list[str] = []

@@ -32,7 +32,7 @@ class ServiceStatus:
     address: str
     answers: bool | None
     config: str
-    needs: str  # what it lacks; empty where it has all, or that cannot be told
+    needs: str  # what it lacks; empty where it has all, or if that is unknown
     problems: tuple[str, ...] = ()
 
     @property
@@ -73,7 +73,7 @@ class NodeStatus:
         if down and down == coming:
             return f"starting: {', '.join(coming)}"
         if down:
-            return f"down: {', '.join(down)}; `backendai-ctl doctor` tells more"
+            return f"down: {', '.join(down)}; see `backendai-ctl doctor`"
         if not any(one.is_wanted for one in self.services):
             return "no service is enabled on this host"
         count = sum(one.is_up for one in self.services)
@@ -148,13 +148,13 @@ def _upgrade_problems(scene: Scene, service: str) -> list[str]:
     failure = scene.layout.failure_note(service)
     pending = [one for one in pending_upgrades(scene.layout) if one.service == service]
     if failure.exists():
-        told = f": {failure.read_text(encoding='utf-8').strip()}" if scene.is_root else ""
+        reason = f": {failure.read_text(encoding='utf-8').strip()}" if scene.is_root else ""
         ends = (
             "It is tried again by itself; at once by: sudo backendai-ctl seed apply"
             if pending
-            else f"Once mended, run: {finish}"
+            else f"Once fixed, run: {finish}"
         )
-        return [f"its database is not upgraded{told}\n{ends}"]
+        return [f"its database is not upgraded{reason}\n{ends}"]
     if any(one.old_units() for one in pending):
         return ["runs the release from before; run: sudo backendai-ctl upgrade --pending"]
     return []
@@ -208,7 +208,7 @@ def _seeded(scene: Scene) -> str:
         return "unseen"
     if state is None:
         return ""
-    # Whether something has changed since then, only root can tell.
+    # Whether something has changed since then, only root can see.
     is_done = is_complete(scene.layout) if scene.is_root else state.get("complete")
     return "complete" if is_done else "not complete: see backendai-ctl seed status"
 

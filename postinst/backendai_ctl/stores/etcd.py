@@ -20,7 +20,7 @@ _ROOT = "/sorna"
 
 @dataclass(frozen=True, kw_only=True)
 class Etcd:
-    """One member, and how its users are told apart; without a user, nobody logs in."""
+    """One member, and how its users log in; without a user, nobody does."""
 
     address: Address
     namespace: str
@@ -100,8 +100,8 @@ class Etcd:
             with opener.open(request, timeout=_SECONDS) as reply:
                 answer = json.load(reply)
         except urllib.error.HTTPError as error:
-            told = _refusal(error)
-            raise NotReadyError(f"etcd on {self.address} refuses: {told}") from error
+            reason = _refusal(error)
+            raise NotReadyError(f"etcd on {self.address} refuses: {reason}") from error
         except (OSError, ValueError) as error:
             raise NotReadyError(f"etcd on {self.address} does not answer: {error}") from error
         if not isinstance(answer, dict):

@@ -36,8 +36,8 @@ class LocalServer:
         done = run_program(command, seconds=_SECONDS, stdin=sql)
         if done.status:
             # Without the statement that psql may repeat: it holds the password.
-            told = [line for line in done.stderr.splitlines() if re.search("ERROR:|FATAL:", line)]
-            said = "; ".join(told) or f"exit status {done.status}"
+            errors = [line for line in done.stderr.splitlines() if re.search("ERROR:|FATAL:", line)]
+            said = "; ".join(errors) or f"exit status {done.status}"
             raise NotReadyError(f"psql as {_USER}: {said}")
         return done.stdout
 

@@ -29,15 +29,15 @@ def database_lock(
 ) -> Iterator[None]:
     """Hold the lock; NotReadyError where another holds it for longer than ``seconds``."""
     until = time.monotonic() + seconds
-    told = 0.0
+    reported = 0.0
     while not database.value("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
         now = time.monotonic()
         holder = database.value(_HOLDER, LOCK_KEY) or "another node"
         if now >= until:
             raise NotReadyError(f"{database.target}: {holder} still works on it")
-        if now - told >= _TELL_SECONDS:
+        if now - reported >= _TELL_SECONDS:
             say(f"{holder} works on {database.target}; waiting for it")
-            told = now
+            reported = now
         time.sleep(_PAUSE_SECONDS)
     try:
         yield

@@ -203,10 +203,10 @@ def client_version() -> int:
             hint="install postgresql-client (deb) or postgresql (rpm);"
             " or, to go without dumps, site.toml: [backup] keep = 0",
         )
-    told = run_program(["pg_dump", "--version"], seconds=_ASK_SECONDS).stdout
-    found = re.search(r"\d+", told)
+    printed = run_program(["pg_dump", "--version"], seconds=_ASK_SECONDS).stdout
+    found = re.search(r"\d+", printed)
     if found is None:
-        raise HostError(f"pg_dump --version says: {told.strip()}")
+        raise HostError(f"pg_dump --version says: {printed.strip()}")
     return int(found[0])
 
 

@@ -38,10 +38,10 @@ class Finish:
     wait: bool
 
     def run(self, session: Session, filled: Sequence[Filled]) -> Outcome:
-        """End what can be ended; the outcome tells of the databases that were pending.
+        """Complete what can be completed; the outcome has the databases that were pending.
 
         One whose service has no readable configuration waits: the service goes on with the
-        release from before, until somebody mends it.
+        release from before, until somebody fixes it.
         """
         private_writer().ensure_folder(self.layout.upgrades, mode=0o755)
         # Not held while units start: they may wait for a run of this.

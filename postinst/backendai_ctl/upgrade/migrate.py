@@ -17,7 +17,7 @@ from backendai_ctl.upgrade.dump import Dumper
 from backendai_ctl.upgrade.peers import other_nodes
 from backendai_ctl.upgrade.session import LOCK_SECONDS
 
-# There while a migration is under way; what a killed one leaves is mended by the next run.
+# There while a migration is under way; what a killed one leaves is repaired by the next run.
 _UNDER_WAY = "migration"
 _TAIL_LINES = 8
 
@@ -149,10 +149,10 @@ class Migration:
         command = [str(script), "python3", "-m", "alembic", "-c", str(config), "upgrade", target]
         done = run_program(command, seconds=self.dumper.seconds, log=log)
         if done.status:
-            told = log.read_text(encoding="utf-8", errors="replace")
-            told = told.replace(one.target.password, "[...]")
+            text = log.read_text(encoding="utf-8", errors="replace")
+            text = text.replace(one.target.password, "[...]")
             # The values of a statement may be anybody's.
-            lines = [line for line in told.splitlines() if "[parameters:" not in line]
+            lines = [line for line in text.splitlines() if "[parameters:" not in line]
             raise NotReadyError(
                 f"`alembic upgrade {target}` failed with status {done.status}:\n"
                 + "\n".join(lines[-_TAIL_LINES:]),

@@ -23,7 +23,7 @@ def stop_for_work(layout: Layout, service: str) -> None:
 
 
 def start_stopped(layout: Layout, service: str, say: Callable[[str], None]) -> None:
-    """Start the service where ``stop_for_work`` stopped it; a failing start is told."""
+    """Start the service where ``stop_for_work`` stopped it; a failing start is reported."""
     note = layout.stopped_note(service)
     if not note.exists():
         return

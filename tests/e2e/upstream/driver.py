@@ -101,7 +101,7 @@ def load_cases() -> list[Case]:
 
 
 def _label(parameters: dict[Any, Any], number: int) -> str:
-    """What tells a combination from the spec's others."""
+    """What distinguishes a combination from the spec's others."""
     for value in parameters.values():
         if isinstance(value, str):
             return value

@@ -48,7 +48,7 @@ def result(outcome: Outcome, error: str = "", *, account: str = "user") -> Resul
 
 
 def problem_of(found: Result, *entries: Known) -> str:
-    """What a run of one case is told."""
+    """What a run of one case gets."""
     (verdict,) = judge([found], entries)
     return verdict.problem
 

@@ -73,7 +73,7 @@ def test_comments_and_layout_are_no_difference(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "reported"),
     [
         ('"populate"])', '"populate", "-v"])', ["steps/Context.load_fixtures: changed"]),
         (
@@ -88,10 +88,10 @@ def test_comments_and_layout_are_no_difference(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_new_step_is_seen(tmp_path: Path, old: str, new: str, told: list[str]) -> None:
+def test_a_new_step_is_seen(tmp_path: Path, old: str, new: str, reported: list[str]) -> None:
     known = read_parts(make_wheel(tmp_path))
     assert old in CODE
-    assert new_parts(known, read_parts(make_wheel(tmp_path, CODE.replace(old, new)))) == told
+    assert new_parts(known, read_parts(make_wheel(tmp_path, CODE.replace(old, new)))) == reported
 
 
 def test_a_changed_fixture_stops_the_build_until_somebody_looks(

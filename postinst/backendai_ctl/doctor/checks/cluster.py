@@ -24,7 +24,7 @@ from backendai_ctl.stores.ports import answers
 
 _ROOT = "/backendai-packages"
 _SECONDS = 3.0
-_APART = 2.0  # etcd tells whole seconds
+_APART = 2.0  # etcd reports whole seconds
 _FAR_APART = 30.0
 
 
@@ -42,8 +42,8 @@ def check_clock(scene: Scene) -> Iterator[Finding]:
         if abs(offset) < _APART:
             continue
         which = "ahead of" if offset > 0 else "behind"
-        tell = error if abs(offset) >= _FAR_APART else warning
-        yield tell(
+        report = error if abs(offset) >= _FAR_APART else warning
+        yield report(
             f"the clock is {abs(offset):.0f} s {which} that of {store}",
             f"{store} on {address}",
             "keep the clocks of all nodes by NTP: tokens and heartbeats depend on them",

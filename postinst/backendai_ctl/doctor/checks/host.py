@@ -24,7 +24,7 @@ def check_files(scene: Scene) -> Iterator[Finding]:
         except PermissionError:
             continue
         except OSError:
-            continue  # nothing is configured yet, which another check tells
+            continue  # nothing is configured yet, which another check reports
         for path in paths:
             yield from _look_at(scene, path)
 

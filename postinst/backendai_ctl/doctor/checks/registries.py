@@ -45,8 +45,8 @@ def _ask(scene: Scene, registry: Registry, *, is_manager: bool) -> Iterator[Find
     again = "then: sudo backendai-ctl seed apply"
     if verdict.outcome is Outcome.UNREACHABLE:
         # Nobody asked for the default, and images that are here already go on working.
-        tell = note if registry.is_default else warning
-        yield tell(verdict.says, where, verdict.remedy)
+        report = note if registry.is_default else warning
+        yield report(verdict.says, where, verdict.remedy)
     elif verdict.outcome is Outcome.REFUSED and not is_manager and not registry.user:
         return  # the manager sends the password along, and only its node has to know it
     elif verdict.outcome is not Outcome.FINE:

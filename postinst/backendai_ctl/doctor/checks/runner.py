@@ -26,7 +26,7 @@ def _look_at(scene: Scene, service: str, volume: DockerVolume) -> Iterator[Findi
             continue
         name = folder.parent.name
 
-        def mend(name: str = name) -> str:
+        def remove(name: str = name) -> str:
             return _remove(scene, service, name)
 
         has_sessions = bool(_sessions(scene, volume))
@@ -36,7 +36,7 @@ def _look_at(scene: Scene, service: str, volume: DockerVolume) -> Iterator[Findi
             f"end the sessions, then: systemctl stop {unit_of(service)}; "
             f"docker volume rm {name}; systemctl start {unit_of(service)}",
             value=f"{sum(1 for _ in folder.iterdir())} entries",
-            fix=None if has_sessions else mend,
+            fix=None if has_sessions else remove,
         )
 
 

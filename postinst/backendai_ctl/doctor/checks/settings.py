@@ -15,7 +15,7 @@ def check_site(scene: Scene) -> Iterator[Finding]:
         load_site(scene.layout)
     except SiteError as problem:
         for line in problem.problems:
-            yield error(line, str(scene.layout.site), "mend the file")
+            yield error(line, str(scene.layout.site), "correct the file")
     except HostError as problem:
         yield error(problem.message, str(scene.layout.site), "run this as root")
 
@@ -69,6 +69,6 @@ def check_configurations(scene: Scene) -> Iterator[Finding]:
                 yield error(
                     f"the release refuses {one.key}: {one.says}",
                     one.file,
-                    f"mend it, then systemctl restart backendai-{recipe.service}",
+                    f"correct it, then systemctl restart backendai-{recipe.service}",
                     value=one.value,
                 )

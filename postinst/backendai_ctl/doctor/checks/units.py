@@ -38,7 +38,7 @@ def _answer(scene: Scene, recipe: Recipe, journal: str) -> Iterator[Finding]:
     try:
         address = config.addresses(recipe.listens.key)[0]
     except TargetError:
-        return  # the release's own verdict tells
+        return  # the release's own verdict says so
     if not answers(address):
         yield error(
             f"{recipe.service} runs and does not answer",
@@ -58,8 +58,8 @@ def _port(scene: Scene, recipe: Recipe) -> Iterator[Finding]:
 
 
 def check_stores(scene: Scene) -> Iterator[Finding]:
-    """What each service needs answers and is filled; told once for all of them."""
-    told: set[str] = set()
+    """What each service needs answers and is filled; reported once for all of them."""
+    reported: set[str] = set()
     for recipe in scene.recipes:
         if recipe.service not in scene.configs:
             continue
@@ -69,9 +69,9 @@ def check_stores(scene: Scene) -> Iterator[Finding]:
             check_needs(scene.layout, recipe)
         except TargetError as problem:
             what = problem.message.partition(" (")[0]
-            if what not in told:
-                told.add(what)
-                remedy = problem.hint or "start the store, or mend its address in site.toml"
+            if what not in reported:
+                reported.add(what)
+                remedy = problem.hint or "start the store, or correct its address in site.toml"
                 yield error(problem.message, f"needed by {recipe.service}", remedy)
         except ImportError:
             continue  # only the service's own CPython has the client
@@ -91,7 +91,7 @@ def check_peers(scene: Scene) -> Iterator[Finding]:
                     continue
                 addresses = config.addresses(peer.key)
             except TargetError:
-                continue  # the release's own verdict tells
+                continue  # the release's own verdict says so
             silent = [str(one) for one in addresses if not answers(one)]
             if silent:
                 where = f"{config.label}: {peer.key}"
@@ -126,6 +126,6 @@ def check_guards(scene: Scene) -> Iterator[Finding]:
             try:
                 is_guarded = find_etcd(config).has(guarded.etcd)
             except TargetError:
-                continue  # told as a store that is away
+                continue  # reported as an unreachable store
             if not is_guarded:
                 yield error(guarded.says, guarded.unit, guarded.remedy)

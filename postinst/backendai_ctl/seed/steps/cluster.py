@@ -37,9 +37,9 @@ class EtcdStep:
         if missing:
             return Finding(state=State.CREATE, detail=_listed(missing))
         if other or removed:
-            told = [f"{_listed(other)}"] if other else []
-            told += [f"removed: {_listed(removed)}"] if removed else []
-            return Finding(state=State.DIFFERS, detail="; ".join(told))
+            details = [f"{_listed(other)}"] if other else []
+            details += [f"removed: {_listed(removed)}"] if removed else []
+            return Finding(state=State.DIFFERS, detail="; ".join(details))
         return Finding(state=State.EXISTS, detail=f"{len(found)} keys")
 
     def act(self) -> None:
@@ -131,7 +131,7 @@ def shared_secrets(folder: Path, names_file: Path) -> dict[str, str]:
 
 
 def fingerprint(name: str, secret: str) -> str:
-    """What tells two secrets apart, and neither of them."""
+    """What distinguishes two secrets, and reveals neither."""
     message = f"backendai fingerprint {name}".encode()
     return hmac.new(secret.strip().encode(), message, hashlib.sha256).hexdigest()[:32]
 

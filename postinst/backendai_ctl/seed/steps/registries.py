@@ -171,7 +171,7 @@ class AllowanceStep:
         return f"{self.spec.column} of {self.spec.row}"
 
     def look(self) -> Finding:
-        """Tell which names the row lacks, and was never given."""
+        """Return the names that the row lacks, and was never given."""
         known = self._known()
         if known is None:
             if state_of_accounts(self.one) is not None:

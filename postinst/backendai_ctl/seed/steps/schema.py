@@ -46,7 +46,7 @@ class SchemaStep:
     name: str = "schema"
 
     def look(self) -> Finding:
-        """Tell whose tables are there, and of which release."""
+        """Detect whose tables are there, and of which release."""
         if has_schema(self.one.database):
             schema = self.one.schema()
             if schema.found:

@@ -136,12 +136,12 @@ def test_a_password_is_taken_from_stdin_alone(
     layout.site.write_text(SITE)
     command = ["--root", str(layout.root), "--as-caller", "site", "set", "registry.lab.password"]
     assert main([*command, "in the open"]) != 0
-    told = capsys.readouterr().err
-    assert "in the open" not in told
-    assert "backendai-ctl site set registry.lab.password -" in told
+    text = capsys.readouterr().err
+    assert "in the open" not in text
+    assert "backendai-ctl site set registry.lab.password -" in text
     monkeypatch.setattr("sys.stdin", io.StringIO("by a pipe\n"))
     assert main([*command, "-"]) == 0
-    told = capsys.readouterr().err
-    assert "seed apply" in told
-    assert "by a pipe" not in told
+    text = capsys.readouterr().err
+    assert "seed apply" in text
+    assert "by a pipe" not in text
     assert get_answer(layout, "registry.lab.password") == "by a pipe"

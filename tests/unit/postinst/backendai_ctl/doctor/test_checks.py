@@ -21,7 +21,7 @@ from backendai_ctl.doctor.checks import (
     settings,
     units,
 )
-from backendai_ctl.doctor.examine import CHECKS, examine, exit_status, mend
+from backendai_ctl.doctor.examine import CHECKS, examine, exit_status, fix_findings
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.doctor.model import Finding, Severity, error, note, warning
 from backendai_ctl.seed.model import Line, State
@@ -117,7 +117,7 @@ def test_files_that_others_can_read(node: Layout) -> None:
         ("/etc/backend.ai/agent.toml", f"uid {STRANGER.uid}"),
         ("/var/lib/backendai/secrets/a-secret", "0644"),
     ]
-    mend(findings)
+    fix_findings(findings)
     assert secret.stat().st_mode & 0o777 == 0o640
     assert (node.etc / "agent.toml").stat().st_uid == 0
     assert not list(host.check_files(scene(node, account=STRANGER)))
@@ -367,10 +367,10 @@ def test_a_remedy_that_raises_is_not_the_end() -> None:
     def fails() -> str:
         raise HostError("no")
 
-    done, failed = mend(
-        [error("a", "here", "r", fix=fails), error("b", "there", "r", fix=lambda: "mended b")]
+    done, failed = fix_findings(
+        [error("a", "here", "r", fix=fails), error("b", "there", "r", fix=lambda: "fixed b")]
     )
-    assert (done, failed) == (["mended b"], ["here: no"])
+    assert (done, failed) == (["fixed b"], ["here: no"])
 
 
 def test_a_recipe_with_a_wrong_health_is_the_packages_fault(layout: Layout) -> None:

@@ -21,7 +21,7 @@ def site(layout: Layout, *lines: str) -> None:
     layout.site.write_text("\n".join(["[registry]", 'projects = "stable"', *lines]) + "\n")
 
 
-def told(layout: Layout) -> list[str]:
+def lines_of(layout: Layout) -> list[str]:
     """What the check finds."""
     return said(check_registries(scene(layout)))
 
@@ -34,7 +34,7 @@ def login(password: str = PASSWORD) -> tuple[str, str]:
 def test_a_registry_that_lets_this_site_in_is_no_finding(layout: Layout) -> None:
     with serving("basic") as place:
         site(layout, f'url = "http://{place}"', 'type = "docker"', *login())
-        assert told(layout) == []
+        assert lines_of(layout) == []
 
 
 def test_a_wrong_password_is_an_error_and_not_shown(layout: Layout) -> None:
@@ -53,26 +53,26 @@ def test_an_agent_needs_no_password(layout: Layout) -> None:
         site(layout, f'url = "http://{place}"')
         recipe = (layout.recipes / "agent.toml").read_text()
         (layout.recipes / "agent.toml").write_text(recipe.replace('"manager"', '"agent"'))
-        assert told(layout) == []
+        assert lines_of(layout) == []
 
 
 def test_one_that_is_away_is_a_note_where_nobody_asked_for_it(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site(layout, 'url = "http://127.0.0.1:1"')
-    assert [line.partition(":")[0] for line in told(layout)] == ["warning"]
+    assert [line.partition(":")[0] for line in lines_of(layout)] == ["warning"]
 
     def nobody(*_: object, **__: object) -> None:
         raise OSError("no route")
 
     monkeypatch.setattr("socket.create_connection", nobody)
     layout.site.write_text("")
-    assert [line.partition(":")[0] for line in told(layout)] == ["note"]
+    assert [line.partition(":")[0] for line in lines_of(layout)] == ["note"]
 
 
 def test_wrong_answers_are_found_without_asking(layout: Layout) -> None:
     site(layout, 'url = "https://hub.invalid/team"', 'ca = "/etc/backend.ai/none.pem"')
-    url, authority = told(layout)
+    url, authority = lines_of(layout)
     assert url.startswith("error: site.toml: registry.url: 'https://hub.invalid/team' has a path")
     assert authority == (
         "error: site.toml: registry.ca: /etc/backend.ai/none.pem: no such file or directory"
@@ -81,7 +81,7 @@ def test_wrong_answers_are_found_without_asking(layout: Layout) -> None:
 
 def test_two_that_are_the_same_are_an_error(layout: Layout) -> None:
     site(layout, 'url = "http://h"', "[registry.b]", 'url = "http://h"')
-    (line,) = told(layout)
+    (line,) = lines_of(layout)
     assert "[registry.b] is h/stable, as [registry] is" in line
 
 
@@ -97,14 +97,14 @@ def test_a_docker_that_does_not_trust_is_found(layout: Layout, tmp_path: Path) -
     (layout.etc / "ca.pem").write_text(authority.read_text())
     with serving("basic", sign_server(folder, authority)) as place:
         site(layout, f'url = "https://{place}"', 'ca = "/etc/backend.ai/ca.pem"', *login())
-        (line,) = told(layout)
+        (line,) = lines_of(layout)
         assert f"Docker does not check {place} by registry.ca" in line
         take_registries(layout, load_site(layout), lambda _: None)
-        assert told(layout) == []
+        assert lines_of(layout) == []
         # An admin's own file may hold more.
         path = docker_authority(layout, place)
         path.write_text("of the admin\n" + path.read_text())
-        assert told(layout) == []
+        assert lines_of(layout) == []
 
 
 @pytest.mark.parametrize(

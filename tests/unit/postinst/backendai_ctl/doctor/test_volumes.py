@@ -10,7 +10,7 @@ from backendai_ctl.doctor.checks import (
     runner,
     volumes,
 )
-from backendai_ctl.doctor.examine import mend
+from backendai_ctl.doctor.examine import fix_findings
 from backendai_ctl.doctor.model import Severity
 
 from tests.unit.postinst.conftest import write_agent
@@ -101,7 +101,7 @@ def test_another_owner(node: Layout) -> None:
     assert found["backendai cannot write there"].value == "54321:54321"
     (folder / "version.txt").unlink()
     findings = list(volumes.check_volume(scene(node, account=STRANGER)))
-    done, failed = mend(findings)
+    done, failed = fix_findings(findings)
     assert not failed
     assert len(done) == 2
     assert folder.stat().st_uid == (folder / "version.txt").stat().st_uid == STRANGER.uid
@@ -162,7 +162,7 @@ def test_an_empty_runner_volume_is_found_and_removed(node: Layout, runner_volume
     here = scene(node, units={AGENT: RUNNING}, programs=programs)
     (found,) = runner.check_runner_volumes(here)
     assert "lacks VERSION and bin" in found.what
-    done, failed = mend([found])
+    done, failed = fix_findings([found])
     assert not failed
     assert "started backendai-agent.service again" in done[0]
     assert programs.ran[-3:] == [
@@ -191,5 +191,5 @@ def test_a_whole_runner_volume_is_quiet(node: Layout, runner_volume: Path) -> No
 def test_a_remedy_that_fails_is_reported(node: Layout) -> None:
     programs = docker()
     programs.says("docker volume rm", status=1, stderr="volume is in use")
-    _, failed = mend(list(runner.check_runner_volumes(scene(node, programs=programs))))
+    _, failed = fix_findings(list(runner.check_runner_volumes(scene(node, programs=programs))))
     assert "volume is in use" in failed[0]

@@ -54,10 +54,10 @@ def test_what_can_work_has_no_problem(one: Registry) -> None:
     ],
 )
 def test_what_cannot_work_is_told_by_its_answer(one: Registry, key: str, reason: str) -> None:
-    ((found, told),) = problems_of(one)
+    ((found, text),) = problems_of(one)
     assert found == key
-    assert reason in told
-    assert "пароль" not in told
+    assert reason in text
+    assert "пароль" not in text
 
 
 def test_one_host_may_have_an_account_for_each_project(layout: Layout) -> None:

@@ -152,7 +152,7 @@ def test_doctor_prints_the_worst_and_its_remedy(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert run(layout, "doctor", "--fix", "--json") == 3
     answer = json.loads(capsys.readouterr().out)
-    assert answer["mended"] == ["closed it"]
+    assert answer["fixed"] == ["closed it"]
     assert [finding["severity"] for finding in answer["findings"]] == ["warning", "note"]
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert run(layout, "doctor", "--fix") == 71
@@ -207,7 +207,7 @@ def test_a_service_whose_database_is_not_upgraded_says_so(layout: Layout, port: 
     failure.write_text("column exists\n")
     text = " ".join(render(look(here(layout, STOPPED))).split())
     assert "manager: its database is not upgraded: column exists" in text
-    assert "Once mended, run: sudo backendai-ctl upgrade manager" in text
+    assert "Once fixed, run: sudo backendai-ctl upgrade manager" in text
     failure.with_name("manager.pending").touch()  # its database was away
     text = " ".join(render(look(here(layout, STOPPED))).split())
     assert "It is tried again by itself" in text
