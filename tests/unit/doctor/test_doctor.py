@@ -229,7 +229,7 @@ def test_places_that_all_fail_are_all_named() -> None:
         "one.example: answered 404; two.example: no such host; /mnt: no such host"
     )
     assert check.remedy == "fix it"
-    assert "nowhere" in network.check_places("tarball", [], remedy="r").detail
+    assert "no place" in network.check_places("tarball", [], remedy="r").detail
 
 
 @pytest.mark.parametrize(
