@@ -66,4 +66,4 @@ def _words(error: Exception) -> str:
         case KeyError():
             return f"has no {error}"
         case _:
-            return str(error)
+            return str(error) or "a value is not of its kind"

@@ -1,11 +1,12 @@
 """The commands about one service: its configuration, its port, its stores."""
 
 import argparse
+import contextlib
 import json
 import os
 
 from backendai_ctl.answers.site import load_site
-from backendai_ctl.base.errors import Status
+from backendai_ctl.base.errors import Status, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.addon import sync_installed
 from backendai_ctl.commands.base import (
@@ -19,10 +20,17 @@ from backendai_ctl.commands.base import (
 )
 from backendai_ctl.registries.advise import take_registries
 from backendai_ctl.services.configure import Host, configure
-from backendai_ctl.services.recipe import load_recipe, resolve_tree
+from backendai_ctl.services.recipe import (
+    Answers,
+    Recipe,
+    installed_services,
+    load_recipe,
+    resolve_tree,
+)
 from backendai_ctl.services.release_validation import Validator
 from backendai_ctl.stores.ports import check_port, wait_until_answering
 from backendai_ctl.stores.readiness import check_needs, host_problems
+from backendai_ctl.stores.service_config import ServiceConfig, as_configured
 
 
 def _configure(options: argparse.Namespace, layout: Layout) -> Status:
@@ -66,8 +74,19 @@ def _ready(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _sql(options: argparse.Namespace, layout: Layout) -> Status:
-    print_out(answers(options, layout).fill(load_recipe(layout, options.service).sql))
+    recipe = load_recipe(layout, options.service)
+    print_out(_as_configured(answers(options, layout), layout, recipe).fill(recipe.sql))
     return Status.OK
+
+
+def _as_configured(found: Answers, layout: Layout, recipe: Recipe) -> Answers:
+    """The answers as the service reads them; those of all services for the stores' own."""
+    services = [recipe.service] if recipe.listens else installed_services(layout)
+    for service in services:
+        with contextlib.suppress(TargetError):  # not configured yet: site.toml's hold
+            own = load_recipe(layout, service)
+            found = as_configured(found, own, ServiceConfig.load(layout, own))
+    return found
 
 
 def _steps(options: argparse.Namespace, layout: Layout) -> Status:

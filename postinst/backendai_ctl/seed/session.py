@@ -26,7 +26,7 @@ from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.stores.find_etcd import find_etcd
 from backendai_ctl.stores.postgresql import Database, Target
 from backendai_ctl.stores.schema_state import Schema, inspect_schema
-from backendai_ctl.stores.service_config import ServiceConfig
+from backendai_ctl.stores.service_config import ServiceConfig, as_configured
 
 Say = Callable[[str], None]
 ACCOUNTS_SECRET = "manager-accounts"
@@ -39,6 +39,7 @@ class Filled:
     layout: Layout
     answers: Answers
     recipe: Recipe
+    config: ServiceConfig
     data: SeedData
     version: str
     line: Line
@@ -67,6 +68,11 @@ class Filled:
             registries=self.registries,
         )
         return prepare(self.layout.fixtures(self.data.service), self.line, values)
+
+    @property
+    def sql(self) -> str:
+        """What makes the role and the database of ``target``; it holds the password."""
+        return as_configured(self.answers, self.recipe, self.config).fill(self.recipe.sql)
 
     def schema(self) -> Schema:
         """At which schema the database is, beside the installed release's."""
@@ -157,6 +163,7 @@ class Session:
             layout=self.layout,
             answers=self.answers,
             recipe=self.recipes[service],
+            config=self.configs[service],
             data=data,
             version=version,
             line=data.line(version),

@@ -286,6 +286,8 @@ class Answers:
     secrets: SecretStore
     # Which further section stands for one, in turn: see ``each``.
     standing: Mapping[str, str] = field(default_factory=dict)
+    # Answers by SECTION.KEY that hold instead of site.toml's.
+    overrides: Mapping[str, Value] = field(default_factory=dict)
 
     def each(self, template: str) -> Iterator["Answers"]:
         """These answers once for every section that ``template`` may be about.
@@ -301,6 +303,8 @@ class Answers:
         """The answer called SECTION.KEY; where it may be empty and is, its secret."""
         section, _, key = name.partition(".")
         name = f"{self.standing.get(section, section)}.{key}"
+        if name in self.overrides:
+            return self.overrides[name]
         try:
             answer = self.site[name]
         except KeyError as error:

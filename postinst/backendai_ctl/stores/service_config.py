@@ -2,15 +2,15 @@
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.questions import Address, Value
 from backendai_ctl.base.environment import use_environment
 from backendai_ctl.base.errors import HostError, RecipeError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.toml import read_table
-from backendai_ctl.services.recipe import Recipe
+from backendai_ctl.services.recipe import Answers, Recipe
 
 _MAX_PORT = 65535
 
@@ -83,3 +83,25 @@ def _address_of_url(url: str) -> Address:
     if not parts.hostname or not port:
         raise ValueError("not a URL with a host")
     return Address(host=parts.hostname, port=port)
+
+
+def as_configured(answers: Answers, recipe: Recipe, config: ServiceConfig) -> Answers:
+    """``answers`` with what the service's own configuration has in the place of site.toml's.
+
+    An admin may have changed the configuration since it was made, and the service reads that.
+    """
+    listens = recipe.listens.file if recipe.listens else ""
+    settings = {
+        key: wanted["site"]
+        for file in recipe.configs
+        if file.file == listens
+        for key, wanted in file.settings.items()
+        if isinstance(wanted, dict) and set(wanted) == {"site"}
+    }
+    found: dict[str, Value] = dict(answers.overrides)
+    for key, name in settings.items():
+        with contextlib.suppress(HostError):  # an admin may also have removed the key
+            value = config.get(key)
+            if isinstance(value, str | int):
+                found[str(name)] = value
+    return replace(answers, overrides=found)

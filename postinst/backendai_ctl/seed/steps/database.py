@@ -51,7 +51,7 @@ class DatabaseStep:
         server = find_local_server(self.one.target.address)
         if server is None:
             raise NotReadyError(f"{self.one.target}: its server went away")
-        server.run_alone(self.one.answers.fill(self.one.recipe.sql))
+        server.run_alone(self.one.sql)
 
     def _is_let_in(self) -> bool:
         try:

@@ -271,7 +271,7 @@ def test_an_addons_file_is_made_once(layout: Layout, agent: Path, tool: Tool) ->
     ("text", "problem"),
     [
         (None, "does not exist, so no add-on is enabled"),
-        ("[agent", "agent.toml: not TOML"),
+        ("[agent", "agent.toml: is not TOML"),
         (f"[agent]\n{ALLOW} = 'all'\n", "must be a list of texts"),
     ],
 )

@@ -188,7 +188,7 @@ def test_broken_toml_is_reported(layout: Layout, release: Path) -> None:
     assert release.exists()
     (layout.etc / "manager.toml").write_text("[manager\n")
     verdict = Validator(layout=layout, service="manager").check_file(manager_config(layout))
-    assert "no TOML" in str(verdict.problems[0])
+    assert "is not TOML" in str(verdict.problems[0])
 
 
 def test_no_docker_is_reported(layout: Layout) -> None:
