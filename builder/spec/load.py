@@ -8,6 +8,7 @@ from pathlib import Path
 from builder.base.errors import SpecError, UsageError
 from builder.spec.family import FamilySpec
 from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec
+from builder.spec.service import with_service
 from builder.spec.types import Strict
 from builder.spec.validate import Model, read_toml, validate
 
@@ -63,6 +64,7 @@ def load_spec(root: Path) -> Spec:
     packages = _load_folder(PackageSpec, root / "packages", root, problems)
     releases = _load_folder(ReleaseSpec, root / "releases", root, problems)
     problems += _name_problems({"packages": packages, "releases": releases})
+    packages = {name: with_service(found, root.parent) for name, found in packages.items()}
     known = _stems(root / "packages")
     addons = _load_addons(root, packages, known, problems)
     known += list(addons)

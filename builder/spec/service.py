@@ -1,0 +1,84 @@
+"""What a package's [service] implies: files and scripts that every service has alike.
+
+What is particular to a service lies in ``postinst/services/NAME/``, and a file there takes
+the place of the template that is for all. An entry or a script that the package names itself
+wins over both.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from builder.base.paths import TARGET_ROOT
+from builder.spec.formats import DebScripts, RpmScripts
+from builder.spec.schema import PackageSpec, PayloadSpec, ServiceSpec
+
+_SHIPPED = "/usr/lib/backendai"
+# What the tool on the host reads, by its name in the service's folder.
+_DATA = {"recipe": "recipes", "seed": "seed", "upgrade": "upgrade", "suggestions": "suggestions"}
+_DEB = ("preinst", "postinst", "prerm", "postrm")
+_RPM = ("pre", "post", "preun", "postun", "posttrans")
+
+
+def with_service(package: PackageSpec, project: Path) -> PackageSpec:
+    """``package`` with what its service implies; ``project`` has the sources."""
+    service = package.service
+    if service is None:
+        return package
+    named = {entry.target for entry in package.payload}
+    implied = [
+        PayloadSpec.model_validate({"source": source, "target": target, "mode": mode})
+        for source, target, mode in _files(package, service, project)
+        if source is not None and target not in named
+    ]
+    update: dict[str, object] = {"payload": (*package.payload, *implied)}
+    if service.units:
+        deb, rpm = package.deb, package.rpm
+        own = {name: getattr(deb.scripts, name) for name in DebScripts.model_fields}
+        scripts = DebScripts.model_validate(own | _scripts("debian", _deb(package), own, project))
+        update["deb"] = deb.model_copy(update={"scripts": scripts})
+        own = {name: getattr(rpm.scripts, name) for name in RpmScripts.model_fields}
+        scriptlets = RpmScripts.model_validate(own | _scripts("rpm", _RPM, own, project))
+        update["rpm"] = rpm.model_copy(update={"scripts": scriptlets})
+    return package.model_copy(update=update)
+
+
+def _files(
+    package: PackageSpec, service: ServiceSpec, project: Path
+) -> Iterator[tuple[str | None, str, str]]:
+    """Source, target and mode of each file; no source where the project has none for it."""
+    folder = f"postinst/services/{service.name}"
+    unit = f"{package.name}.service"
+    if unit in service.units:
+        source = _first(project, f"{folder}/unit.service", "systemd/service.service")
+        yield source, f"/usr/lib/systemd/system/{unit}", "0644"
+    if service.units:
+        source = _first(project, f"{folder}/tmpfiles.conf", "systemd/service.tmpfiles.conf")
+        yield source, f"/usr/lib/tmpfiles.d/{package.name}.conf", "0644"
+    if package.python and package.folder:
+        script = f"{TARGET_ROOT / package.folder}/bin/run-{service.name}"
+        yield _first(project, "systemd/run-service"), script, "0755"
+    if service.command:
+        target = f"{_SHIPPED}/dispatch.d/{service.command}"
+        yield _first(project, "postinst/services/dispatch"), target, "0644"
+    for name, shipped in _DATA.items():
+        source = _first(project, f"{folder}/{name}.toml")
+        yield source, f"{_SHIPPED}/{shipped}/{service.name}.toml", "0644"
+
+
+def _deb(package: PackageSpec) -> tuple[str, ...]:
+    """Before its files come, only a service with a release of its own can refuse an upgrade."""
+    return _DEB if package.python else _DEB[1:]
+
+
+def _scripts(
+    folder: str, names: tuple[str, ...], own: dict[str, str | None], project: Path
+) -> dict[str, str | None]:
+    return {
+        name: _first(project, f"{folder}/service.{name}.sh") for name in names if own[name] is None
+    }
+
+
+def _first(project: Path, *sources: str) -> str | None:
+    """The first of the sources that the project has, as a template or as it is."""
+    spelled = (spelling for source in sources for spelling in (source, f"{source}.j2"))
+    return next((name for name in spelled if (project / name).is_file()), None)

@@ -1,0 +1,96 @@
+"""A service is data: one file in pkgspec/, one folder in postinst/services/."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from builder.base.model import Arch, PackageFormat
+from builder.base.paths import PROJECT
+from builder.plan import PlanInput, plan_package
+from builder.plan.model import PackagePlan
+from builder.plan.sources import read_sources
+from builder.spec import load_spec
+
+_TOY = """
+name = "backendai-toy"
+summary = "counts what passes by"
+description = "A service of a test."
+depends-common = true
+
+[service]
+name = "toy"
+command = "toy"
+units = ["backendai-toy.service"]
+config = ["toy.toml"]
+port = 4999
+"""
+_RECIPE = """
+service = "toy"
+listens = { file = "toy.toml", key = "toy.address" }
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project's data with one more service."""
+    for folder in ("debian", "rpm", "systemd", "postinst", "pkgspec", "docs"):
+        shutil.copytree(PROJECT / folder, tmp_path / folder)
+    (tmp_path / "pkgspec/packages/backendai-toy.toml").write_text(_TOY)
+    (tmp_path / "postinst/services/toy").mkdir()
+    (tmp_path / "postinst/services/toy/recipe.toml").write_text(_RECIPE)
+    release = tmp_path / "pkgspec/releases/26.9.toml"
+    text = release.read_text().replace("packages = [", 'packages = [\n    "backendai-toy",', 1)
+    release.write_text(text)
+    return tmp_path
+
+
+def plan(project: Path) -> PackagePlan:
+    """The plan of the toy service in the copy."""
+    spec = load_spec(project / "pkgspec")
+    release = spec.release("26.9")
+    given = PlanInput(project=spec.project, release=release, sources=read_sources(project))
+    (package,) = spec.select(release, ["toy"])
+    return plan_package(package, None, Arch.AMD64, given)
+
+
+def test_a_service_needs_its_data_and_nothing_else(project: Path) -> None:
+    planned = plan(project)
+    content = {str(entry.target): (entry.content or b"").decode() for entry in planned.entries}
+    assert set(content) >= {
+        "/usr/lib/systemd/system/backendai-toy.service",
+        "/usr/lib/tmpfiles.d/backendai-toy.conf",
+        "/usr/lib/backendai/dispatch.d/toy",
+        "/usr/lib/backendai/recipes/toy.toml",
+    }
+    assert content["/usr/lib/backendai/recipes/toy.toml"] == _RECIPE
+    unit = content["/usr/lib/systemd/system/backendai-toy.service"]
+    assert "ConditionPathExists=/etc/backend.ai/toy.toml" in unit
+    scripts = {fmt: sorted(planned.formats[fmt].scripts) for fmt in PackageFormat}
+    assert scripts == {
+        PackageFormat.DEB: ["postinst", "postrm", "prerm"],
+        PackageFormat.RPM: ["post", "posttrans", "postun", "pre", "preun"],
+    }
+    assert "backendai-toy.service" in planned.formats[PackageFormat.DEB].scripts["postinst"]
+
+
+def test_what_lies_in_its_folder_takes_the_place_of_what_is_for_all(project: Path) -> None:
+    own = project / "postinst/services/toy/unit.service"
+    own.write_text("[Service]\nExecStart=/bin/true\n")
+    content = {str(entry.target): entry.content for entry in plan(project).entries}
+    assert content["/usr/lib/systemd/system/backendai-toy.service"] == own.read_bytes()
+
+
+def test_what_the_package_names_itself_wins(project: Path) -> None:
+    package = project / "pkgspec/packages/backendai-toy.toml"
+    package.write_text(
+        f"{_TOY}\n[[payload]]\nsource = 'systemd/limits.conf'\n"
+        "target = '/usr/lib/tmpfiles.d/backendai-toy.conf'\n"
+        "[deb]\nscripts = { prerm = 'debian/common.prerm.sh.j2' }\n"
+    )
+    planned = plan(project)
+    content = {str(entry.target): entry.content for entry in planned.entries}
+    limits = (PROJECT / "systemd/limits.conf").read_bytes()
+    assert content["/usr/lib/tmpfiles.d/backendai-toy.conf"] == limits
+    assert "{% include" not in planned.formats[PackageFormat.DEB].scripts["prerm"]
+    assert sorted(planned.formats[PackageFormat.DEB].scripts) == ["postinst", "postrm", "prerm"]
