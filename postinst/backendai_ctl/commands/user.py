@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from backendai_ctl.answers.site import load_site
+from backendai_ctl.base.account import is_root
 from backendai_ctl.base.errors import HostError, NotReadyError, Status
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
@@ -30,7 +31,7 @@ _HEAD = """\
 
 
 def _add(options: argparse.Namespace, layout: Layout) -> Status:
-    if not (options.show or options.password_stdin) and os.geteuid() != 0:
+    if not (options.show or options.password_stdin) and not is_root():
         raise HostError("only root can keep the password on this host", hint="use sudo, or --show")
     people = _people(layout)
     known = people.find(options.email)

@@ -17,7 +17,7 @@ _FLOORS = (
     ("stores",),
     ("registries",),
     ("seed",),
-    ("addons", "upgrade"),
+    ("addons", "upgrade", "users"),
     ("backup",),
     ("doctor",),
     ("status",),
