@@ -116,7 +116,7 @@ def test_reading_refuses_what_is_damaged(tmp_path: Path) -> None:
     with pytest.raises(PayloadError, match=re.escape(str(path))):
         read_rpm_package(path)
     path.write_bytes(b"no rpm at all")
-    with pytest.raises(UsageError, match="no deb or rpm"):
+    with pytest.raises(UsageError, match="not a deb or rpm"):
         read_rpm_package(path)
 
 
