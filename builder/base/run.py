@@ -19,6 +19,7 @@ from pathlib import Path
 
 from builder.base import log
 from builder.base.errors import SPACE_HINT, BuilderError, StorageError, ToolError
+from builder.base.redact import redact
 
 # What a child inherits: where things are, which CAs to trust, which proxy.
 _PASSED = re.compile(
@@ -30,7 +31,6 @@ _PASSED = re.compile(
     r"|(SYSTEM_CERTS|NATIVE_TLS)|HTTP_.*|CONCURRENT_.*))"
 )
 # A password, or a token in place of the user.
-_SECRET = re.compile(r"(://[^/:@\s]+:)[^@\s]+@|(://)[^/:@\s]+@")
 _TAIL_LINES = 40
 
 _gate = threading.RLock()  # a signal handler may come while its own thread holds it
@@ -98,11 +98,6 @@ def base_environment(source: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The small environment every child gets."""
     passed = {key: value for key, value in source.items() if _PASSED.fullmatch(key)}
     return {"LC_ALL": "C.UTF-8", **passed}
-
-
-def redact(text: str) -> str:
-    """Mask the password of any URL in ``text``, and a token in place of the user."""
-    return _SECRET.sub(lambda match: f"{match[1] or match[2]}***@", text)
 
 
 def find_tool(name: str, *, variable: str | None = None, hint: str) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from builder.base.errors import BuilderError, ToolError
+from builder.base.redact import redact
 from builder.base.run import run
 from builder.doctor.check import Check, found, lacking
 from builder.net.http import (
@@ -17,7 +18,6 @@ from builder.net.http import (
     check_status,
     local_path,
     open_client,
-    redact_url,
     stream,
 )
 
@@ -56,7 +56,7 @@ def check_places(name: str, urls: Iterable[str], *, remedy: str, probe: Probe = 
         why = probe(url)
         if why is None:
             return found(name, f"available from {_place(url)}")
-        short = why.removeprefix(f"cannot fetch {redact_url(url)}: ")
+        short = why.removeprefix(f"cannot fetch {redact(url)}: ")
         failures.append(f"{_place(url)}: {short}")
     return lacking(name, "; ".join(failures) or "no place to fetch it from", remedy)
 

@@ -16,6 +16,7 @@ import httpx
 from builder.base import log
 from builder.base.cache import Cache, storage_guard
 from builder.base.errors import FetchError, OfflineError
+from builder.base.redact import redact
 from builder.net.http import (
     DEFAULT_POLICY,
     NETWORK_HINT,
@@ -26,7 +27,6 @@ from builder.net.http import (
     file_name,
     local_path,
     open_client,
-    redact_url,
     retry,
     stream,
 )
@@ -62,8 +62,7 @@ def fetch_blob(  # noqa: PLR0913 - all but the URL by keyword
     local = local_path(url)
     if offline and local is None:
         raise OfflineError(
-            f"{name} is not in the cache {cache.root} (sha256 {sha256[:12]}…, from"
-            f" {redact_url(url)})",
+            f"{name} is not in the cache {cache.root} (sha256 {sha256[:12]}…, from {redact(url)})",
             hint="run 'builder fetch' on a host with network, then bring its cache here"
             " and point BUILDER_CACHE at it",
         )
@@ -184,7 +183,7 @@ class _Transfer:
         total = self.done + int(length) if length.isdigit() else None
         if total is not None and self.size is not None and total != self.size:
             raise FetchError(
-                f"{redact_url(self.url)} is {total} bytes long, but {self.size} are pinned",
+                f"{redact(self.url)} is {total} bytes long, but {self.size} are pinned",
                 hint="the server has another file than the pinned one; " + NETWORK_HINT,
             )
         return total if total is not None else self.size
@@ -195,9 +194,7 @@ class _Transfer:
         if self.done > limit:
             part.close()
             self._restart()
-            raise FetchError(
-                f"{redact_url(self.url)} is longer than {limit} bytes", hint=NETWORK_HINT
-            )
+            raise FetchError(f"{redact(self.url)} is longer than {limit} bytes", hint=NETWORK_HINT)
         part.write(chunk)
         self.hash.update(chunk)
         self.advance(len(chunk))
@@ -207,7 +204,7 @@ class _Transfer:
         if found != self.sha256:
             self.part.unlink(missing_ok=True)
             raise HashMismatchError(
-                f"{redact_url(self.url)}: sha256 is {found}, but {self.sha256} is pinned",
+                f"{redact(self.url)}: sha256 is {found}, but {self.sha256} is pinned",
                 hint="the server or a proxy sends different content: do not use it;"
                 " try another mirror, or check the pin against its publisher",
             )

@@ -5,7 +5,6 @@ Everything a server or network can do wrong ends as :class:`TransientError`, whi
 """
 
 import os
-import re
 import socket
 import ssl
 import time
@@ -21,6 +20,8 @@ import httpx
 
 from builder.base import log
 from builder.base.errors import FetchError, UsageError
+from builder.base.redact import redact
+from builder.net.credentials import load_credentials
 
 NETWORK_HINT = (
     "check the network and HTTPS_PROXY; for Python itself, name a mirror with --mirror or"
@@ -29,7 +30,6 @@ NETWORK_HINT = (
 _MAX_TEXT = 16 << 20
 # A try that brought this much starts the count of tries again.
 _REAL_GAIN = 1 << 20
-_USERINFO = re.compile(r"://[^/@\s]+@")
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class UnreachableError(FetchError):
     def __init__(
         self, url: str, *, reason: str, detail: str = "", hint: str = NETWORK_HINT
     ) -> None:
-        super().__init__(f"cannot fetch {redact_url(url)}: {reason}{detail}", hint=hint)
+        super().__init__(f"cannot fetch {redact(url)}: {reason}{detail}", hint=hint)
         self.reason = reason
 
 
@@ -67,9 +67,19 @@ DEFAULT_POLICY = RetryPolicy()
 def open_client(policy: RetryPolicy = DEFAULT_POLICY) -> httpx.Client:
     """A client to share between threads; proxies and CA bundle come from the environment."""
     timeout = httpx.Timeout(policy.read_s, connect=policy.connect_s, pool=None)
+    credentials = load_credentials()
+
+    def authorize(request: httpx.Request) -> None:
+        # Called for each request, those after a redirect included, so that a server gets
+        # no other server's password.
+        account = credentials.find(str(request.url))
+        if account and "Authorization" not in request.headers:
+            request.headers["Authorization"] = account.header
+
     return httpx.Client(
         timeout=timeout,
         follow_redirects=True,
+        event_hooks={"request": [authorize]},
         verify=_trust(),
         # A tarball must come as it is, not unpacked by a Content-Encoding.
         headers={"Accept-Encoding": "identity", "User-Agent": "backendai-builder"},
@@ -88,11 +98,6 @@ def fetch_text(
             raise FetchError(f"cannot read {local}: {error}") from error
     with nullcontext(client) if client else open_client(policy) as http:
         return retry(url, policy, lambda: _read_text(http, url), lambda: 0)
-
-
-def redact_url(url: str) -> str:
-    """``url`` without the user and password it may carry."""
-    return _USERINFO.sub("://***@", url)
 
 
 def retry(url: str, policy: RetryPolicy, attempt: Callable[[], T], done: Callable[[], int]) -> T:
@@ -127,18 +132,18 @@ def stream(http: httpx.Client, url: str, headers: dict[str, str]) -> Iterator[ht
             yield answer
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise UsageError(
-            f"{redact_url(url)!r} is no URL to fetch from: {error}",
+            f"{redact(url)!r} is no URL to fetch from: {error}",
             hint="give an http://, https:// or file:// URL",
         ) from error
     except httpx.TransportError as error:
         _raise_for(error, url)
     except httpx.TooManyRedirects as error:
-        raise FetchError(f"{redact_url(url)} redirects in circles", hint=NETWORK_HINT) from error
+        raise FetchError(f"{redact(url)} redirects in circles", hint=NETWORK_HINT) from error
 
 
 def _raise_for(error: httpx.TransportError, url: str) -> NoReturn:
     causes = list(_causes(error))
-    reason = _USERINFO.sub("://***@", str(error)) or type(error).__name__
+    reason = redact(str(error)) or type(error).__name__
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         # A host without a route to the name fails at once, and would fail again.
         detail = f": {urlsplit(url).hostname} does not resolve ({reason})"
@@ -171,7 +176,7 @@ def check_status(answer: httpx.Response, url: str) -> None:
     if answer.is_server_error:
         raise TransientError(f"the server answered {status}")
     if not answer.is_success:
-        raise FetchError(f"cannot fetch {redact_url(url)}: answered {status}", hint=NETWORK_HINT)
+        raise FetchError(f"cannot fetch {redact(url)}: answered {status}", hint=NETWORK_HINT)
 
 
 def enforce_min_rate(chunks: Iterator[bytes], policy: RetryPolicy) -> Iterator[bytes]:
@@ -196,16 +201,16 @@ def _read_text(http: httpx.Client, url: str) -> str:
     with stream(http, url, {}) as answer:
         check_status(answer, url)
         if urlsplit(url).scheme == "https" and answer.url.scheme != "https":
-            raise FetchError(f"{redact_url(url)} redirects to an unencrypted address")
+            raise FetchError(f"{redact(url)} redirects to an unencrypted address")
         text = bytearray()
         for chunk in enforce_min_rate(answer.iter_raw(), DEFAULT_POLICY):
             text += chunk
             if len(text) > _MAX_TEXT:
-                raise FetchError(f"{redact_url(url)} is longer than {_MAX_TEXT} bytes")
+                raise FetchError(f"{redact(url)} is longer than {_MAX_TEXT} bytes")
     try:
         return text.decode()
     except UnicodeDecodeError as error:
-        raise FetchError(f"{redact_url(url)} is not text") from error
+        raise FetchError(f"{redact(url)} is not text") from error
 
 
 def _trust() -> ssl.SSLContext:
@@ -235,4 +240,4 @@ def local_path(url: str) -> Path | None:
 
 
 def file_name(url: str) -> str:
-    return unquote(urlsplit(url).path).rpartition("/")[2] or redact_url(url)
+    return unquote(urlsplit(url).path).rpartition("/")[2] or redact(url)

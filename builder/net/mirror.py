@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from builder.base.errors import UsageError
-from builder.net.http import redact_url
+from builder.base.redact import redact
 
 SITE_VARIABLE = "BUILDER_MIRROR"
 
@@ -26,7 +26,7 @@ def mirror_url(named: str, origin: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https", "file"):
         raise UsageError(
-            f"{origin} names {redact_url(named)!r}, which is no mirror",
+            f"{origin} names {redact(named)!r}, which is no mirror",
             hint="give an http://, https:// or file:// URL, or a folder",
         )
     if parts.scheme == "file" and not Path(unquote(parts.path)).is_dir():

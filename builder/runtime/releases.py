@@ -18,7 +18,8 @@ from tomlkit.items import AoT, Table
 from builder.base.cache import storage_guard
 from builder.base.errors import FetchError, SpecError, UsageError
 from builder.base.model import Arch
-from builder.net.http import fetch_text, redact_url
+from builder.base.redact import redact
+from builder.net.http import fetch_text
 from builder.runtime.pbs import RELEASE_TREE
 from builder.runtime.pins import Pins, StandalonePin, parse_pins
 
@@ -79,7 +80,7 @@ def fetch_sums(tree: str, tag: str, client: httpx.Client | None = None) -> dict[
     sums = {match[2]: match[1] for match in found if match}
     if not sums:
         raise FetchError(
-            f"{redact_url(url)} lists nothing",
+            f"{redact(url)} lists nothing",
             hint="it may be an error page of a proxy: open it in a browser",
         )
     return sums

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from builder.base.errors import StorageError, ToolError
-from builder.base.run import base_environment, failure_text, find_tool, redact, run, stop_children
+from builder.base.redact import redact
+from builder.base.run import base_environment, failure_text, find_tool, run, stop_children
 
 
 def program(folder: Path, text: str, name: str = "tool") -> Path:

@@ -242,7 +242,7 @@ def test_connection_refused_names_the_url_and_the_way_out(cache: Cache) -> None:
         with pytest.raises(UnreachableError, match="tried 4 times") as caught:
             fetch_blob(url, sha256=SHA256, cache=cache, policy=QUICK)
     assert "secret" not in str(caught.value)
-    assert "http://***@127.0.0.1" in str(caught.value)
+    assert "http://user:***@127.0.0.1" in str(caught.value)
 
 
 def test_a_name_that_does_not_resolve_fails_at_once(
