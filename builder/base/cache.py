@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from builder.base.errors import SPACE_HINT, FetchError, StorageError
+from builder.base.files import PUBLIC_FILE, make_public_folder
 from builder.base.scratch import file_lock, scratch_folder, sweep
 
 _COMPLETE = ".complete"
@@ -73,13 +74,15 @@ def storage_guard(path: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """A place beside ``path`` to write to; at the end it takes the place of ``path``.
 
-    Where writing fails nothing is left beside it, and ``path`` is as it was.
+    The file is for everybody to read, whatever the caller's umask. Where writing fails
+    nothing is left beside it, and ``path`` is as it was.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with storage_guard(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_public_folder(path.parent)
         try:
             yield part
+            part.chmod(PUBLIC_FILE)
             part.replace(path)
         finally:
             with suppress(OSError):  # the earlier error is the one to report

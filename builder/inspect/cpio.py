@@ -45,7 +45,7 @@ def _newc(reader: ForwardReader) -> tuple[str, int]:
     length = fields[_NAME_SIZE]
     if not 0 < length <= _NAME_LIMIT:
         raise DamagedError(f"its cpio archive has a name of {length} bytes")
-    name = reader.read_exactly(length).rstrip(b"\0").decode("utf-8", "replace")
+    name = reader.read_exactly(length).rstrip(b"\0").decode("utf-8", "surrogateescape")
     reader.seek(_aligned(reader.tell()))
     return name, fields[_SIZE]
 

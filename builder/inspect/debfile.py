@@ -1,6 +1,7 @@
 """Reads a deb: an ar archive of control.tar and data.tar (deb(5))."""
 
 import itertools
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from builder.base.model import PackageFormat
+from builder.inspect.deb822 import SPACE, decode, split_control
 from builder.inspect.model import (
     Contents,
     FileEntry,
@@ -26,6 +28,7 @@ _COMPRESSIONS = {"": "none", ".gz": "gzip", ".xz": "xz", ".zst": "zstd", ".bz2":
 _COMPRESSIONS[".lzma"] = "lzma"
 _SCRIPTS = ("preinst", "postinst", "prerm", "postrm", "config")
 _KIB = 1024
+_SIZE = re.compile(r"[0-9]{1,15}")
 _TYPES = {
     tarfile.DIRTYPE: 0o040000,
     tarfile.SYMTYPE: 0o120000,
@@ -106,7 +109,7 @@ def _entries(
     reader = ForwardReader(blocks)
     try:
         # Forwards only, which is all that iterating and reading in order needs.
-        with tarfile.TarFile(fileobj=cast("IO[bytes]", reader), mode="r") as tar:
+        with tarfile.TarFile(fileobj=cast("IO[bytes]", reader), mode="r", encoding="utf-8") as tar:
             for info in tar:
                 path = absolute(info.name)
                 if path != "/":
@@ -141,10 +144,10 @@ def _entry(path: str, info: tarfile.TarInfo) -> FileEntry:
 def _contents(
     parts: dict[str, bytes], compression: str, files: tuple[FileEntry, ...], kept: dict[str, bytes]
 ) -> Contents:
-    texts = {path[1:]: content.decode(errors="replace") for path, content in parts.items()}
+    texts = {path[1:]: decode(content) for path, content in parts.items()}
     if "control" not in texts:
         raise DamagedError("its control.tar has no control file")
-    fields = parse_fields(texts["control"])
+    fields = {field.key: field.value for field in split_control(texts["control"])}
     for name in ("package", "version", "architecture"):
         if not fields.get(name):
             raise DamagedError(f"its control file has no field {name.title()}")
@@ -158,36 +161,20 @@ def _contents(
             if fields.get(relation.value)
         },
         scripts=tuple(_script(name, texts[name]) for name in _SCRIPTS if name in texts),
-        conffiles=tuple(texts.get("conffiles", "").split()),
-        triggers=tuple(filter(None, map(str.strip, texts.get("triggers", "").splitlines()))),
+        conffiles=tuple(_lines(texts.get("conffiles", ""))),
+        triggers=tuple(_lines(texts.get("triggers", ""))),
         files=files,
         kept=kept,
         control=texts["control"],
     )
 
 
-def parse_fields(text: str) -> dict[str, str]:
-    """The fields of the first paragraph of a control file, by their names in lower case."""
-    fields: dict[str, str] = {}
-    name = ""
-    for line in text.splitlines():
-        if not line.strip():
-            if fields:
-                break
-        elif line[0] in " \t":
-            if name:
-                fields[name] += f"\n{_unfold(line)}"
-        else:
-            name, _, value = line.partition(":")
-            name = name.strip().lower()
-            fields[name] = value.strip()
-    return fields
-
-
-def _unfold(line: str) -> str:
-    # A line with a dot alone stands for an empty one.
-    stripped = line[1:].rstrip()
-    return "" if stripped == "." else stripped
+def _lines(text: str) -> Iterator[str]:
+    """The lines of a list of dpkg's that say something: no blank ones, no comments."""
+    for line in text.split("\n"):
+        stripped = line.strip(SPACE)
+        if stripped and not stripped.startswith("#"):
+            yield stripped
 
 
 def _metadata(fields: dict[str, str]) -> Metadata:
@@ -204,15 +191,15 @@ def _metadata(fields: dict[str, str]) -> Metadata:
         vendor=fields.get("vendor", ""),
         homepage=fields.get("homepage", ""),
         section=fields.get("section", ""),
-        installed_size=int(kib) * _KIB if kib.isdigit() else 0,
+        installed_size=int(kib) * _KIB if _SIZE.fullmatch(kib) else 0,
     )
 
 
 def _split_list(value: str) -> tuple[str, ...]:
-    return tuple(filter(None, (word.strip() for word in value.replace("\n", " ").split(","))))
+    return tuple(filter(None, (word.strip(SPACE) for word in value.replace("\n", " ").split(","))))
 
 
 def _script(name: str, text: str) -> Script:
     first = text.split("\n", 1)[0]
-    interpreter = first.removeprefix("#!").strip() if first.startswith("#!") else ""
+    interpreter = first.removeprefix("#!").strip(SPACE) if first.startswith("#!") else ""
     return Script(name=name, interpreter=interpreter, text=text)

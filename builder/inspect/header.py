@@ -151,6 +151,6 @@ def _strings(store: bytes, offset: int, count: int) -> tuple[str, ...]:
         end = find(b"\0", position)
         if end < 0:
             raise DamagedError("a text in its header has no end")
-        found.append(store[position:end].decode("utf-8", "replace"))
+        found.append(store[position:end].decode("utf-8", "surrogateescape"))
         position = end + 1
     return tuple(found)

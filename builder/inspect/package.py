@@ -14,7 +14,8 @@ from builder.base.errors import PayloadError, UsageError
 from builder.base.model import PackageFormat
 from builder.base.paths import BUILD_INFO, TARGET_DOC
 from builder.inspect import debfile, header
-from builder.inspect.debfile import parse_fields, read_deb
+from builder.inspect.deb822 import parse_fields
+from builder.inspect.debfile import read_deb
 from builder.inspect.model import Contents, FileEntry, Metadata
 from builder.inspect.rpmfile import read_rpm
 from builder.inspect.streams import DamagedError

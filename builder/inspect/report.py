@@ -1,5 +1,6 @@
 """A package as JSON: every fact under a stable name."""
 
+from builder.inspect.deb822 import encode
 from builder.inspect.package import Package
 
 _SCHEMA = 1
@@ -32,7 +33,7 @@ def package_dict(package: Package, *, files: bool, scripts: bool) -> dict[str, o
             {
                 "name": script.name,
                 "interpreter": script.interpreter,
-                "length": len(script.text.encode()),
+                "length": len(encode(script.text)),
                 **({"text": script.text} if scripts else {}),
             }
             for script in contents.scripts

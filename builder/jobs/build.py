@@ -9,6 +9,7 @@ from threading import Semaphore
 
 from builder.base import log
 from builder.base.cache import Cache, storage_guard
+from builder.base.files import make_public_folder
 from builder.base.model import Arch, PackageFormat, RuntimeChoice
 from builder.index.uv import Target, uv_path
 from builder.jobs.parallel import in_parallel
@@ -77,7 +78,7 @@ def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> lis
 def _check_out(out: Path) -> None:
     """A folder that cannot be written is an error now, not after the build."""
     with storage_guard(out):
-        out.mkdir(parents=True, exist_ok=True)
+        make_public_folder(out)
         probe = out / f".{os.getpid()}.part"
         probe.touch()
         probe.unlink()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.base.cache import replacing
+from builder.base.errors import UsageError
 from builder.pack.packing import Artifact
 
 MANIFEST = "manifest.json"
@@ -27,14 +28,28 @@ def manifest_entry(artifact: Artifact) -> dict[str, object]:
 
 
 def load_manifest(out: Path) -> list[dict[str, Any]]:
-    """The entries of the manifest in ``out``; none where there is no readable one."""
+    """The entries of the manifest in ``out``; none where there is no readable one.
+
+    Raises UsageError where an entry names a file anywhere but beside the manifest.
+    """
     try:
         table = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
     entries = table.get("packages") if isinstance(table, dict) else None
     listed = entries if isinstance(entries, list) else []
-    return [entry for entry in listed if isinstance(entry, dict) and "file" in entry]
+    named = [entry for entry in listed if isinstance(entry, dict) and "file" in entry]
+    for entry in named:
+        _check_file_name(out / MANIFEST, entry["file"])
+    return named
+
+
+def _check_file_name(manifest: Path, name: object) -> None:
+    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise UsageError(
+            f"{manifest}: an entry names {name!r}, which is no file beside it",
+            hint="build the packages again, or add the files by name with --no-manifest",
+        )
 
 
 def merge_entries(

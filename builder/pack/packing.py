@@ -141,5 +141,4 @@ def deliver(artifact: Artifact, out: Path) -> Path:
     with replacing(target) as part:
         # A copy, not a link: what is in dist/ may be signed in place.
         shutil.copyfile(artifact.path, part)
-        part.chmod(0o644)
     return target

@@ -15,8 +15,10 @@ from typing import Any
 
 from builder.base import log
 from builder.base.cache import hash_file
-from builder.base.errors import BuilderError, RepoError, UsageError
+from builder.base.errors import BuilderError, PayloadError, RepoError, UsageError
+from builder.base.files import PUBLIC_FILE, make_public_folder
 from builder.base.model import PackageFormat
+from builder.inspect.identity import Identity
 from builder.pack.manifest import MANIFEST, load_manifest
 from builder.repo.config import RepoConfig
 from builder.repo.core import Repository, workspace
@@ -26,6 +28,7 @@ from builder.repo.publish.folder import FolderPublisher
 from builder.repo.repodata import read_rpm_package, reread_header
 from builder.repo.rpmsign import sign_rpm
 from builder.repo.sign import Signer
+from builder.repo.state import State
 
 _READERS = {PackageFormat.DEB: read_deb_package, PackageFormat.RPM: read_rpm_package}
 _SIGNERS = {PackageFormat.DEB: sign_deb, PackageFormat.RPM: sign_rpm}
@@ -57,6 +60,7 @@ class _Candidate:
     path: Path
     sha256: str
     parsed: ParsedPackage
+    identity: Identity
     known: RepoPackage | None  # the same package, added earlier
 
 
@@ -111,6 +115,7 @@ def _examine(
     parsed = _READERS[fmt](path)
     if request.by_manifest:
         _compare_with_manifest(path, sha256, parsed, load(path.parent))
+    identity = _identify(path, parsed)
     _check_arch(repository.config, path, parsed)
     known = repository.state.find(fmt, parsed.name, parsed.version, parsed.arch)
     if known and repository.state.given(known[0].sha256) != sha256 != known[0].sha256:
@@ -123,7 +128,15 @@ def _examine(
             f"{path}: the repository has {known[0].label} in component {known[0].component}",
             hint=f"add it with --component {known[0].component}",
         )
-    return _Candidate(path=path, sha256=sha256, parsed=parsed, known=known[0] if known else None)
+    candidate = _Candidate(
+        path=path,
+        sha256=sha256,
+        parsed=parsed,
+        identity=identity,
+        known=known[0] if known else None,
+    )
+    _check_place(repository.state, candidate, request.component)
+    return candidate
 
 
 def _format_of(path: Path) -> PackageFormat:
@@ -168,13 +181,33 @@ def _compare_with_manifest(
         )
 
 
+def _identify(path: Path, parsed: ParsedPackage) -> Identity:
+    try:
+        return parsed.identity
+    except PayloadError as error:
+        raise PayloadError(f"{path}: {error.message}", hint=error.hint) from error
+
+
 def _check_arch(config: RepoConfig, path: Path, parsed: ParsedPackage) -> None:
-    known = {parsed.fmt.arch_name(arch) for arch in (*config.architectures, None)}
-    if parsed.arch not in known:
-        listed = ", ".join(config.architectures)
+    fmt = parsed.fmt
+    names = [*map(fmt.arch_name, config.architectures), fmt.arch_name(None)]
+    if parsed.arch not in names:
         raise RepoError(
-            f"{path}: is for {parsed.arch}; the repository has {listed}",
-            hint="add the architecture in repo.toml",
+            f"{path}: is for {parsed.arch}; a {fmt} of this repository is for "
+            f"{', '.join(names[:-1])} or {names[-1]}",
+            hint="add the architecture in repo.toml, or build the package for one of these",
+        )
+
+
+def _check_place(state: State, candidate: _Candidate, component: str) -> None:
+    """No other package has its place, whatever name its file was given by."""
+    place = pool_path(component, candidate.identity)
+    other = state.at(place)
+    if other and (candidate.known is None or other.sha256 != candidate.known.sha256):
+        raise RepoError(
+            f"{candidate.path}: its place {place} is taken by {other.label}",
+            hint="take that package out of its channels, run 'builder repo prune', and add "
+            "both again",
         )
 
 
@@ -205,11 +238,16 @@ def _add(repository: Repository, candidate: _Candidate, request: AddRequest) -> 
             state.join(request.channel, [known.sha256])
         return Added(package=known, known=True)
     with workspace(repository.root) as work:
-        part = work / candidate.path.name
+        part = work / candidate.identity.file_name
         shutil.copyfile(candidate.path, part)
-        part.chmod(0o644)
+        part.chmod(PUBLIC_FILE)
+        if hash_file(part) != candidate.sha256:
+            raise RepoError(
+                f"{candidate.path} was changed while it was read",
+                hint="add it again when whatever writes it has ended",
+            )
         parsed = _signed(part, candidate.parsed, request.signer)
-        package = _package(part, parsed, request)
+        package = _package(part, candidate.identity, parsed, request)
         _move_into_pool(part, repository.public / package.pool)
     with state.transaction():
         channels = [request.channel]
@@ -236,14 +274,16 @@ def _signed(path: Path, parsed: ParsedPackage, signer: Signer | None) -> ParsedP
     return reread_header(path, parsed) if parsed.fmt is PackageFormat.RPM else parsed
 
 
-def _package(path: Path, parsed: ParsedPackage, request: AddRequest) -> RepoPackage:
+def _package(
+    path: Path, identity: Identity, parsed: ParsedPackage, request: AddRequest
+) -> RepoPackage:
     return RepoPackage(
         name=parsed.name,
         version=parsed.version,
         arch=parsed.arch,
         component=request.component,
         file=path.name,
-        pool=pool_path(request.component, parsed.name, path.name),
+        pool=pool_path(request.component, identity),
         sha256=hash_file(path),
         size=path.stat().st_size,
         added=request.now,
@@ -252,7 +292,7 @@ def _package(path: Path, parsed: ParsedPackage, request: AddRequest) -> RepoPack
 
 
 def _move_into_pool(part: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_public_folder(target.parent)
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(target)

@@ -7,6 +7,7 @@ here. Same packages and time, same bytes.
 import gzip
 import hashlib
 import lzma
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,13 +17,14 @@ from pathlib import PurePosixPath
 import zstandard
 
 from builder.base.model import Arch
-from builder.inspect.debfile import parse_fields
+from builder.inspect.deb822 import decode, encode, parse_fields
 from builder.repo.config import IndexCompression, RepoConfig
 from builder.repo.model import DebRecord, Index, Listings, RepoPackage, dists_folder
 from builder.repo.version import compare_deb
 
 # apt uses the strongest hash that Release has.
 _HASHES = ("SHA256", "SHA512")
+_SECTION = re.compile(r"[A-Za-z0-9.+/_-]+")
 # Packages repeats itself so much that more effort buys little: 3 takes a third of 6's time.
 _XZ_PRESET = 3
 _GZIP_LEVEL = 6
@@ -68,7 +70,7 @@ class AptIndexer:
     def _packages(
         component: PurePosixPath, arch: Arch, packages: Sequence[RepoPackage], config: RepoConfig
     ) -> Index:
-        plain = "\n".join(map(stanza, packages)).encode()
+        plain = encode("\n".join(map(stanza, packages)))
         path = component / f"binary-{arch}" / "Packages"
         files: Index = {path: plain}
         for compression in config.apt.compressions:
@@ -93,12 +95,12 @@ def render_contents(packages: Sequence[RepoPackage], listings: Listings) -> byte
     """Which package has a file, for the newest version of each package."""
     owners: defaultdict[str, list[str]] = defaultdict(list)
     for package in newest(packages):
-        section = parse_fields(_control(package)).get("section") or "misc"
-        owner = f"{section}/{package.name}"
-        for path in listings(package.sha256).decode().splitlines():
+        section = parse_fields(_control(package)).get("section", "")
+        owner = f"{section if _SECTION.fullmatch(section) else 'misc'}/{package.name}"
+        for path in filter(None, decode(listings(package.sha256)).split("\n")):
             owners[path].append(owner)
     rows = (f"{path:<55} {','.join(sorted(names))}\n" for path, names in sorted(owners.items()))
-    return "".join(rows).encode()
+    return encode("".join(rows))
 
 
 def newest(packages: Sequence[RepoPackage]) -> list[RepoPackage]:

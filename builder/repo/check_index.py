@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 import zstandard
 
-from builder.inspect.debfile import parse_fields
+from builder.inspect.deb822 import decode, parse_fields
 from builder.repo.check_signature import SignatureCheck
 from builder.repo.config import IndexCompression
 from builder.repo.model import FileFacts, dists_folder
@@ -72,7 +72,7 @@ class IndexCheck:
         yield from self._detached(folder / "Release", ".gpg", release)
         if said and said != release:
             yield f"{folder}/Release: is not what InRelease signs"
-        fields = parse_fields((said or release).decode(errors="replace"))
+        fields = parse_fields(decode(said or release))
         yield from self._dates(folder, fields, indexed)
         yield from self._hashes(folder, fields)
 
@@ -92,11 +92,11 @@ class IndexCheck:
 
     def _hashes(self, folder: PurePosixPath, fields: dict[str, str]) -> Iterator[str]:
         for name in _HASHES:
-            for row in fields.get(name, "").splitlines():
+            for row in fields.get(name, "").split("\n"):
                 words = row.split()
                 if len(words) == _ROW_WORDS:
                     yield from self._indexed_file(folder, name, words)
-        for row in fields.get("sha256", "").splitlines():
+        for row in fields.get("sha256", "").split("\n"):
             if row.endswith("/Packages"):
                 yield from self._packages(folder / row.split()[-1])
 
@@ -128,7 +128,7 @@ class IndexCheck:
         return None
 
     def _packages(self, path: PurePosixPath) -> Iterator[str]:
-        for paragraph in (self.tree.get(path) or b"").decode(errors="replace").split("\n\n"):
+        for paragraph in decode(self.tree.get(path) or b"").split("\n\n"):
             fields = parse_fields(paragraph)
             if fields:
                 place = PurePosixPath(fields.get("filename", "?"))

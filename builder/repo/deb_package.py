@@ -1,11 +1,13 @@
 """The deb side of a repository: what is read out of a deb, once, and its signature."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from builder.base.cache import storage_guard
 from builder.base.errors import PayloadError
 from builder.inspect import inspect_package
+from builder.inspect.deb822 import encode, split_control
 from builder.inspect.debfile import ar_members
 from builder.repo.model import DebRecord, ParsedPackage
 from builder.repo.sign import Signer
@@ -13,6 +15,7 @@ from builder.repo.sign import Signer
 # The name that dpkg and debsig-verify give to the signature of a package's origin.
 ORIGIN_SIGNATURE = "_gpgorigin"
 SIGNED_MEMBERS = ("debian-binary", "control.tar", "data.tar")
+_BLANKS = " \t"
 # Said by the index, whatever a package claims.
 _INDEX_FIELDS = frozenset({"filename", "size", "sha256", "sha512", "md5sum", "sha1"})
 
@@ -23,31 +26,32 @@ def read_deb_package(path: Path) -> ParsedPackage:
     Raises UsageError where it is not a deb, PayloadError where it is damaged.
     """
     contents = inspect_package(path).contents
-    paths = sorted(file.path.lstrip("/") for file in contents.files if not file.is_dir)
     return ParsedPackage(
         name=contents.metadata.name,
         version=contents.metadata.version,
         arch=contents.metadata.arch,
         record=DebRecord(control=control_paragraph(contents.control)),
-        listing="\n".join(paths).encode(),
+        listing=list_paths(file.path for file in contents.files if not file.is_dir),
     )
 
 
 def control_paragraph(control: str) -> str:
     """The one paragraph of a control file, ready for Packages: no empty line, none of its fields.
 
-    Lines end with one newline each. Pure.
+    Each line is as the package has it, blanks at its end left out. Pure.
     """
-    lines: list[str] = []
-    dropping = False
-    for line in control.strip("\n").splitlines():
-        if not line.strip():
-            break
-        if not line[0].isspace():
-            dropping = line.partition(":")[0].strip().lower() in _INDEX_FIELDS
-        if not dropping:
-            lines.append(line.rstrip())
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(
+        f"{line.rstrip(_BLANKS)}\n"
+        for field in split_control(control)
+        if field.key not in _INDEX_FIELDS
+        for line in field.lines
+    )
+
+
+def list_paths(paths: Iterable[str]) -> bytes:
+    """Paths for Contents, one a line, sorted; a newline in a path becomes ``\\\\n``. Pure."""
+    rows = [path.lstrip("/").replace("\n", "\\n") for path in paths]
+    return b"\n".join(sorted(map(encode, rows)))
 
 
 def sign_deb(path: Path, signer: Signer) -> None:

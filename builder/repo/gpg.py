@@ -16,6 +16,8 @@ from builder.repo.gpg_output import Key, Verdict, parse_keys, parse_verdicts
 LOOPBACK = ("--pinentry-mode", "loopback", "--passphrase-fd", "0")
 _HOME_PREFIX = "builder-gpg-"
 _SWEEP_AGE_S = 60
+_SOCKET_BYTES = 108
+_LONGEST_SOCKET = "S.gpg-agent.browser"
 _GPG_HINT = "run: apt-get install gpg gpg-agent, or dnf install gnupg2"
 
 
@@ -26,11 +28,28 @@ def private_home() -> Iterator[Path]:
     It is locked as long as this process lives: what a killed one left, with the keys in
     it, is removed by the next.
     """
-    # Not below the repository: an agent's socket has room for 108 characters.
-    folder = Path(tempfile.gettempdir())
+    folder = _home_folder()
     sweep(folder, prefix=_HOME_PREFIX, min_age_s=_SWEEP_AGE_S, remove=_remove)
     with scratch_folder(folder, prefix=_HOME_PREFIX, remove=_remove) as home:
         yield home
+
+
+def _home_folder() -> Path:
+    """A folder for homes in which an agent's socket has room: unix(7) gives it 108 bytes.
+
+    That is TMPDIR where it is short enough, or else one of the folders that are. Not below
+    the repository, whose place is the user's.
+    """
+    places = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/var/tmp"]
+    for place in filter(None, places):
+        socket = f"{place}/{_HOME_PREFIX}12345678/{_LONGEST_SOCKET}"
+        fits = len(os.fsencode(socket)) < _SOCKET_BYTES
+        if fits and Path(place).is_dir() and os.access(place, os.W_OK | os.X_OK):
+            return Path(place)
+    raise RepoError(
+        f"{places[0]} is too deep for the socket of gpg-agent, and no other folder can be written",
+        hint="point TMPDIR at a folder with a short path",
+    )
 
 
 def _remove(home: Path) -> None:

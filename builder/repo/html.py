@@ -15,6 +15,7 @@ from xml.etree import ElementTree as Xml
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from builder.inspect.deb822 import parse_fields, printable
 from builder.repo.config import RepoConfig
 from builder.repo.keyring import deb_keyring, keyring_name, render_repo, render_sources, rpm_key
 from builder.repo.model import DebRecord, Index, RepoPackage, RpmRecord
@@ -74,7 +75,8 @@ def render_pages(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage
     environment = _environment()
 
     def page(template: str, **values: object) -> bytes:
-        return environment.get_template(template).render(config=config, **values).encode()
+        text = environment.get_template(template).render(config=config, **values)
+        return printable(text).encode()
 
     present = {
         name: [package for package in listed if package.newest(name)] for name in config.channels
@@ -143,8 +145,7 @@ def _listed(
 def _summary(package: RepoPackage) -> str:
     match package.record:
         case DebRecord(control=control):
-            found = [line for line in control.splitlines() if line.startswith("Description:")]
-            return found[0].partition(":")[2].strip() if found else ""
+            return parse_fields(control).get("description", "").partition("\n")[0]
         case RpmRecord(primary=primary):
             return _parse_fragment(primary).findtext("summary", "")
 

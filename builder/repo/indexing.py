@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from builder.base import log
 from builder.base.cache import key_of, storage_guard
 from builder.base.errors import RepoError, UsageError
+from builder.base.files import make_public_folder
 from builder.base.model import PackageFormat
 from builder.repo.apt import AptIndexer
 from builder.repo.core import Repository, workspace
@@ -174,7 +175,7 @@ def _write(repository: Repository, publication: Publication, made: Index, now: d
         for put in rest.puts:
             (work / put.path).parent.mkdir(parents=True, exist_ok=True)
             (work / put.path).write_bytes(made[put.path])
-        repository.public.mkdir(parents=True, exist_ok=True)
+        make_public_folder(repository.public)
         to = Destination(target=LOCAL, publisher=local, record=repository.state)
         publish(rest, to, source=work, now=now)
 

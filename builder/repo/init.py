@@ -8,6 +8,7 @@ from jinja2 import Environment, StrictUndefined
 
 from builder.base.cache import storage_guard
 from builder.base.errors import RepoError, SpecError
+from builder.base.files import PUBLIC_FILE, make_public_folder
 from builder.repo.config import CONFIG_NAME, load_config
 from builder.repo.state import open_state
 
@@ -35,7 +36,8 @@ def init_repository(root: Path, request: InitRequest) -> Path:
         raise RepoError(f"{path} is there already", hint="edit it, or choose another --root")
     part = root / f".{CONFIG_NAME}.new" / CONFIG_NAME
     with storage_guard(path):
-        part.parent.mkdir(parents=True, exist_ok=True)
+        make_public_folder(root)
+        part.parent.mkdir(exist_ok=True)
         try:
             part.write_text(render_config(request), encoding="utf-8")
             try:
@@ -45,6 +47,7 @@ def init_repository(root: Path, request: InitRequest) -> Path:
                 raise SpecError(problems, hint="fix the option's value") from error
             with open_state(root, create=True):
                 pass
+            part.chmod(PUBLIC_FILE)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)

@@ -18,7 +18,9 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Protocol
 
+from builder.base.errors import RepoError
 from builder.base.model import Arch, PackageFormat
+from builder.inspect.identity import Identity
 from builder.repo.config import RepoConfig
 
 PUBLIC = "public"
@@ -107,6 +109,11 @@ class ParsedPackage:
         """The package's format."""
         return self.record.fmt
 
+    @property
+    def identity(self) -> Identity:
+        """Which package it is; raises PayloadError where its format does not allow that."""
+        return Identity(fmt=self.fmt, name=self.name, version=self.version, arch=self.arch)
+
 
 class Indexer(Protocol):
     """Makes the indexes of one format; constructed with the Listings that it may need."""
@@ -157,10 +164,29 @@ class Publisher(Protocol):
         ...
 
 
-def pool_path(component: str, name: str, file: str) -> PurePosixPath:
-    """Where a package lies in the tree; Debian's own scheme."""
+def pool_path(component: str, identity: Identity) -> PurePosixPath:
+    """Where a package lies in the tree; Debian's own scheme.
+
+    No two packages have one place: a version's epoch is in no file's name, so it is a
+    folder. What the given file was called has no part in it.
+    """
+    name = identity.name
     letter = name[:4] if name.startswith("lib") and len(name) > len("lib") else name[:1]
-    return POOL / component / letter / name / file
+    folder = POOL / component / letter / name
+    if identity.epoch:
+        folder /= f"epoch-{identity.epoch}"
+    return folder / identity.file_name
+
+
+def check_place(path: PurePosixPath) -> PurePosixPath:
+    """``path``, if it lies below a target's root; raises RepoError where it does not."""
+    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in str(path):
+        raise RepoError(
+            f"{str(path)!r} is no place in a published tree",
+            hint="the repository's state names it: restore .state from a backup, "
+            "or remove that package from the repository",
+        )
+    return path
 
 
 def dists_folder(channel: str) -> PurePosixPath:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from pathlib import PurePosixPath
 
-from builder.repo.model import FileFacts
+from builder.repo.model import FileFacts, check_place
 
 
 class Phase(IntEnum):
@@ -94,8 +94,10 @@ def plan_publication(
     """What makes a target that has ``present`` hold ``wanted``.
 
     ``present`` are the files that earlier runs put there; a file of somebody else's is
-    neither in it nor ever deleted.
+    neither in it nor ever deleted. Raises RepoError where a place is outside the target.
     """
+    for path in (*wanted, *present):
+        check_place(path)
     puts = [
         Put(path=path, facts=facts)
         for path, facts in wanted.items()

@@ -18,6 +18,7 @@ from builder.base.cache import storage_guard
 from builder.base.errors import RepoError
 from builder.base.model import PackageFormat
 from builder.base.scratch import file_lock
+from builder.inspect.deb822 import decode, encode, is_utf8
 from builder.repo.model import STATE, DebRecord, FileFacts, IndexRecord, RepoPackage, RpmRecord
 from builder.repo.publication import Published
 
@@ -240,18 +241,20 @@ def _package(row: Sequence[str]) -> RepoPackage:
     )
 
 
-def _record_text(record: IndexRecord) -> str:
+def _record_text(record: IndexRecord) -> str | bytes:
     match record:
         case DebRecord():
-            return record.control
+            # SQLite keeps text as UTF-8; a package may hold bytes that are none.
+            data = encode(record.control)
+            return record.control if is_utf8(data) else data
         case RpmRecord():
             return json.dumps({"primary": record.primary, "other": record.other})
 
 
-def _parse_record(fmt: PackageFormat, text: str) -> IndexRecord:
+def _parse_record(fmt: PackageFormat, text: str | bytes) -> IndexRecord:
     match fmt:
         case PackageFormat.DEB:
-            return DebRecord(control=text)
+            return DebRecord(control=decode(text) if isinstance(text, bytes) else text)
         case PackageFormat.RPM:
             return RpmRecord(**json.loads(text))
 

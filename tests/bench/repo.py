@@ -157,13 +157,14 @@ def _take_in(repository: Repository, path: Path, reading: ParsedPackage, version
     file = path.name.replace(_OLD, version)
     content = file.encode()
     sha256 = hashlib.sha256(content).hexdigest()
+    identity = replace(reading.identity, version=reading.version.replace(_OLD, version))
     package = RepoPackage(
         name=reading.name,
         version=reading.version.replace(_OLD, version),
         arch=reading.arch,
         component="main",
         file=file,
-        pool=pool_path("main", reading.name, file),
+        pool=pool_path("main", identity),
         sha256=sha256,
         size=len(content),
         added=_START,

@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 from builder.base.cache import hash_file, storage_guard
 from builder.base.errors import RepoError
-from builder.repo.model import FileFacts
+from builder.base.files import PUBLIC_FILE, make_public_folder
+from builder.repo.model import FileFacts, check_place
 from builder.repo.publish.source import check_source, lost, not_as_stated
 
 _PART = ".part"
@@ -41,20 +42,20 @@ class FolderPublisher:
 
     def put(self, path: PurePosixPath, source: Path, facts: FileFacts) -> None:
         """Place a file, hashed on the way and on the disk before it has its name."""
-        place = self.root / path
+        place = self.root / check_place(path)
         if _is_same(place, source):
             # The repository's own tree, where the package was put when it was added.
             check_source(path, source, facts)
             return
         with storage_guard(place):
-            place.parent.mkdir(parents=True, exist_ok=True)
+            make_public_folder(place.parent)
             with _part_beside(place) as part:
                 with _opened(path, source) as file, part.open("xb") as copy:
                     if _copy(file, copy) != facts.sha256:
                         raise not_as_stated(path, source)
                     copy.flush()
                     os.fsync(copy.fileno())
-                part.chmod(0o644)
+                part.chmod(PUBLIC_FILE)
                 part.replace(place)
             _sync_folder(place.parent)
 
@@ -70,7 +71,7 @@ class FolderPublisher:
     def delete(self, paths: Iterable[PurePosixPath]) -> None:
         """Remove files, and the folders that they leave empty."""
         for path in paths:
-            place = self.root / path
+            place = self.root / check_place(path)
             with storage_guard(place):
                 place.unlink(missing_ok=True)
             for parent in path.parents:

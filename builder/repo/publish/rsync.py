@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from builder.base.errors import RepoError, ToolError
 from builder.base.run import Result, find_tool, run
-from builder.repo.model import POOL, FileFacts
+from builder.repo.model import POOL, FileFacts, check_place
 from builder.repo.publish.source import check_source
 
 _PERSIST_S = 20  # of a connection that nobody uses
@@ -60,7 +60,7 @@ class RsyncPublisher:
         """Place a file."""
         check_source(path, source, facts)
         with _scratch() as folder:
-            link = Path(folder) / path
+            link = Path(folder) / check_place(path)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(source.absolute())
             self._send(folder, [path])
@@ -68,7 +68,7 @@ class RsyncPublisher:
     def put_many(self, files: Mapping[PurePosixPath, FileFacts], source: Path) -> None:
         """Place files that lie under ``source`` by the same paths."""
         for path, facts in files.items():
-            check_source(path, source / path, facts)
+            check_source(check_place(path), source / path, facts)
         self._send(str(source), files)
 
     def _send(self, source: str, paths: Iterable[PurePosixPath]) -> None:
@@ -117,7 +117,7 @@ class RsyncPublisher:
     def delete(self, paths: Iterable[PurePosixPath]) -> None:
         """Remove files; the folders that they leave empty stay."""
         self._forget()
-        gone = tuple(paths)
+        gone = tuple(map(check_place, paths))
         with _scratch() as source:
             # What the list names and the source lacks is deleted there; its folder must be.
             for path in gone:

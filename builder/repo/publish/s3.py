@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from builder.base.errors import RepoError
 from builder.repo.config import S3Target
-from builder.repo.model import FileFacts
+from builder.repo.model import FileFacts, check_place
 from builder.repo.publish.source import check_source
 from builder.repo.publish.web import cache_control, content_type, never_changes
 
@@ -157,7 +157,7 @@ class S3Publisher:
                 )
 
     def _key(self, path: PurePosixPath) -> str:
-        return f"{self._prefix}{path}"
+        return f"{self._prefix}{check_place(path)}"
 
     def _where(self, key: str) -> str:
         return f"s3://{self._bucket}/{key}"

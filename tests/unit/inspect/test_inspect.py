@@ -14,7 +14,7 @@ from builder.base.errors import BuilderError, ExitCode, PayloadError, ToolError,
 from builder.base.run import run
 from builder.cli.inspect import inspect_command
 from builder.inspect import Package, inspect_package
-from builder.inspect.debfile import parse_fields
+from builder.inspect.deb822 import parse_fields
 from builder.inspect.model import FileEntry, Relation
 from builder.inspect.package import sum_folders
 from builder.pack.packing import nfpm_path

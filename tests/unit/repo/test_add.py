@@ -101,7 +101,7 @@ def test_one_bad_file_keeps_all_out(repository: Repository, tmp_path: Path) -> N
     error = _refused(repository, good, damaged, alien)
     assert isinstance(error, PayloadError)
     assert "bad_1.0-1_amd64.deb" in error.message
-    assert "is for s390x; the repository has amd64, arm64" in error.message
+    assert "is for s390x; a deb of this repository is for amd64, arm64 or all" in error.message
     assert repository.state.packages() == []
     assert not repository.public.exists()
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 import zstandard
 
-from builder.inspect.debfile import parse_fields
+from builder.inspect.deb822 import parse_fields
 from builder.repo.apt import AptIndexer, render_contents
 from builder.repo.config import RepoConfig
 from builder.repo.core import Repository

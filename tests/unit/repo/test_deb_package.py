@@ -8,6 +8,7 @@ from builder.base.errors import PayloadError, UsageError
 from builder.base.model import PackageFormat
 from builder.inspect import inspect_package
 from builder.inspect.debfile import ar_members
+from builder.inspect.streams import DamagedError
 from builder.repo.deb_package import ORIGIN_SIGNATURE, control_paragraph, read_deb_package, sign_deb
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.model import DebRecord
@@ -46,9 +47,11 @@ def test_a_deb_is_read_once_and_whole(tmp_path: Path) -> None:
 def test_a_paragraph_cannot_speak_for_the_index_or_begin_another() -> None:
     control = (
         "\nPackage: tool\nFilename: /etc/passwd\n continued\nSize: 1\nsha256: 0\n"
-        "Description: a tool\n .\n more  \n\nPackage: other\n"
+        "Description: a tool\n .\n more  \n\n"
     )
     assert control_paragraph(control) == "Package: tool\nDescription: a tool\n .\n more\n"
+    with pytest.raises(DamagedError, match="more behind it: 'Package: other'"):
+        control_paragraph(control + "Package: other\n")
 
 
 def test_a_signature_is_of_the_three_members_and_replaces_another(

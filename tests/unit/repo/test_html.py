@@ -11,6 +11,7 @@ from posixpath import normpath
 import pytest
 
 from builder.base.model import PackageFormat
+from builder.inspect.identity import Identity
 from builder.repo.config import RepoConfig
 from builder.repo.html import list_packages, render_pages, size_text
 from builder.repo.model import (
@@ -57,13 +58,14 @@ def _package(name: str, version: str, fmt: PackageFormat, arch: str) -> RepoPack
     )
     if fmt is PackageFormat.RPM:
         record = RpmRecord(primary=_primary(name, f"what {name} does"), other=_other(version))
+    identity = Identity(fmt=fmt, name=name, version=version, arch=arch)
     return RepoPackage(
         name=name,
         version=version,
         arch=arch,
         component="main",
         file=file,
-        pool=pool_path("main", name, file),
+        pool=pool_path("main", identity),
         sha256=hashlib.sha256(file.encode()).hexdigest(),
         size=120_400_000,
         added=datetime(2026, 11, 20, 8, 0, tzinfo=UTC),

@@ -8,7 +8,7 @@ import pytest
 
 from builder.base.cache import Cache
 from builder.base.paths import PROJECT
-from builder.inspect.debfile import parse_fields
+from builder.inspect.deb822 import parse_fields
 from builder.plan.sources import read_sources
 from builder.repo.config import RepoConfig
 from builder.repo.core import Repository

@@ -70,7 +70,7 @@ def take(tmp_path: Path) -> Take:
             arch=read.arch,
             component=component,
             file=path.name,
-            pool=pool_path(component, name, path.name),
+            pool=pool_path(component, read.identity),
             sha256=hash_file(path),
             size=path.stat().st_size,
             added=_ADDED,

@@ -1,6 +1,7 @@
 """Signing with keys made for the test: which key, which form, and what is said of a bad one."""
 
 import stat
+import tempfile
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -177,12 +178,31 @@ def test_an_expiry_soon_is_a_warning(gpg: Gpg, caplog: pytest.LogCaptureFixture)
     assert "add its successor" in caplog.text
 
 
-def test_keys_that_a_killed_run_left_are_removed_by_the_next(
+@pytest.fixture
+def shallow() -> Iterator[Path]:
+    """A folder in which the socket of an agent has room, which pytest's own may not give."""
+    with tempfile.TemporaryDirectory(prefix="b-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_a_folder_too_deep_for_a_socket_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    with private_home() as home:
+        assert not home.is_relative_to(deep)
+        assert len(f"{home}/S.gpg-agent.browser") < 108
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_keys_that_a_killed_run_left_are_removed_by_the_next(
+    shallow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(shallow))
     monkeypatch.setattr("builder.repo.gpg._SWEEP_AGE_S", 0)
-    left, other = tmp_path / "builder-gpg-left", tmp_path / "something-else"
+    left, other = shallow / "builder-gpg-left", shallow / "something-else"
     for folder in (left, other):
         folder.mkdir()
         (folder / "secret").write_text("key")
@@ -191,7 +211,7 @@ def test_keys_that_a_killed_run_left_are_removed_by_the_next(
         assert other.exists()
         assert first.exists()  # held by its owner
         assert stat.S_IMODE(second.stat().st_mode) == 0o700
-    assert list(tmp_path.iterdir()) == [other]
+    assert list(shallow.iterdir()) == [other]
 
 
 def test_an_interrupt_leaves_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
