@@ -13,7 +13,8 @@ from builder.base.model import Arch
 from builder.index.uv import Target
 from builder.lock import LockedDistribution, LockedFile
 from builder.net.credentials import Account, load_credentials
-from builder.wheels.files import WheelRequest, fetch_files
+from builder.wheels.files import fetch_files
+from builder.wheels.model import WheelRequest
 from tests.helpers.index_server import ProtectedIndex, protected_index
 from tests.helpers.wheelhouse import Recipe
 
