@@ -87,7 +87,7 @@ class Traffic:
         if _GRAPHQL in request.url:
             self.graphql.append(request)
 
-    def normalize_metadata(self) -> None:
+    def settle(self) -> None:
         """Wait until the page asks nothing more, or asks again and again for what changes.
 
         The browser's own idea of an idle network is about whole documents alone.
@@ -180,7 +180,7 @@ def see_summary(traffic: Traffic, picture: str) -> None:
     page = traffic.page
     page.get_by_text("Sessions", exact=True).first.wait_for(state="visible")
     page.get_by_role("button", name=_MAKE_FOLDER).first.wait_for(state="visible")
-    traffic.normalize_metadata()
+    traffic.settle()
     _see_that_it_is_whole(page)
     page.screenshot(path=pictures() / f"{picture}.png")
 
@@ -190,7 +190,7 @@ def make_folder(traffic: Traffic, name: str, picture: str) -> None:
     page = traffic.page
     page.get_by_role("button", name=_MAKE_FOLDER).first.click()
     page.get_by_placeholder("(maximum 64 chars)").fill(name)
-    traffic.normalize_metadata()  # where it can be is asked
+    traffic.settle()  # where it can be is asked
     with page.expect_response(_makes_a_folder):
         page.get_by_role("button", name="Create", exact=True).click()
     _visit(traffic, _first_of(page, "/data"), picture)
@@ -239,7 +239,7 @@ def _visit(traffic: Traffic, path: str, picture: str) -> str:
     page = traffic.page
     page.locator(f"nav a[href='{path}']").first.click()
     page.wait_for_url(f"**{path}**")
-    traffic.normalize_metadata()
+    traffic.settle()
     page.screenshot(path=pictures() / f"{picture}{path.replace('/', '-')}.png")
     _see_that_it_is_whole(page)
     return path

@@ -84,3 +84,17 @@ def test_a_breach_is_found(tmp_path: Path, file: str, text: str, breach: str) ->
     path.parent.mkdir(parents=True)
     path.write_text(text)
     assert find_breaches(tmp_path) == [f"builder/{file} {breach}"]
+
+
+def test_no_test_imports_from_another_test() -> None:
+    """Helpers are modules of their own: see tests/helpers and the folders of the tests."""
+    found = [
+        f"{path.relative_to(PROJECT)}: {node.module}"
+        for path in sorted((PROJECT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and node.module
+        and node.module.startswith("tests.")
+        and node.module.rpartition(".")[2].startswith("test_")
+    ]
+    assert found == []

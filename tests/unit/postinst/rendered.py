@@ -58,3 +58,20 @@ def payload_text(target: str) -> str:
             if entry.target == target and entry.source:
                 return render(entry.source, package)
     raise AssertionError(f"no payload entry at {target}")
+
+
+def other() -> PackageSpec:
+    """A service as different from the manager as data can make it."""
+    manager = spec().packages["backendai-manager"]
+    assert manager.service is not None
+    service = manager.service.model_copy(
+        update={
+            "name": "agent",
+            "user": "root",
+            "units": ("backendai-agent.service", "backendai-agent-watcher.service"),
+            "config": (),
+            "port": None,
+            "arguments": ("-f", "/etc/backend.ai/it's here.conf"),
+        }
+    )
+    return manager.model_copy(update={"name": "backendai-agent", "service": service})

@@ -11,8 +11,7 @@ import pytest
 from builder.base.model import PackageFormat
 from builder.base.paths import PROJECT
 from builder.base.run import find_tool, run
-from builder.spec.schema import PackageSpec
-from tests.unit.postinst.rendered import payload_text, render, scripts, spec
+from tests.unit.postinst.rendered import other, payload_text, render, scripts, spec
 
 
 def variants() -> Iterator[tuple[str, str]]:
@@ -28,23 +27,6 @@ def variants() -> Iterator[tuple[str, str]]:
     for source in sorted(path.name for path in (PROJECT / "rpm").glob("service.*")):
         yield f"other-{source}", render(f"rpm/{source}", other(), PackageFormat.RPM)
     yield "other-run", render("systemd/run-service.j2", other())
-
-
-def other() -> PackageSpec:
-    """A service as different from the manager as data can make it."""
-    manager = spec().packages["backendai-manager"]
-    assert manager.service is not None
-    service = manager.service.model_copy(
-        update={
-            "name": "agent",
-            "user": "root",
-            "units": ("backendai-agent.service", "backendai-agent-watcher.service"),
-            "config": (),
-            "port": None,
-            "arguments": ("-f", "/etc/backend.ai/it's here.conf"),
-        }
-    )
-    return manager.model_copy(update={"name": "backendai-agent", "service": service})
 
 
 @pytest.mark.parametrize(

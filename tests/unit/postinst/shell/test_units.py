@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from builder.base.run import run
-from tests.unit.postinst.rendered import payload_text, render, spec
-from tests.unit.postinst.shell.test_scripts import other
+from tests.unit.postinst.rendered import other, payload_text, render, spec
 
 FOLDER = "/usr/lib/systemd/system"
 UNIT = "/usr/lib/systemd/system/backendai-manager.service"

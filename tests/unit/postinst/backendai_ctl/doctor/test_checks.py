@@ -28,7 +28,7 @@ from backendai_ctl.seed.model import Line, State
 from backendai_ctl.seed.state import Report, save_report
 from backendai_ctl.services.recipe import load_recipe
 
-from tests.unit.postinst.backendai_ctl.stores.test_probe import free_port
+from tests.helpers.ports import free_port
 from tests.unit.postinst.conftest import install_recipe, write_agent
 from tests.unit.postinst.scenes import RUNNING, STOPPED, Programs, process, said, scene, tcp_table
 

@@ -11,8 +11,7 @@ from backendai_ctl.registries.engine import is_let_in
 from backendai_ctl.registries.trust import docker_authority
 
 from tests.unit.postinst.backendai_ctl.registries.authorities import make_authority, sign_server
-from tests.unit.postinst.backendai_ctl.registries.test_ask import PASSWORD, serving
-from tests.unit.postinst.backendai_ctl.registries.test_model import registry
+from tests.unit.postinst.backendai_ctl.registries.hub import PASSWORD, registry, serving
 from tests.unit.postinst.scenes import said, scene
 
 

@@ -8,20 +8,7 @@ from backendai_ctl.base.errors import SiteError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.registries.model import Registry, problems_of, registries_of
 
-
-def registry(url: str = "https://hub.example.org", name: str = "", **answers: str) -> Registry:
-    """One that is all right where ``answers`` do not say otherwise."""
-    host = url.partition("//")[2].partition("/")[0]
-    return Registry(
-        section="registry",
-        url=url,
-        name=name or host,
-        type=answers.get("type", "docker"),
-        projects=tuple(answers.get("projects", "stable").split()),
-        user=answers.get("user", ""),
-        password=answers.get("password", ""),
-        ca=answers.get("ca", ""),
-    )
+from tests.unit.postinst.backendai_ctl.registries.hub import registry
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from backendai_ctl.registries.trust import (
 )
 
 from tests.unit.postinst.backendai_ctl.registries.authorities import make_authority
-from tests.unit.postinst.backendai_ctl.registries.test_model import registry
+from tests.unit.postinst.backendai_ctl.registries.hub import registry
 
 NAME = "hub.example.org:5000"
 

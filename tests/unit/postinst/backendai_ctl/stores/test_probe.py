@@ -15,6 +15,8 @@ from backendai_ctl.services.recipe import Recipe, load_recipe
 from backendai_ctl.stores.ports import check_port, wait_until_answering
 from backendai_ctl.stores.readiness import check_needs
 
+from tests.helpers.ports import free_port
+
 
 @pytest.fixture
 def recipe(layout: Layout) -> Recipe:
@@ -33,12 +35,6 @@ def listen_at(layout: Layout, port: int, host: str = "127.0.0.1") -> None:
     """Say in manager.toml where the manager listens."""
     text = f'[manager]\nservice-addr = {{ host = "{host}", port = {port} }}\n'
     (layout.etc / "manager.toml").write_text(text)
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_taken_port_is_reported(layout: Layout, recipe: Recipe, listener: socket.socket) -> None:

@@ -16,7 +16,7 @@ from backendai_ctl.services.recipe import Answers, load_recipe, resolve_tree
 from backendai_ctl.stores.readiness import check_needs
 
 from builder.base.paths import PROJECT
-from tests.unit.postinst.backendai_ctl.stores.test_probe import free_port
+from tests.helpers.ports import free_port
 from tests.unit.postinst.conftest import install_recipe
 
 Configured = Callable[..., list[str]]
