@@ -10,6 +10,7 @@ from builder.base.errors import BuilderError
 from tests.e2e import nodes, single
 from tests.e2e.nodes import Node, World
 from tests.e2e.repository import open_repository
+from tests.e2e.scheduling import HostScheduling
 from tests.e2e.single import SingleNodes
 from tests.integration.conftest import dist, engine, images, steps
 from tests.integration.dist import Dist
@@ -25,6 +26,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """As many at a time as memory allows; the cases of one host stay together."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1, min(os.cpu_count() or 1, memory // _NODE_BYTES))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> HostScheduling | None:
+    """Group cases by their hosts where the command line wants groups."""
+    return HostScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 def pytest_exception_interact(node: pytest.Item, call: object, report: object) -> None:

@@ -19,10 +19,10 @@ _SITE = "/etc/backend.ai/site.toml"
 def kinds() -> list[object]:
     """What a single node may be; the cases of one share it."""
     return [
-        pytest.param(Kind.TRIXIE, marks=pytest.mark.xdist_group("trixie")),
-        pytest.param(Kind.BOOKWORM, marks=[pytest.mark.xdist_group("bookworm"), pytest.mark.full]),
-        pytest.param(Kind.RPM, marks=pytest.mark.xdist_group("rpm")),
-        pytest.param(Kind.ZYPPER, marks=[pytest.mark.xdist_group("zypper"), pytest.mark.full]),
+        pytest.param(Kind.TRIXIE),
+        pytest.param(Kind.BOOKWORM, marks=pytest.mark.full),
+        pytest.param(Kind.RPM),
+        pytest.param(Kind.ZYPPER, marks=pytest.mark.full),
     ]
 
 

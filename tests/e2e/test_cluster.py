@@ -90,7 +90,6 @@ def main_pid(node: Node, service: str) -> str:
     return node.host.run(command).stdout.strip()
 
 
-@pytest.mark.xdist_group("cluster")
 def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
     with ExitStack() as stack:
         volume = stack.enter_context(shared_volume(world))
@@ -160,7 +159,6 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
             node.host.run(["backendai-ctl", "doctor", "--only", "nodes", "--only", "volume"])
 
 
-@pytest.mark.xdist_group("ha")
 def test_one_of_three_managers_dies_and_the_api_answers(world: World, steps: Steps) -> None:
     with ExitStack() as stack:
         front = stack.enter_context(open_node(world, Kind.TRIXIE, "front"))

@@ -19,7 +19,7 @@ from tests.integration.dist import Dist, have_release
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("life")]
+pytestmark = pytest.mark.docker
 
 _ALL = (*SERVICES, "agent")
 _PACKAGES = ("backendai", "backendai-agent", "backendai-accelerator-mock")

@@ -24,7 +24,7 @@ from tests.e2e.upstream.report import render_report
 from tests.integration.dist import Dist
 from tests.integration.steps import Steps
 
-pytestmark = [pytest.mark.docker, pytest.mark.full, pytest.mark.xdist_group("upstream")]
+pytestmark = [pytest.mark.docker, pytest.mark.full]
 
 _PACKAGES = (
     "backendai",

@@ -23,7 +23,7 @@ from tests.e2e.nodes import become_distribution
 from tests.integration.dist import Dist
 from tests.integration.images import REPOSITORY, Images, Suite
 
-pytestmark = [pytest.mark.docker, pytest.mark.full, pytest.mark.xdist_group("verify")]
+pytestmark = [pytest.mark.docker, pytest.mark.full]
 
 # Debian's stores and systemd, with rpm's packages on top: nothing is to be added.
 _DISTRIBUTIONS = """\
