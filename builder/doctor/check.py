@@ -24,7 +24,7 @@ class Check:
 
     @property
     def is_ok(self) -> bool:
-        """Whether nothing needs mending."""
+        """Whether nothing needs a fix."""
         return self.status is Status.OK
 
 

@@ -168,12 +168,12 @@ def test_an_ordinary_user_runs_an_image_of_the_sites_own_registry(deb_node: Node
     node.host.wait_until("nothing is left running", lambda: not kernel.containers(node), timeout=90)
     if had_image:  # other cases ask for it
         kernel.load(node.host)
-    # What is wrong is said, and a change of site.toml is followed.
+    # A wrong password is reported, and a change of site.toml is followed.
     node.host.write("/root/wrong", "of nobody\n")
     hub.give_password(node, "/root/wrong")
-    told = node.host.run(["backendai-ctl", "doctor", "--only", "registry"], check=False)
-    assert told.status != 0
-    assert "refuses the user 'reader'" in " ".join(told.stdout.split())
+    examined = node.host.run(["backendai-ctl", "doctor", "--only", "registry"], check=False)
+    assert examined.status != 0
+    assert "refuses the user 'reader'" in " ".join(examined.stdout.split())
     query = f"SELECT password FROM container_registries WHERE registry_name = '{hub.NAME}'"
     for path in ("/root/wrong", "/etc/hub/password"):
         hub.give_password(node, path)

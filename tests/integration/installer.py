@@ -55,7 +55,7 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """The differences that somebody has looked at, and how rows are told apart."""
+    """The differences that somebody has looked at, and how rows are distinguished."""
 
     reasons: tuple[Reason, ...]
     keys: Mapping[str, Sequence[str]]

@@ -51,7 +51,7 @@ class Target:
 
 
 def sql_by_hand(service: str) -> str:
-    """The command that makes the service's role and database, or mends them, on their server."""
+    """The command that makes or corrects the service's role and database on their server."""
     return f"sudo backendai-ctl sql {service} | sudo -u postgres psql -v ON_ERROR_STOP=1"
 
 

@@ -69,13 +69,13 @@ class Examiner:
         old, new = self.one.version, upstream(self.to) if self.to else ""
         if not new:
             return self._result("version", Verdict.FINE, f"{old} is installed")
-        told = f"{old} to {new}"
+        summary = f"{old} to {new}"
         if is_older(old, new) and self.from_lines and line_of(old) not in self.from_lines:
             between = [one for one in self.from_lines if is_older(old, one) and is_older(one, new)]
             first = min(set(between) - {line_of(new)}, key=version_numbers, default="")
             way = f"install {first} first" if first else "no way leads there"
-            return self._result("version", Verdict.REFUSE, f"{told} skips releases; {way}")
-        return self._result("version", Verdict.FINE, told)
+            return self._result("version", Verdict.REFUSE, f"{summary} skips releases; {way}")
+        return self._result("version", Verdict.FINE, summary)
 
     def _schema(self) -> tuple[Verdict, str]:
         found = self.one.schema()
@@ -85,8 +85,8 @@ class Examiner:
         heads = ", ".join(sorted(found.release.heads))
         match found.state:
             case SchemaState.NEWER:
-                told = f"{at} is of a newer release than {self.one.version} ({heads})"
-                return Verdict.REFUSE, told
+                summary = f"{at} is of a newer release than {self.one.version} ({heads})"
+                return Verdict.REFUSE, summary
             case SchemaState.OLDER:
                 return Verdict.WARN, f"{at} is to be migrated to {heads}: backendai-ctl upgrade"
             case _:
@@ -100,9 +100,9 @@ class Examiner:
         if known == sorted(found.found):
             return Verdict.FINE, f"{at}, which {new} has too"
         had = f"{new} had {', '.join(known)}" if known else f"the schema of {new} is not known here"
-        told = f"is at {at}; {had}"
+        summary = f"is at {at}; {had}"
         return Verdict.REFUSE, (
-            f"{self.one.target} {told}. Stop the service, put back a dump of {new} afterwards"
+            f"{self.one.target} {summary}. Stop the service, put back a dump of {new} afterwards"
             " (backendai-ctl restore FILE), and allow the downgrade"
         )
 
@@ -117,8 +117,8 @@ class Examiner:
         if not statement:
             return Verdict.FINE, "not counted for this service"
         count = _count(self.one.database, statement)
-        told = f"{count} run, and go on without the manager" if count else "none runs"
-        return (Verdict.WARN if count else Verdict.FINE), told
+        summary = f"{count} run, and go on without the manager" if count else "none runs"
+        return (Verdict.WARN if count else Verdict.FINE), summary
 
     def _nodes(self) -> tuple[Verdict, str]:
         others = other_nodes(self.one.database)

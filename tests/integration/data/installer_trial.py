@@ -110,12 +110,12 @@ def call_manager(words: Sequence[str], folder: Path) -> None:
         os.chdir(here)
 
 
-def mended(path: str) -> str:
+def normalised(path: str) -> str:
     """A fixture with numbers where it has texts of digits, as seeding loads it."""
     fixture = json.loads(Path(path).read_text())
     for row in (row for listed in fixture.values() if isinstance(listed, list) for row in listed):
         row |= {key: int(value) for key, value in row.items() if str(value).isdigit()}
-    made = Path("/run/mended.json")
+    made = Path("/run/normalised.json")
     made.write_text(json.dumps(fixture))
     return str(made)
 
@@ -137,7 +137,9 @@ def make_context(folder: Path, skipped: list[str], failed: list[str]) -> Any:
                 failed.append(shown)
                 if cmdargs[1] != "fixture":
                     raise
-                await asyncio.to_thread(call_manager, [*cmdargs[:-1], mended(cmdargs[-1])], folder)
+                await asyncio.to_thread(
+                    call_manager, [*cmdargs[:-1], normalised(cmdargs[-1])], folder
+                )
 
         async def run_appproxy_coordinator_cli(self, cmdargs: Sequence[str]) -> None:
             skipped.append(" ".join(word.rpartition("/")[2] for word in cmdargs))

@@ -40,8 +40,8 @@ class DatabaseStep:
             if isinstance(error, RefusedError) and server.has_role(self.one.target.user):
                 if self._is_let_in():  # another node has just made it
                     return Finding(state=State.CREATE, detail=str(self.one.target))
-                told = f"{error.message}; the role has another password than this host has"
-                return Finding(state=State.WAITING, detail=told, remedy=f"to set it: {by_hand}")
+                reason = f"{error.message}; the role has another password than this host has"
+                return Finding(state=State.WAITING, detail=reason, remedy=f"to set it: {by_hand}")
             return Finding(state=State.CREATE, detail=str(self.one.target))
         self._check_server()
         return Finding(state=State.EXISTS, detail=str(self.one.target))
@@ -130,8 +130,8 @@ class CredentialsStep:
             return Finding(state=State.EXISTS, detail="accounts were there before")
         if maker not in (None, _own_print(self.one)):
             if self.one.marks.get(_DONE):
-                told = f"made by {self.one.marks.host(_ACCOUNTS)} with other secrets"
-                return Finding(state=State.DIFFERS, detail=told)
+                reason = f"made by {self.one.marks.host(_ACCOUNTS)} with other secrets"
+                return Finding(state=State.DIFFERS, detail=reason)
             return _others(self.one)
         path = credentials_path(self.one)
         if path.exists() and read_accounts(path) == list(self.one.fixtures.accounts):

@@ -126,9 +126,9 @@ def test_other_nodes_that_are_connected_are_named(
     connected: object, wanted: Verdict, words: str
 ) -> None:
     examiner = Examiner(one=filled(pg_stat_activity=connected), dumper=dumper(Path("/")))
-    found, told = cast("Any", examiner)._nodes()
+    found, words_found = cast("Any", examiner)._nodes()
     assert found is wanted
-    assert words in told
+    assert words in words_found
 
 
 def test_a_database_of_a_newer_release_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
