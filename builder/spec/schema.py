@@ -217,7 +217,8 @@ class ChangelogSpec(Strict):
     version: VersionText
     revision: int = Field(1, ge=1)
     day: date
-    changes: tuple[Text, ...]
+    # A line of a Debian changelog has 80 characters, four of them before the text.
+    changes: tuple[Annotated[Text, StringConstraints(max_length=76)], ...]
 
 
 class OwnSampleSpec(Strict):
