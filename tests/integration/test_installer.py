@@ -22,7 +22,8 @@ from tests.integration.installer import Known, compare
 from tests.integration.steps import Steps
 from tests.integration.stores import start_stores
 
-pytestmark = pytest.mark.docker
+# An installation of its own takes minutes: what a build checks of an installer needs no host.
+pytestmark = [pytest.mark.docker, pytest.mark.full]
 
 _MOUNT = "/dist"
 _SERVICES = (
