@@ -21,6 +21,7 @@ from builder.base.model import Arch, PackageFormat, full_version
 from builder.spec.formats import DebSpec, RpmSpec
 from builder.spec.types import (
     SERVICE_NAME,
+    Description,
     Glibc,
     Mode,
     PackageName,
@@ -158,7 +159,7 @@ class PackageSpec(Strict):
 
     name: PackageName
     summary: Summary
-    description: Text
+    description: Description
     section: Text = "net"
     group: Text = "Applications/System"
     depends_common: bool = False

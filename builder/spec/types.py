@@ -13,6 +13,7 @@ from pydantic import (
 
 # Debian policy 5.6.1; rpm accepts all of these.
 _PACKAGE_NAME = r"^[a-z0-9][a-z0-9+.-]+$"
+_DESCRIPTION_COLUMNS = 79
 SERVICE_NAME = r"^[a-z][a-z0-9-]*$"
 
 
@@ -57,7 +58,19 @@ def _version(text: str) -> str:
     return text
 
 
+def _description(text: str) -> str:
+    # A line of a control file has 80 characters, a blank among them; lintian warns of more.
+    long = [line for line in text.split("\n") if len(line) > _DESCRIPTION_COLUMNS]
+    if long:
+        raise ValueError(
+            f"a line has {len(long[0])} characters, {_DESCRIPTION_COLUMNS} are the limit: "
+            f"{long[0][:40]!r}…"
+        )
+    return text
+
+
 Text = Annotated[str, AfterValidator(_no_dollar), StringConstraints(min_length=1)]
+Description = Annotated[Text, AfterValidator(_description)]
 TargetPath = Annotated[str, AfterValidator(_absolute), AfterValidator(_no_dollar)]
 SourcePath = Annotated[str, AfterValidator(_relative)]
 Summary = Annotated[Text, StringConstraints(max_length=80, pattern=r"^[^\n]*[^\n.]$")]

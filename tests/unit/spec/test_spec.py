@@ -165,6 +165,7 @@ def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
             "a URL is not possible here",
         ),
         (SERVICE.replace("a service of the tests", "It serves."), "'summary'"),
+        (SERVICE.replace("It serves nobody.", "x" * 80), "80 characters, 79 are the limit"),
     ],
 )
 def test_a_wrong_value_is_refused(tmp_path: Path, text: str, problem: str) -> None:
