@@ -102,6 +102,9 @@ class ServiceSpec(Strict):
     user: Text = "backendai"
     units: tuple[Text, ...] = ()
     manual_units: tuple[Text, ...] = Field((), description="shipped, for the admin to enable")
+    borrowing_units: tuple[Text, ...] = Field(
+        (), description="another package's, which run this one's programs: stopped before those go"
+    )
     config: tuple[Text, ...] = Field((), description="files under /etc/backend.ai made on the host")
     config_option: Text | None = Field(
         None,

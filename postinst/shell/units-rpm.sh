@@ -39,5 +39,6 @@ drop_unit() {
     if has_systemd; then
         systemctl stop "$1" || warn "could not stop $1"
     fi
+    forget_failure "$1"
     systemctl --no-reload disable "$1" >/dev/null 2>&1 || true # never enabled
 }

@@ -6,6 +6,26 @@ is_running() {
     has_systemd && [ "$(systemctl show --property=MainPID --value "$1")" -gt 0 ]
 }
 
+# forget_failure UNIT: systemd goes on listing a failed unit after its file is gone.
+forget_failure() {
+    if has_systemd; then
+        systemctl reset-failed "$1" 2>/dev/null || true # it has not failed
+    fi
+}
+
+# stop_borrowing: units of another package that run this one's programs would find them gone,
+# or of two releases. The next seeding starts them again.
+stop_borrowing() {
+    {% for unit in (package.service.borrowing_units if package.service else ()) %}
+    if has_systemd; then
+        systemctl stop {{ unit | sh }} 2>/dev/null || true # not loaded
+        forget_failure {{ unit | sh }}
+    fi
+    {% else %}
+    :
+    {% endfor %}
+}
+
 # True while a oneshot unit is at work. A restart would kill it, and it would count as failed.
 is_at_work() {
     [ "$(systemctl show --property=ActiveState --value "$1")" = activating ]

@@ -1,12 +1,13 @@
 """Units, sysusers.d and tmpfiles.d, as systemd reads them."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from builder.base.run import run
-from tests.unit.postinst.rendered import other, payload_text, render, spec
+from tests.unit.postinst.rendered import other, payload_text, render, scripts, spec
 
 FOLDER = "/usr/lib/systemd/system"
 UNIT = "/usr/lib/systemd/system/backendai-manager.service"
@@ -174,3 +175,21 @@ def test_shared_folders_belong_to_root() -> None:
     assert {line[1] for line in lines} >= {"/etc/backend.ai", "/var/lib/backendai/secrets"}
     assert {line[3] for line in lines} == {"root"}
     assert all(line[2] in ("0750", "0755", "0640") for line in lines)
+
+
+def test_who_borrows_the_managers_programs_is_stopped_before_they_go() -> None:
+    borrower = "systemctl stop backendai-image-rescan.service"
+    found = {
+        (package, name)
+        for package, _, name, text in scripts()
+        if any(line.strip().startswith(borrower) for line in text.splitlines())
+        and re.search(r"^\s*stop_borrowing$", text, re.MULTILINE)
+    }
+    assert found == {("backendai-manager", name) for name in ("preinst", "prerm", "pre", "preun")}
+
+
+def test_the_units_that_borrow_exist() -> None:
+    shipped = {entry.target for package in spec().packages.values() for entry in package.payload}
+    for package in spec().packages.values():
+        for unit in package.service.borrowing_units if package.service else ():
+            assert f"{FOLDER}/{unit}" in shipped
