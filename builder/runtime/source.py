@@ -46,6 +46,9 @@ class SourceProvider(Pinned):
         _refuse_foreign(request)
         failures: list[str] = []
         for build in self._builds(request):
+            prepared = build.find_prepared(cache)
+            if prepared is not None:
+                return build.runtime(prepared)
             raw = cache.find_derived(_RAW_KIND, build.key)
             if raw is None:
                 ensure_build_host(install=request.install_build_deps)
@@ -78,8 +81,7 @@ class SourceProvider(Pinned):
         if request.arch is not host_arch():
             return None
         build = next(iter(self._builds(request)))
-        raw = cache.find_derived(_RAW_KIND, build.key)
-        prepared = find_runtime(cache, build.runtime_key(raw)) if raw is not None else None
+        prepared = build.find_prepared(cache)
         return build.runtime(prepared) if prepared is not None else None
 
     def _builds(self, request: RuntimeRequest) -> list["_Build"]:
@@ -105,6 +107,11 @@ class _Build:
         """Identifies what ``make install`` installs."""
         inputs = (self.pin.sha256, self.request.arch, self.recipe.inputs, host_identity())
         return key_of(_RAW_KIND, *inputs)
+
+    def find_prepared(self, cache: Cache) -> PreparedRuntime | None:
+        """The runtime that is made of the raw tree, if both are there."""
+        raw = cache.find_derived(_RAW_KIND, self.key, (_LIBRARIES_FILE,))
+        return find_runtime(cache, self.runtime_key(raw)) if raw is not None else None
 
     def compile(self, tarball: Path, cache: Cache, *, jobs: int) -> Path:
         """The folder with the raw tree (``install/``) and the names of its libraries."""

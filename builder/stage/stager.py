@@ -48,14 +48,20 @@ from builder.wheels.install import InstallRequest, elf_from_json, install_wheels
 
 
 def stage_package(
-    plan: PackagePlan, given: StageInput, fetch: Callable[[], StageFiles], cache: Cache
+    plan: PackagePlan,
+    given: StageInput,
+    fetch: Callable[[], StageFiles],
+    cache: Cache,
+    *,
+    whole: bool = True,
 ) -> Stage:
     """The stage of ``plan``, from the cache or made now; only then ``fetch`` is called.
 
-    Raises PayloadError where the payload breaks a rule.
+    Without ``whole`` its report alone is read and checked: enough to find the packages that
+    were made from it. Raises PayloadError where the payload breaks a rule.
     """
     key = stage_key(plan, given)
-    folder = cache.find_derived("stage", key)
+    folder = cache.find_derived("stage", key, () if whole else (REPORT,))
     if folder is None:
         stage = _StageBuilder(plan=plan, given=given, files=fetch(), cache=cache)
         folder = cache.derive("stage", key, stage.make)

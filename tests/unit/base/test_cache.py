@@ -145,7 +145,7 @@ def test_a_maker_that_fails_leaves_nothing_and_may_be_tried_again(cache: Cache) 
     assert cache.find_derived("tree", "k") is None
     assert scratch(cache) == []
     path = cache.derive("tree", "k", lambda folder: (folder / "file").touch())
-    assert sorted(file.name for file in path.iterdir()) == [".complete", "file"]
+    assert sorted(file.name for file in path.iterdir()) == [".complete", ".sealed", "file"]
 
 
 def test_what_a_crash_left_without_its_mark_is_replaced(cache: Cache) -> None:

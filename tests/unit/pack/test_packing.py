@@ -64,6 +64,27 @@ def test_a_package_is_packed_once_for_the_same_inputs(
     assert nfpm.runs == 3
 
 
+def test_a_damaged_package_is_packed_again_from_a_stage_that_was_read_first(
+    nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache
+) -> None:
+    first = pack(plan, stage, cache)
+    with first.path.open("ab") as file:
+        file.write(b"!")
+    looks: list[Stage] = []
+    request = PackRequest(
+        fmt=first.fmt,
+        depends=("libc6 (>= 2.17)",),
+        epoch=1,
+        compression=Compression.ZSTD,
+        whole_stage=lambda: looks.append(stage),
+    )
+    later = Cache(root=cache.root)
+    again = pack_stage(plan, stage, request, later)
+    assert (again.reused, again.sha256, nfpm.runs) == (False, hash_file(again.path), 2)
+    assert pack_stage(plan, stage, request, Cache(root=cache.root)).reused
+    assert looks == [stage]
+
+
 def test_nfpm_gets_the_configuration_the_scripts_and_the_epoch(
     nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache
 ) -> None:

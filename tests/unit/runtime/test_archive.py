@@ -45,7 +45,7 @@ def test_a_tarball_of_any_usual_layout_is_taken(tmp_path: Path, cache: Cache, to
     assert runtime.origin == "mine.tar.gz"
     assert ArchiveProvider().provide(request, cache) == runtime
     assert sorted(p.name for p in runtime.tree.parent.iterdir()) == [
-        ".complete", "runtime.json", "tree",
+        ".complete", ".sealed", "runtime.json", "tree",
     ]  # fmt: skip
 
 
