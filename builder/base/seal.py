@@ -41,7 +41,7 @@ def find_damage(folder: Path, hashes: Hashes, files: Sequence[str] = ()) -> str 
         found = dict(_read_tree(folder, hashes))
     except (OSError, KeyError) as error:
         return str(error)
-    differing = [name for name in sealed | found if sealed.get(name) != found.get(name)]
+    differing = [name for name in {**sealed, **found} if sealed.get(name) != found.get(name)]
     if differing:
         hashes.clear()  # the numbers of files that are about to go will be used again
     return min(differing, default=None)

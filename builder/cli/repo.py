@@ -180,6 +180,9 @@ def prune_command(root: Path, dry_run: bool, as_json: bool) -> None:
 @click.option(
     "--refresh", is_flag=True, help="Make every index again, and put again what was damaged."
 )
+@click.option(
+    "--break-lock", is_flag=True, help="Remove the lock that a killed publisher left on a target."
+)
 @_key_options
 @json_option
 def publish_command(
@@ -191,7 +194,9 @@ def publish_command(
         with _signer(repository, options) as signer:
             done[LOCAL] = build_tree(repository, signer, _now(), refresh=refresh)
         for name in targets or repository.config.targets:
-            done[name] = publish_target(repository, name, _now(), refresh=refresh)
+            done[name] = publish_target(
+                repository, name, _now(), refresh=refresh, break_lock=options["break_lock"]
+            )
     for name, publication in done.items():
         place = repository.public if name == LOCAL else name
         log.step(f"{place}: {len(publication.puts)} files put, {len(publication.delete)} deleted")

@@ -23,6 +23,7 @@ from builder.repo.keyfiles import index_key_files, make_key_files
 from builder.repo.model import (
     LOCAL,
     POOL,
+    STATE,
     FileFacts,
     Index,
     Indexer,
@@ -32,6 +33,7 @@ from builder.repo.model import (
 )
 from builder.repo.publication import Publication, Published, plan_publication
 from builder.repo.publish import open_publisher
+from builder.repo.publish.claim import publishing_alone
 from builder.repo.publish.execute import Destination, publish
 from builder.repo.publish.folder import FolderPublisher
 from builder.repo.repodata import RpmIndexer
@@ -181,11 +183,18 @@ def _write(repository: Repository, publication: Publication, made: Index, now: d
 
 
 def publish_target(
-    repository: Repository, name: str, now: datetime, *, refresh: bool = False
+    repository: Repository,
+    name: str,
+    now: datetime,
+    *,
+    refresh: bool = False,
+    break_lock: bool = False,
 ) -> Publication:
     """Give a target of ``repo.toml`` what ``public/`` has; returns what changed there.
 
     ``refresh`` looks at every file there, and puts what is lost or changed again.
+    ``break_lock`` removes the lock of a publisher that was killed. Raises RepoError where
+    another publisher is at work there.
     """
     targets = repository.config.targets
     if name not in targets:
@@ -198,8 +207,10 @@ def publish_target(
         if published.retired is None
     }
     publisher = open_publisher(targets[name], repository.root)
-    present = _present(publisher, state.published(name), refresh=refresh)
-    publication = plan_publication(wanted, present, now, _grace(repository))
-    to = Destination(target=name, publisher=publisher, record=state)
-    publish(publication, to, source=repository.public, now=now)
+    note = repository.root / STATE / f"publishing-{name}.json"
+    with publishing_alone(publisher, name, note, break_claims=break_lock):
+        present = _present(publisher, state.published(name), refresh=refresh)
+        publication = plan_publication(wanted, present, now, _grace(repository))
+        to = Destination(target=name, publisher=publisher, record=state)
+        publish(publication, to, source=repository.public, now=now)
     return publication

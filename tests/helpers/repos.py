@@ -16,6 +16,7 @@ from builder.repo.state import open_state
 from tests.helpers.package_files import DebFile, Payload, RpmFile
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+BUCKET = "packages"  # of the store on a loopback port
 _FILE_DIGESTS = 1035
 
 CONFIG = """

@@ -1,14 +1,20 @@
 """Places that a repository is published to, and the order that keeps readers consistent."""
 
 from pathlib import Path
+from typing import Protocol
 
 from builder.repo.config import FolderTarget, RsyncTarget, S3Target
 from builder.repo.model import Publisher
+from builder.repo.publish.claim import ClaimedPlace
 from builder.repo.publish.folder import FolderPublisher
 from builder.repo.publish.rsync import RsyncPublisher
 
 
-def open_publisher(target: FolderTarget | RsyncTarget | S3Target, root: Path) -> Publisher:
+class Place(Publisher, ClaimedPlace, Protocol):
+    """A place that one publisher at a time writes to."""
+
+
+def open_publisher(target: FolderTarget | RsyncTarget | S3Target, root: Path) -> Place:
     """The place that a target of ``repo.toml`` names; ``root`` is the repository's own folder."""
     match target:
         case FolderTarget():

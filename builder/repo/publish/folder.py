@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -12,6 +12,7 @@ from builder.base.cache import hash_file, storage_guard
 from builder.base.errors import RepoError
 from builder.base.files import PUBLIC_FILE, make_public_folder
 from builder.repo.model import FileFacts, check_place
+from builder.repo.publish.claim import CLAIMS
 from builder.repo.publish.source import check_source, lost, not_as_stated
 
 _PART = ".part"
@@ -29,8 +30,41 @@ class FolderPublisher:
         return {
             PurePosixPath(path.relative_to(self.root)): path.lstat().st_size
             for path in self.root.rglob("*")
-            if path.is_file() and not (path.name.startswith(".") and path.name.endswith(_PART))
+            if path.is_file()
+            and not (path.name.startswith(".") and path.name.endswith(_PART))
+            and path.parent != self._claims
         }
+
+    @property
+    def _claims(self) -> Path:
+        return self.root / CLAIMS
+
+    def claims(self) -> Mapping[str, bytes]:
+        """Every claim of a publisher, by its name."""
+        found = {}
+        with storage_guard(self._claims):
+            for path in self._claims.glob("*"):
+                if path.suffix != _PART:
+                    with suppress(FileNotFoundError):  # just withdrawn
+                        found[path.name] = path.read_bytes()
+        return found
+
+    def claim(self, name: str, data: bytes) -> str:
+        """Write a claim, which appears whole."""
+        with storage_guard(self._claims):
+            make_public_folder(self._claims)
+            with _part_beside(self._claims / name) as part:
+                part.write_bytes(data)
+                part.chmod(PUBLIC_FILE)
+                part.replace(self._claims / name)
+            _sync_folder(self._claims)
+        return name
+
+    def unclaim(self, names: Iterable[str]) -> None:
+        """Remove claims."""
+        with storage_guard(self._claims):
+            for name in names:
+                (self._claims / name).unlink(missing_ok=True)
 
     def has(self, path: PurePosixPath, facts: FileFacts) -> bool:
         """Whether this very file is there; it is read where its size is right."""

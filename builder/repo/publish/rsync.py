@@ -15,11 +15,13 @@ from pathlib import Path, PurePosixPath
 from builder.base.errors import RepoError, ToolError
 from builder.base.run import Result, find_tool, run
 from builder.repo.model import POOL, FileFacts, check_place
+from builder.repo.publish.claim import CLAIMS
 from builder.repo.publish.source import check_source
 
 _PERSIST_S = 20  # of a connection that nobody uses
 _TIMEOUT_S = 300  # without a byte, so that a dead connection ends
 _LISTED = re.compile(r"-\S{9,}\s+([\d,.]+)\s+\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (.+)")
+_VANISHED = 24  # some files were removed while they were read
 _NOT_THERE = 23  # some files were not transferred: here because the source has none such
 
 
@@ -50,7 +52,32 @@ class RsyncPublisher:
             if "No such file or directory" in result.stderr:
                 return {}
             raise self._failure("list", result)
-        return parse_listing(result.stdout)
+        listed = parse_listing(result.stdout)
+        return {path: size for path, size in listed.items() if path.parent != CLAIMS}
+
+    def claims(self) -> Mapping[str, bytes]:
+        """Every claim of a publisher, by its name."""
+        with _scratch() as folder:
+            copy = Path(folder) / "claims"
+            result = self._rsync(
+                "--recursive", f"{self._destination}{CLAIMS}/", f"{copy}/", check=False
+            )
+            if result.status not in (0, _NOT_THERE, _VANISHED):
+                raise self._failure("read the lock of", result)
+            return {path.name: path.read_bytes() for path in copy.glob("*") if path.is_file()}
+
+    def claim(self, name: str, data: bytes) -> str:
+        """Write a claim, which appears whole: rsync renames it into place."""
+        with _scratch() as folder:
+            path = Path(folder) / CLAIMS / name
+            path.parent.mkdir()
+            path.write_bytes(data)
+            self._send(folder, [CLAIMS / name])
+        return name
+
+    def unclaim(self, names: Iterable[str]) -> None:
+        """Remove claims."""
+        self.delete(CLAIMS / name for name in names)
 
     def has(self, path: PurePosixPath, facts: FileFacts) -> bool:  # noqa: ARG002 - the protocol's
         """Never sure: rsync itself finds out, in the call that would send the file."""

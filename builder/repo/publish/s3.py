@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from builder.base.errors import RepoError
 from builder.repo.config import S3Target
 from builder.repo.model import FileFacts, check_place
+from builder.repo.publish.claim import CLAIMS
 from builder.repo.publish.source import check_source
 from builder.repo.publish.web import cache_control, content_type, never_changes
 
@@ -38,8 +39,10 @@ _HINTS = {
     "BadDigest": "the upload was damaged on its way: publish again",
 }
 _DEFAULT_HINT = "check endpoint, region and bucket in repo.toml; publishing again goes on from here"
+_CLAIM = CLAIMS / "lock"
 _MISSING = ("404", "NoSuchKey", "NotFound")
-_CHANGED = ("412", "PreconditionFailed")
+# 409: two conditional writes at one moment.
+_CHANGED = ("412", "PreconditionFailed", "409", "ConditionalRequestConflict")
 _NO_CONDITIONS = ("501", "NotImplemented")
 
 
@@ -83,8 +86,48 @@ class S3Publisher:
             ):
                 for item in page.get("Contents", []):
                     path = PurePosixPath(item["Key"].removeprefix(self._prefix))
-                    found[path] = item["Size"]
+                    if path != _CLAIM:
+                        found[path] = item["Size"]
         return found
+
+    def claims(self) -> Mapping[str, bytes]:
+        """The claim of a publisher, by its name; there is one place for it."""
+        try:
+            return {_CLAIM.name: self.get(_CLAIM)}
+        except _MissingError:
+            return {}
+
+    def claim(self, name: str, data: bytes) -> str | None:  # noqa: ARG002 - all have one name
+        """Write a claim where there is none.
+
+        A store without conditional writes is read first and afterwards; there, two that
+        begin within the same moment may not notice each other.
+        """
+        key = self._key(_CLAIM)
+        request: PutObjectRequestTypeDef = {
+            "Bucket": self._bucket,
+            "Key": key,
+            "Body": data,
+            "ContentType": "application/json",
+            "CacheControl": cache_control(_CLAIM),
+        }
+        conditional: PutObjectRequestTypeDef = {**request, "IfNoneMatch": "*"}
+        try:
+            with self._wording("write", key):
+                self._client.put_object(**conditional)
+        except _ChangedError:
+            return None
+        except _NoConditionsError:
+            self._conditions = False
+            if self.claims():
+                return None
+            with self._wording("write", key):
+                self._client.put_object(**request)
+        return _CLAIM.name
+
+    def unclaim(self, names: Iterable[str]) -> None:
+        """Remove the claim."""
+        self.delete(CLAIMS / name for name in names)
 
     def has(self, path: PurePosixPath, facts: FileFacts) -> bool:
         """Whether this very file is there, by the size and the hash noted with the upload."""

@@ -3,13 +3,11 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from mypy_boto3_s3.client import S3Client
 
 from builder.base.errors import RepoError, StorageError, ToolError
@@ -21,6 +19,7 @@ from builder.repo.publish.execute import Destination, publish
 from builder.repo.publish.folder import FolderPublisher
 from builder.repo.publish.rsync import RsyncPublisher, is_remote, parse_listing
 from builder.repo.publish.s3 import S3Publisher, open_s3
+from tests.helpers.repos import BUCKET
 
 _NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 _GRACE = timedelta(hours=24)
@@ -31,7 +30,6 @@ _BY_HASH = PurePosixPath("dists/stable/main/binary-amd64/by-hash/SHA256/" + "ab"
 _PACKAGES = PurePosixPath("dists/stable/main/binary-amd64/Packages")
 _PAGE = PurePosixPath("index.html")
 _ALL = (_DEB, _BY_HASH, _PACKAGES, _RELEASE, _IN_RELEASE, _PAGE)
-_BUCKET = "packages"
 
 
 def _facts(data: bytes) -> FileFacts:
@@ -84,37 +82,6 @@ class Notes:
 def tree(tmp_path: Path) -> Tree:
     """A tree to be published."""
     return Tree(tmp_path / "public")
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Client]:
-    """A client of a store on a loopback port; the environment has its credentials."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        client = boto3.client("s3", endpoint_url=f"http://{host}:{port}")
-        client.create_bucket(Bucket=_BUCKET)
-        yield client
-        client.close()
-    server.stop()
-
-
-@pytest.fixture(params=["folder", "rsync", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Publisher:
-    """Each kind of place, empty."""
-    if request.param == "folder":
-        return FolderPublisher(tmp_path / "www")
-    if request.param == "rsync":
-        if shutil.which("rsync") is None:
-            pytest.skip("rsync is not here: apt-get install rsync")
-        return RsyncPublisher(str(tmp_path / "www"))
-    client = request.getfixturevalue("s3")
-    return S3Publisher(client, _BUCKET, tmp_path.name)
 
 
 def _publish(
@@ -333,10 +300,10 @@ def test_a_folder_in_the_way_is_said(tree: Tree, tmp_path: Path) -> None:
 def test_s3_objects_have_the_headers_for_browsers_and_proxies(
     tree: Tree, s3: S3Client, tmp_path: Path
 ) -> None:
-    _publish(tree, tree.fill("one"), S3Publisher(s3, _BUCKET, f"/{tmp_path.name}/"), Notes())
+    _publish(tree, tree.fill("one"), S3Publisher(s3, BUCKET, f"/{tmp_path.name}/"), Notes())
 
     def head(path: PurePosixPath) -> tuple[str, str]:
-        answer = s3.head_object(Bucket=_BUCKET, Key=f"{tmp_path.name}/{path}")
+        answer = s3.head_object(Bucket=BUCKET, Key=f"{tmp_path.name}/{path}")
         assert not dict(answer).get("ContentEncoding")
         return answer["ContentType"], answer["CacheControl"]
 
@@ -348,12 +315,12 @@ def test_s3_objects_have_the_headers_for_browsers_and_proxies(
 
 
 def test_s3_never_gives_a_package_other_bytes(tree: Tree, s3: S3Client, tmp_path: Path) -> None:
-    place = S3Publisher(s3, _BUCKET, tmp_path.name)
+    place = S3Publisher(s3, BUCKET, tmp_path.name)
     key = f"{tmp_path.name}/{_DEB}"
-    s3.put_object(Bucket=_BUCKET, Key=key, Body=b"from another publisher")
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"from another publisher")
     with pytest.raises(RepoError, match="exists with different content") as caught:
         _publish(tree, tree.fill("one"), place, Notes())
-    assert f"s3://{_BUCKET}/{key}" in caught.value.message
+    assert f"s3://{BUCKET}/{key}" in caught.value.message
     assert place.get(_DEB) == b"from another publisher"
     assert _IN_RELEASE not in place.list()
 
@@ -362,11 +329,11 @@ def test_s3_lists_and_deletes_more_than_a_page(
     s3: S3Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("builder.repo.publish.s3._PAGE", 3)
-    place = S3Publisher(s3, _BUCKET, tmp_path.name)
+    place = S3Publisher(s3, BUCKET, tmp_path.name)
     paths = [PurePosixPath(f"pool/{number}") for number in range(8)]
     for path in paths:
-        s3.put_object(Bucket=_BUCKET, Key=f"{tmp_path.name}/{path}", Body=b"")
-    s3.put_object(Bucket=_BUCKET, Key=f"{tmp_path.name}-other/file", Body=b"")
+        s3.put_object(Bucket=BUCKET, Key=f"{tmp_path.name}/{path}", Body=b"")
+    s3.put_object(Bucket=BUCKET, Key=f"{tmp_path.name}-other/file", Body=b"")
     assert set(place.list()) == set(paths)
     place.delete(paths)
     assert not place.list()
@@ -389,7 +356,7 @@ def test_without_credentials_it_is_said_which(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     target = S3Target.model_validate(
-        {"kind": "s3", "bucket": _BUCKET, "endpoint": s3.meta.endpoint_url, "region": "us-east-1"}
+        {"kind": "s3", "bucket": BUCKET, "endpoint": s3.meta.endpoint_url, "region": "us-east-1"}
     )
     with pytest.raises(RepoError, match="no credentials found") as caught:
         open_s3(target).list()
@@ -402,7 +369,7 @@ def test_a_store_that_does_not_answer_is_named(
 ) -> None:
     monkeypatch.setattr("builder.repo.publish.s3._ATTEMPTS", 1)
     target = S3Target.model_validate(
-        {"kind": "s3", "bucket": _BUCKET, "endpoint": "http://127.0.0.1:1", "region": "us-east-1"}
+        {"kind": "s3", "bucket": BUCKET, "endpoint": "http://127.0.0.1:1", "region": "us-east-1"}
     )
     with pytest.raises(RepoError, match=r"127\.0\.0\.1:1") as caught:
         open_s3(target).list()
@@ -457,7 +424,7 @@ def test_every_kind_of_target_opens(tmp_path: Path, s3: S3Client) -> None:
             "targets": {
                 "here": {"kind": "folder", "path": "www"},
                 "there": {"kind": "rsync", "destination": "host:/srv", "ssh-options": ["-p", "2"]},
-                "store": {"kind": "s3", "bucket": _BUCKET, "endpoint": s3.meta.endpoint_url},
+                "store": {"kind": "s3", "bucket": BUCKET, "endpoint": s3.meta.endpoint_url},
             },
         }
     )
