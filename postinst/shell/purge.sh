@@ -64,7 +64,10 @@ remove_empty_folders() {
     done
 }
 
+# forget_unit UNIT: what systemd, Debian's helper and `backendai-ctl configure` have of it.
 forget_unit() {
+    rm -f "/etc/systemd/system/$1.d/50-files.conf"
+    rmdir "/etc/systemd/system/$1.d" 2>/dev/null || true # the admin has settings there, or none
     if command -v deb-systemd-helper >/dev/null; then
         deb-systemd-helper purge "$1" >/dev/null || true # it was never enabled
     fi

@@ -9,7 +9,7 @@ import re
 from xdist.scheduler import LoadScopeScheduling
 
 # Modules whose cases share one single node of each kind; a case names its kind first.
-_SHARED = ("tests/e2e/test_person.py", "tests/e2e/test_single_node.py")
+_SHARED = tuple(f"tests/e2e/test_{name}.py" for name in ("isolation", "person", "single_node"))
 _KIND = re.compile(r"\[([a-z]+)")
 
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendai_ctl.base.errors import HostError
-from backendai_ctl.base.files import Writer
+from backendai_ctl.base.files import Writer, private_writer
 
 # Makes NAME.key and NAME.key_secret in a folder.
 KeyPairMaker = Callable[[Path, str], None]
 
 _BYTES = 32
+# What a service reads in this folder itself; systemd/backendai.tmpfiles.conf and the service's
+# unit name it, too. Configurations have copies of all others, which are root's alone.
+READ_BY_SERVICES = frozenset({"manager-rpc.key_secret"})
 
 
 def make_curve_pair(folder: Path, name: str) -> None:
@@ -37,11 +40,15 @@ class SecretStore:
     writer: Writer
     make_pair: KeyPairMaker = make_curve_pair
 
+    def writer_of(self, name: str) -> Writer:
+        """What writes the file called so: for root alone, unless a service reads it."""
+        return self.writer if name in READ_BY_SERVICES else private_writer()
+
     def secret(self, name: str) -> str:
         """The secret called so, made now if this host has none."""
         path = self.folder / name
         if not path.exists():
-            self.writer.create(path, secrets.token_urlsafe(_BYTES) + "\n")
+            self.writer_of(name).create(path, secrets.token_urlsafe(_BYTES) + "\n")
         value = _read(path).strip()
         if not value:
             raise HostError(
@@ -60,8 +67,8 @@ class SecretStore:
         try:
             self.make_pair(made, name)
             # The secret half last: it is what says that the pair is complete.
-            self.writer.adopt(made / public.name, public)
-            self.writer.adopt(made / secret.name, secret)
+            self.writer_of(public.name).adopt(made / public.name, public)
+            self.writer_of(secret.name).adopt(made / secret.name, secret)
         finally:
             shutil.rmtree(made, ignore_errors=True)
         return secret

@@ -60,9 +60,9 @@ class Writer:
             temporary.rename(path)
 
     def adopt(self, source: Path, target: Path) -> None:
-        """Move a finished file to ``target`` and make it root's and the account's."""
+        """Move a finished file to ``target``, with this writer's owner and mode."""
         os.chown(source, self.owner.uid, self.owner.gid)
-        source.chmod(0o640)
+        source.chmod(self.mode)
         source.rename(target)
 
     @contextlib.contextmanager

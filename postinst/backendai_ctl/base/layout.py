@@ -62,6 +62,14 @@ class Layout:
         """The admin's settings for Docker."""
         return self.root / "etc/docker"
 
+    def unit_settings(self, unit: str) -> Path:
+        """The folder of the admin's settings for ``unit``."""
+        return self.root / f"etc/systemd/system/{unit}.d"
+
+    def shipped_unit(self, unit: str) -> Path:
+        """``unit`` as its package ships it."""
+        return self.root / f"usr/lib/systemd/system/{unit}"
+
     @property
     def early_answers(self) -> Path:
         """Answers from before site.toml could be made; gone once it is."""

@@ -79,6 +79,12 @@ def ask(layout: Layout, action: str, unit: str) -> None:
         control(action, unit, wait=False)
 
 
+def reload_units(layout: Layout) -> None:
+    """Let systemd, where it runs, read its units again."""
+    if has_systemd(layout):
+        control("daemon-reload")
+
+
 def process_age(unit: str) -> float | None:
     """For how many seconds the main process of ``unit`` runs; None where it has none."""
     state = show_unit(unit)

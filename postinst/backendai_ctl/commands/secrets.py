@@ -45,7 +45,7 @@ def _export(_options: argparse.Namespace, layout: Layout) -> Status:
 def _import(options: argparse.Namespace, layout: Layout) -> Status:
     store = secret_store(options, layout)
     secrets = unpack_secrets(_content(options.file))
-    changed = take_secrets(layout, store.writer, secrets, replace=options.replace)
+    changed = take_secrets(layout, store, secrets, replace=options.replace)
     if not changed:
         say("this host has these secrets already")
         return Status.OK

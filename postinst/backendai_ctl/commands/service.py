@@ -8,6 +8,7 @@ import os
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.errors import Status, TargetError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.systemd import reload_units, unit_of
 from backendai_ctl.commands.addon import sync_installed
 from backendai_ctl.commands.base import (
     Command,
@@ -28,6 +29,7 @@ from backendai_ctl.services.recipe import (
     resolve_tree,
 )
 from backendai_ctl.services.release_validation import Validator
+from backendai_ctl.services.shown_files import show_named_files
 from backendai_ctl.stores.ports import check_port, wait_until_answering
 from backendai_ctl.stores.readiness import check_needs, host_problems
 from backendai_ctl.stores.service_config import ServiceConfig, as_configured
@@ -41,6 +43,9 @@ def _configure(options: argparse.Namespace, layout: Layout) -> Status:
         say(f"warning: {problem}")
     if recipe.uses_registries:
         take_registries(layout, load_site(layout), say)
+    if show_named_files(layout, recipe):
+        say(f"{unit_of(recipe.service)} shows the service the files that its configuration names")
+        reload_units(layout)
     sync_installed(options, layout, options.service)
     return Status.OK
 

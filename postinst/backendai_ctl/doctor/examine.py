@@ -24,6 +24,7 @@ CHECKS: dict[str, Check] = {
     "site": settings.check_site,
     "account": settings.check_account,
     "configuration": settings.check_configurations,
+    "hidden": settings.check_hidden_files,
     "files": host.check_files,
     "unit": units.check_units,
     "store": units.check_stores,

@@ -6,8 +6,8 @@ import re
 import tarfile
 from collections.abc import Mapping, Sequence
 
+from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.base.errors import HostError, TargetError
-from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.configure import Record
 from backendai_ctl.services.recipe import installed_services, load_recipe
@@ -24,7 +24,7 @@ def pack_secrets(layout: Layout) -> bytes:
             for path in sorted(layout.secrets.glob("[!.]*")):
                 content = path.read_bytes()
                 member = tarfile.TarInfo(path.name)
-                member.size, member.mode = len(content), 0o640
+                member.size, member.mode = len(content), 0o600
                 archive.addfile(member, io.BytesIO(content))
     except OSError as error:
         raise HostError(f"cannot read {error.filename}: {error.strerror}") from error
@@ -53,7 +53,7 @@ def unpack_secrets(content: bytes) -> dict[str, str]:
 
 
 def take_secrets(
-    layout: Layout, writer: Writer, secrets: Mapping[str, str], *, replace: bool
+    layout: Layout, store: SecretStore, secrets: Mapping[str, str], *, replace: bool
 ) -> list[str]:
     """Put the secrets in place; returns the names of those that are new or another one now.
 
@@ -72,11 +72,11 @@ def take_secrets(
             hint="with --replace they become the archive's; what was made with the old ones,"
             " such as a database of this host alone, no longer fits",
         )
-    writer.ensure_folder(layout.secrets)
+    store.writer.ensure_folder(layout.secrets)
     changed = [name for name in secrets if name not in present or name in other]
     # A key pair's secret half last: it is what says that the pair is complete.
     for name in sorted(changed, key=lambda name: name.endswith("_secret")):
-        writer.replace(layout.secrets / name, secrets[name])
+        store.writer_of(name).replace(layout.secrets / name, secrets[name])
     return changed
 
 

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from backendai_ctl.answers.secretstore import READ_BY_SERVICES
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.doctor.host_view import Scene
@@ -33,20 +34,20 @@ def _look_at(scene: Scene, path: Path) -> Iterator[Finding]:
     status = path.stat()
     mode = stat.S_IMODE(status.st_mode)
     shown = scene.shown(path)
+    is_private = path.parent == scene.layout.secrets and path.name not in READ_BY_SERVICES
+    wanted = mode & ~(0o077 if is_private else 0o007)
+
+    def close() -> str:
+        path.chmod(wanted)
+        return f"closed {shown} to {'all but root' if is_private else 'others'}"
+
+    remedy = f"chmod {'go' if is_private else 'o'}= {shown}"
     if mode & 0o007:
-        wanted = mode & ~0o007
-
-        def close() -> str:
-            path.chmod(wanted)
-            return f"closed {shown} to others"
-
-        yield error(
-            "every user of this host can get at it",
-            shown,
-            f"chmod o= {shown}",
-            value=f"{mode:04o}",
-            fix=close,
-        )
+        what = "every user of this host can get at it"
+        yield error(what, shown, remedy, value=f"{mode:04o}", fix=close)
+    elif mode != wanted:
+        what = "every service can read it, and none needs to"
+        yield warning(what, shown, remedy, value=f"{mode:04o}", fix=close)
     account = scene.account
     if scene.is_root and account and status.st_uid not in (0, Owner.caller().uid):
         is_accounts = status.st_uid == account.uid

@@ -7,6 +7,7 @@ from backendai_ctl.base.errors import HostError, SiteError, TargetError
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.doctor.model import Finding, error, note, warning
 from backendai_ctl.services.release_validation import Validator
+from backendai_ctl.services.shown_files import hidden_files
 
 
 def check_site(scene: Scene) -> Iterator[Finding]:
@@ -72,3 +73,15 @@ def check_configurations(scene: Scene) -> Iterator[Finding]:
                     f"correct it, then systemctl restart backendai-{recipe.service}",
                     value=one.value,
                 )
+
+
+def check_hidden_files(scene: Scene) -> Iterator[Finding]:
+    """Each service can read what its configuration names."""
+    for recipe in scene.recipes:
+        for path in hidden_files(scene.layout, recipe):
+            yield error(
+                f"the unit of {recipe.service}, whose configuration names the file, hides it",
+                path,
+                f"backendai-ctl configure {recipe.service}, then systemctl restart"
+                f" backendai-{recipe.service}",
+            )

@@ -48,6 +48,24 @@ def test_unit_of_root_has_no_hardening() -> None:
     assert unit["ExecStart"] == ["/opt/backendai/agent/bin/run-agent"]
 
 
+def test_one_secret_is_read_by_a_service() -> None:
+    """Units, tmpfiles.d and the tool agree on it."""
+    from backendai_ctl.answers.secretstore import READ_BY_SERVICES  # noqa: PLC0415
+
+    folder = "/var/lib/backendai/secrets"
+    shown = {
+        value.removeprefix(f"-{folder}/")
+        for text in shipped_units().values()
+        for value in settings(text).get("BindReadOnlyPaths", [])
+        if value.startswith(f"-{folder}/")
+    }
+    lines = payload_text("/usr/lib/tmpfiles.d/backendai.conf").splitlines()
+    modes = {line.split()[1]: line.split()[2:5] for line in lines if line.startswith("z ")}
+    assert modes.pop(f"{folder}/*") == ["0600", "root", "root"]
+    assert modes == {f"{folder}/{name}": ["0640", "root", "backendai"] for name in READ_BY_SERVICES}
+    assert shown == READ_BY_SERVICES
+
+
 def test_unit_waits_longer_than_the_check() -> None:
     unit = settings(payload_text(UNIT))
     bound = int(unit["ExecStartPost"][0].rpartition(" ")[2])
@@ -79,6 +97,23 @@ def shipped_units() -> dict[str, str]:
         for entry in package.payload
         if entry.target.startswith(f"{FOLDER}/")
     }
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, text in shipped_units().items() if "\nUser=" in text]
+)
+def test_unit_of_an_account_shows_its_own_configuration_alone(name: str) -> None:
+    unit = settings(shipped_units()[name])
+    service = name.removeprefix("backendai-").removesuffix(".service")
+    (package,) = [
+        one for one in spec().packages.values() if name in getattr(one.service, "units", ())
+    ]
+    assert package.service
+    own = [f"-/etc/backend.ai/{file}" for file in (*package.service.config, f"{service}.d")]
+    keys = ["-/var/lib/backendai/secrets/manager-rpc.key_secret"] if service == "manager" else []
+    assert unit["BindReadOnlyPaths"] == [*own, *keys]
+    hidden = [value.partition(":")[0] for value in unit["TemporaryFileSystem"]]
+    assert hidden == ["/etc/backend.ai", "/var/lib/backendai/secrets"]
 
 
 def test_every_unit_of_the_data_is_shipped() -> None:
@@ -174,7 +209,7 @@ def test_shared_folders_belong_to_root() -> None:
     ]
     assert {line[1] for line in lines} >= {"/etc/backend.ai", "/var/lib/backendai/secrets"}
     assert {line[3] for line in lines} == {"root"}
-    assert all(line[2] in ("0750", "0755", "0640") for line in lines)
+    assert all(line[2] in ("0750", "0755", "0640", "0600") for line in lines)
 
 
 def test_who_borrows_the_managers_programs_is_stopped_before_they_go() -> None:

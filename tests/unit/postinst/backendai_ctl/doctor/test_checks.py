@@ -107,6 +107,12 @@ def test_files_that_others_can_read(node: Layout) -> None:
     secret = node.secrets / "a-secret"
     secret.write_text("x\n")
     secret.chmod(0o644)
+    shared = node.secrets / "shared-secret"
+    shared.write_text("x\n")
+    shared.chmod(0o640)
+    own = node.secrets / "manager-rpc.key_secret"  # which the manager reads
+    own.write_text("x\n")
+    own.chmod(0o640)
     for path in (node.etc, node.secrets):
         path.chmod(0o750)
     for path in node.etc.iterdir():
@@ -116,9 +122,14 @@ def test_files_that_others_can_read(node: Layout) -> None:
     assert [(finding.where, finding.value) for finding in findings] == [
         ("/etc/backend.ai/agent.toml", f"uid {STRANGER.uid}"),
         ("/var/lib/backendai/secrets/a-secret", "0644"),
+        ("/var/lib/backendai/secrets/shared-secret", "0640"),
     ]
     fix_findings(findings)
-    assert secret.stat().st_mode & 0o777 == 0o640
+    assert {path.name: path.stat().st_mode & 0o777 for path in node.secrets.iterdir()} == {
+        "a-secret": 0o600,
+        "shared-secret": 0o600,
+        "manager-rpc.key_secret": 0o640,
+    }
     assert (node.etc / "agent.toml").stat().st_uid == 0
     assert not list(host.check_files(scene(node, account=STRANGER)))
 

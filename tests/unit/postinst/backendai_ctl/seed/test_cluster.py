@@ -172,20 +172,20 @@ def test_secrets_travel_in_an_archive(layout: Layout, tmp_path: Path) -> None:
     carried = unpack_secrets(pack_secrets(layout))
     assert carried["manager-secret"].strip() == secrets.secret("manager-secret")
     other = Layout(root=tmp_path / "other")
-    changed = take_secrets(other, secrets.writer, carried, replace=False)
+    changed = take_secrets(other, secrets, carried, replace=False)
     assert set(changed) == set(carried)
     assert (other.secrets / "manager-secret").read_text() == carried["manager-secret"]
-    assert (other.secrets / "manager-secret").stat().st_mode & 0o777 == 0o640
-    assert take_secrets(other, secrets.writer, carried, replace=False) == []
+    assert (other.secrets / "manager-secret").stat().st_mode & 0o777 == 0o600
+    assert take_secrets(other, secrets, carried, replace=False) == []
 
 
 def test_other_secrets_are_replaced_only_when_asked(layout: Layout) -> None:
     secrets = configured(layout)
     carried = {"manager-secret": "another\n", "new-one": "x\n"}
     with pytest.raises(TargetError, match="another manager-secret"):
-        take_secrets(layout, secrets.writer, carried, replace=False)
+        take_secrets(layout, secrets, carried, replace=False)
     assert not (layout.secrets / "new-one").exists()
-    take_secrets(layout, secrets.writer, carried, replace=True)
+    take_secrets(layout, secrets, carried, replace=True)
     assert secrets.secret("manager-secret") == "another"
 
 

@@ -65,12 +65,20 @@ def test_makes_everything_from_defaults(layout: Layout, configured: Configured) 
     assert "# env: BACKEND_PID_FILE" in (layout.etc / "manager.toml").read_text()
 
 
-def test_secrets_are_for_root_and_the_account_alone(layout: Layout, configured: Configured) -> None:
+def test_secrets_are_for_those_who_read_them(layout: Layout, configured: Configured) -> None:
     configured()
     for folder in (layout.secrets, layout.generated):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o750
-    for path in [*layout.secrets.iterdir(), *layout.etc.iterdir()]:
+    for path in layout.etc.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o640, path
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in layout.secrets.iterdir()}
+    # The manager's configuration has a copy of each secret, but only the path of its key.
+    assert modes == {
+        "manager-database-password": 0o600,
+        "manager-rpc.key": 0o600,
+        "manager-rpc.key_secret": 0o640,
+        "manager-secret": 0o600,
+    }
 
 
 def test_says_no_secret(layout: Layout, configured: Configured) -> None:

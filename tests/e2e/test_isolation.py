@@ -1,0 +1,44 @@
+"""What a break-in at one service of a node gets of the others, and a stranger of any."""
+
+import pytest
+
+from tests.e2e.nodes import Node
+from tests.e2e.sandbox import run_inside
+
+pytestmark = pytest.mark.docker
+
+_OWN = {
+    "manager": {"manager.toml", "alembic.ini", "manager.env", "manager-rpc.key_secret"},
+    "storage-proxy": {"storage-proxy.toml"},
+    "webserver": {"webserver.conf"},
+    "graphql": {"graphql.toml"},
+    "appproxy-coordinator": {
+        "app-proxy-coordinator.toml",
+        "alembic-appproxy.ini",
+        "appproxy-coordinator.env",
+    },
+    "appproxy-worker": {"app-proxy-worker.toml"},
+}
+_READABLE = r"""
+for file in /etc/backend.ai/* /var/lib/backendai/secrets/* /var/lib/backendai/*/*; do
+    [ -f "$file" ] && cat "$file" >/dev/null 2>&1 && echo "${file##*/}"
+done
+cat /etc/backend.ai/site.toml /var/lib/backendai/secrets/manager-database-password \
+    /var/lib/backendai/secrets/manager-accounts 2>/dev/null
+cat /var/lib/backendai/credentials/manager.toml 2>/dev/null
+true
+"""
+
+
+@pytest.mark.parametrize("service", _OWN)
+def test_a_service_reads_its_own_configuration_alone(node: Node, service: str) -> None:
+    assert set(run_inside(node.host, service, _READABLE)) == _OWN[service]
+
+
+def test_secrets_that_no_service_reads_are_roots_alone(node: Node) -> None:
+    """The one from which the first passwords derive is one of them."""
+    found = node.host.run("cd /var/lib/backendai/secrets && stat -c '%a %U:%G %n' *").stdout
+    modes = {line.split()[2]: line.split()[:2] for line in found.splitlines()}
+    assert modes.pop("manager-rpc.key_secret") == ["640", "root:backendai"]
+    assert modes["manager-accounts"] == ["600", "root:root"]
+    assert {tuple(mode) for mode in modes.values()} == {("600", "root:root")}
