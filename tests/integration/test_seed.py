@@ -29,6 +29,39 @@ _RUN_TIMEOUT_S = 120
 _NOT_READY = 69
 _LISTENER = "import socket, time; s = socket.create_server(('127.0.0.1', 5999)); time.sleep(600)"
 
+_PUBLIC = """
+SELECT node.id FROM virtual_entities node JOIN global_entities named ON named.id = node.entity_id
+ WHERE named.name = 'public'
+"""
+# What the first packages left: nobody has a role, no project may use the volume, no user can
+# read what is everybody's. One project has rights of an administrator's own.
+_AS_BEFORE = f"""
+DELETE FROM backendai_packages.marks
+ WHERE name LIKE 'command/%' OR name LIKE 'grant/groups/%' OR name LIKE 'shared/%';
+DELETE FROM user_roles;
+DELETE FROM roles WHERE scope_type IN ('domain', 'project', 'user');
+UPDATE groups SET allowed_vfolder_hosts = '{{}}';
+UPDATE groups SET allowed_vfolder_hosts = '{{"nas:own": ["upload-file"]}}' WHERE name = 'default';
+DELETE FROM entity_memberships
+ WHERE virtual_entity_id IN ({_PUBLIC}) AND NOT member_entity_id IN ({_PUBLIC});
+DELETE FROM scope_bindings
+ WHERE scope_entity_id IN ({_PUBLIC}) AND NOT virtual_entity_id IN ({_PUBLIC});
+"""
+# The runtime variants that every user can read, and all there are.
+_VARIANTS = f"""
+SELECT count(*) FROM runtime_variants variant JOIN virtual_entities node
+    ON node.entity_type = 'runtime_variant' AND node.entity_id = variant.id
+  JOIN entity_memberships member ON member.member_entity_id = node.id
+  JOIN scope_bindings bound ON bound.virtual_entity_id = node.id
+ WHERE member.virtual_entity_id IN ({_PUBLIC}) AND bound.scope_entity_id IN ({_PUBLIC});
+SELECT count(*) FROM runtime_variants;
+"""
+
+_CUSTOM = """
+SELECT node.id FROM virtual_entities node JOIN runtime_variants variant
+    ON variant.id = node.entity_id WHERE variant.name = 'custom'
+"""
+
 
 class Filling:
     """A host whose stores are filled again and again."""
@@ -152,6 +185,25 @@ def test_a_second_run_changes_nothing(filling: Filling) -> None:
     edited = "SELECT username FROM container_registries WHERE project = 'stable'"
     assert filling.sql(edited) == "admin\n"
     assert not filling.host.run("etcdctl get --prefix /sorna/local/config/docker").stdout
+
+
+def test_a_database_of_the_first_packages(filling: Filling) -> None:
+    """It gets roles and rights, once, and keeps what an administrator has changed."""
+    filling.empty()
+    filling.succeeds()
+    filling.sql(_AS_BEFORE)
+    filling.succeeds()
+    assert filling.sql("SELECT count(DISTINCT user_id) FROM user_roles") == "5\n"
+    ask = "SELECT name = 'default', allowed_vfolder_hosts ? 'local:volume1' FROM groups"
+    assert set(filling.sql(ask).split()) == {"t|f", "f|t"}
+    readable, every = map(int, filling.sql(_VARIANTS).split())
+    assert readable == every > 0
+    filling.sql(f"""
+DELETE FROM entity_memberships
+ WHERE virtual_entity_id IN ({_PUBLIC}) AND member_entity_id IN ({_CUSTOM})
+""")
+    filling.succeeds()
+    assert filling.sql(_VARIANTS).split() == [str(every - 1), str(every)]
 
 
 def test_a_wrong_password(filling: Filling) -> None:

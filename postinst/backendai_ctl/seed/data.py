@@ -97,6 +97,23 @@ class Command:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Listed:
+    """The rows of a table that are registered in a scope."""
+
+    type: str  # as the release names what a row is
+    key: str = "id"  # the column with the row's number
+    condition: str = "true"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """The scope whose members every user may read, and the tables that belong there."""
+
+    scope: str
+    tables: Mapping[str, Listed]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """What a release line's own fixtures ask for."""
 
@@ -111,6 +128,7 @@ class Line:
     grants: tuple[Grant, ...] = ()
     proxied: Proxied | None = None
     commands: tuple[Command, ...] = ()
+    shared: Shared | None = None
 
     def commands_of(self, version: str) -> list[Command]:
         """The commands that the release ``version`` has."""
@@ -190,6 +208,7 @@ def _line(table: Mapping[str, Any]) -> Line:
         grants=tuple(grant for item in table.get("grant", ()) for grant in _grants(item)),
         proxied=_proxied(table["proxied"]) if "proxied" in table else None,
         commands=tuple(_command(item) for item in table.get("command", ())),
+        shared=_shared(table["shared"]) if "shared" in table else None,
     )
 
 
@@ -218,3 +237,8 @@ def _proxied(table: Mapping[str, Any]) -> Proxied:
 def _command(table: Mapping[str, Any]) -> Command:
     since = version_numbers(table["since"])
     return Command(**{**table, "words": tuple(table["words"]), "since": since})
+
+
+def _shared(table: Mapping[str, Any]) -> Shared:
+    tables = {name: Listed(**item) for name, item in table["tables"].items()}
+    return Shared(scope=table["scope"], tables=tables)

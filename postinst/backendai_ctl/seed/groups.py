@@ -20,6 +20,7 @@ from backendai_ctl.seed.steps.grants import GrantStep
 from backendai_ctl.seed.steps.proxies import ProxyStep
 from backendai_ctl.seed.steps.registries import AllowanceStep, RegistryStep
 from backendai_ctl.seed.steps.schema import SchemaStep
+from backendai_ctl.seed.steps.shared import SharedStep
 from backendai_ctl.seed.tree import addon_trees, leaves
 from backendai_ctl.services.recipe import resolve_tree
 from backendai_ctl.stores.lock import database_lock
@@ -101,6 +102,8 @@ def _database_groups(session: Session, one: Filled, seconds: float) -> list[Grou
     if one.line.proxied is not None and one.line.proxied.where in session.configs:
         steps.append(ProxyStep(one=one, proxied=one.line.proxied))
     steps += _registry_steps(one)
+    if one.line.shared is not None:
+        steps.append(SharedStep(one=one, shared=one.line.shared))
     if one.line.fixtures:
         steps.append(FinishStep(one=one))
     return [

@@ -16,6 +16,7 @@ from backendai_ctl.seed.model import Finding, State
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.seed.steps.cluster import fingerprint
 from backendai_ctl.seed.steps.database import is_seeded, state_of_accounts
+from backendai_ctl.seed.steps.shared import shared_mark
 
 # For ids of rows that nothing else has an id for.
 _NAMESPACE = uuid.UUID("5f0c9a4e-31c7-4f0e-8d0d-6b1c6c7f3f6a")
@@ -76,6 +77,8 @@ class RegistryStep:
             # Until it is certain which of the two is there, both are this tool's.
             before = [self._print(known)] if known else []
             marks.set(self._mark(project), " ".join([*before, written]))
+            if known is None:
+                marks.drop(shared_mark(self.spec.table))  # no user can read the new row yet
             self._load({**(_UPDATE if known else {}), self.spec.table: [row]})
             now = self._row(project)
             if now is None or self._print(now) != written:

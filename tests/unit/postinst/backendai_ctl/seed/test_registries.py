@@ -16,6 +16,7 @@ from backendai_ctl.seed.marks import Marks
 from backendai_ctl.seed.model import State
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.seed.steps.registries import AllowanceStep, RegistryStep, scan_mark
+from backendai_ctl.seed.steps.shared import shared_mark
 
 TABLE = "container_registries"
 SPEC = Registries(table=TABLE, since=(24, 9))
@@ -261,3 +262,13 @@ def test_a_domain_that_is_gone_is_said(site: Site) -> None:
     assert site.allowance(HUB).look().state is State.CREATE
     site.marks["seeded"] = "26.9.6"
     assert site.allowance(HUB).look().state is State.DIFFERS
+
+
+def test_a_new_row_is_registered_anew_for_every_user(site: Site) -> None:
+    """The rows before it are registered once; a changed row is the same member."""
+    site.marks[shared_mark(TABLE)] = "26.9.6"
+    site.step().act()
+    assert shared_mark(TABLE) not in site.marks
+    site.marks[shared_mark(TABLE)] = "26.9.6"
+    site.step(replace(HUB, password="another")).act()
+    assert shared_mark(TABLE) in site.marks
