@@ -8,6 +8,7 @@ from pathlib import Path
 from builder.base.errors import SpecError, UsageError
 from builder.spec.family import FamilySpec
 from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec
+from builder.spec.scripts import with_scripts
 from builder.spec.service import with_service
 from builder.spec.types import Strict
 from builder.spec.validate import Model, read_toml, validate
@@ -68,7 +69,9 @@ def load_spec(root: Path) -> Spec:
     known = _stems(root / "packages")
     addons = _load_addons(root, packages, known, problems)
     known += list(addons)
-    packages |= addons
+    packages = {
+        name: with_scripts(found, root.parent) for name, found in (packages | addons).items()
+    }
     problems += _release_problems(releases, packages, known, project)
     problems += _sample_problems(releases, packages)
     problems += _default_problems(releases, _stems(root / "releases"))

@@ -200,6 +200,13 @@ class PackageSpec(Strict):
         return self.python is not None
 
     @property
+    def has_opt(self) -> bool:
+        """Whether its payload has anything below /opt."""
+        return self.python is not None or any(
+            entry.target.startswith("/opt/") for entry in self.payload
+        )
+
+    @property
     def folder(self) -> str | None:
         """The folder under /opt that its Python is in."""
         owner = self.service or self.addon

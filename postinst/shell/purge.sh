@@ -1,28 +1,28 @@
 # Removal, without the payload: it is gone when these run.
 # shellcheck disable=SC2329
+{% include "postinst/shell/erase.sh" %}
 
 # Removes what the packages made in /etc/backend.ai; a file that an admin had put
 # there before is recorded as found, and stays.
 purge_config() {
-    rm -f "/etc/backend.ai/$1.new" "/etc/backend.ai/.$1.backendai-tmp"
+    erase_file "/etc/backend.ai/$1.new" "/etc/backend.ai/.$1.backendai-tmp"
     if grep -q '^made ' "/var/lib/backendai/generated/$1" 2>/dev/null; then
-        rm -f "/etc/backend.ai/$1"
+        erase_file "/etc/backend.ai/$1"
     fi
-    rm -f "/var/lib/backendai/generated/$1" "/var/lib/backendai/generated/.$1.backendai-tmp"
+    erase_file "/var/lib/backendai/generated/$1" "/var/lib/backendai/generated/.$1.backendai-tmp"
 }
 
-# purge_service NAME: state, logs and secrets of that service; never a volume or
-# anything mounted below.
+# purge_service NAME: state, logs and secrets of that service.
 purge_service() {
-    rm -rf --one-file-system "/var/lib/backendai/$1" "/var/log/backendai/$1" "/run/backendai/$1"
+    erase_folder "/var/lib/backendai/$1" "/var/log/backendai/$1" "/run/backendai/$1"
     purge_secrets "$1"
 }
 
 purge_secrets() {
-    rm -rf /var/lib/backendai/secrets/"$1"-* /var/lib/backendai/secrets/."$1"-*
-    rm -f "/var/lib/backendai/credentials/$1.toml" "/var/lib/backendai/seed/$1.log"
+    erase_all /var/lib/backendai/secrets/"$1"-* /var/lib/backendai/secrets/."$1"-*
+    erase_file "/var/lib/backendai/credentials/$1.toml" "/var/lib/backendai/seed/$1.log"
     # Dumps of its database stay: nobody can make them again.
-    rm -f /var/lib/backendai/upgrade/"$1".*
+    erase_all /var/lib/backendai/upgrade/"$1".*
 }
 
 # What Docker got for the registries of site.toml; a file that is not as it was given is the
@@ -31,7 +31,7 @@ purge_registries() {
     for record in /var/lib/backendai/trust/docker/*; do
         file="/etc/docker/certs.d/${record##*/}/ca.crt"
         if cmp -s "$record" "$file"; then
-            rm -f "$file"
+            erase_file "$file"
             rmdir "${file%/*}" 2>/dev/null || true # the admin has files there
         fi
     done
@@ -47,7 +47,7 @@ purge_shared_secrets() {
         esac
     done
     while read -r name; do
-        rm -f "/var/lib/backendai/secrets/$name"
+        erase_file "/var/lib/backendai/secrets/$name"
     done <<'END'
 {% include "postinst/site/shared-secrets" %}
 END
@@ -71,10 +71,4 @@ forget_unit() {
     if command -v deb-systemd-helper >/dev/null; then
         deb-systemd-helper purge "$1" >/dev/null || true # it was never enabled
     fi
-}
-
-# dpkg takes an empty /opt away with the last package that had a file in it,
-# although base-files made it.
-keep_opt() {
-    [ -d /opt ] || mkdir -m 0755 /opt
 }

@@ -6,9 +6,10 @@ _TIMEOUT_S = 420
 _COMMAND = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--no-install-recommends"]
 
 
-def apt(host: Host, *arguments: str) -> None:
-    """Call apt-get, without questions."""
-    host.run([*_COMMAND, *arguments], timeout=_TIMEOUT_S)
+def apt(host: Host, *arguments: str) -> str:
+    """Call apt-get, without questions; returns all that it printed."""
+    done = host.run([*_COMMAND, *arguments], timeout=_TIMEOUT_S)
+    return done.stdout + done.stderr
 
 
 def refresh_lists(host: Host) -> None:

@@ -20,9 +20,9 @@ _ADMIN_LINE = "\n# edited by the admin\n"
 class Manager:
     """How one kind of package manager does its part; each call is checked."""
 
-    install: Callable[[], None]
-    reinstall: Callable[[], None]
-    erase: Callable[[], None]
+    install: Callable[[], object]
+    reinstall: Callable[[], object]
+    erase: Callable[[], object]
 
 
 @dataclass(kw_only=True)

@@ -15,6 +15,12 @@ from tests.integration.steps import Steps
 
 pytestmark = pytest.mark.docker
 
+CLIENT = "backendai-client"
+STATE = "/var/lib/backendai/manager"
+# Where an admin mounts something.
+MOUNTS = {f"{STATE}/a disk": "tmpfs", f"{STATE}/deep/er/bind": "bind"}
+DISK = "/srv/disk"
+
 
 def check_states(host: Host, wanted: str) -> None:
     """Every package of ours is in dpkg's state ``wanted``."""
@@ -31,6 +37,40 @@ def check_removed_but_configured(host: Host) -> None:
     assert not left, left
     host.run(["test", "-s", f"{checks.SETTINGS}/manager.toml"])
     host.run(["test", "-d", checks.SECRETS])
+
+
+def check_refused_without_proc(host: Host, files: list[str]) -> None:
+    """As in `dpkg --root` on a folder without /proc: nothing is unpacked."""
+    hidden = f"mount -t tmpfs none /proc && dpkg --install {' '.join(files)}"
+    done = host.run(["unshare", "--mount", "sh", "-c", hidden], check=False)
+    assert done.status != 0
+    for package in (*PACKAGES, CLIENT):
+        assert f"{package}: error: /proc is not mounted" in done.stderr
+        state = host.run(["dpkg-query", "--show", package], check=False)
+        assert state.status != 0, state.stdout
+
+
+def mount_disks(host: Host) -> None:
+    """A file system of its own, and a folder of the host's, which has the same device."""
+    host.run(["mkdir", "-p", DISK, *MOUNTS])
+    for place, kind in MOUNTS.items():
+        command = ["-t", "tmpfs", "none"] if kind == "tmpfs" else ["--bind", DISK]
+        host.run(["mount", *command, place])
+        host.write(f"{place}/users", "data")
+    host.write(f"{STATE}/deep/state", "ours")
+
+
+def take_disks_away(host: Host, said: str) -> None:
+    """After the purge they are as they were, and only what leads to them is there."""
+    left = host.run(["find", "/var/lib/backendai", "-mindepth", "1"]).stdout.splitlines()
+    wanted = {STATE, f"{STATE}/deep", f"{STATE}/deep/er"}
+    wanted |= {path for place in MOUNTS for path in (place, f"{place}/users")}
+    assert set(left) == wanted
+    for place in MOUNTS:
+        assert f"{place} (mount)" in said
+        assert host.read(f"{place}/users") == "data"
+        host.run(["umount", place])
+    host.run(["rm", "-r", "/var/lib/backendai", DISK])
 
 
 @pytest.mark.parametrize("suite", list(Suite))
@@ -68,19 +108,28 @@ def test_life_on_a_clean_host(
 def test_install_then_purge_leaves_nothing(
     engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
 ) -> None:
-    """Nobody configured anything: then nothing at all stays, stores or not."""
-    files = [f"{MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *PACKAGES)]
+    """Nobody configured anything: then nothing at all stays, stores or not.
+
+    What the admin has mounted stays, and so does /opt, whose last package is the client.
+    """
+    packages = (*PACKAGES, CLIENT)
+    files = [f"{MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *packages)]
     image = images.stores(Suite.TRIXIE)
     # No volume: dpkg would take /opt itself away with the last package in it.
     setup = HostSetup(image=image, name="deb-purge", mounts={dist.folder: MOUNT}, volumes=())
     with Host(engine, setup) as host:
         refresh_lists(host)
         before = take_listing(host)
+        check_refused_without_proc(host, files)
         with steps("install without stores"):
             apt(host, "install", *files)
         check_states(host, "installed")
         assert not host.failed_units()
+        mount_disks(host)
         with steps("purge"):
-            apt(host, "purge", *reversed(PACKAGES))
+            said = apt(host, "purge", *reversed(PACKAGES))
+            apt(host, "purge", CLIENT)
+        assert said.count("left as it is") == 1
+        take_disks_away(host, said)
         left = differences(before, take_listing(host))
         assert not left, "\n".join(left)

@@ -68,7 +68,7 @@ def test_a_service_needs_its_data_and_nothing_else(project: Path) -> None:
     assert "ConditionPathExists=/etc/backend.ai/toy.toml" in unit
     scripts = {fmt: sorted(planned.formats[fmt].scripts) for fmt in PackageFormat}
     assert scripts == {
-        PackageFormat.DEB: ["postinst", "postrm", "prerm"],
+        PackageFormat.DEB: ["postinst", "postrm", "preinst", "prerm"],
         PackageFormat.RPM: ["post", "posttrans", "postun", "pre", "preun"],
     }
     assert "backendai-toy.service" in planned.formats[PackageFormat.DEB].scripts["postinst"]
@@ -93,4 +93,5 @@ def test_what_the_package_names_itself_wins(project: Path) -> None:
     limits = (PROJECT / "systemd/limits.conf").read_bytes()
     assert content["/usr/lib/tmpfiles.d/backendai-toy.conf"] == limits
     assert "{% include" not in planned.formats[PackageFormat.DEB].scripts["prerm"]
-    assert sorted(planned.formats[PackageFormat.DEB].scripts) == ["postinst", "postrm", "prerm"]
+    scripts = sorted(planned.formats[PackageFormat.DEB].scripts)
+    assert scripts == ["postinst", "postrm", "preinst", "prerm"]
