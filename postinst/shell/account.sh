@@ -2,20 +2,80 @@
 # _GID, site.toml or the default, in this order. Before the payload is there, so
 # nothing but sh, awk and getent.
 
-# site_id KEY: prints [account].KEY of site.toml, if it is there.
+# site_id KEY: prints [account].KEY of site.toml, if it is there. False, with a message, where
+# the file may say it in a way that only a whole parser of TOML sees: a dotted or quoted key,
+# an inline table. Strings and arrays of several lines are followed, so that no line in them
+# is taken for a key.
 site_id() {
-    [ -r /etc/backend.ai/site.toml ] || return 0
+    [ -e /etc/backend.ai/site.toml ] || return 0
     awk -v key="$1" '
-        /^[ \t]*\[/ { inside = ($0 ~ /^[ \t]*\[( |\t)*account[ \t]*\]/); next }
-        inside {
-            line = $0
-            sub(/[ \t\r]*(#.*)?$/, "", line)
-            if (line ~ "^[ \t]*" key "[ \t]*=") {
-                sub(/^[^=]*=[ \t]*/, "", line)
-                print line
-                exit
+        function refuse() { refused = 1; exit }
+        function scan(text,   at, letter) {
+            for (at = 1; at <= length(text); at++) {
+                letter = substr(text, at, 1)
+                if (quote != "") {
+                    if (letter == "\\" && quote ~ /"/) at++
+                    else if (substr(text, at, length(quote)) == quote) {
+                        at += length(quote) - 1
+                        quote = ""
+                    }
+                } else if (letter == "#") break
+                else if (letter == "\"" || letter == "\047") {
+                    quote = letter
+                    if (substr(text, at, 3) == (letter letter letter)) quote = substr(text, at, 3)
+                    at += length(quote) - 1
+                } else if (letter ~ /[[{]/) depth++
+                else if (letter ~ /[]}]/) depth--
             }
+            if (length(quote) == 1 || depth < 0) refuse()
+        }
+        BEGIN { place = "root" }
+        { sub(/\r$/, "") }
+        quote != "" || depth > 0 { scan($0); next }
+        /^[ \t]*(#.*)?$/ { next }
+        {
+            name = $0
+            sub(/^[ \t]*/, "", name)
+            is_header = (name ~ /^\[/)
+            sub(/^\[*[ \t]*/, "", name)
+            first = match(name, /^[A-Za-z0-9_-]+/) ? substr(name, 1, RLENGTH) : ""
+            rest = substr(name, RLENGTH + 1)
+        }
+        is_header {
+            if (first == "") refuse()
+            place = "other"
+            if (first != "account") next
+            if ($0 !~ /^[ \t]*\[[ \t]*account[ \t]*\][ \t]*(#.*)?$/ || seen++) refuse()
+            place = "account"
+            next
+        }
+        place == "root" && (first == "" || first == "account") { refuse() }
+        place == "account" {
+            if (first == "" || rest !~ /^[ \t]*=/) refuse()
+            if (first == key) {
+                if (found++) refuse()
+                value = rest
+                sub(/^[ \t]*=[ \t]*/, "", value)
+                sub(/[ \t]*(#.*)?$/, "", value)
+            }
+        }
+        { scan($0) }
+        END {
+            if (refused) {
+                print NR
+                exit 3
+            }
+            print value
         }' /etc/backend.ai/site.toml
+}
+
+# site_number KEY: sets $number, to nothing where site.toml does not say.
+site_number() {
+    number="$(site_id "$1")" && return 0
+    echo "{{ package.name }}: error: /etc/backend.ai/site.toml, line ${number:-1}: cannot find account.$1 here" >&2
+    echo "{{ package.name }}: hint: write [account] on a line of its own, and $1 = NUMBER on another below it," >&2
+    echo "{{ package.name }}: hint: without quotes, dotted keys or inline tables" >&2
+    return 1
 }
 
 # check_id KEY VALUE: true if VALUE can be a user's or group's number.
@@ -29,12 +89,19 @@ check_id() {
     esac
 }
 
-# Sets account_uid and account_gid to what is wanted; false where it is no number.
+# Sets account_uid and account_gid to what is wanted; false where that is no number, or cannot
+# be seen.
 read_account() {
-    account_uid="${BACKENDAI_ACCOUNT_UID:-$(site_id uid)}"
-    account_uid="${account_uid:-1100}"
-    account_gid="${BACKENDAI_ACCOUNT_GID:-$(site_id gid)}"
-    account_gid="${account_gid:-1100}"
+    account_uid="${BACKENDAI_ACCOUNT_UID:-}"
+    account_gid="${BACKENDAI_ACCOUNT_GID:-}"
+    if [ -z "$account_uid" ]; then
+        site_number uid || return 1
+        account_uid="${number:-1100}"
+    fi
+    if [ -z "$account_gid" ]; then
+        site_number gid || return 1
+        account_gid="${number:-1100}"
+    fi
     check_id uid "$account_uid" && check_id gid "$account_gid"
 }
 
@@ -52,6 +119,9 @@ refuse_taken() {
 # Refuses before anything is unpacked, so that the package manager's state stays
 # as it was. An account that exists is kept, whatever its numbers.
 check_account() {
+    if getent passwd backendai >/dev/null && getent group backendai >/dev/null; then
+        return 0
+    fi
     read_account || return 1
     if ! getent group backendai >/dev/null; then
         refuse_taken group "$account_gid" group gid || return 1
