@@ -10,6 +10,7 @@ from pathlib import Path
 
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError
+from backendai_ctl.base.handles import opened
 
 _SUFFIX = ".backendai-tmp"
 
@@ -29,8 +30,9 @@ class Writer:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             temporary = _temporary(path)
             temporary.mkdir(mode=0o700, exist_ok=True)
-            os.chown(temporary, self.owner.uid, self.owner.gid)
-            temporary.chmod(mode)
+            with opened(temporary) as descriptor:
+                os.fchown(descriptor, self.owner.uid, self.owner.gid)
+                os.fchmod(descriptor, mode)
             temporary.rename(path)
         except OSError as error:
             raise HostError(f"cannot make {path}: {error.strerror}") from error
@@ -38,7 +40,7 @@ class Writer:
     def sweep(self, folder: Path) -> None:
         """Remove what killed runs left in ``folder``; nobody else may be at work there."""
         for left in folder.glob(f".*{_SUFFIX}"):
-            if left.is_dir():
+            if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left)
             else:
                 left.unlink()
@@ -61,8 +63,9 @@ class Writer:
 
     def adopt(self, source: Path, target: Path) -> None:
         """Move a finished file to ``target``, with this writer's owner and mode."""
-        os.chown(source, self.owner.uid, self.owner.gid)
-        source.chmod(self.mode)
+        with opened(source) as descriptor:
+            os.fchown(descriptor, self.owner.uid, self.owner.gid)
+            os.fchmod(descriptor, self.mode)
         source.rename(target)
 
     @contextlib.contextmanager

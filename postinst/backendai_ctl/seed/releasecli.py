@@ -120,7 +120,7 @@ def _output_into(path: Path) -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(1), os.dup(2)]
-    log = os.open(path, os.O_WRONLY | os.O_APPEND)
+    log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
     try:
         os.dup2(log, 1)
         os.dup2(log, 2)

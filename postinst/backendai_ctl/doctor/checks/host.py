@@ -7,6 +7,7 @@ from pathlib import Path
 
 from backendai_ctl.answers.secretstore import READ_BY_SERVICES
 from backendai_ctl.base.account import Owner
+from backendai_ctl.base.handles import set_mode, set_owner
 from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.doctor.model import Finding, error, warning
@@ -21,13 +22,18 @@ def check_files(scene: Scene) -> Iterator[Finding]:
     """Settings and secrets are root's, and nobody but root and the account reads them."""
     for folder in (scene.layout.etc, scene.layout.secrets):
         try:
-            paths = [folder, *sorted(path for path in folder.iterdir() if path.is_file())]
+            paths = [folder, *sorted(path for path in folder.iterdir() if _is_ours(path))]
         except PermissionError:
             continue
         except OSError:
             continue  # nothing is configured yet, which another check reports
         for path in paths:
             yield from _look_at(scene, path)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it is a file: what a link leads to belongs to others, as a CA bundle does."""
+    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def _look_at(scene: Scene, path: Path) -> Iterator[Finding]:
@@ -38,7 +44,7 @@ def _look_at(scene: Scene, path: Path) -> Iterator[Finding]:
     wanted = mode & ~(0o077 if is_private else 0o007)
 
     def close() -> str:
-        path.chmod(wanted)
+        set_mode(path, wanted)
         return f"closed {shown} to {'all but root' if is_private else 'others'}"
 
     remedy = f"chmod {'go' if is_private else 'o'}= {shown}"
@@ -54,7 +60,7 @@ def _look_at(scene: Scene, path: Path) -> Iterator[Finding]:
 
         def take() -> str:
             assert account is not None
-            os.chown(path, 0, account.gid)
+            set_owner(path, 0, account.gid)
             return f"gave {shown} to root and the group of the account"
 
         yield warning(

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from backendai_ctl.base.account import Owner, is_root
 from backendai_ctl.base.files import Writer
+from backendai_ctl.base.handles import set_owner
 from backendai_ctl.doctor.host_view import Scene
 from backendai_ctl.doctor.model import Finding, error, note, warning
 
@@ -99,7 +100,7 @@ def _owner(scene: Scene, path: str, place: Path) -> Iterator[Finding]:
 
     def give() -> str:
         assert scene.account is not None
-        os.chown(place, scene.account.uid, scene.account.gid)
+        set_owner(place, scene.account.uid, scene.account.gid)
         return f"gave {path} to {wanted}"
 
     yield error(

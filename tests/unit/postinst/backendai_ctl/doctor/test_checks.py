@@ -134,6 +134,43 @@ def test_files_that_others_can_read(node: Layout) -> None:
     assert not list(host.check_files(scene(node, account=STRANGER)))
 
 
+def test_what_a_link_leads_to_is_not_the_doctors(node: Layout) -> None:
+    for path in node.etc.iterdir():
+        path.chmod(0o640)
+    node.secrets.mkdir(parents=True, exist_ok=True)
+    bundle = node.root / "usr/share/ca.crt"
+    bundle.parent.mkdir(parents=True)
+    bundle.write_text("of the distribution")
+    bundle.chmod(0o644)
+    (node.etc / "ca.pem").symlink_to(bundle)
+    (node.secrets / "a-secret").symlink_to(bundle)
+    for folder in (node.etc, node.secrets):
+        folder.chmod(0o750)
+    findings = list(host.check_files(scene(node)))
+    fix_findings(findings)
+    assert findings == []
+    assert bundle.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_file_that_became_a_link_is_not_fixed(node: Layout) -> None:
+    for path in node.etc.iterdir():
+        path.chmod(0o640)
+    secret = node.etc / "a.toml"
+    secret.write_text("x")
+    secret.chmod(0o644)
+    node.etc.chmod(0o750)
+    (finding,) = host.check_files(scene(node))
+    bundle = node.root / "bundle"
+    bundle.write_text("x")
+    bundle.chmod(0o644)
+    secret.unlink()
+    secret.symlink_to(bundle)
+    done, failed = fix_findings([finding])
+    assert done == []
+    assert "is a link" in failed[0]
+    assert bundle.stat().st_mode & 0o777 == 0o644
+
+
 @pytest.mark.parametrize(("left", "expected"), [(100, ["error"]), (900, ["warning"]), (5000, [])])
 def test_room(
     node: Layout, monkeypatch: pytest.MonkeyPatch, left: int, expected: list[str]
