@@ -68,8 +68,9 @@ def set_answer(
         try:
             checked = question.check(value)
         except ValueError as error:
-            shown = "(not shown)" if question.is_secret else repr(text)
-            raise SiteError([f"{name} = {shown}: must be {question.allowed}"]) from error
+            raise SiteError(
+                [f"{name} = {question.shown(text)}: must be {question.allowed}"]
+            ) from error
         if site.answers.get(name) == checked and layout.site.exists():
             return False
         after = _with(before, question.section, question.key, checked)

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+import tomlkit
+
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.redact import HIDDEN, redact_urls
 from backendai_ctl.base.toml import shipped_table
 
 # What a question's answer may be; a list is of addresses.
@@ -66,7 +69,9 @@ class Question:
     check: Check
     # Where the answer may stay empty: the secret that is made instead.
     secret: str | None = None
-    # Likewise: the answer that other answers make, as {SECTION.KEY} in a text.
+    # The answer must not be shown, whatever its key is called.
+    hidden: bool = False
+    # Where it may stay empty: the answer that other answers make, as {SECTION.KEY} in a text.
     otherwise: str = ""
     # Answers that ask for another one: this answer to the name of that question.
     asks_for: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +93,18 @@ class Question:
     @property
     def is_secret(self) -> bool:
         """Whether the answer must not be shown."""
-        return self.key.endswith("password")
+        return self.hidden or self.secret is not None
+
+    def shown(self, value: object) -> str:
+        """``value``, given as an answer, as a message may show it."""
+        if self.is_secret:
+            return HIDDEN
+        if isinstance(value, (str, int, float, list, dict)):
+            try:
+                value = tomlkit.item(value).as_string().strip()
+            except (ValueError, TypeError, RecursionError):  # nothing that TOML can hold
+                value = type(value).__name__
+        return redact_urls(str(value))
 
     def from_text(self, text: str) -> object:
         """The value of the environment variable, as TOML would hold it."""
@@ -330,6 +346,7 @@ def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:
                 allowed=kind.allowed.replace("NNNN", _port(default or item.get("otherwise", ""))),
                 check=kind.check,
                 secret=item.get("secret"),
+                hidden=item.get("hidden", False),
                 otherwise=item.get("otherwise", ""),
                 asks_for=item.get("asks-for", {}),
                 further=item.get("further", default),

@@ -4,6 +4,7 @@ import importlib
 import secrets
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ _BYTES = 32
 # What a service reads in this folder itself; systemd/backendai.tmpfiles.conf and the service's
 # unit name it, too. Configurations have copies of all others, which are root's alone.
 READ_BY_SERVICES = frozenset({"manager-rpc.key_secret"})
+_PAIR = (".key", ".key_secret")
 
 
 def make_curve_pair(folder: Path, name: str) -> None:
@@ -55,6 +57,15 @@ class SecretStore:
                 f"{path} is empty", hint=f"remove it and run this again, or write the {name} in it"
             )
         return value
+
+    def made(self) -> list[str]:
+        """The secrets that this host has and that can be read; no key pairs."""
+        found = []
+        for path in self.folder.glob("[!.]*"):
+            if path.suffix not in _PAIR:
+                with suppress(HostError):
+                    found.append(_read(path).strip())
+        return found
 
     def ensure_pair(self, name: str) -> Path:
         """The secret half of the key pair called so, made now if this host has none."""

@@ -212,12 +212,13 @@ def _check_all(
         try:
             answers[question.name] = question.check(value)
         except ValueError:
-            shown = "(not shown)" if question.is_secret else _toml(value)
-            problems.append(f"{label(question)} = {shown}: must be {question.allowed}")
+            problems.append(
+                f"{label(question)} = {question.shown(value)}: must be {question.allowed}"
+            )
     for question in questions.all:
         other = question.asks_for.get(str(answers.get(question.name)))
         if other and answers.get(other) == "":
-            shown = _toml(answers[question.name])
+            shown = question.shown(answers[question.name])
             problems.append(f"{label(question)} = {shown}: needs {other}, which is empty")
     return Site(questions=questions, answers=answers), problems
 
@@ -248,12 +249,6 @@ def _from_environment(
         elif variable.startswith(prefixes):
             problems.append(f"unknown variable {variable}{_guess(variable, by_variable)}")
     return given, problems
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, (str, int, float, list, dict)):
-        return tomlkit.item(value).as_string().strip()
-    return str(value)
 
 
 def _guess(word: str, known: Iterable[str]) -> str:

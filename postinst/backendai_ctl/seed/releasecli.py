@@ -16,12 +16,12 @@ from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
+from backendai_ctl.base.redact import hide, redact_urls
 from backendai_ctl.registries.trust import trusted_bundle
 from backendai_ctl.seed.data import SeedData
 
 _SECONDS = 600
 _TAIL_LINES = 12
-_MASK = "[...]"
 
 
 @dataclass(kw_only=True)
@@ -67,7 +67,8 @@ class ReleaseCli:
             except SystemExit as error:
                 return f"exit status {error.code}" if error.code not in (None, 0) else None
             except Exception as error:
-                return str(error).strip().partition("\n")[0] or type(error).__name__
+                line = str(error).strip().partition("\n")[0] or type(error).__name__
+                return redact_urls(hide(line, self.hidden))
         return None
 
     def _by_script(self, words: Sequence[str]) -> str | None:
@@ -93,8 +94,7 @@ class ReleaseCli:
             text = self.log.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
-        for word in self.hidden:
-            text = text.replace(word, _MASK) if word else text
+        text = redact_urls(hide(text, self.hidden))
         # The values of a statement may hold what nobody listed.
         lines = [line for line in text.splitlines() if "[parameters:" not in line]
         return "\n".join(lines[-_TAIL_LINES:])

@@ -82,8 +82,7 @@ class Filled:
     def cli(self) -> ReleaseCli:
         """The release's own commands."""
         listens = self.recipe.listens
-        hidden = [self.target.password]
-        hidden += [registry.password for registry in self.registries]
+        hidden = [self.target.password, *self.answers.hidden()]
         for account in self.fixtures.accounts:
             hidden += [account.password, account.secret_key, account.access_key]
         return ReleaseCli(

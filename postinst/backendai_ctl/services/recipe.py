@@ -278,6 +278,11 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(str(word) for word in _list(value))
 
 
+def placeholders(template: str) -> set[str]:
+    """The names of the answers that a template is filled in with."""
+    return {match[1] for match in _PLACEHOLDER.finditer(template)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answers:
     """What the values of a recipe are resolved from."""
@@ -295,7 +300,7 @@ class Answers:
         Nearly always that is once; [registry] may be followed by [registry.LABEL].
         """
         yield self
-        for section in {match[1].partition(".")[0] for match in _PLACEHOLDER.finditer(template)}:
+        for section in {name.partition(".")[0] for name in placeholders(template)}:
             for label in self.site.questions.labels(section):
                 yield replace(self, standing={section: f"{section}.{label}"})
 
@@ -311,6 +316,13 @@ class Answers:
             raise RecipeError(f"a recipe asks for '{name}', which site.toml has not") from error
         secret = self.site.secret_of(name)
         return self.secrets.secret(secret) if secret and answer == "" else answer
+
+    def hidden(self) -> list[str]:
+        """Every secret of this host that a program's output may hold; none is made for that."""
+        given = [
+            str(self.site.answers[one.name]) for one in self.site.questions.all if one.is_secret
+        ]
+        return given + self.secrets.made()
 
     def fill(self, template: str, quoting: str = "plain") -> str:
         """``template`` with each {SECTION.KEY} or {SECTION.KEY!QUOTING} filled in."""

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import tomlkit
 
+from backendai_ctl.answers.questions import Questions, load_questions
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
+from backendai_ctl.base.redact import HIDDEN, redact_urls
 from backendai_ctl.base.toml import NotTomlError, parse_table
-from backendai_ctl.services.recipe import ConfigRecipe
+from backendai_ctl.services.recipe import ConfigRecipe, placeholders
 
 _SECONDS = 30.0
 _WORKER = Path(__file__).with_name("release_validation_worker.py")
 # These say something of the host, which may change, rather than of an answer.
 _OF_THE_HOST = {"path_not_file", "path_not_directory", "path_does_not_exist", "path_exists"}
+# An admin may have added keys that no answer is behind.
 _SECRET = ("password", "secret", "token", "private", "key")
 _LONG = 80
 
@@ -86,13 +89,14 @@ class Validator:
                 env=environment,
             )
             if done.status != 0:
-                return Verdict(unasked=f"{file}: {_last_line(done.stderr)}")
+                return Verdict(unasked=f"{file}: {redact_urls(_last_line(done.stderr))}")
             answer = json.loads(done.stdout)
         except (NotReadyError, ValueError) as error:
             return Verdict(unasked=f"{file}: {error}")
+        hidden = hidden_settings(config, load_questions(self.layout))
         return Verdict(
             problems=tuple(
-                _problem(file, table, one["at"], one["says"], one["kind"], config)
+                _problem(file, table, one["at"], one["says"], one["kind"], config, hidden)
                 for one in answer["problems"]
             ),
             unknown=tuple(f"{file}: {line}" for line in answer["unknown"]),
@@ -121,14 +125,16 @@ def _problem(  # noqa: PLR0913, PLR0917
     says: str,
     kind: str,
     config: ConfigRecipe,
+    hidden: frozenset[str],
 ) -> Problem:
     names, value = _find(table, at)
     key = ".".join(names)
+    is_secret = key in hidden or _is_secret(key)
     return Problem(
         file=file,
         key=key,
-        value=_shown(key, value),
-        says=_without_value(says, value) if _is_secret(key) else says,
+        value=HIDDEN if is_secret and value is not None else _shown(value),
+        says=redact_urls(_without_value(says, value) if is_secret else says),
         is_of_host=kind in _OF_THE_HOST,
         answer=_answer(config, key),
     )
@@ -155,13 +161,30 @@ def _spellings(part: str) -> Iterator[str]:
     yield from (part, part.replace("_", "-"), part.replace("-", "_"))
 
 
-def _shown(key: str, value: object) -> str:
+def _shown(value: object) -> str:
     if value is None:
         return ""
-    if _is_secret(key) or isinstance(value, Mapping):
-        return "(not shown)"
-    text = tomlkit.item(value).as_string()
+    if isinstance(value, Mapping):
+        return HIDDEN
+    text = redact_urls(tomlkit.item(value).as_string())
     return text if len(text) <= _LONG else text[:_LONG] + "…"
+
+
+def hidden_settings(config: ConfigRecipe, questions: Questions) -> frozenset[str]:
+    """The keys of a configuration that hold a secret, by the answers that they are made of."""
+    return frozenset(
+        setting
+        for setting, wanted in config.settings.items()
+        if isinstance(wanted, dict) and _holds_secret(wanted, questions)
+    )
+
+
+def _holds_secret(wanted: Mapping[str, object], questions: Questions) -> bool:
+    texts = [str(wanted.get(kind, "")) for kind in ("text", "url")]
+    names = {str(wanted.get("site", ""))} | {name for text in texts for name in placeholders(text)}
+    return "secret" in wanted or any(
+        question.is_secret for question in questions.all if question.name in names
+    )
 
 
 def _is_secret(key: str) -> bool:
@@ -171,7 +194,7 @@ def _is_secret(key: str) -> bool:
 
 def _without_value(says: str, value: object) -> str:
     text = str(value)
-    return says.replace(text, "(not shown)") if text and value is not None else says
+    return says.replace(text, HIDDEN) if text and value is not None else says
 
 
 def _answer(config: ConfigRecipe, key: str) -> str:

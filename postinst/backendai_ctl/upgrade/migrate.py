@@ -9,6 +9,7 @@ from pathlib import Path
 from backendai_ctl.base.errors import HostError, NotReadyError, TargetError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.programs import run_program
+from backendai_ctl.base.redact import hide, redact_urls
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.stores.lock import check_lock, database_lock
 from backendai_ctl.stores.schema_state import Schema, SchemaState, fingerprint, revisions_of
@@ -150,7 +151,7 @@ class Migration:
         done = run_program(command, seconds=self.dumper.seconds, log=log)
         if done.status:
             text = log.read_text(encoding="utf-8", errors="replace")
-            text = text.replace(one.target.password, "[...]")
+            text = redact_urls(hide(text, [one.target.password, *one.answers.hidden()]))
             # The values of a statement may be anybody's.
             lines = [line for line in text.splitlines() if "[parameters:" not in line]
             raise NotReadyError(

@@ -57,7 +57,7 @@ def test_the_same_answer_again_touches_nothing(layout: Layout) -> None:
     ("name", "value", "message"),
     [
         ("etcd.address", "x", "site.toml has no answer called 'etcd.address'"),
-        ("redis.address", "10.0.0.5", "redis.address = '10.0.0.5': must be HOST:PORT"),
+        ("redis.address", "10.0.0.5", 'redis.address = "10.0.0.5": must be HOST:PORT'),
         ("redis.password", "a\nb", "redis.password = (not shown): must be one line"),
     ],
 )
