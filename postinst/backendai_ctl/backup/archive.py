@@ -3,30 +3,39 @@
 Whoever can read it has every password, so it is root's alone.
 """
 
+import hashlib
 import json
 import os
 import shutil
+import socket
 import tarfile
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from backendai_ctl.backup.content import FILES, KeptFile, add_files, read_member
+from backendai_ctl.backup.place import put_back
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.session import Filled
 from backendai_ctl.stores.etcd import Etcd
-from backendai_ctl.upgrade.dump import Dumper
+from backendai_ctl.upgrade.dump import CREATE_PRIVATE, Dumper, private_name
 
 SUFFIX = ".tar"
 _FORMAT = 1
 _MANIFEST = "manifest.json"
 _ETCD = "etcd.json"
 _DATABASES = "databases"
-_FILES = "files"
+_DUMP = ".dump"
+_AT_WORK = ".at-work-"
+_BLOCK = 1024 * 1024
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +44,12 @@ class Archive:
 
     folder: Path
     manifest: dict[str, Any]
+    kept: Mapping[str, KeptFile] = field(default_factory=dict)  # by the name of its content
 
     @property
     def dumps(self) -> dict[str, Path]:
         """The dump of each service that has one."""
-        return {path.stem: path for path in sorted((self.folder / _DATABASES).glob("*.dump"))}
+        return {path.stem: path for path in sorted((self.folder / _DATABASES).glob(f"*{_DUMP}"))}
 
     @property
     def etcd(self) -> dict[str, str]:
@@ -50,93 +60,179 @@ class Archive:
         found: dict[str, str] = json.loads(path.read_text(encoding="ascii"))
         return found
 
-    def put_files(self, layout: Layout) -> list[Path]:
-        """Put secrets and configuration back over what is there; returns what was put."""
-        kept = self.folder / _FILES
+    def put_files(self, layout: Layout, say: Say) -> list[Path]:
+        """Put secrets and configuration back over what is there; returns what was put.
+
+        What cannot be put back is reported, and the rest is.
+        """
         put: list[Path] = []
-        for source in sorted(path for path in kept.rglob("*") if path.is_file()):
-            target = layout.root / source.relative_to(kept)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            beside = target.with_name(f".{target.name}.backendai-tmp")
-            shutil.copy2(source, beside)
-            before = source.stat()
-            os.chown(beside, before.st_uid, before.st_gid)
-            beside.rename(target)
-            put.append(target)
+        for content, kept in self.kept.items():
+            try:
+                target = put_back(layout, kept, self.folder / FILES / content)
+                if kept.kind != "folder":
+                    put.append(target)
+            except HostError as error:
+                say(f"warning: {error.message}")
         return put
 
 
-def make_archive(
-    layout: Layout, path: Path, filled: Sequence[Filled], etcd: Etcd | None, dumper: Dumper
-) -> None:
-    """Write the archive to ``path``, which appears once it is whole.
+@dataclass(frozen=True, kw_only=True)
+class Backup:
+    """What goes into one archive."""
 
-    Raises HostError or NotReadyError where a store does not answer or the disk is full.
-    """
-    with _scratch(dumper.folder) as folder:
-        (folder / _DATABASES).mkdir(mode=0o700)
-        for one in filled:
-            dumper.make(one, folder / _DATABASES / f"{one.data.service}.dump")
-        if etcd is not None:
-            private_writer().replace(folder / _ETCD, json.dumps(etcd.all(), indent=1))
+    layout: Layout
+    filled: Sequence[Filled]
+    etcd: Etcd | None
+    dumper: Dumper
+    say: Say
+
+    def write(self, path: Path) -> None:
+        """Write the archive to ``path``, which appears once it was opened again and is whole.
+
+        Raises HostError or NotReadyError where a store does not answer or the disk is full.
+        """
+        with _scratch(self.dumper.folder) as folder:
+            (folder / _DATABASES).mkdir(mode=0o700)
+            for one in self.filled:  # each dump is listed by pg_restore before it has its name
+                self.dumper.make(one, folder / _DATABASES / f"{one.data.service}{_DUMP}")
+            if self.etcd is not None:
+                private_writer().replace(folder / _ETCD, json.dumps(self.etcd.all(), indent=1))
+            hashes = {
+                str(found.relative_to(folder)): _hash(found)
+                for found in sorted(folder.rglob("*"))
+                if found.is_file()
+            }
+            private_writer().replace(folder / _MANIFEST, self._manifest(hashes))
+            partial = private_name(path)
+            try:
+                descriptor = os.open(partial, CREATE_PRIVATE, 0o600)
+                with os.fdopen(descriptor, "wb") as stream:
+                    self._pack(stream, folder)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                verify_archive(partial)
+                partial.rename(path)
+            except OSError as error:
+                raise HostError(f"cannot write {path}: {error.strerror}") from error
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def _pack(self, stream: Any, folder: Path) -> None:
+        with tarfile.open(fileobj=stream, mode="w") as tar:
+            for name in (_MANIFEST, _DATABASES, _ETCD):
+                if (folder / name).exists():
+                    tar.add(folder / name, name)
+            add_files(tar, self.layout, self.say)
+
+    def _manifest(self, hashes: Mapping[str, str]) -> str:
         manifest = {
             "format": _FORMAT,
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "versions": {one.data.service: one.version for one in filled},
+            "versions": {one.data.service: one.version for one in self.filled},
+            "sha256": hashes,
         }
-        private_writer().replace(folder / _MANIFEST, json.dumps(manifest, indent=1) + "\n")
-        partial = path.with_name(f"{path.name}.partial")
-        try:
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as stream:
-                with tarfile.open(fileobj=stream, mode="w") as tar:
-                    for name in (_MANIFEST, _DATABASES, _ETCD):
-                        if (folder / name).exists():
-                            tar.add(folder / name, name)
-                    for kept in (layout.etc, layout.secrets, layout.credentials):
-                        if kept.is_dir():
-                            tar.add(kept, f"{_FILES}/{kept.relative_to(layout.root)}")
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.rename(path)
-        except OSError as error:
-            raise HostError(f"cannot write {path}: {error.strerror}") from error
-        finally:
-            partial.unlink(missing_ok=True)
+        return json.dumps(manifest, indent=1) + "\n"
+
+
+def verify_archive(path: Path) -> None:
+    """Read the whole of an archive; HostError where it is cut, or a member is not as written."""
+    found: dict[str, str] = {}
+    wanted: dict[str, str] = {}
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                content = tar.extractfile(member) if member.isreg() else None
+                if content is None:
+                    continue
+                if member.name == _MANIFEST:
+                    wanted = json.load(content)["sha256"]
+                    continue
+                found[member.name] = _hash_stream(content)
+    except (OSError, tarfile.TarError, ValueError, KeyError) as error:
+        raise HostError(f"{path}: cannot be read again: {error}") from error
+    wrong = [name for name, value in wanted.items() if found.get(name) != value]
+    if wrong or not wanted.keys() <= found.keys():
+        raise HostError(f"{path}: is not as it was written: {', '.join(wrong)}")
 
 
 @contextmanager
-def open_archive(path: Path, scratch: Path) -> Iterator[Archive]:
-    """Unpack ``path`` below ``scratch``; HostError where it is not one of ours."""
+def open_archive(path: Path, scratch: Path, layout: Layout, say: Say) -> Iterator[Archive]:
+    """Unpack ``path`` below ``scratch``; HostError where it is not one of ours.
+
+    Members that no backup contains are reported and left out.
+    """
     with _scratch(scratch) as folder:
         try:
             with tarfile.open(path) as tar:
-                tar.extractall(folder, filter=_as_stored)
+                kept = _unpack(tar, folder, layout, say)
             manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, tarfile.TarError, ValueError) as error:
+            if manifest.get("format") != _FORMAT:
+                raise HostError(f"{path}: has format {manifest.get('format')}, not {_FORMAT}")
+            hashes = dict(manifest.get("sha256", {}))  # older backups have none
+        except (OSError, tarfile.TarError, ValueError, TypeError, AttributeError) as error:
             raise HostError(f"{path}: is no backup of this tool: {error}") from error
-        if manifest.get("format") != _FORMAT:
-            raise HostError(f"{path}: has format {manifest.get('format')}, not {_FORMAT}")
-        yield Archive(folder=folder, manifest=manifest)
+        for name, value in hashes.items():
+            if not (folder / name).is_file() or _hash(folder / name) != value:
+                raise HostError(f"{path}: {name} is not as it was written")
+        yield Archive(folder=folder, manifest=manifest, kept=kept)
 
 
-def _as_stored(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """Nothing but files and folders inside; owners and modes as they were."""
-    safe = tarfile.data_filter(member, folder)
-    if not (member.isfile() or member.isdir()):
-        return None
-    return safe.replace(
-        uid=member.uid, gid=member.gid, uname=member.uname, gname=member.gname, mode=member.mode
-    )
+def _unpack(tar: tarfile.TarFile, folder: Path, layout: Layout, say: Say) -> dict[str, KeptFile]:
+    """Write the members below ``folder``, under names of ours; returns the host's files."""
+    (folder / _DATABASES).mkdir(mode=0o700)
+    (folder / FILES).mkdir(mode=0o700)
+    kept: dict[str, KeptFile] = {}
+    for number, member in enumerate(tar):
+        try:
+            if member.name in (_MANIFEST, _ETCD) or _is_dump(member):
+                _extract(tar, member, folder / member.name)
+            elif member.name.startswith(f"{FILES}/"):
+                found = read_member(member, layout)
+                if found.kind == "file":
+                    _extract(tar, member, folder / FILES / str(number))
+                kept[str(number)] = found
+            elif member.name != _DATABASES:
+                say(f"warning: left out {member.name}: not what a backup contains")
+        except HostError as error:
+            say(f"warning: left out {error.message}")
+    return kept
+
+
+def _is_dump(member: tarfile.TarInfo) -> bool:
+    folder, _, name = member.name.partition("/")
+    return folder == _DATABASES and name.endswith(_DUMP) and "/" not in name
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    content = tar.extractfile(member) if member.isreg() else None
+    if content is None:
+        raise HostError(f"{member.name}: is no file")
+    try:
+        descriptor = os.open(target, CREATE_PRIVATE, 0o600)
+    except FileExistsError as error:
+        raise HostError(f"{member.name}: is there twice") from error
+    with os.fdopen(descriptor, "wb") as stream:
+        shutil.copyfileobj(content, stream)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return _hash_stream(stream)
+
+
+def _hash_stream(stream: Any) -> str:
+    digest = hashlib.sha256()
+    while block := stream.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
+    """A private folder; what killed runs of this host left goes first, under the lock."""
     private_writer().ensure_folder(folder, mode=0o700)
-    made = folder / ".at-work"
-    shutil.rmtree(made, ignore_errors=True)  # of a killed run
-    made.mkdir(mode=0o700)
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+    mine = f"{_AT_WORK}{socket.gethostname()}-"
+    for left in folder.glob(f"{mine}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=mine, dir=folder, ignore_cleanup_errors=True) as made:
+        yield Path(made)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import NotReadyError
 
 
@@ -41,6 +42,51 @@ def run_program(
     except OSError as error:
         raise NotReadyError(f"`{command[0]}`: {error.strerror}") from error
     return Done(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Open files that a program gets; without ``stdout``, what it prints is returned."""
+
+    stdin: int | None = None
+    stdout: int | None = None
+    others: tuple[int, ...] = ()
+
+
+def run_on_files(
+    command: Sequence[str],
+    *,
+    seconds: float,
+    files: Files,
+    user: Owner | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Done:
+    """Run ``command`` on open files, as ``user`` with no other group where one is given.
+
+    Raises NotReadyError where it cannot be run, or takes longer than ``seconds``.
+    """
+    try:
+        done = subprocess.run(  # noqa: TID251 - builder.run is not on the target
+            list(command),
+            stdin=subprocess.DEVNULL if files.stdin is None else files.stdin,
+            stdout=subprocess.PIPE if files.stdout is None else files.stdout,
+            stderr=subprocess.PIPE,
+            env=None if env is None else dict(env),
+            user=user.uid if user else None,
+            group=user.gid if user else None,
+            extra_groups=[] if user else None,
+            pass_fds=files.others,
+            timeout=seconds,
+            check=False,
+            text=True,
+            errors="replace",
+            cwd="/",
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NotReadyError(f"`{command[0]}` took longer than {seconds:g} s") from error
+    except OSError as error:
+        raise NotReadyError(f"`{command[0]}`: {error.strerror}") from error
+    return Done(status=done.returncode, stdout=done.stdout or "", stderr=done.stderr)
 
 
 def _run(

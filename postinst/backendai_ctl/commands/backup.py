@@ -6,9 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from backendai_ctl.backup.archive import SUFFIX, Archive, make_archive, open_archive
+from backendai_ctl.backup.archive import SUFFIX, Archive, Backup, open_archive
 from backendai_ctl.base.errors import HostError, RefusedError, Status
-from backendai_ctl.base.files import exclusive, private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.base import Command, answers, print_out, say
 from backendai_ctl.commands.upgrade import dumper_of
@@ -21,6 +20,7 @@ from backendai_ctl.stores.schema_state import SchemaState
 from backendai_ctl.upgrade.dump import Dumper
 from backendai_ctl.upgrade.session import LOCK_SECONDS, open_session
 from backendai_ctl.upgrade.units import start_stopped, stop_for_work
+from backendai_ctl.upgrade.worklock import work_lock
 
 _DUMP = ".dump"
 
@@ -31,13 +31,15 @@ def _backup(options: argparse.Namespace, layout: Layout) -> Status:
     dumper = dumper_of(given)
     if options.action == "list":
         return _list(options, dumper)
-    with open_session(layout, given, say, []) as (session, filled):
+    with work_lock(layout), open_session(layout, given, say, []) as (session, filled):
         if options.database_only:
             made = [dumper.make(one) for one in filled]
         else:
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
             path = Path(options.out or dumper.folder / f"backup-{stamp}{SUFFIX}").absolute()
-            make_archive(layout, path, filled, session.etcd, dumper)
+            Backup(layout=layout, filled=filled, etcd=session.etcd, dumper=dumper, say=say).write(
+                path
+            )
             made = [path]
     if options.json:
         print_out(json.dumps({"files": [str(path) for path in made]}) + "\n")
@@ -63,21 +65,20 @@ def _restore(options: argparse.Namespace, layout: Layout) -> Status:
         raise HostError(f"{path}: no such file", hint="backendai-ctl backup list")
     given = answers(options, layout)
     dumper = dumper_of(given)
-    private_writer().ensure_folder(layout.upgrades, mode=0o755)
     with (
-        exclusive(layout.upgrades),
+        work_lock(layout),
         open_session(layout, given, say, []) as (session, filled),
     ):
         if path.suffix == _DUMP:
             service = options.service or _service_of(path, layout)
             _databases(options, layout, dumper, {service: path}, filled)
             return Status.OK
-        with open_archive(path, dumper.folder) as archive:
+        with open_archive(path, dumper.folder, layout, say) as archive:
             _databases(options, layout, dumper, archive.dumps, filled)
             if options.etcd:
                 _etcd(archive, session.etcd, overwrite=options.etcd == "overwrite")
             if options.files:
-                for put in archive.put_files(layout):
+                for put in archive.put_files(layout, say):
                     say(f"put back {put}")
     return Status.OK
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from backendai_ctl.base import systemd
 from backendai_ctl.base.errors import RefusedError, Status
-from backendai_ctl.base.files import exclusive, private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.addon import sync_installed
 from backendai_ctl.commands.base import Command, answers, print_out, say
@@ -22,6 +21,7 @@ from backendai_ctl.upgrade.finish import Finish
 from backendai_ctl.upgrade.pending import pending_upgrades
 from backendai_ctl.upgrade.session import open_session
 from backendai_ctl.upgrade.units import start_stopped
+from backendai_ctl.upgrade.worklock import work_lock
 
 _ALLOW = "BACKENDAI_ALLOW_UPGRADE"
 
@@ -91,9 +91,8 @@ def _upgrade(options: argparse.Namespace, layout: Layout) -> Status:
             outcome = finish_of(options, layout, given, wait=True).run(session, filled)
         _fill_again(layout, outcome)
     else:
-        private_writer().ensure_folder(layout.upgrades, mode=0o755)
         with (
-            exclusive(layout.upgrades),
+            work_lock(layout),
             open_session(layout, given, say, services) as (_, filled),
         ):
             outcome = migrate_all(layout, filled, dumper_of(given), say)

@@ -1,6 +1,7 @@
 """Makes the role and the database on a PostgreSQL of this host, as its own user postgres."""
 
 import contextlib
+import os
 import pwd
 import re
 import shutil
@@ -33,7 +34,9 @@ class LocalServer:
             *("--no-align", "--no-password", "--set=ON_ERROR_STOP=1", "--dbname=postgres"),
             *(f"--host={self.socket_folder}", f"--port={self.port}"),
         ]
-        done = run_program(command, seconds=_SECONDS, stdin=sql)
+        # Anybody may make a socket in /tmp; libpq asks the kernel who listens there.
+        env = {**os.environ, "PGREQUIREPEER": _USER}
+        done = run_program(command, seconds=_SECONDS, stdin=sql, env=env)
         if done.status:
             # Without the statement that psql may repeat: it holds the password.
             errors = [line for line in done.stderr.splitlines() if re.search("ERROR:|FATAL:", line)]
@@ -58,11 +61,12 @@ def find_local_server(address: Address) -> LocalServer | None:
     if not all(shutil.which(tool) for tool in ("runuser", "psql")):
         return None
     try:
-        pwd.getpwnam(_USER)
+        user = pwd.getpwnam(_USER)
     except KeyError:
         return None
     for folder in map(Path, _FOLDERS):
-        if (folder / f".s.PGSQL.{address.port}").is_socket():
+        path = folder / f".s.PGSQL.{address.port}"
+        if path.is_socket() and path.lstat().st_uid == user.pw_uid:
             return LocalServer(socket_folder=folder, port=address.port)
     return None
 

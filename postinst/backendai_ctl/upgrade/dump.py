@@ -8,31 +8,36 @@ to make databases, so it works on a server of somebody else's, too.
 import contextlib
 import os
 import re
+import secrets
 import shutil
+import socket
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from backendai_ctl.base.errors import HostError, NotReadyError
+from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.programs import run_program
 from backendai_ctl.seed.marks import SCHEMA
 from backendai_ctl.seed.session import Filled
+from backendai_ctl.upgrade.pgprograms import LOCK_TIMEOUT, PgPrograms
 
 _SUFFIX = ".dump"
 _PARTIAL = ".partial"
 _ASK_SECONDS = 10.0
-_LOCK_TIMEOUT = "60s"
 # A dump has no indexes and is compressed: measured at a tenth to a third of the database.
 _SHARE = 2
 _SPARE_BYTES = 64 * 1024 * 1024
 _MB = 1024 * 1024
-_TAIL_LINES = 4
-_STATEMENT = "Query was:"
-_NEWER_SETTING = "1,40{/^SET transaction_timeout = 0;$/d}"
+# The settings come first in a script.
+_HEAD_BYTES = 8192
+_NEWER_SETTING = b"\nSET transaction_timeout = 0;\n"
+# A name that is there already, a link included, is an error.
+CREATE_PRIVATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _PREAMBLE = f"""
-SET lock_timeout = '{_LOCK_TIMEOUT}';
+SET lock_timeout = '{LOCK_TIMEOUT}';
 DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;
 DO $$
 DECLARE
@@ -104,20 +109,23 @@ class Dumper:
         """
         self.check(one)
         private_writer().ensure_folder(self.folder, mode=0o700)
-        for left in self.folder.glob(f"{one.data.service}-*{_PARTIAL}"):
-            left.unlink()
+        self._sweep()
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         release = f"before-{one.version}" if before else one.version
         final = path or self.folder / f"{one.data.service}-{stamp}-{release}{_SUFFIX}"
-        partial = final.with_name(f"{final.name}{_PARTIAL}")
-        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        partial = private_name(final)
+        programs = PgPrograms(seconds=self.seconds)
         try:
-            command = ["pg_dump", "--format=custom", "--no-owner", "--no-privileges"]
-            command += [f"--file={partial}", f"--lock-wait-timeout={_LOCK_TIMEOUT}"]
-            self._client(command, one)
-            with partial.open("rb") as stream:
-                os.fsync(stream.fileno())
+            descriptor = os.open(partial, CREATE_PRIVATE, 0o600)
+            try:
+                programs.dump(one, descriptor)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            programs.list_dump(partial)
             partial.rename(final)
+        except OSError as error:
+            raise HostError(f"cannot write {final}: {error.strerror}") from error
         finally:
             partial.unlink(missing_ok=True)
         if path is None:
@@ -129,28 +137,23 @@ class Dumper:
 
         Raises HostError or NotReadyError, and then nothing is changed.
         """
-        listed = run_program(["pg_restore", "--list", str(dump)], seconds=self.seconds)
-        if listed.status:
-            raise HostError(f"{dump}: is no dump of a database: {_last(listed.stderr)}")
+        programs = PgPrograms(seconds=self.seconds)
+        listed = programs.list_dump(dump).splitlines()
+        entries = "".join(f"{line}\n" for line in listed if not _NOT_OURS.search(line))
         private_writer().ensure_folder(self.folder, mode=0o700)
-        wanted = self.folder / f".{one.data.service}.list"
-        script = self.folder / f".{one.data.service}.sql"
-        entries = [line for line in listed.stdout.splitlines() if not _NOT_OURS.search(line)]
-        try:
-            private_writer().replace(wanted, "\n".join(entries) + "\n")
-            private_writer().replace(script, "")
-            command = ["pg_restore", "--no-owner", "--no-privileges", f"--use-list={wanted}"]
-            done = run_program([*command, f"--file={script}", str(dump)], seconds=self.seconds)
-            if done.status:
-                raise HostError(f"{dump}: cannot be read: {_last(done.stderr)}")
-            # pg_restore 17 sets what older servers do not know; its settings come first.
-            run_program(["sed", "-i", _NEWER_SETTING, str(script)], seconds=self.seconds)
-            command = ["psql", "--no-psqlrc", "--quiet", "--single-transaction", "--no-password"]
-            command += ["--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"]
-            self._client([*command, f"--file={script}"], one, stdin=_PREAMBLE)
-        finally:
-            wanted.unlink(missing_ok=True)
-            script.unlink(missing_ok=True)
+        # Without a name, so nothing is left where this is killed.
+        with tempfile.TemporaryFile(dir=self.folder) as script:
+            script.write(_PREAMBLE.encode())
+            script.flush()
+            programs.write_script(dump, entries, script.fileno())
+            _drop_newer_setting(script.fileno())
+            script.seek(0)
+            programs.run_script(one, script.fileno())
+
+    def _sweep(self) -> None:
+        """Remove what killed runs of this host left; the folder may be shared with others."""
+        for left in self.folder.glob(f".*.{socket.gethostname()}-*{_PARTIAL}"):
+            left.unlink(missing_ok=True)
 
     def kept(self, service: str = "*") -> list[Path]:
         """The dumps that are kept, the oldest first."""
@@ -160,11 +163,6 @@ class Dumper:
         for path in surplus(self.kept(one.data.service), self.keep, self.max_bytes):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
-
-    def _client(self, command: list[str], one: Filled, stdin: str = "") -> None:
-        done = run_program(command, seconds=self.seconds, stdin=stdin, env=variables(one))
-        if done.status:
-            raise NotReadyError(f"{one.target}: {command[0]}: {_last(done.stderr)}")
 
 
 def surplus(dumps: Sequence[Path], keep: int, max_bytes: int) -> list[Path]:
@@ -179,20 +177,18 @@ def surplus(dumps: Sequence[Path], keep: int, max_bytes: int) -> list[Path]:
     return [path for path in dumps if path not in kept]
 
 
-def variables(one: Filled) -> Mapping[str, str]:
-    """How PostgreSQL's own programs reach the database as its role."""
-    target = one.target
-    return {
-        **os.environ,
-        "PGHOST": target.address.host,
-        "PGPORT": str(target.address.port),
-        "PGDATABASE": target.name,
-        "PGUSER": target.user,
-        "PGPASSWORD": target.password,  # root alone reads the environment of root's processes
-        "PGCONNECT_TIMEOUT": "10",
-        "PGAPPNAME": "backendai-ctl",
-        "LC_ALL": "C.UTF-8",
-    }
+def private_name(path: Path) -> Path:
+    """A name beside ``path`` that nobody can guess, for a file that is not whole yet."""
+    token = secrets.token_hex(8)
+    return path.with_name(f".{path.name}.{socket.gethostname()}-{token}{_PARTIAL}")
+
+
+def _drop_newer_setting(script: int) -> None:
+    """Make a comment of what pg_restore 17 sets and older servers do not know."""
+    begin = os.pread(script, len(_PREAMBLE.encode()) + _HEAD_BYTES, 0)
+    at = begin.find(_NEWER_SETTING)
+    if at >= 0:
+        os.pwrite(script, b"\n--", at)
 
 
 def client_version() -> int:
@@ -215,9 +211,3 @@ def free_bytes(folder: Path) -> int:
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
-
-
-def _last(text: str) -> str:
-    """The end of what a program said, without the statement, which names every table."""
-    lines = [line for line in text.strip().splitlines() if _STATEMENT not in line]
-    return "; ".join(lines[-_TAIL_LINES:]) or "no reason was given"

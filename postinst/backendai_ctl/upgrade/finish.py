@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from backendai_ctl.base.errors import HostError
-from backendai_ctl.base.files import exclusive, private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import control, has_systemd
 from backendai_ctl.seed.data import seeded_services
@@ -17,6 +16,8 @@ from backendai_ctl.seed.session import Filled, Session
 from backendai_ctl.upgrade.batch import Outcome, migrate_all
 from backendai_ctl.upgrade.dump import Dumper
 from backendai_ctl.upgrade.pending import Pending, pending_upgrades
+from backendai_ctl.upgrade.session import LOCK_SECONDS
+from backendai_ctl.upgrade.worklock import work_lock
 
 # All at once, each with the time that its unit gives it.
 _RESTART_SECONDS = 330.0
@@ -43,9 +44,8 @@ class Finish:
         One whose service has no readable configuration waits: the service goes on with the
         release from before, until somebody fixes it.
         """
-        private_writer().ensure_folder(self.layout.upgrades, mode=0o755)
         # Not held while units start: they may wait for a run of this.
-        with exclusive(self.layout.upgrades):
+        with work_lock(self.layout, seconds=LOCK_SECONDS, say=self.say):
             pending = pending_upgrades(self.layout)
             names = {one.service for one in pending}
             known = seeded_services(self.layout)

@@ -1,0 +1,91 @@
+"""Which files a backup holds: secrets and configuration, as what they are."""
+
+import os
+import stat
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from backendai_ctl.base.errors import HostError
+from backendai_ctl.base.layout import Layout
+
+FILES = "files"
+_TEMPORARY = ".backendai-tmp"
+
+
+def kept_folders(layout: Layout) -> tuple[Path, ...]:
+    """The folders whose files are backed up, and the only ones that a restore writes to."""
+    return (layout.etc, layout.secrets, layout.credentials)
+
+
+def add_files(tar: tarfile.TarFile, layout: Layout, say: Callable[[str], None]) -> None:
+    """Add every file below the kept folders; what cannot be restored is reported."""
+    for folder in kept_folders(layout):
+        for path in _below(folder):
+            name = f"{FILES}/{path.relative_to(layout.root)}"
+            status = path.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                say(f"{path} is a link to {path.readlink()}: the backup has the link alone")
+                tar.add(path, name, recursive=False)
+            elif stat.S_ISDIR(status.st_mode):
+                tar.add(path, name, recursive=False)
+            elif stat.S_ISREG(status.st_mode):
+                _add_file(tar, path, name)
+            else:
+                say(f"left out {path}: neither a file, a folder nor a link")
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The folder, which may itself be a link, and all below; no link is followed."""
+    if not folder.is_dir():
+        return
+    for above, folders, files in os.walk(folder):
+        for name in sorted([*folders, *files]):
+            if not name.endswith(_TEMPORARY):
+                yield Path(above) / name
+
+
+def _add_file(tar: tarfile.TarFile, path: Path, name: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    with os.fdopen(descriptor, "rb") as stream:
+        member = tar.gettarinfo(arcname=name, fileobj=stream)
+        if member.islnk():  # a second name of a file: each name is a file of its own
+            member.type = tarfile.REGTYPE
+            member.size = os.fstat(stream.fileno()).st_size
+        tar.addfile(member, stream)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptFile:
+    """A file, folder or link of a backup, and what it is to be on the host."""
+
+    path: PurePosixPath  # below the host's root
+    kind: str  # "file", "folder" or "link"
+    mode: int
+    uid: int
+    gid: int
+    link: str = ""
+
+
+def read_member(member: tarfile.TarInfo, layout: Layout) -> KeptFile:
+    """What a member of an archive restores; HostError for what no backup contains."""
+    path = PurePosixPath(member.name).relative_to(FILES)
+    tops = [PurePosixPath(folder.relative_to(layout.root)) for folder in kept_folders(layout)]
+    # One of these folders itself is never replaced by a file or a link.
+    inside = path in tops if member.isdir() else False
+    inside = inside or any(top in path.parents for top in tops)
+    if ".." in path.parts or not inside:
+        raise HostError(f"{path}: outside of the folders that a backup contains")
+    kinds = {tarfile.REGTYPE: "file", tarfile.AREGTYPE: "file", tarfile.DIRTYPE: "folder"}
+    kind = "link" if member.issym() else kinds.get(member.type)
+    if kind is None:
+        raise HostError(f"{path}: neither a file, a folder nor a link")
+    return KeptFile(
+        path=path,
+        kind=kind,
+        mode=member.mode & 0o770,  # nothing here is others' to read, or runs as somebody else
+        uid=member.uid,
+        gid=member.gid,
+        link=member.linkname if kind == "link" else "",
+    )

@@ -1,0 +1,76 @@
+"""Puts one file of a backup where it was, below folders that are opened without following links."""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from backendai_ctl.backup.content import KeptFile, kept_folders
+from backendai_ctl.base.errors import HostError
+from backendai_ctl.base.layout import Layout
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+
+
+def put_back(layout: Layout, kept: KeptFile, source: Path) -> Path:
+    """Put the file, folder or link in its place; HostError where something else is there."""
+    target = layout.root / kept.path
+    try:
+        if kept.kind == "folder":
+            with _opened(layout, target, kept):
+                return target
+        with _opened(layout, target.parent, None) as folder:
+            beside = f".{secrets.token_hex(8)}.backendai-tmp"
+            try:
+                if kept.kind == "link":
+                    os.symlink(kept.link, beside, dir_fd=folder)
+                else:
+                    _write(folder, beside, kept, source)
+                os.rename(beside, target.name, src_dir_fd=folder, dst_dir_fd=folder)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(beside, dir_fd=folder)
+    except OSError as error:
+        raise HostError(f"cannot restore {target}: {error.strerror}") from error
+    return target
+
+
+def _write(folder: int, name: str, kept: KeptFile, source: Path) -> None:
+    descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=folder)
+    with os.fdopen(descriptor, "wb") as stream, source.open("rb") as content:
+        shutil.copyfileobj(content, stream)
+        stream.flush()
+        os.fchown(descriptor, kept.uid, kept.gid)
+        os.fchmod(descriptor, kept.mode)
+        os.fsync(descriptor)
+
+
+@contextlib.contextmanager
+def _opened(layout: Layout, path: Path, wanted: KeptFile | None) -> Iterator[int]:
+    """Open a folder that is one of ours or below it, and make what is missing on the way.
+
+    Ours may be a link that an admin put there; below it, no link is followed. ``wanted`` says
+    whose the last folder is, where it has to be made.
+    """
+    top = next(folder for folder in kept_folders(layout) if path.is_relative_to(folder))
+    top.mkdir(mode=0o750, parents=True, exist_ok=True)
+    descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        names = path.relative_to(top).parts
+        for depth, name in enumerate(names, start=1):
+            is_new = False
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=descriptor)
+                is_new = True
+            below = os.open(name, _FOLDER, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+            if is_new and wanted is not None and depth == len(names):
+                os.fchown(descriptor, wanted.uid, wanted.gid)
+                os.fchmod(descriptor, wanted.mode)
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,109 @@
+"""PostgreSQL's own programs, run as the account: none of their work needs root.
+
+They get open files, so that the folders of dumps stay root's alone.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from backendai_ctl.base.account import Owner, is_root
+from backendai_ctl.base.errors import HostError, NotReadyError
+from backendai_ctl.base.programs import Done, Files, run_on_files
+from backendai_ctl.seed.session import Filled
+
+LOCK_TIMEOUT = "60s"
+_TAIL_LINES = 4
+_STATEMENT = "Query was:"
+_ENTRY = re.compile(r"^\d+; ", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PgPrograms:
+    """pg_dump, pg_restore and psql, each for ``seconds`` at most."""
+
+    seconds: float
+
+    def dump(self, one: Filled, output: int) -> None:
+        """Write a dump of the database to an open file; NotReadyError where that fails."""
+        command = ["pg_dump", "--format=custom", "--no-owner", "--no-privileges"]
+        command += [f"--lock-wait-timeout={LOCK_TIMEOUT}"]
+        self._ask(one, command, Files(stdout=output))
+
+    def list_dump(self, dump: Path) -> str:
+        """List what ``dump`` has, a line an entry; HostError where it is no dump, or is empty."""
+        with _reading(dump) as stream:
+            done = self._run(["pg_restore", "--list"], Files(stdin=stream))
+        if done.status:
+            raise HostError(f"{dump}: is no dump of a database: {last_lines(done.stderr)}")
+        if not _ENTRY.search(done.stdout):
+            raise HostError(f"{dump}: is a dump of nothing")
+        return done.stdout
+
+    def write_script(self, dump: Path, entries: str, output: int) -> None:
+        """Write the SQL of these entries of ``dump`` to an open file; HostError if it cannot."""
+        listed = os.memfd_create("entries")
+        try:
+            os.write(listed, entries.encode())
+            command = ["pg_restore", "--no-owner", "--no-privileges", "--file=-"]
+            command += [f"--use-list=/proc/self/fd/{listed}"]
+            with _reading(dump) as stream:
+                done = self._run(command, Files(stdin=stream, stdout=output, others=(listed,)))
+        finally:
+            os.close(listed)
+        if done.status:
+            raise HostError(f"{dump}: cannot be read: {last_lines(done.stderr)}")
+
+    def run_script(self, one: Filled, script: int) -> None:
+        """Run an open script in one transaction; NotReadyError where the server refuses it."""
+        command = ["psql", "--no-psqlrc", "--quiet", "--single-transaction", "--no-password"]
+        command += ["--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"]
+        self._ask(one, command, Files(stdin=script))
+
+    def _ask(self, one: Filled, command: list[str], files: Files) -> None:
+        done = self._run(command, files, variables(one))
+        if done.status:
+            raise NotReadyError(f"{one.target}: {command[0]}: {last_lines(done.stderr)}")
+
+    def _run(self, command: list[str], files: Files, env: Mapping[str, str] | None = None) -> Done:
+        user = Owner.account() if is_root() else None
+        return run_on_files(command, seconds=self.seconds, files=files, user=user, env=env)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise HostError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def variables(one: Filled) -> Mapping[str, str]:
+    """How PostgreSQL's own programs reach the database as its role."""
+    target = one.target
+    return {
+        **os.environ,
+        "PGHOST": target.address.host,
+        "PGPORT": str(target.address.port),
+        "PGDATABASE": target.name,
+        "PGUSER": target.user,
+        # The account, which the programs run as, has it in its own configuration.
+        "PGPASSWORD": target.password,
+        "PGCONNECT_TIMEOUT": "10",
+        "PGAPPNAME": "backendai-ctl",
+        "HOME": "/var/lib/backendai",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def last_lines(text: str) -> str:
+    """The end of what a program said, without the statement, which names every table."""
+    lines = [line for line in text.strip().splitlines() if _STATEMENT not in line]
+    return "; ".join(lines[-_TAIL_LINES:]) or "no reason was given"
