@@ -46,6 +46,7 @@ purge_shared_secrets() {
             *) return 0 ;;
         esac
     done
+    rm -f /var/lib/backendai/secrets/manager-rpc.key # an agent's node has it, too
     while read -r name; do
         erase_file "/var/lib/backendai/secrets/$name"
     done <<'END'

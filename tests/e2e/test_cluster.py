@@ -132,6 +132,8 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
                 )
                 agent.install("backendai-agent")
                 agent.wait_for("agent")
+                # It has taken the manager's public key from etcd, and refuses everybody else.
+                agent.host.run(["backendai-ctl", "doctor", "--only", "rpc"])
         both = partial(alive_agents, manager, manager.login())
         manager.host.wait_until("both agents are ALIVE", lambda: both() == len(agents), timeout=120)
         assert len({node.host.run(["id", _ACCOUNT]).stdout for node in everyone}) == 1

@@ -2,11 +2,13 @@
 
 import pytest
 
+from builder.base.paths import PROJECT
 from tests.e2e.nodes import Node
 from tests.e2e.sandbox import run_inside
 
 pytestmark = pytest.mark.docker
 
+_CALL = PROJECT / "tests/integration/data/call_agent.py"
 _OWN = {
     "manager": {"manager.toml", "alembic.ini", "manager.env", "manager-rpc.key_secret"},
     "storage-proxy": {"storage-proxy.toml"},
@@ -42,3 +44,19 @@ def test_secrets_that_no_service_reads_are_roots_alone(node: Node) -> None:
     assert modes.pop("manager-rpc.key_secret") == ["640", "root:backendai"]
     assert modes["manager-accounts"] == ["600", "root:root"]
     assert {tuple(mode) for mode in modes.values()} == {("600", "root:root")}
+
+
+def test_the_agent_answers_to_the_manager_alone(node: Node) -> None:
+    """Its callers are root on the node; the first call shows that the others would arrive."""
+    node.host.copy_in(_CALL, "/root/call_agent.py")
+    assert call_agent(node, "manager") == "hello"
+    assert call_agent(node, "nobody").startswith("refused")
+    assert call_agent(node, "other").startswith("refused")
+    node.host.run(["backendai-ctl", "doctor", "--only", "rpc"])
+
+
+def call_agent(node: Node, caller: str) -> str:
+    """What the agent says to a caller on its own node."""
+    python = "/opt/backendai/agent/bin/python3"
+    words = ["/opt/backendai/agent/bin/run-agent", python, "/root/call_agent.py"]
+    return node.host.run([*words, "tcp://127.0.0.1:6001", caller], timeout=60).stdout.strip()

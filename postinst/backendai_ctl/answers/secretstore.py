@@ -67,6 +67,10 @@ class SecretStore:
                     found.append(_read(path).strip())
         return found
 
+    def public_half(self, name: str) -> Path:
+        """Where the public half of the key pair called so is, if this host has it."""
+        return self.folder / f"{name}.key"
+
     def ensure_pair(self, name: str) -> Path:
         """The secret half of the key pair called so, made now if this host has none."""
         secret, public = self.folder / f"{name}.key_secret", self.folder / f"{name}.key"

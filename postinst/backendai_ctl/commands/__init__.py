@@ -6,6 +6,7 @@ from backendai_ctl.commands import (
     backup,
     credentials,
     health,
+    rpc,
     secrets,
     seed,
     service,
@@ -16,6 +17,7 @@ from backendai_ctl.commands.base import Command
 
 COMMANDS: tuple[Command, ...] = (
     *service.COMMANDS,
+    *rpc.COMMANDS,
     *health.COMMANDS,
     *answers.COMMANDS,
     *seed.COMMANDS,

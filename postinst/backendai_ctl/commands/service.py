@@ -36,9 +36,15 @@ from backendai_ctl.stores.service_config import ServiceConfig, as_configured
 
 
 def _configure(options: argparse.Namespace, layout: Layout) -> Status:
+    configure_service(options.service, options, layout)
+    return Status.OK
+
+
+def configure_service(service: str, options: argparse.Namespace, layout: Layout) -> None:
+    """Make the configuration of ``service`` where absent, and all that follows from it."""
     host = Host(account=account(options), environment=os.environ, say=say)
-    configure(options.service, layout=layout, secrets=secret_store(options, layout), host=host)
-    recipe = load_recipe(layout, options.service)
+    configure(service, layout=layout, secrets=secret_store(options, layout), host=host)
+    recipe = load_recipe(layout, service)
     for problem in host_problems(layout, recipe):
         say(f"warning: {problem}")
     if recipe.uses_registries:
@@ -46,8 +52,7 @@ def _configure(options: argparse.Namespace, layout: Layout) -> Status:
     if show_named_files(layout, recipe):
         say(f"{unit_of(recipe.service)} shows the service the files that its configuration names")
         reload_units(layout)
-    sync_installed(options, layout, options.service)
-    return Status.OK
+    sync_installed(options, layout, service)
 
 
 def _wait(options: argparse.Namespace, layout: Layout) -> Status:

@@ -17,6 +17,7 @@ from backendai_ctl.seed.steps.database import (
     FixturesStep,
 )
 from backendai_ctl.seed.steps.grants import GrantStep
+from backendai_ctl.seed.steps.manager_key import ManagerKeyStep
 from backendai_ctl.seed.steps.proxies import ProxyStep
 from backendai_ctl.seed.steps.registries import AllowanceStep, RegistryStep
 from backendai_ctl.seed.steps.schema import SchemaStep
@@ -24,6 +25,7 @@ from backendai_ctl.seed.steps.shared import SharedStep
 from backendai_ctl.seed.tree import addon_trees, leaves
 from backendai_ctl.services.recipe import resolve_tree
 from backendai_ctl.stores.lock import database_lock
+from backendai_ctl.stores.manager_key import key_file, read_key
 
 Lock = Callable[[], AbstractContextManager[None]]
 
@@ -64,6 +66,9 @@ def _cluster_steps(session: Session, filled: Sequence[Filled]) -> list[Step]:
     names = session.layout.shared_secrets
     secrets = shared_secrets(session.layout.secrets, names)
     steps: list[Step] = [SecretsStep(etcd=etcd, secrets=secrets)] if secrets else []
+    if "manager" in session.recipes:
+        key = read_key(key_file(session.layout))
+        steps += [ManagerKeyStep(etcd=etcd, key=key)] if key else []
     trees = {
         service: resolve_tree(session.answers, recipe.etcd)
         for service, recipe in session.recipes.items()

@@ -104,7 +104,8 @@ def configure(
         ]
         _check_texts(service, recipe, texts, layout, host.say)
         for config, (path, text) in zip(recipe.configs, texts, strict=True):
-            if not (config.renewed and _renew(path, text, layout, writer, host.say)):
+            renewal = Renewal(config=config, answers=answers, text=text)
+            if not (config.renewed and _renew(path, renewal, layout, writer, host.say)):
                 _offer(path, text, layout, writer, host.say)
     for wanted in recipe.folders:
         _prepare_folder(wanted, answers, layout, host)
@@ -166,9 +167,7 @@ def _prepare_folder(folder: FolderRecipe, answers: Answers, layout: Layout, host
 
 def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: Answers) -> str:
     """The text of one configuration file, from the sample of the installed release."""
-    resolved = {key: answers.resolve(wanted) for key, wanted in config.settings.items()}
-    settings = {key: value for key, value in resolved.items() if value is not None}
-    remove = (*config.remove, *(key for key in resolved if key not in settings))
+    settings, remove = _edits(config, answers)
     if config.file.endswith(".env"):
         return make_env(settings)
     sample = read_sample(layout, service, config)
@@ -180,21 +179,48 @@ def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: A
     return edit_toml(sample, settings, remove)
 
 
+def _edits(config: ConfigRecipe, answers: Answers) -> tuple[dict[str, object], tuple[str, ...]]:
+    """What is set in the sample, and which keys are taken out of it."""
+    resolved = {key: answers.resolve(wanted) for key, wanted in config.settings.items()}
+    settings = {key: value for key, value in resolved.items() if value is not None}
+    return settings, (*config.remove, *(key for key in resolved if key not in settings))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewal:
+    """A file as it would be made now."""
+
+    config: ConfigRecipe
+    answers: Answers
+    text: str
+
+    def keeping_addons(self, text: str) -> str:
+        """``text``, in which add-ons were enabled, with the settings of now."""
+        return edit_toml(text, *_edits(self.config, self.answers))
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _renew(path: Path, text: str, layout: Layout, writer: Writer, say: Say) -> bool:
+def _renew(path: Path, renewal: Renewal, layout: Layout, writer: Writer, say: Say) -> bool:
     """Make a file anew that this tool made and nobody has edited; says if it did."""
+    text, left = renewal.text, ""
     record_path = layout.generated / path.name
     known = Record.load(record_path)
-    if not path.exists() or known is None or not known.is_of(path):
+    if not path.exists() or known is None or not known.is_unedited(path):
         return False
+    if not known.is_of(path):
+        if known.digest == _digest(text):
+            return True
+        text = renewal.keeping_addons(path.read_text(encoding="utf-8"))
+        left = _digest(text)
     if path.read_text(encoding="utf-8") != text:
         # The file first: killed in between, the next run finds it as it is wanted.
         writer.replace(path, text)
         say(f"made {path} anew, which nobody has edited")
-    writer.replace(record_path, str(Record(made=True, digest=_digest(text))))
+    offered = Record(made=True, digest=_digest(renewal.text), left=left)
+    writer.replace(record_path, str(offered))
     return True
 
 

@@ -355,6 +355,8 @@ class Answers:
                 return self.secrets.secret(name)
             case {"pair": str(name), **rest} if not rest:
                 return str(self.secrets.ensure_pair(name))
+            case {"public": str(name), **rest} if not rest:
+                return str(self.secrets.public_half(name))
             case {"url": str(template), **rest} if not rest:
                 return self.fill(template, "url")
         raise RecipeError(f"a recipe has a value of no known kind: {wanted!r}")
@@ -372,6 +374,8 @@ class Answers:
         if "unless" in answers and self.value(answers["unless"]):
             return False
         if "where" in answers and not self.value(answers["where"]):
+            return False
+        if "with-key" in answers and not self.secrets.public_half(answers["with-key"]).exists():
             return False
         return "given" not in answers or self._is_given(answers["given"])
 
@@ -400,8 +404,8 @@ def _is_tree(wanted: object) -> bool:
     return isinstance(wanted, Mapping) and not set(wanted) <= _VALUES
 
 
-_CONDITIONS = frozenset({"unless", "where", "given"})
-_VALUES = _CONDITIONS | {"site", "as", "loopback-with", "secret", "pair", "url", "text"}
+_CONDITIONS = frozenset({"unless", "where", "given", "with-key"})
+_VALUES = _CONDITIONS | {"site", "as", "loopback-with", "secret", "pair", "public", "url", "text"}
 
 
 def _as(form: object) -> Callable[[Value], object]:

@@ -14,14 +14,18 @@ from backendai_ctl.services.recipe import installed_services, load_recipe
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _MAX_BYTES = 65536
+# What makes one node distinct from the others.
+_OF_NODE = "agent-rpc."
 
 
 def pack_secrets(layout: Layout) -> bytes:
-    """Every secret of this host; HostError where they cannot be read."""
+    """Every secret that nodes share; HostError where they cannot be read."""
     buffer = io.BytesIO()
     try:
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             for path in sorted(layout.secrets.glob("[!.]*")):
+                if path.name.startswith(_OF_NODE):
+                    continue
                 content = path.read_bytes()
                 member = tarfile.TarInfo(path.name)
                 member.size, member.mode = len(content), 0o600

@@ -76,6 +76,18 @@ class ServiceConfig:
         raise HostError(f"{self.label}: {dotted} = {shown!r} is not an address")
 
 
+AGENT_PAIR = "agent.rpc-auth-agent-keypair"
+MANAGER_KEY = "agent.rpc-auth-manager-public-key"
+
+
+def is_rpc_closed(config: ServiceConfig) -> bool:
+    """Whether the agent, whose configuration this is, refuses callers without the manager's key."""
+    try:
+        return all(config.get(key) for key in (AGENT_PAIR, MANAGER_KEY))
+    except HostError:
+        return False
+
+
 def _address_of_url(url: str) -> Address:
     """Where a URL leads to; ValueError where it does not."""
     parts = urlsplit(url)

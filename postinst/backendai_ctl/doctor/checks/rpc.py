@@ -1,0 +1,68 @@
+"""Whether the agent's RPC, whose callers are root on its node, is the manager's alone."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from backendai_ctl.answers.secretstore import SecretStore
+from backendai_ctl.base.account import Owner
+from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.files import Writer
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.doctor.checks.cluster import first_etcd
+from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.model import Finding, error
+from backendai_ctl.services.edit import edit_toml
+from backendai_ctl.stores.manager_key import key_file, published_key, read_key
+from backendai_ctl.stores.service_config import AGENT_PAIR, MANAGER_KEY, is_rpc_closed
+
+_RESTART = "systemctl restart backendai-agent (sessions continue)"
+
+
+def check_rpc(scene: Scene) -> Iterator[Finding]:
+    """The agent refuses whoever has not the manager's key, and has the right one."""
+    config = scene.configs.get("agent")
+    if config is None or not scene.is_root:
+        return
+    path = key_file(scene.layout)
+    if is_rpc_closed(config):
+        yield from _look_at_key(scene, path)
+    else:
+        has_key = path.exists()
+        yield error(
+            "the agent lets everybody call it: whoever reaches its port is root on this node",
+            config.label,
+            f"`doctor --fix`, then {_RESTART}" if has_key else f"seed the manager, then {_RESTART}",
+            value=str(config.addresses("agent.rpc-listen-addr")[0]),
+            fix=_closer(scene.layout, Path(config.label), scene.account) if has_key else None,
+        )
+
+
+def _look_at_key(scene: Scene, path: Path) -> Iterator[Finding]:
+    etcd = first_etcd(scene)
+    try:
+        published = published_key(etcd) if etcd else None
+        known = read_key(path)
+    except TargetError:
+        return  # another check reports that etcd does not answer
+    if published and known and published != known:
+        yield error(
+            "the agent has another public key of the manager than the cluster, whose calls it"
+            " refuses",
+            str(path),
+            f"if the manager's pair was replaced: rm {path}, then {_RESTART}",
+        )
+
+
+def _closer(layout: Layout, path: Path, account: Owner | None) -> Callable[[], str]:
+    """Adds both keys to an edited agent.toml, and leaves the rest of it as it is."""
+
+    def close() -> str:
+        owner = Owner(uid=0, gid=account.gid) if account else Owner.caller()
+        writer = Writer(owner=owner)
+        pair = SecretStore(folder=layout.secrets, writer=writer).ensure_pair("agent-rpc")
+        settings = {AGENT_PAIR: str(pair), MANAGER_KEY: str(key_file(layout))}
+        text = edit_toml(path.read_text(encoding="utf-8"), settings, ())
+        writer.replace(path, text)
+        return f"{path} names the manager's key; now {_RESTART}"
+
+    return close
