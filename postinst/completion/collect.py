@@ -17,7 +17,7 @@ from typing import Any
 def rows(click: Any, command: Any, path: list[str], context: Any = None) -> Iterator[str]:
     """A line for each command: its words, and what may follow them."""
     context = click.Context(command, info_name=path[-1] if path else "", parent=context)
-    options = [word for one in command.params for word in (*one.opts, *one.secondary_opts)]
+    options = [word for param in command.params for word in (*param.opts, *param.secondary_opts)]
     names = command.list_commands(context) if hasattr(command, "list_commands") else []
     found = []
     for name in names:

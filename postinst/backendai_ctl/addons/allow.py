@@ -26,7 +26,7 @@ class Lists:
 
     def blocks(self, module: str) -> bool:
         """Whether the block list names the module or what it lies in."""
-        return any(module == one or module.startswith(f"{one}.") for one in self.block)
+        return any(module == entry or module.startswith(f"{entry}.") for entry in self.block)
 
     def has(self, modules: tuple[str, ...]) -> bool:
         """Whether the service loads all of these."""
@@ -34,7 +34,7 @@ class Lists:
             not self.blocks(module)
             and (
                 self.allow is None
-                or any(module == one or module.startswith(f"{one}.") for one in self.allow)
+                or any(module == entry or module.startswith(f"{entry}.") for entry in self.allow)
             )
             for module in modules
         )
@@ -57,7 +57,7 @@ def _list(table: Mapping[str, object], dotted: str, label: str) -> tuple[str, ..
         if not isinstance(found, Mapping) or name not in found:
             return None
         found = found[name]
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise SiteError([f"{label}: {dotted} = {found!r}: must be a list of texts"])
     return tuple(found)
 

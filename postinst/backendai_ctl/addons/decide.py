@@ -37,46 +37,54 @@ def decide(
     whose hardware is complete comes first, then the one that is enabled already, then the
     first by name: so the order of installation does not matter.
     """
-    wanted = [one for one in candidates if _is_wanted(one, lists)]
-    wanted.sort(key=lambda one: (not one.complete, not _was_listed(one), one.addon.name))
+    wanted = [candidate for candidate in candidates if _is_wanted(candidate, lists)]
+    wanted.sort(
+        key=lambda candidate: (
+            not candidate.complete,
+            not _was_listed(candidate),
+            candidate.addon.name,
+        )
+    )
     taken: dict[str, str] = {}
     held: dict[str, str] = {}
     enabled: list[Candidate] = []
-    for one in wanted:
-        rivals = [taken[kind] for kind in one.kinds if kind in taken]
+    for candidate in wanted:
+        rivals = [taken[kind] for kind in candidate.kinds if kind in taken]
         if rivals:
-            held[one.addon.name] = rivals[0]
+            held[candidate.addon.name] = rivals[0]
         else:
-            taken.update(dict.fromkeys(one.kinds, one.addon.name))
-            enabled.append(one)
-    names = {one.addon.name for one in enabled}
-    installed = {one.addon.name for one in candidates}
+            taken.update(dict.fromkeys(candidate.kinds, candidate.addon.name))
+            enabled.append(candidate)
+    names = {candidate.addon.name for candidate in enabled}
+    installed = {candidate.addon.name for candidate in candidates}
     kept = [record for name, record in records.items() if name not in installed]
     return Decision(
         lists=_lists(candidates, names, kept, lists),
-        records=tuple(_record(one, one.addon.name in names, held) for one in candidates),
+        records=tuple(
+            _record(candidate, candidate.addon.name in names, held) for candidate in candidates
+        ),
         held=held,
         gone=tuple(record.name for record in kept),
     )
 
 
-def _was_listed(one: Candidate) -> bool:
-    return one.record is not None and one.record.listed
+def _was_listed(candidate: Candidate) -> bool:
+    return candidate.record is not None and candidate.record.listed
 
 
-def _is_wanted(one: Candidate, lists: Lists) -> bool:
-    if one.record is not None and one.record.disabled:
+def _is_wanted(candidate: Candidate, lists: Lists) -> bool:
+    if candidate.record is not None and candidate.record.disabled:
         return False
-    if any(lists.blocks(module) for module in one.addon.allow):
+    if any(lists.blocks(module) for module in candidate.addon.allow):
         return False  # the admin's own word
-    return not _was_listed(one) or lists.has(one.addon.allow)
+    return not _was_listed(candidate) or lists.has(candidate.addon.allow)
 
 
-def _record(one: Candidate, is_enabled: bool, held: Mapping[str, str]) -> AddonRecord:
-    record = one.record or AddonRecord.of(one.addon)
+def _record(candidate: Candidate, is_enabled: bool, held: Mapping[str, str]) -> AddonRecord:
+    record = candidate.record or AddonRecord.of(candidate.addon)
     # One that is held back is tried again each time; one that the admin took out is not.
-    listed = is_enabled or (record.listed and one.addon.name not in held)
-    return replace(record, place=one.addon.place, allow=one.addon.allow, listed=listed)
+    listed = is_enabled or (record.listed and candidate.addon.name not in held)
+    return replace(record, place=candidate.addon.place, allow=candidate.addon.allow, listed=listed)
 
 
 def _lists(
@@ -87,8 +95,18 @@ def _lists(
 ) -> Lists:
     if not candidates and lists.allow is None:
         return lists  # nothing of ours was ever in it, or the admin took the list out
-    wanted = [m for one in candidates if one.addon.name in enabled for m in one.addon.allow]
-    unwanted = {m for one in candidates if one.addon.name not in enabled for m in one.addon.allow}
+    wanted = [
+        m
+        for candidate in candidates
+        if candidate.addon.name in enabled
+        for m in candidate.addon.allow
+    ]
+    unwanted = {
+        m
+        for candidate in candidates
+        if candidate.addon.name not in enabled
+        for m in candidate.addon.allow
+    }
     unwanted |= {module for record in gone for module in record.allow}
     kept = [module for module in lists.allow or () if module not in unwanted - set(wanted)]
     return replace(lists, allow=(*kept, *(module for module in wanted if module not in kept)))

@@ -59,15 +59,15 @@ class Addon:
 def load_addons(layout: Layout, service: str | None = None) -> list[Addon]:
     """The installed add-ons, of one service or of all, by name."""
     found = [_load(path) for path in sorted(layout.addons.glob("*.toml"))]
-    return [one for one in found if service in (None, one.service)]
+    return [addon for addon in found if service in (None, addon.service)]
 
 
 def named(addons: list[Addon], name: str) -> Addon:
     """The add-on called so, by its short name or its package's."""
-    for one in addons:
-        if name in (one.name, one.package):
-            return one
-    known = ", ".join(one.name for one in addons) or "none"
+    for addon in addons:
+        if name in (addon.name, addon.package):
+            return addon
+    known = ", ".join(addon.name for addon in addons) or "none"
     raise TargetError(f"no add-on '{name}' is installed here", hint=f"installed: {known}")
 
 
@@ -86,12 +86,12 @@ def _load(path: Path) -> Addon:
             keys_from=table.get("keys-from"),
             needs=tuple(
                 Need(
-                    install=one["install"],
-                    paths=tuple(one["paths"]),
-                    programs=tuple(one["programs"]),
-                    libraries=tuple(one["libraries"]),
+                    install=need["install"],
+                    paths=tuple(need["paths"]),
+                    programs=tuple(need["programs"]),
+                    libraries=tuple(need["libraries"]),
                 )
-                for one in table.get("needs", [])
+                for need in table.get("needs", [])
             ),
             files=tuple(table["files"]),
             etcd=table.get("etcd", {}),

@@ -72,7 +72,7 @@ def enable_addon(name: str, tool: Tool) -> bool:
         path, text = _read(addon.place, tool.layout)
         lists = read_lists(text, addon.place, str(path))
         _refuse_rivals(addon, lists, tool)
-        block = tuple(one for one in lists.block if one not in addon.allow)
+        block = tuple(entry for entry in lists.block if entry not in addon.allow)
         if any(replace(lists, block=block).blocks(module) for module in addon.allow):
             raise SiteError(
                 [f"{path}: {addon.place.block_key} = {list(block)!r} blocks {addon.name}"],
@@ -135,14 +135,14 @@ def _sync(service: str, tool: Tool) -> bool:
     records = load_records(tool.layout, service)
     changed = False
     for place in _places(addons, records):
-        here = [one for one in addons if one.place == place]
-        of_place = {name: one for name, one in records.items() if one.place == place}
+        here = [addon for addon in addons if addon.place == place]
+        of_place = {name: record for name, record in records.items() if record.place == place}
         changed |= _sync_place(place, here, of_place, tool)
     return changed
 
 
 def _places(addons: Iterable[Addon], records: Mapping[str, AddonRecord]) -> list[Place]:
-    found = [one.place for one in addons] + [one.place for one in records.values()]
+    found = [known.place for known in addons] + [known.place for known in records.values()]
     return list(dict.fromkeys(found))
 
 
@@ -153,7 +153,7 @@ def _sync_place(
         _make_files(addon, tool)
     path, text = _read(place, tool.layout)
     lists = read_lists(text, place, str(path))
-    candidates = [tool.candidate(one, records.get(one.name)) for one in addons]
+    candidates = [tool.candidate(addon, records.get(addon.name)) for addon in addons]
     decision = decide(candidates, records, lists)
     changed = decision.lists != lists
     if changed:
@@ -175,13 +175,14 @@ def _tell(
 ) -> None:
     """Say what is new, once: what the last run reported is not repeated."""
     listed = {record.name for record in decision.records if record.listed}
-    for one in candidates:
-        addon = one.addon
+    for candidate in candidates:
+        addon = candidate.addon
         if addon.name in decision.held:
             rival = decision.held[addon.name]
+            kinds = ", ".join(candidate.kinds)
             tool.say(
                 f"warning: {addon.name} is installed and not enabled: {rival} shows the same kind "
-                f"of device ({', '.join(one.kinds)}). To change that: backendai-ctl addon disable "
+                f"of device ({kinds}). To change that: backendai-ctl addon disable "
                 f"{rival}, then backendai-ctl addon enable {addon.name}"
             )
         elif addon.name in listed and not _listed(before, addon.name):
@@ -199,9 +200,11 @@ def _listed(records: Mapping[str, AddonRecord], name: str) -> bool:
 def _refuse_rivals(addon: Addon, lists: Lists, tool: Tool) -> None:
     kinds = set(addon.kinds(tool.layout))
     rivals = [
-        one.name
-        for one in load_addons(tool.layout, addon.service)
-        if one.name != addon.name and lists.has(one.allow) and kinds & set(one.kinds(tool.layout))
+        rival.name
+        for rival in load_addons(tool.layout, addon.service)
+        if rival.name != addon.name
+        and lists.has(rival.allow)
+        and kinds & set(rival.kinds(tool.layout))
     ]
     if rivals:
         raise SiteError(

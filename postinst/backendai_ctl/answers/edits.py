@@ -15,14 +15,14 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.toml import parse_document
 
 
-def read_early_answers(layout: Layout) -> dict[str, str]:
+def read_preseed(layout: Layout) -> dict[str, str]:
     """What was answered before any service could make site.toml, as BACKENDAI_ variables.
 
     backendai-common's postinst writes the file from debconf; one NAME='VALUE' a line,
     quoted for a shell.
     """
     try:
-        text = layout.early_answers.read_text(encoding="utf-8")
+        text = layout.preseed.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return {}
     found: dict[str, str] = {}
@@ -62,7 +62,7 @@ def set_answer(
         if layout.site.exists():
             before = layout.site.read_bytes().decode("utf-8")
         else:
-            before = new_site(layout, {**read_early_answers(layout), **environment})
+            before = new_site(layout, {**read_preseed(layout), **environment})
         site = parse_site(layout, before)
         value = question.from_text(text)
         try:

@@ -276,11 +276,11 @@ class Questions:
 
     def named(self, name: str) -> Question | None:
         """The question called SECTION.KEY."""
-        return next((one for one in self.all if one.name == name), None)
+        return next((question for question in self.all if question.name == name), None)
 
     def of_section(self, section: str) -> list[Question]:
         """The questions of one section."""
-        return [one for one in self.all if one.section == section]
+        return [question for question in self.all if question.section == section]
 
     def labels(self, section: str) -> list[str]:
         """The labels of the further sections of the kind."""
@@ -292,9 +292,9 @@ class Questions:
         known = self.labels(section)
         added = [f"{section}.{label}" for label in dict.fromkeys(labels) if label not in known]
         questions = [
-            replace(one, section=name, default=one.further)
+            replace(question, section=name, default=question.further)
             for name in added
-            for one in self.of_section(section)
+            for question in self.of_section(section)
         ]
         return replace(
             self,
@@ -324,9 +324,11 @@ def load_questions(layout: Layout) -> Questions:
     path = layout.questions
     with shipped_table(path, "backendai-common") as table:
         return Questions(
-            sections={one["name"]: one["about"] for one in table["section"]},
+            sections={section["name"]: section["about"] for section in table["section"]},
             all=tuple(_questions(table["section"])),
-            repeatable=frozenset(one["name"] for one in table["section"] if one.get("further")),
+            repeatable=frozenset(
+                section["name"] for section in table["section"] if section.get("further")
+            ),
         )
 
 
@@ -357,5 +359,5 @@ def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:
 def _port(default: Value) -> str:
     if default == []:
         return "26379"
-    one = default[0] if isinstance(default, list) else str(default)
-    return one.rpartition(":")[2]
+    example = default[0] if isinstance(default, list) else str(default)
+    return example.rpartition(":")[2]

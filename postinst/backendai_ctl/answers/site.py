@@ -182,7 +182,10 @@ def _with_variables(questions: Questions, environment: Iterable[str]) -> Questio
     known = {question.variable for question in questions.all}
     for section in questions.repeatable:
         begin = f"{as_variable(section)}_"
-        keys = {as_variable(one.key).rpartition("_")[2] for one in questions.of_section(section)}
+        keys = {
+            as_variable(question.key).rpartition("_")[2]
+            for question in questions.of_section(section)
+        }
         parts = (
             variable.removeprefix(begin).rpartition("_")
             for variable in sorted(environment)

@@ -22,7 +22,7 @@ from backendai_ctl.backup.place import put_back
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.upgrade.dump import CREATE_PRIVATE, Dumper, private_name
 
@@ -48,7 +48,7 @@ class Archive:
 
     @property
     def dumps(self) -> dict[str, Path]:
-        """The dump of each service that has one."""
+        """The dump of each service that has database."""
         return {path.stem: path for path in sorted((self.folder / _DATABASES).glob(f"*{_DUMP}"))}
 
     @property
@@ -81,7 +81,7 @@ class Backup:
     """What goes into one archive."""
 
     layout: Layout
-    filled: Sequence[Filled]
+    databases: Sequence[SeededDatabase]
     etcd: Etcd | None
     dumper: Dumper
     say: Say
@@ -93,8 +93,10 @@ class Backup:
         """
         with _scratch(self.dumper.folder) as folder:
             (folder / _DATABASES).mkdir(mode=0o700)
-            for one in self.filled:  # each dump is listed by pg_restore before it has its name
-                self.dumper.make(one, folder / _DATABASES / f"{one.data.service}{_DUMP}")
+            for (
+                database
+            ) in self.databases:  # each dump is listed by pg_restore before it has its name
+                self.dumper.make(database, folder / _DATABASES / f"{database.data.service}{_DUMP}")
             if self.etcd is not None:
                 private_writer().replace(folder / _ETCD, json.dumps(self.etcd.all(), indent=1))
             hashes = {
@@ -128,7 +130,7 @@ class Backup:
         manifest = {
             "format": _FORMAT,
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "versions": {one.data.service: one.version for one in self.filled},
+            "versions": {database.data.service: database.version for database in self.databases},
             "sha256": hashes,
         }
         return json.dumps(manifest, indent=1) + "\n"

@@ -71,7 +71,7 @@ class Layout:
         return self.root / f"usr/lib/systemd/system/{unit}"
 
     @property
-    def early_answers(self) -> Path:
+    def preseed(self) -> Path:
         """Answers from before site.toml could be made; gone once it is."""
         return self.state / "early-answers"
 

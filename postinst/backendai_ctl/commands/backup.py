@@ -12,8 +12,8 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.base import Command, answers, print_out, say
 from backendai_ctl.commands.upgrade import dumper_of
 from backendai_ctl.seed.data import seeded_services
-from backendai_ctl.seed.interpreter import use_own_python
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.interpreter import reexec_in_service_python
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.stores.lock import database_lock
 from backendai_ctl.stores.schema_state import SchemaState
@@ -26,20 +26,20 @@ _DUMP = ".dump"
 
 
 def _backup(options: argparse.Namespace, layout: Layout) -> Status:
-    use_own_python(layout)
+    reexec_in_service_python(layout)
     given = answers(options, layout)
     dumper = dumper_of(given)
     if options.action == "list":
         return _list(options, dumper)
-    with work_lock(layout), open_session(layout, given, say, []) as (session, filled):
+    with work_lock(layout), open_session(layout, given, say, []) as (session, databases):
         if options.database_only:
-            made = [dumper.make(one) for one in filled]
+            made = [dumper.make(database) for database in databases]
         else:
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
             path = Path(options.out or dumper.folder / f"backup-{stamp}{SUFFIX}").absolute()
-            Backup(layout=layout, filled=filled, etcd=session.etcd, dumper=dumper, say=say).write(
-                path
-            )
+            Backup(
+                layout=layout, databases=databases, etcd=session.etcd, dumper=dumper, say=say
+            ).write(path)
             made = [path]
     if options.json:
         print_out(json.dumps({"files": [str(path) for path in made]}) + "\n")
@@ -59,7 +59,7 @@ def _list(options: argparse.Namespace, dumper: Dumper) -> Status:
 
 
 def _restore(options: argparse.Namespace, layout: Layout) -> Status:
-    use_own_python(layout)
+    reexec_in_service_python(layout)
     path = Path(options.file).absolute()
     if not path.is_file():
         raise HostError(f"{path}: no such file", hint="backendai-ctl backup list")
@@ -67,14 +67,14 @@ def _restore(options: argparse.Namespace, layout: Layout) -> Status:
     dumper = dumper_of(given)
     with (
         work_lock(layout),
-        open_session(layout, given, say, []) as (session, filled),
+        open_session(layout, given, say, []) as (session, databases),
     ):
         if path.suffix == _DUMP:
             service = options.service or _service_of(path, layout)
-            _databases(options, layout, dumper, {service: path}, filled)
+            _databases(options, layout, dumper, {service: path}, databases)
             return Status.OK
         with open_archive(path, dumper.folder, layout, say) as archive:
-            _databases(options, layout, dumper, archive.dumps, filled)
+            _databases(options, layout, dumper, archive.dumps, databases)
             if options.etcd:
                 _etcd(archive, session.etcd, overwrite=options.etcd == "overwrite")
             if options.files:
@@ -88,25 +88,25 @@ def _databases(
     layout: Layout,
     dumper: Dumper,
     dumps: dict[str, Path],
-    filled: list[Filled],
+    databases: list[SeededDatabase],
 ) -> None:
-    known = {one.data.service: one for one in filled}
+    known = {database.data.service: database for database in databases}
     absent = sorted(set(dumps) - set(known))
     if absent:
         raise HostError(f"not configured on this host: {', '.join(absent)}")
     _ask(options, [str(known[service].target) for service in dumps])
     for service, dump in dumps.items():
-        one = known[service]
+        database = known[service]
         stop_for_work(layout, service)
         try:
-            with database_lock(one.database, seconds=LOCK_SECONDS, say=say):
-                dumper.restore(one, dump)
+            with database_lock(database.connection, seconds=LOCK_SECONDS, say=say):
+                dumper.restore(database, dump)
         except BaseException:
-            say(f"{one.target} is as it was")
+            say(f"{database.target} is as it was")
             start_stopped(layout, service, say)
             raise
-        say(f"{one.target} is put back")
-        if one.schema().state is SchemaState.CURRENT:
+        say(f"{database.target} is put back")
+        if database.schema().state is SchemaState.CURRENT:
             layout.failure_note(service).unlink(missing_ok=True)
             start_stopped(layout, service, say)
         else:
@@ -140,7 +140,7 @@ def _etcd(archive: Archive, etcd: Etcd | None, *, overwrite: bool) -> None:
 
 
 def _service_of(path: Path, layout: Layout) -> str:
-    found = [one for one in seeded_services(layout) if path.name.startswith(f"{one}-")]
+    found = [service for service in seeded_services(layout) if path.name.startswith(f"{service}-")]
     if len(found) != 1:
         raise HostError(f"{path.name} does not say whose dump it is", hint="add --service SERVICE")
     return found[0]

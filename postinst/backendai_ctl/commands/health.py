@@ -11,12 +11,12 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import has_systemd
 from backendai_ctl.commands.base import Command, print_out, say
 from backendai_ctl.doctor.examine import CHECKS, examine, exit_status, fix_findings
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding
 from backendai_ctl.status.closing import Start, closing
 from backendai_ctl.status.follow import Followed, follow
 from backendai_ctl.status.outlook import NodeOutlook, predict
-from backendai_ctl.status.report import look, render
+from backendai_ctl.status.report import inspect_node, render
 
 _WIDTH = 80
 _WAIT_SECONDS = 600.0
@@ -25,7 +25,7 @@ _WAIT_SECONDS = 600.0
 def _status(options: argparse.Namespace, layout: Layout) -> Status:
     if options.wait is not None:
         return _follow(options, layout)
-    node = look(Scene(layout))
+    node = inspect_node(HostView(layout))
     print_out(json.dumps(node.as_table(), indent=2) + "\n" if options.json else render(node))
     return Status.OK if node.is_up else Status.NOT_READY
 
@@ -36,11 +36,11 @@ def _follow(options: argparse.Namespace, layout: Layout) -> Status:
         raise HostError("no systemd runs here, so no service can come up")
 
     def predicted() -> NodeOutlook:
-        scene = Scene(layout)
-        return predict(scene, look(scene))
+        view = HostView(layout)
+        return predict(view, inspect_node(view))
 
     followed = follow(predicted, say, seconds=options.wait)
-    node = look(Scene(layout))
+    node = inspect_node(HostView(layout))
     if options.json:
         table = {**node.as_table(), "wait": followed.as_table()}
         print_out(json.dumps(table, indent=2) + "\n")
@@ -65,36 +65,36 @@ def _tell_obstacles(followed: Followed) -> None:
 
 
 def _summary_of_node(options: argparse.Namespace, layout: Layout) -> Status:
-    scene = Scene(layout)
-    node = look(scene)
+    view = HostView(layout)
+    node = inspect_node(view)
     start = Start(has_systemd=has_systemd(layout), is_allowed=not options.not_started)
-    print_out(closing(scene, node, predict(scene, node), start))
+    print_out(closing(view, node, predict(view, node), start))
     return Status.OK
 
 
 def _doctor(options: argparse.Namespace, layout: Layout) -> int:
-    scene = Scene(layout)
+    view = HostView(layout)
     if options.fix:
         require_root("fix this host")
     checks = {name: CHECKS[name] for name in options.only or CHECKS}
-    findings = examine(scene, checks)
+    findings = examine(view, checks)
     done: list[str] = []
     failed: list[str] = []
     if options.fix:
         done, failed = fix_findings(findings)
-        findings = examine(Scene(layout), checks)
+        findings = examine(HostView(layout), checks)
     if options.json:
         table = {
-            "findings": [one.as_table() for one in findings],
+            "findings": [finding.as_table() for finding in findings],
             "fixed": done,
             "failed": failed,
         }
         print_out(json.dumps(table, indent=2) + "\n")
     else:
-        print_out("".join(f"fixed: {one}\n" for one in done))
-        print_out("".join(f"not fixed: {one}\n" for one in failed))
+        print_out("".join(f"fixed: {text}\n" for text in done))
+        print_out("".join(f"not fixed: {text}\n" for text in failed))
         print_out("".join(map(_text, findings)) + _summary(findings))
-    if not scene.is_root:
+    if not view.is_root:
         say("as root, ports, volumes, Docker and secrets are looked at, too")
     return exit_status(findings)
 

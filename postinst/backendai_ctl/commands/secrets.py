@@ -23,9 +23,9 @@ from backendai_ctl.seed.tree import leaves
 from backendai_ctl.services.configure import Host, configure
 from backendai_ctl.services.recipe import resolve_tree
 from backendai_ctl.services.secrets_archive import (
-    forget_unedited,
+    import_secrets,
     pack_secrets,
-    take_secrets,
+    remove_unmodified_configs,
     unpack_secrets,
 )
 from backendai_ctl.stores.etcd import Etcd
@@ -45,12 +45,12 @@ def _export(_options: argparse.Namespace, layout: Layout) -> Status:
 def _import(options: argparse.Namespace, layout: Layout) -> Status:
     store = secret_store(options, layout)
     secrets = unpack_secrets(_content(options.file))
-    changed = take_secrets(layout, store, secrets, replace=options.replace)
+    changed = import_secrets(layout, store, secrets, replace=options.replace)
     if not changed:
         say("this host has these secrets already")
         return Status.OK
     say(f"took {', '.join(changed)}")
-    services, edited = forget_unedited(layout)
+    services, edited = remove_unmodified_configs(layout)
     host = Host(account=account(options), environment=os.environ, say=say)
     for service in services:
         configure(service, layout=layout, secrets=store, host=host)

@@ -23,17 +23,17 @@ from backendai_ctl.registries.advise import take_registries
 from backendai_ctl.seed import images
 from backendai_ctl.seed.apply import Run
 from backendai_ctl.seed.groups import groups_of
-from backendai_ctl.seed.interpreter import use_own_python
-from backendai_ctl.seed.model import Line, State
+from backendai_ctl.seed.interpreter import reexec_in_service_python
+from backendai_ctl.seed.model import State, StepResult
 from backendai_ctl.seed.plan import plan, render
-from backendai_ctl.seed.session import Filled, Session
+from backendai_ctl.seed.session import SeededDatabase, Session
 from backendai_ctl.seed.starting import start_waiting
 from backendai_ctl.seed.state import (
     Report,
     failed,
     is_complete,
-    lines_of,
     load_state,
+    results_of,
     save_report,
 )
 from backendai_ctl.seed.stores import stores_of, wait_for
@@ -43,19 +43,19 @@ _LOCK_SECONDS = 300.0
 
 
 def _plan(options: argparse.Namespace, layout: Layout) -> Status:
-    use_own_python(layout, most_called=True)
+    reexec_in_service_python(layout, most_called=True)
     session = _session(options, layout)
-    with session.filled() as filled:
-        lines = plan(groups_of(session, filled, lock_seconds=0))
-    table = {"steps": [line.as_table() for line in lines]}
-    print_out(json.dumps(table, indent=1) + "\n" if options.json else render(lines))
+    with session.open_databases() as databases:
+        results = plan(groups_of(session, databases, lock_seconds=0))
+    table = {"steps": [result.as_table() for result in results]}
+    print_out(json.dumps(table, indent=1) + "\n" if options.json else render(results))
     return Status.OK
 
 
 def _apply(options: argparse.Namespace, layout: Layout) -> Status:
     if options.if_needed and is_complete(layout) and not pending_upgrades(layout):
         return _finish(options, layout, {})
-    use_own_python(layout, most_called=True)
+    reexec_in_service_python(layout, most_called=True)
     begin = time.monotonic()
     session = _session(options, layout)
     wait = str(session.answers.value("seed.wait")) if options.wait is None else options.wait
@@ -63,22 +63,26 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
         stack.enter_context(exclusive(layout.seed_state))
         if any(recipe.uses_registries for recipe in session.recipes.values()):
             take_registries(layout, session.answers.site, say)
-        filled = stack.enter_context(session.filled())
+        databases = stack.enter_context(session.open_databases())
         for service, problem in session.unconfigured.items():
             say(f"{service}: left out: {problem}")
-        away = wait_for(stores_of(session, filled), float(wait), say)
+        away = wait_for(stores_of(session, databases), float(wait), say)
         for store in away:
             say(f"{store} does not answer")
-        upgraded = options.no_start or _upgrade(options, layout, session, filled)
+        upgraded = options.no_start or _upgrade(options, layout, session, databases)
         run = Run(say=say)
-        lines = run.apply(groups_of(session, filled, lock_seconds=_LOCK_SECONDS))
-        notes = [note for one in filled for note in _notes(one, lines)]
+        results = run.apply(groups_of(session, databases, lock_seconds=_LOCK_SECONDS))
+        notes = [note for database in databases for note in _notes(database, results)]
         took = time.monotonic() - begin
         late = _session(options, layout).configs.keys() - session.configs.keys()
-        complete = not failed(lines) and not away and upgraded and not late
-        report = Report(complete=complete, lines=lines, notes=notes, seconds=took)
+        complete = not failed(results) and not away and upgraded and not late
+        report = Report(complete=complete, results=results, notes=notes, seconds=took)
         save_report(layout, report)
-        scans = [one for one in filled if complete and one.data.rescan and _lacks_images(one)]
+        scans = [
+            database
+            for database in databases
+            if complete and database.data.rescan and _lacks_images(database)
+        ]
     if late:  # their packages leave them to a run that is at work; stores may have come late
         say(f"configured meanwhile: {', '.join(sorted(late))}")
         return _apply(options, layout)
@@ -95,12 +99,12 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _upgrade(
-    options: argparse.Namespace, layout: Layout, session: Session, filled: list[Filled]
+    options: argparse.Namespace, layout: Layout, session: Session, databases: list[SeededDatabase]
 ) -> bool:
     """End upgrades that were cut off, or found their database away; false where one is left."""
     if not pending_upgrades(layout):
         return True
-    outcome = finish_of(options, layout, session.answers, wait=False).run(session, filled)
+    outcome = finish_of(options, layout, session.answers, wait=False).run(session, databases)
     for service, error in {**outcome.failed, **outcome.waiting}.items():
         say(f"{service} is not upgraded: {error.message}")
     return not outcome.waiting
@@ -114,15 +118,15 @@ def _finish(options: argparse.Namespace, layout: Layout, left: dict[str, str]) -
     return Status.NOT_READY if left else Status.OK
 
 
-def _notes(one: Filled, lines: list[Line]) -> list[str]:
+def _notes(database: SeededDatabase, results: list[StepResult]) -> list[str]:
     """What was fixed in the release's fixtures, where this run or an earlier one used them."""
-    if not one.line.fixtures or any(line.state is State.DIFFERS for line in lines):
+    if not database.profile.fixtures or any(result.state is State.DIFFERS for result in results):
         return []
-    return [f"{one.data.service}: normalised {text}" for text in one.fixtures.normalised]
+    return [f"{database.data.service}: normalised {text}" for text in database.fixtures.normalised]
 
 
-def _lacks_images(one: Filled) -> bool:
-    return bool(images.Catalogue(one=one).unscanned())
+def _lacks_images(database: SeededDatabase) -> bool:
+    return bool(images.Catalogue(database=database).unscanned())
 
 
 def _status(options: argparse.Namespace, layout: Layout) -> Status:
@@ -134,14 +138,14 @@ def _status(options: argparse.Namespace, layout: Layout) -> Status:
     elif state is None:
         print_out("not filled yet: sudo backendai-ctl seed apply\n")
     else:
-        print_out(_told(state, catalogue))
+        print_out(_as_text(state, catalogue))
     return Status.OK if state and state.get("complete") else Status.NOT_READY
 
 
-def _told(state: dict[str, object], catalogue: dict[str, object] | None) -> str:
+def _as_text(state: dict[str, object], catalogue: dict[str, object] | None) -> str:
     verdict = "filled" if state.get("complete") else "not filled"
     text = f"{verdict} at {state.get('at')}, after {state.get('seconds')} s\n\n"
-    text += render(lines_of(state))
+    text += render(results_of(state))
     notes = state.get("notes")
     text += "".join(f"{note}\n" for note in (notes if isinstance(notes, list) else []))
     if catalogue:
@@ -150,13 +154,13 @@ def _told(state: dict[str, object], catalogue: dict[str, object] | None) -> str:
 
 
 def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
-    use_own_python(layout, most_called=True)
+    reexec_in_service_python(layout, most_called=True)
     session = _session(options, layout)
-    with session.filled() as filled:
+    with session.open_databases() as databases:
         try:
-            for one in filled:
-                if one.data.rescan:
-                    say(images.Catalogue(one=one).scan())
+            for database in databases:
+                if database.data.rescan:
+                    say(images.Catalogue(database=database).scan())
         except NotReadyError:
             systemd.ask(layout, "start", images.RETRY)
             raise
@@ -168,8 +172,8 @@ def _stores(options: argparse.Namespace, layout: Layout) -> Status:
     session = _session(options, layout)
     if session.unconfigured:  # of this transaction, and not the last: its script fills them
         return Status.NOT_READY
-    with session.filled() as filled:
-        away = [store for store in stores_of(session, filled) if not store.is_up()]
+    with session.open_databases() as databases:
+        away = [store for store in stores_of(session, databases) if not store.is_up()]
     if away:
         raise NotReadyError("; ".join(f"{store} does not answer" for store in away))
     return Status.OK

@@ -12,7 +12,7 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.addon import sync_installed
 from backendai_ctl.commands.base import Command, answers, print_out, say
 from backendai_ctl.seed.data import seeded_services
-from backendai_ctl.seed.interpreter import use_own_python
+from backendai_ctl.seed.interpreter import reexec_in_service_python
 from backendai_ctl.services.recipe import Answers
 from backendai_ctl.upgrade.batch import Outcome, migrate_all
 from backendai_ctl.upgrade.check import Examiner, Result, Verdict
@@ -40,27 +40,31 @@ def _check(options: argparse.Namespace, layout: Layout) -> Status:
     services = _named(options, layout)
     if not services:
         return Status.OK
-    use_own_python(layout)
+    reexec_in_service_python(layout)
     given = answers(options, layout)
-    with open_session(layout, given, say, services) as (session, filled):
+    with open_session(layout, given, say, services) as (session, databases):
         for service, problem in session.unconfigured.items():
             say(f"{service}: left out: {problem}")
         results = [
             result
-            for one in filled
+            for database in databases
             for result in Examiner(
-                one=one,
+                database=database,
                 dumper=dumper_of(given),
                 to=options.to or "",
                 from_lines=tuple((options.from_lines or "").split()),
             ).examine()
         ]
     if options.json:
-        print_out(json.dumps({"checks": [one.as_table() for one in results]}, indent=1) + "\n")
+        print_out(
+            json.dumps({"checks": [result.as_table() for result in results]}, indent=1) + "\n"
+        )
     else:
-        shown = [one for one in results if not options.brief or one.verdict is not Verdict.FINE]
-        print_out("".join(f"{_told(one)}\n" for one in shown))
-    refused = [one for one in results if one.verdict is Verdict.REFUSE]
+        shown = [
+            result for result in results if not options.brief or result.verdict is not Verdict.FINE
+        ]
+        print_out("".join(f"{_told(result)}\n" for result in shown))
+    refused = [result for result in results if result.verdict is Verdict.REFUSE]
     if not refused:
         return Status.OK
     if _is_allowed(layout):
@@ -84,18 +88,18 @@ def _upgrade(options: argparse.Namespace, layout: Layout) -> Status:
     services = _named(options, layout)
     if not (pending_upgrades(layout) if options.pending else services):
         return Status.OK
-    use_own_python(layout)
+    reexec_in_service_python(layout)
     given = answers(options, layout)
     if options.pending:
-        with open_session(layout, given, say, services) as (session, filled):
-            outcome = finish_of(options, layout, given, wait=True).run(session, filled)
+        with open_session(layout, given, say, services) as (session, databases):
+            outcome = finish_of(options, layout, given, wait=True).run(session, databases)
         _fill_again(layout, outcome)
     else:
         with (
             work_lock(layout),
-            open_session(layout, given, say, services) as (_, filled),
+            open_session(layout, given, say, services) as (_, databases),
         ):
-            outcome = migrate_all(layout, filled, dumper_of(given), say)
+            outcome = migrate_all(layout, databases, dumper_of(given), say)
         for service in () if options.no_start else outcome.done:
             start_stopped(layout, service, say)
     return _ended(options, outcome)
@@ -125,7 +129,7 @@ def _fill_again(layout: Layout, outcome: Outcome) -> None:
 def _ended(options: argparse.Namespace, outcome: Outcome) -> Status:
     problems = [*outcome.failed.values(), *outcome.waiting.values()]
     if options.json:
-        table = {"done": outcome.done, "failed": [one.message for one in problems]}
+        table = {"done": outcome.done, "failed": [problem.message for problem in problems]}
         print_out(json.dumps(table) + "\n")
     for service, text in outcome.done.items():
         say(f"{service}: {text}")
@@ -139,7 +143,9 @@ def _ended(options: argparse.Namespace, outcome: Outcome) -> Status:
 def _named(options: argparse.Namespace, layout: Layout) -> list[str]:
     """The services with a database, or those of them that were named."""
     known = seeded_services(layout)
-    return [one for one in known if one in options.service] if options.service else known
+    return (
+        [service for service in known if service in options.service] if options.service else known
+    )
 
 
 def _services(parser: argparse.ArgumentParser) -> None:

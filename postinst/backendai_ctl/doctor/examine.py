@@ -16,10 +16,10 @@ from backendai_ctl.doctor.checks import (
     units,
     volumes,
 )
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, Severity, error
 
-Check = Callable[[Scene], Iterable[Finding]]
+Check = Callable[[HostView], Iterable[Finding]]
 
 CHECKS: dict[str, Check] = {
     "site": settings.check_site,
@@ -48,16 +48,16 @@ _WARNINGS = 3
 _ERRORS = 4
 
 
-def examine(scene: Scene, checks: dict[str, Check] | None = None) -> list[Finding]:
+def examine(view: HostView, checks: dict[str, Check] | None = None) -> list[Finding]:
     """Every finding, the worst first; a check that fails is a finding, too."""
     found: list[Finding] = []
     for name, check in (CHECKS if checks is None else checks).items():
         try:
-            found += [dataclasses.replace(one, check=name) for one in check(scene)]
+            found += [dataclasses.replace(finding, check=name) for finding in check(view)]
         except (TargetError, OSError) as problem:
             remedy = "this is a fault of backendai-ctl, or the host is out of something"
             found.append(error(f"could not look: {problem}", name, remedy, check=name))
-    return sorted(found, key=lambda one: one.severity)
+    return sorted(found, key=lambda finding: finding.severity)
 
 
 def fix_findings(findings: Sequence[Finding]) -> tuple[list[str], list[str]]:
@@ -76,5 +76,5 @@ def fix_findings(findings: Sequence[Finding]) -> tuple[list[str], list[str]]:
 
 def exit_status(findings: Sequence[Finding]) -> int:
     """0 nothing but notes, 3 warnings, 4 errors."""
-    worst = min((one.severity for one in findings), default=Severity.NOTE)
+    worst = min((finding.severity for finding in findings), default=Severity.NOTE)
     return {Severity.ERROR: _ERRORS, Severity.WARNING: _WARNINGS}.get(worst, _CLEAN)

@@ -36,7 +36,7 @@ def find_account() -> Owner | None:
 
 
 @dataclass(frozen=True)
-class Scene:
+class HostView:
     """One host. Everything that is asked more than once is asked once."""
 
     layout: Layout
@@ -56,7 +56,9 @@ class Scene:
     @cached_property
     def recipes(self) -> tuple[Recipe, ...]:
         """Of every installed service."""
-        return tuple(load_recipe(self.layout, one) for one in installed_services(self.layout))
+        return tuple(
+            load_recipe(self.layout, service) for service in installed_services(self.layout)
+        )
 
     @cached_property
     def site(self) -> Site | None:
@@ -73,7 +75,7 @@ class Scene:
     @cached_property
     def units(self) -> Mapping[str, Mapping[str, str]]:
         """What systemd says of each service's unit."""
-        return {one.service: self.show(unit_of(one.service)) for one in self.recipes}
+        return {recipe.service: self.show(unit_of(recipe.service)) for recipe in self.recipes}
 
     def is_active(self, service: str) -> bool:
         """Whether the unit of the service runs."""

@@ -166,7 +166,7 @@ def _give(path: Path, record: Path, pem: str, say: Say) -> None:
 def _is_ours(path: Path, record: Path) -> bool:
     found = _content(path)
     records = (record, record.with_name(record.name + _NEXT))
-    return found is not None and found in [_content(one) for one in records]
+    return found is not None and found in [_content(record) for record in records]
 
 
 def _content(path: Path) -> str | None:

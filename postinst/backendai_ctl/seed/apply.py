@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 
 from backendai_ctl.base.errors import RecipeError, TargetError
 from backendai_ctl.seed.groups import CLUSTER, Group
-from backendai_ctl.seed.model import Finding, Line, State, Step
+from backendai_ctl.seed.model import Finding, State, Step, StepResult
 from backendai_ctl.seed.session import Say
 
 
 @dataclass(kw_only=True)
 class Run:
-    """One run over all groups; ``lines`` is what became of each step."""
+    """One run over all groups; ``results`` is what became of each step."""
 
     say: Say
-    lines: list[Line] = field(default_factory=list)
+    results: list[StepResult] = field(default_factory=list)
     _blocked: dict[str, str] = field(default_factory=dict)
 
-    def apply(self, groups: Sequence[Group]) -> list[Line]:
-        """Do every step whose work is not blocked; errors become lines."""
+    def apply(self, groups: Sequence[Group]) -> list[StepResult]:
+        """Do every step whose work is not blocked; errors become results."""
         for group in groups:
             blocker = self._blocked.get(group.name) or self._blocked.get(CLUSTER)
             if blocker is not None:
@@ -28,15 +28,15 @@ class Run:
                 continue
             else:
                 self._locked(group)
-        return self.lines
+        return self.results
 
     def _is_done(self, group: Group) -> bool:
         """Look at all without the lock; where nothing is to be done, that is all."""
         try:
-            findings = [(step, step.look()) for step in group.steps]
+            findings = [(step, step.inspect()) for step in group.steps]
         except TargetError:
             return False
-        if any(one.state is State.CREATE or one.blocks for _, one in findings):
+        if any(finding.state is State.CREATE or finding.blocks for _, finding in findings):
             return False
         for step, finding in findings:
             self._note(group.name, step, finding)
@@ -51,18 +51,18 @@ class Run:
                 self._skip(group.name, group.steps[1:], group.steps[0].name)
                 return
             for number, step in enumerate(group.steps):
-                if not self._one(group.name, step):
+                if not self._run(group.name, step):
                     self._blocked[group.name] = step.name
                     self._skip(group.name, group.steps[number + 1 :], step.name)
                     return
 
-    def _one(self, group: str, step: Step) -> bool:
+    def _run(self, group: str, step: Step) -> bool:
         """Do one step; says whether the next ones make sense."""
         try:
-            finding = step.look()
+            finding = step.inspect()
             if finding.state is State.CREATE:
                 self.say(f"{group}: {step.name}: {finding.detail or 'new'}")
-                finding = self._act(step)
+                finding = self._apply(step)
         except RecipeError:
             raise  # the package is broken, which waiting does not fix
         except TargetError as error:
@@ -71,14 +71,14 @@ class Run:
         self._note(group, step, finding)
         return not finding.blocks and finding.state is not State.WAITING
 
-    def _act(self, step: Step) -> Finding:
+    def _apply(self, step: Step) -> Finding:
         try:
-            step.act()
+            step.apply()
         except TargetError:
             # Somebody else may have been faster, as two hosts that make one database.
-            if step.look().state is not State.EXISTS:
+            if step.inspect().state is not State.EXISTS:
                 raise
-        finding = step.look()
+        finding = step.inspect()
         if finding.state is State.CREATE:
             return Finding(
                 state=State.WAITING, detail=f"was done, and is missing: {finding.detail}"
@@ -86,7 +86,7 @@ class Run:
         return finding
 
     def _note(self, group: str, step: Step, finding: Finding) -> None:
-        self.lines.append(Line.of(group, step.name, finding))
+        self.results.append(StepResult.of(group, step.name, finding))
         if finding.state in (State.WAITING, State.DIFFERS) or finding.blocks:
             self.say(f"{group}: {step.name}: {finding.state.value}: {finding.detail}")
             if finding.remedy:
@@ -100,4 +100,4 @@ class Run:
     def _skip(self, group: str, steps: Sequence[Step], blocker: str) -> None:
         self._blocked.setdefault(group, blocker)
         for step in steps:
-            self.lines.append(Line.of(group, step.name, Finding.held_up(blocker)))
+            self.results.append(StepResult.of(group, step.name, Finding.blocked_by(blocker)))

@@ -14,9 +14,9 @@ __all__ = [
     "Allowance",
     "Command",
     "Grant",
-    "Line",
     "Registries",
     "SeedData",
+    "SeedProfile",
     "Setting",
     "installed_version",
     "load_seed_data",
@@ -114,7 +114,7 @@ class Shared:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class SeedProfile:
     """What a release line's own fixtures ask for."""
 
     since: tuple[int, ...]
@@ -132,7 +132,7 @@ class Line:
 
     def commands_of(self, version: str) -> list[Command]:
         """The commands that the release ``version`` has."""
-        return [one for one in self.commands if one.since <= version_numbers(version)]
+        return [command for command in self.commands if command.since <= version_numbers(version)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,14 +147,14 @@ class SeedData:
     command: tuple[str, ...]  # the same by the run script
     postgresql: int  # the oldest major version that the release works with
     rescan: bool  # whether its registries are scanned for images
-    lines: tuple[Line, ...]
+    profiles: tuple[SeedProfile, ...]
 
-    def line(self, version: str) -> Line:
-        """The newest line that ``version`` has reached; RecipeError for an older release."""
-        line = newest_line(self.lines, lambda one: one.since, version)
-        if line is None:
+    def profile(self, version: str) -> SeedProfile:
+        """The profile of ``version``'s line; RecipeError for a release older than all lines."""
+        found = newest_line(self.profiles, lambda profile: profile.since, version)
+        if found is None:
             raise RecipeError(f"{self.distribution} {version} is older than what can be seeded")
-        return line
+        return found
 
 
 def seeded_services(layout: Layout) -> list[str]:
@@ -190,13 +190,13 @@ def _data(service: str, table: Mapping[str, Any]) -> SeedData:
         command=tuple(table["command"]),
         postgresql=int(table["postgresql"]),
         rescan=bool(table.get("rescan", False)),
-        lines=tuple(_line(item) for item in table["line"]),
+        profiles=tuple(_profile(item) for item in table["line"]),
     )
 
 
-def _line(table: Mapping[str, Any]) -> Line:
+def _profile(table: Mapping[str, Any]) -> SeedProfile:
     fixtures = tuple(table.get("fixtures", ()))
-    return Line(
+    return SeedProfile(
         since=version_numbers(table["since"]),
         fixtures=tuple(name.rstrip("?") for name in fixtures),
         optional=frozenset(name.rstrip("?") for name in fixtures if name.endswith("?")),

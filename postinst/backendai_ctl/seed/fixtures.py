@@ -9,7 +9,7 @@ from typing import Any
 from backendai_ctl.base.errors import RecipeError
 from backendai_ctl.registries.model import Registry
 from backendai_ctl.seed.accounts import Account, Deriver, Row, accounts_of, renew
-from backendai_ctl.seed.data import Line
+from backendai_ctl.seed.data import SeedProfile
 
 # Keys of a fixture that are no table.
 _RESERVED = "__"
@@ -34,42 +34,42 @@ class Values:
     registries: tuple[Registry, ...] = ()
 
 
-def prepare(folder: Path, line: Line, values: Values) -> Fixtures:
-    """Read the fixtures that ``line`` names and make them this installation's.
+def prepare(folder: Path, profile: SeedProfile, values: Values) -> Fixtures:
+    """Read the fixtures that ``profile`` names and make them this installation's.
 
     The same input gives the same rows. Raises RecipeError where one is missing or broken.
     """
-    files = read_fixtures(folder, line)
-    if line.registries is not None:
-        table = line.registries.table
+    files = read_fixtures(folder, profile)
+    if profile.registries is not None:
+        table = profile.registries.table
         files = {
             name: fixture
             for name, fixture in files.items()
             if not fixture.get(table) or _is_wanted(fixture[table], values.registries)
         }
     merged = _merged(files)
-    normalised = list(_mend_integers(merged, line.integers))
-    for setting in line.settings:
+    normalised = list(_fix_integers(merged, profile.integers))
+    for setting in profile.settings:
         for row in merged.get(setting.table, []):
             if setting.column in row:
                 row[setting.column] = values.resolve(setting.value)
     accounts: list[Account] = []
-    if line.accounts is not None:
+    if profile.accounts is not None:
         # A fixture that only changes rows names them by their id alone.
-        users = [row for row in merged.get(line.accounts.users, []) if "role" in row]
-        pairs = merged.get(line.accounts.keypairs, [])
-        renew(merged, line.accounts, values.deriver, values.admin_email)
+        users = [row for row in merged.get(profile.accounts.users, []) if "role" in row]
+        pairs = merged.get(profile.accounts.keypairs, [])
+        renew(merged, profile.accounts, values.deriver, values.admin_email)
         accounts = accounts_of(users, pairs)
     return Fixtures(files=files, accounts=tuple(accounts), normalised=tuple(normalised))
 
 
-def read_fixtures(folder: Path, line: Line) -> dict[str, dict[str, Any]]:
-    """The fixtures that ``line`` names, as the release ships them, in their order."""
-    paths = {name: folder / f"example-{name}.json" for name in line.fixtures}
+def read_fixtures(folder: Path, profile: SeedProfile) -> dict[str, dict[str, Any]]:
+    """The fixtures that ``profile`` names, as the release ships them, in their order."""
+    paths = {name: folder / f"example-{name}.json" for name in profile.fixtures}
     return {
         name: _read(path)
         for name, path in paths.items()
-        if name not in line.optional or path.exists()
+        if name not in profile.optional or path.exists()
     }
 
 
@@ -97,7 +97,7 @@ def _merged(files: Mapping[str, dict[str, Any]]) -> dict[str, list[Row]]:
     return merged
 
 
-def _mend_integers(tables: Mapping[str, list[Row]], columns: tuple[str, ...]) -> list[str]:
+def _fix_integers(tables: Mapping[str, list[Row]], columns: tuple[str, ...]) -> list[str]:
     fixed = []
     for dotted in columns:
         table, _, column = dotted.partition(".")
@@ -114,6 +114,7 @@ def _is_wanted(rows: Sequence[Row], registries: Sequence[Registry]) -> bool:
     shipped = {(row["registry_name"], row["url"], row["type"]) for row in rows}
     projects = {row.get("project") for row in rows}
     return any(
-        {(one.name, one.url, one.type)} == shipped and set(one.projects) <= projects
-        for one in registries
+        {(registry.name, registry.url, registry.type)} == shipped
+        and set(registry.projects) <= projects
+        for registry in registries
     )

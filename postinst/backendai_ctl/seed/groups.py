@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backendai_ctl.seed.data import version_numbers
 from backendai_ctl.seed.model import Step
-from backendai_ctl.seed.session import Filled, Session
+from backendai_ctl.seed.session import SeededDatabase, Session
 from backendai_ctl.seed.steps.cluster import EtcdStep, RedisStep, SecretsStep, shared_secrets
 from backendai_ctl.seed.steps.commands import CommandStep
 from backendai_ctl.seed.steps.database import (
@@ -46,23 +46,25 @@ class Group:
 CLUSTER = "cluster"
 
 
-def groups_of(session: Session, filled: Sequence[Filled], *, lock_seconds: float) -> list[Group]:
+def groups_of(
+    session: Session, databases: Sequence[SeededDatabase], *, lock_seconds: float
+) -> list[Group]:
     """Every step of this host: the cluster's first, then each database's."""
-    groups = [Group(name=CLUSTER, steps=_cluster_steps(session, filled))]
-    for one in filled:
-        groups += _database_groups(session, one, lock_seconds)
-    if session.etcd is not None and filled:
+    groups = [Group(name=CLUSTER, steps=_cluster_steps(session, databases))]
+    for database in databases:
+        groups += _database_groups(session, database, lock_seconds)
+    if session.etcd is not None and databases:
         groups.append(Group(name="redis", steps=[RedisStep(etcd=session.etcd)]))
     return [group for group in groups if group.steps]
 
 
-def _cluster_steps(session: Session, filled: Sequence[Filled]) -> list[Step]:
+def _cluster_steps(session: Session, databases: Sequence[SeededDatabase]) -> list[Step]:
     etcd = session.etcd
     if etcd is None:
         return []
-    for one in filled:
-        if one.line.accounts is not None:
-            _ = one.fixtures  # makes the secrets that are to be compared
+    for database in databases:
+        if database.profile.accounts is not None:
+            _ = database.fixtures  # makes the secrets that are to be compared
     names = session.layout.shared_secrets
     secrets = shared_secrets(session.layout.secrets, names)
     steps: list[Step] = [SecretsStep(etcd=etcd, secrets=secrets)] if secrets else []
@@ -82,40 +84,46 @@ def _cluster_steps(session: Session, filled: Sequence[Filled]) -> list[Step]:
     return steps
 
 
-def _registry_steps(one: Filled) -> list[Step]:
-    spec = one.line.registries
+def _registry_steps(database: SeededDatabase) -> list[Step]:
+    spec = database.profile.registries
     steps: list[Step] = []
-    if spec is not None and version_numbers(one.version) >= spec.since:
-        steps += [RegistryStep(one=one, spec=spec, registry=each) for each in one.registries]
+    if spec is not None and version_numbers(database.version) >= spec.since:
+        steps += [
+            RegistryStep(database=database, spec=spec, registry=each)
+            for each in database.registries
+        ]
     steps += [
-        AllowanceStep(one=one, spec=allowance, registries=one.registries)
-        for allowance in one.line.allowances
+        AllowanceStep(database=database, spec=allowance, registries=database.registries)
+        for allowance in database.profile.allowances
     ]
     return steps
 
 
-def _database_groups(session: Session, one: Filled, seconds: float) -> list[Group]:
-    name = one.data.service
-    steps: list[Step] = [SchemaStep(one=one)]
-    if one.line.fixtures:
-        steps.append(CredentialsStep(one=one))
-        steps += [FixturesStep(one=one, fixture=fixture) for fixture in one.fixtures.files]
+def _database_groups(session: Session, database: SeededDatabase, seconds: float) -> list[Group]:
+    name = database.data.service
+    steps: list[Step] = [SchemaStep(database=database)]
+    if database.profile.fixtures:
+        steps.append(CredentialsStep(database=database))
+        steps += [
+            FixturesStep(database=database, fixture=fixture) for fixture in database.fixtures.files
+        ]
     steps += [
-        CommandStep(one=one, command=command) for command in one.line.commands_of(one.version)
+        CommandStep(database=database, command=command)
+        for command in database.profile.commands_of(database.version)
     ]
-    steps += [GrantStep(one=one, grant=grant) for grant in one.line.grants]
-    if one.line.proxied is not None and one.line.proxied.where in session.configs:
-        steps.append(ProxyStep(one=one, proxied=one.line.proxied))
-    steps += _registry_steps(one)
-    if one.line.shared is not None:
-        steps.append(SharedStep(one=one, shared=one.line.shared))
-    if one.line.fixtures:
-        steps.append(FinishStep(one=one))
+    steps += [GrantStep(database=database, grant=grant) for grant in database.profile.grants]
+    if database.profile.proxied is not None and database.profile.proxied.where in session.configs:
+        steps.append(ProxyStep(database=database, proxied=database.profile.proxied))
+    steps += _registry_steps(database)
+    if database.profile.shared is not None:
+        steps.append(SharedStep(database=database, shared=database.profile.shared))
+    if database.profile.fixtures:
+        steps.append(FinishStep(database=database))
     return [
-        Group(name=name, steps=[DatabaseStep(one=one)]),
+        Group(name=name, steps=[DatabaseStep(database=database)]),
         Group(
             name=name,
             steps=steps,
-            lock=lambda: database_lock(one.database, seconds=seconds, say=session.say),
+            lock=lambda: database_lock(database.connection, seconds=seconds, say=session.say),
         ),
     ]

@@ -15,7 +15,7 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.registries.ask import Outcome, ask_registry
 from backendai_ctl.registries.model import Registry
 from backendai_ctl.registries.trust import read_ca, system_bundle
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.seed.steps.registries import scan_mark
 
 UNIT = "backendai-image-rescan.service"
@@ -28,24 +28,26 @@ _COUNT = "SELECT count(*) FROM images WHERE registry = $1"
 class Catalogue:
     """The images of all registries of site.toml in the manager's database."""
 
-    one: Filled
+    database: SeededDatabase
 
     @property
     def registries(self) -> dict[str, Registry]:
         """Those that the release's command can scan, by what it calls them."""
         return {
             registry.name: registry
-            for registry in reversed(self.one.registries)
+            for registry in reversed(self.database.registries)
             if not registry.is_hub
         }
 
     def unscanned(self) -> list[str]:
         """The names of those that no scan has found anything in yet."""
-        return [name for name in self.registries if self.one.marks.get(scan_mark(name)) is None]
+        return [
+            name for name in self.registries if self.database.marks.get(scan_mark(name)) is None
+        ]
 
     def scan(self) -> str:
         """Scan each, and say what was found; NotReadyError where one of them has no image."""
-        layout = self.one.layout
+        layout = self.database.layout
         found: list[str] = []
         failures: list[NotReadyError] = []
         for name, registry in self.registries.items():
@@ -55,7 +57,7 @@ class Catalogue:
             except NotReadyError as error:
                 failures.append(error)
                 continue
-            self.one.marks.set(scan_mark(name), str(count))
+            self.database.marks.set(scan_mark(name), str(count))
             found.append(f"{count} images of {name}")
         messages = [error.message.partition("\n")[0] for error in failures]
         summary = "; ".join([*messages, *found])
@@ -66,17 +68,17 @@ class Catalogue:
 
     def _scan(self, name: str, registry: Registry) -> int:
         try:
-            self.one.cli.run("image", "rescan", name)
+            self.database.cli.run("image", "rescan", name)
         except NotReadyError as error:
             raise self._explained(registry, error) from error
-        count = int(self.one.database.value(_COUNT, name))
+        count = int(self.database.connection.value(_COUNT, name))
         if not count:
             # The command says so in its log, and ends as if all were well.
             raise self._explained(
                 registry,
                 NotReadyError(
                     f"the scan of {name} found no image",
-                    hint=f"its output is in {self.one.cli.log}; again: backendai-ctl seed rescan",
+                    hint=f"see {self.database.cli.log}; again: backendai-ctl seed rescan",
                 ),
             )
         return count
@@ -85,7 +87,7 @@ class Catalogue:
         """The same, with what keeps the registry from answering where that is the cause."""
         if registry.is_local:
             return error
-        for says, remedy in why(self.one.layout, registry):
+        for says, remedy in why(self.database.layout, registry):
             return NotReadyError(f"the scan of {registry.name} failed: {says}", hint=remedy)
         return error
 

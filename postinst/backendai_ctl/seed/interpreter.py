@@ -8,7 +8,7 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.data import load_seed_data, seeded_services
 
 
-def use_own_python(layout: Layout, *, most_called: bool = False) -> None:
+def reexec_in_service_python(layout: Layout, *, most_called: bool = False) -> None:
     """Go on in the CPython of a service that has a PostgreSQL client.
 
     With ``most_called``, in no other than that of the service whose commands are called
@@ -28,7 +28,7 @@ def _by_fixtures(layout: Layout) -> list[str]:
     """The filled services, first the one with most fixtures, each of which is a call."""
     return sorted(
         seeded_services(layout),
-        key=lambda name: -len(load_seed_data(layout, name).lines[-1].fixtures),
+        key=lambda name: -len(load_seed_data(layout, name).profiles[-1].fixtures),
     )
 
 

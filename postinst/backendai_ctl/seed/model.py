@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Protocol
 
-_HELD_UP = "for "
+_BLOCKED = "for "
 
 
 class State(Enum):
@@ -30,9 +30,9 @@ class Finding:
     blocks: bool = False
 
     @classmethod
-    def held_up(cls, by: str) -> "Finding":
+    def blocked_by(cls, by: str) -> "Finding":
         """Of a step that was not looked at, because another comes first."""
-        return cls(state=State.WAITING, detail=f"{_HELD_UP}{by}")
+        return cls(state=State.WAITING, detail=f"{_BLOCKED}{by}")
 
 
 class Step(Protocol):
@@ -42,15 +42,15 @@ class Step(Protocol):
     def name(self) -> str:
         """What the plan calls it."""
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """Inspect what is there, and change nothing."""
 
-    def act(self) -> None:
-        """Create what ``look`` found missing; harmless where somebody else was faster."""
+    def apply(self) -> None:
+        """Create what ``inspect`` found missing; harmless where somebody else was faster."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class StepResult:
     """One line of a plan or a report."""
 
     group: str
@@ -60,7 +60,7 @@ class Line:
     remedy: str = ""
 
     @classmethod
-    def of(cls, group: str, step: str, finding: Finding) -> "Line":
+    def of(cls, group: str, step: str, finding: Finding) -> "StepResult":
         """What a step of a group found."""
         return cls(
             group=group,
@@ -71,12 +71,12 @@ class Line:
         )
 
     @property
-    def is_held_up(self) -> bool:
+    def is_blocked(self) -> bool:
         """Whether it only waits for another step."""
-        return self.state is State.WAITING and self.detail.startswith(_HELD_UP)
+        return self.state is State.WAITING and self.detail.startswith(_BLOCKED)
 
     @classmethod
-    def from_table(cls, table: Mapping[str, str]) -> "Line":
+    def from_table(cls, table: Mapping[str, str]) -> "StepResult":
         """The line that ``as_table`` returned."""
         words = {name: table[name] for name in ("group", "step", "detail", "remedy")}
         return cls(state=State(table["state"]), **words)

@@ -12,8 +12,8 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.registries.model import Registry, registries_of
 from backendai_ctl.seed.accounts import Deriver
 from backendai_ctl.seed.data import (
-    Line,
     SeedData,
+    SeedProfile,
     installed_version,
     load_seed_data,
     seeded_services,
@@ -33,7 +33,7 @@ ACCOUNTS_SECRET = "manager-accounts"
 
 
 @dataclass(kw_only=True)
-class Filled:
+class SeededDatabase:
     """A service whose database is filled, with its connection and what its release brings."""
 
     layout: Layout
@@ -42,9 +42,9 @@ class Filled:
     config: ServiceConfig
     data: SeedData
     version: str
-    line: Line
+    profile: SeedProfile
     target: Target
-    database: Database
+    connection: Database
     marks: Marks
 
     @cached_property
@@ -62,12 +62,12 @@ class Filled:
         """The release's fixtures, made this installation's."""
         values = Values(
             # Without accounts no secret is wanted, and none is made.
-            deriver=self.deriver if self.line.accounts else Deriver(secret=""),
+            deriver=self.deriver if self.profile.accounts else Deriver(secret=""),
             admin_email=str(self.answers.value("admin.email")),
             resolve=self.answers.resolve,
             registries=self.registries,
         )
-        return prepare(self.layout.fixtures(self.data.service), self.line, values)
+        return prepare(self.layout.fixtures(self.data.service), self.profile, values)
 
     @property
     def sql(self) -> str:
@@ -76,7 +76,7 @@ class Filled:
 
     def schema(self) -> Schema:
         """At which schema the database is, beside the installed release's."""
-        return inspect_schema(self.database, self.layout, self.data.service, self.data.alembic)
+        return inspect_schema(self.connection, self.layout, self.data.service, self.data.alembic)
 
     @cached_property
     def cli(self) -> ReleaseCli:
@@ -139,34 +139,34 @@ class Session:
         return None
 
     @contextlib.contextmanager
-    def filled(self) -> Iterator[list[Filled]]:
+    def open_databases(self) -> Iterator[list[SeededDatabase]]:
         """The services whose databases are filled; connections end with the block."""
-        opened = [
+        databases = [
             self._open(service)
             for service in seeded_services(self.layout)
             if service in self.configs
         ]
         try:
-            yield opened
+            yield databases
         finally:
-            for one in opened:
-                one.database.close()
+            for database in databases:
+                database.connection.close()
 
-    def _open(self, service: str) -> Filled:
+    def _open(self, service: str) -> SeededDatabase:
         data = load_seed_data(self.layout, service)
         version = installed_version(self.layout, data)
         use_environment(self.layout, service)  # whether by TLS, and whom to trust
         target = Target.from_config(self.configs[service], data.database)
-        database = Database(target)
-        return Filled(
+        connection = Database(target)
+        return SeededDatabase(
             layout=self.layout,
             answers=self.answers,
             recipe=self.recipes[service],
             config=self.configs[service],
             data=data,
             version=version,
-            line=data.line(version),
+            profile=data.profile(version),
             target=target,
-            database=database,
-            marks=Marks(database),
+            connection=connection,
+            marks=Marks(connection),
         )

@@ -12,7 +12,7 @@ from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import Writer, private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.model import Line, State
+from backendai_ctl.seed.model import State, StepResult
 
 _FILE = "state.json"
 
@@ -22,7 +22,7 @@ class Report:
     """One run: what each step came to, and whether nothing is left to do."""
 
     complete: bool
-    lines: Sequence[Line]
+    results: Sequence[StepResult]
     notes: Sequence[str] = ()
     seconds: float = 0.0
 
@@ -35,7 +35,7 @@ def save_report(layout: Layout, report: Report) -> None:
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(report.seconds, 1),
         "notes": list(report.notes),
-        "steps": [line.as_table() for line in report.lines],
+        "steps": [result.as_table() for result in report.results],
     }
     owner = private_writer().owner
     writer = Writer(owner=Owner(uid=owner.uid, gid=owner.gid), mode=0o644)
@@ -56,9 +56,9 @@ def load_state(layout: Layout) -> dict[str, Any] | None:
     return table if isinstance(table, dict) else None
 
 
-def lines_of(state: Mapping[str, Any]) -> list[Line]:
+def results_of(state: Mapping[str, Any]) -> list[StepResult]:
     """What each step came to, as ``load_state`` has it."""
-    return [Line.from_table(one) for one in state.get("steps") or ()]
+    return [StepResult.from_table(step) for step in state.get("steps") or ()]
 
 
 def is_complete(layout: Layout) -> bool:
@@ -87,6 +87,6 @@ def _content(path: Path) -> bytes:
         return b""
 
 
-def failed(lines: Sequence[Line]) -> bool:
-    """Whether a line says that something is still missing."""
-    return any(line.state in (State.WAITING, State.CREATE) for line in lines)
+def failed(results: Sequence[StepResult]) -> bool:
+    """Whether a step says that something is still missing."""
+    return any(result.state in (State.WAITING, State.CREATE) for result in results)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from backendai_ctl.answers.questions import Address
 from backendai_ctl.base.errors import TargetError
-from backendai_ctl.seed.session import Filled, Session
+from backendai_ctl.seed.session import SeededDatabase, Session
 from backendai_ctl.stores.ports import answers
 from backendai_ctl.stores.service_config import ServiceConfig
 
@@ -29,7 +29,7 @@ class Store:
         return f"{self.name} on {', '.join(map(str, self.addresses))}"
 
 
-def stores_of(session: Session, filled: Sequence[Filled]) -> list[Store]:
+def stores_of(session: Session, databases: Sequence[SeededDatabase]) -> list[Store]:
     """The stores without which no step here can be done."""
     found: dict[str, Store] = {}
     for config in session.configs.values():
@@ -37,8 +37,8 @@ def stores_of(session: Session, filled: Sequence[Filled]) -> list[Store]:
         if addresses:
             store = Store(name="etcd", addresses=addresses)
             found.setdefault(str(store), store)
-    for one in filled:
-        store = Store(name="PostgreSQL", addresses=(one.target.address,))
+    for database in databases:
+        store = Store(name="PostgreSQL", addresses=(database.target.address,))
         found.setdefault(str(store), store)
     return list(found.values())
 

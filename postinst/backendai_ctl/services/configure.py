@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backendai_ctl.answers.demand import check_demands
-from backendai_ctl.answers.edits import read_early_answers
+from backendai_ctl.answers.constraints import check_constraints
+from backendai_ctl.answers.edits import read_preseed
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import load_site, new_site
 from backendai_ctl.base.account import Owner
@@ -92,11 +92,11 @@ def configure(
         for folder in (layout.etc, layout.secrets, layout.generated):
             writer.sweep(folder)
         if not layout.site.exists():
-            given = {**read_early_answers(layout), **host.environment}
+            given = {**read_preseed(layout), **host.environment}
             _offer(layout.site, new_site(layout, given), layout, writer, host.say)
-        layout.early_answers.unlink(missing_ok=True)
+        layout.preseed.unlink(missing_ok=True)
         answers = Answers(site=load_site(layout), secrets=secrets)
-        check_demands(recipe.demands, answers.site, str(layout.site))
+        check_constraints(recipe.constraints, answers.site, str(layout.site))
         # All are made before the first is written: an error leaves nothing half done.
         texts = [
             (layout.etc / config.file, render_config(layout, service, config, answers))

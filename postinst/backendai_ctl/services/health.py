@@ -66,16 +66,16 @@ def parse_health(table: Mapping[str, Any]) -> Health:
             volumes={str(key): str(kind) for key, kind in table.get("volumes", {}).items()},
             docker_volumes=tuple(
                 DockerVolume(
-                    pattern=one["pattern"],
-                    holds=tuple(one["holds"]),
-                    session_label=one["session-label"],
+                    pattern=volume["pattern"],
+                    holds=tuple(volume["holds"]),
+                    session_label=volume["session-label"],
                 )
-                for one in table.get("docker-volume", [])
+                for volume in table.get("docker-volume", [])
             ),
-            guarded_units=tuple(GuardedUnit(**one) for one in table.get("guarded-unit", [])),
+            guarded_units=tuple(GuardedUnit(**unit) for unit in table.get("guarded-unit", [])),
             peers=tuple(
-                Peer(**{key.replace("-", "_"): text for key, text in one.items()})
-                for one in table.get("peer", [])
+                Peer(**{key.replace("-", "_"): text for key, text in peer.items()})
+                for peer in table.get("peer", [])
             ),
             exposed={str(port): str(text) for port, text in table.get("exposed", {}).items()},
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-from backendai_ctl.answers.demand import Demand
+from backendai_ctl.answers.constraints import Constraint
 from backendai_ctl.answers.questions import Address, Value, is_loopback
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import Site
@@ -60,7 +60,7 @@ class Needs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeLine:
+class Override:
     """What is of one release line, beside what all have in common: in etcd, or in one file."""
 
     since: Numbers
@@ -85,17 +85,17 @@ class ConfigRecipe:
     model: str | None = None
     # Whether a later release, or package, may make it anew where nobody has edited it.
     renewed: bool = False
-    lines: tuple[RecipeLine, ...] = ()
+    overrides: tuple[Override, ...] = ()
 
     def of_release(self, version: str | None) -> "ConfigRecipe":
         """With what the line of ``version`` adds."""
-        line = _line_of(self.lines, version)
+        override = _override_of(self.overrides, version)
         return replace(
             self,
-            settings={**self.settings, **line.settings},
-            remove=(*self.remove, *line.remove),
-            model=line.model or self.model,
-            lines=(),
+            settings={**self.settings, **override.settings},
+            remove=(*self.remove, *override.remove),
+            model=override.model or self.model,
+            overrides=(),
         )
 
 
@@ -120,10 +120,10 @@ class Recipe:
     # What the cluster has to know of this service, below keys of etcd.
     etcd: Mapping[str, object]
     folders: tuple[FolderRecipe, ...]
-    demands: tuple[Demand, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
     health: Health = field(default_factory=Health)
     distribution: str = ""  # whose version says which line holds
-    lines: tuple[RecipeLine, ...] = ()
+    overrides: tuple[Override, ...] = ()
     uses_registries: bool = False  # of images, as site.toml names them
 
     def of_release(self, version: str | None) -> "Recipe":
@@ -131,8 +131,8 @@ class Recipe:
         return replace(
             self,
             configs=tuple(config.of_release(version) for config in self.configs),
-            etcd=_joined(self.etcd, _line_of(self.lines, version).etcd),
-            lines=(),
+            etcd=_joined(self.etcd, _override_of(self.overrides, version).etcd),
+            overrides=(),
         )
 
 
@@ -147,16 +147,16 @@ def load_recipe(layout: Layout, service: str) -> Recipe:
     return recipe.of_release(find_version(layout, service, recipe.distribution))
 
 
-def _line_of(lines: tuple[RecipeLine, ...], version: str | None) -> RecipeLine:
+def _override_of(overrides: tuple[Override, ...], version: str | None) -> Override:
     """The line that ``version`` has reached; the newest where nobody knows the release.
 
     So it is in an image that is being built, and in a test.
     """
     if version is None:
-        line = max(lines, key=lambda one: one.since, default=None)
+        found = max(overrides, key=lambda override: override.since, default=None)
     else:
-        line = newest_line(lines, lambda one: one.since, version)
-    return line or RecipeLine(since=())
+        found = newest_line(overrides, lambda override: override.since, version)
+    return found or Override(since=())
 
 
 def _joined(tree: Mapping[str, object], other: Mapping[str, object]) -> Mapping[str, object]:
@@ -184,7 +184,7 @@ _KEYS = {
     "steps",
     "etcd",
     "folder",
-    "demand",
+    "constraint",
     "health",
     "line",
     "registries",
@@ -215,9 +215,9 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         folders=tuple(_folder(_table(item)) for item in _list(table.get("folder", []))),
         health=parse_health(_table(table.get("health", {}))),
         distribution=str(table.get("distribution", "")),
-        lines=_lines(table),
+        overrides=_overrides(table),
         uses_registries=bool(table.get("registries", False)),
-        demands=tuple(_demand(_table(item)) for item in _list(table.get("demand", []))),
+        constraints=tuple(_constraint(_table(item)) for item in _list(table.get("constraint", []))),
     )
 
 
@@ -228,8 +228,10 @@ def _folder(table: Mapping[str, object]) -> FolderRecipe:
     )
 
 
-def _demand(table: Mapping[str, object]) -> Demand:
-    return Demand(site=str(table["site"]), must_be=str(table["must-be"]), says=str(table["says"]))
+def _constraint(table: Mapping[str, object]) -> Constraint:
+    return Constraint(
+        site=str(table["site"]), rule=str(table["rule"]), message=str(table["message"])
+    )
 
 
 def _config(table: Mapping[str, object]) -> ConfigRecipe:
@@ -240,16 +242,16 @@ def _config(table: Mapping[str, object]) -> ConfigRecipe:
         template=str(table["template"]) if "template" in table else None,
         model=_model(table),
         renewed=bool(table.get("renewed", False)),
-        lines=_lines(table),
+        overrides=_overrides(table),
     )
 
 
-def _lines(table: Mapping[str, object]) -> tuple[RecipeLine, ...]:
-    return tuple(_line(_table(item)) for item in _list(table.get("line", [])))
+def _overrides(table: Mapping[str, object]) -> tuple[Override, ...]:
+    return tuple(_override(_table(item)) for item in _list(table.get("line", [])))
 
 
-def _line(table: Mapping[str, object]) -> RecipeLine:
-    return RecipeLine(
+def _override(table: Mapping[str, object]) -> Override:
+    return Override(
         since=version_numbers(str(table["since"])),
         etcd=_table(table.get("etcd", {})),
         settings=_table(table.get("set", {})),
@@ -327,14 +329,14 @@ class Answers:
     def fill(self, template: str, quoting: str = "plain") -> str:
         """``template`` with each {SECTION.KEY} or {SECTION.KEY!QUOTING} filled in."""
 
-        def one(match: re.Match[str]) -> str:
+        def answer_to(match: re.Match[str]) -> str:
             answer = self.value(match[1])
             text = ",".join(answer) if isinstance(answer, list) else str(answer)
             # An address needs its colon, and its parts were checked to be harmless.
             is_address = match[1].endswith("address")
             return text if is_address else _QUOTES[match[2] or quoting](text)
 
-        return _PLACEHOLDER.sub(one, template)
+        return _PLACEHOLDER.sub(answer_to, template)
 
     def resolve(self, wanted: object) -> object:
         """The value that a [config.set] entry asks for; None to leave its key out."""

@@ -31,4 +31,4 @@ def find_version(layout: Layout, service: str, distribution: str) -> str | None:
 def newest_line(lines: Iterable[T], since: Callable[[T], Numbers], version: str) -> T | None:
     """Of lines that hold until a newer one begins, the one that ``version`` has reached."""
     number = version_numbers(version)
-    return max((one for one in lines if since(one) <= number), key=since, default=None)
+    return max((line for line in lines if since(line) <= number), key=since, default=None)

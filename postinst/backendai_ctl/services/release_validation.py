@@ -54,7 +54,9 @@ class Verdict:
     @property
     def refused(self) -> tuple[Problem, ...]:
         """The problems that an answer of site.toml, and not the host, is to blame for."""
-        return tuple(one for one in self.problems if one.answer and not one.is_of_host)
+        return tuple(
+            problem for problem in self.problems if problem.answer and not problem.is_of_host
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +116,7 @@ class Validator:
             verdict = self.check(config, path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise HostError(f"cannot read {path}: {error}") from error
-        problems = tuple(replace(one, answer="") for one in verdict.problems)
+        problems = tuple(replace(problem, answer="") for problem in verdict.problems)
         return replace(verdict, problems=problems)
 
 
@@ -151,7 +153,7 @@ def _find(table: Mapping[str, object], at: list[str]) -> tuple[list[str], object
             continue
         if not isinstance(value, Mapping):
             break  # what follows names a kind, not a key
-        spelled = next((one for one in _spellings(part) if one in value), None)
+        spelled = next((spelling for spelling in _spellings(part) if spelling in value), None)
         names.append(spelled or part)
         value = value.get(spelled) if spelled else None
     return names, value

@@ -74,8 +74,12 @@ def _errors(error: BaseException | None) -> list[dict[str, Any]] | None:
         listed = getattr(error, "errors", None)
         if callable(listed):
             return [
-                {"at": [str(part) for part in one["loc"]], "kind": one["type"], "says": one["msg"]}
-                for one in listed()
+                {
+                    "at": [str(part) for part in found["loc"]],
+                    "kind": found["type"],
+                    "says": found["msg"],
+                }
+                for found in listed()
             ]
         error = error.__cause__
     return None

@@ -56,7 +56,7 @@ def unpack_secrets(content: bytes) -> dict[str, str]:
     return found
 
 
-def take_secrets(
+def import_secrets(
     layout: Layout, store: SecretStore, secrets: Mapping[str, str], *, replace: bool
 ) -> list[str]:
     """Put the secrets in place; returns the names of those that are new or another one now.
@@ -84,7 +84,7 @@ def take_secrets(
     return changed
 
 
-def forget_unedited(layout: Layout) -> tuple[Sequence[str], Sequence[str]]:
+def remove_unmodified_configs(layout: Layout) -> tuple[Sequence[str], Sequence[str]]:
     """Remove the configuration that was made here and that nobody has edited.
 
     Returns the services to configure again, and the files that an admin has to correct.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backendai_ctl.base.errors import TargetError
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.status.outlook import NodeOutlook, Outlook, ServiceOutlook
 from backendai_ctl.status.report import NodeStatus
 from backendai_ctl.stores.service_config import ServiceConfig
@@ -32,14 +32,14 @@ class Start:
         return self.has_systemd and self.is_allowed
 
 
-def closing(scene: Scene, node: NodeStatus, outlook: NodeOutlook, start: Start) -> str:
+def closing(view: HostView, node: NodeStatus, outlook: NodeOutlook, start: Start) -> str:
     """The block that ends an installation or upgrade; empty where no service is installed."""
     if not node.services:
         return ""
     versions = sorted({service.version for service in node.services if service.version})
     lines = [" ".join(["Backend.AI", *versions, "on this node"])]
     lines += _states(outlook) if start.is_possible else _not_started(node, start)
-    lines += _commands(scene, node, start)
+    lines += _commands(view, node, start)
     return "\n" + "\n".join(lines) + "\n"
 
 
@@ -86,17 +86,17 @@ def _not_started(node: NodeStatus, start: Start) -> list[str]:
     ]
 
 
-def _commands(scene: Scene, node: NodeStatus, start: Start) -> list[str]:
+def _commands(view: HostView, node: NodeStatus, start: Start) -> list[str]:
     wanted = {
         service.service for service in node.services if service.is_wanted or not start.has_systemd
     }
     rows = []
     if _WEB in wanted and start.has_systemd:
-        address = web_address(scene)
+        address = web_address(view)
         if address:
             rows.append(("Web UI", address))
     if _MANAGER in wanted:
-        is_made = any(scene.layout.credentials.glob("*.toml"))
+        is_made = any(view.layout.credentials.glob("*.toml"))
         when = "" if is_made else "   (once the stores are filled)"
         rows.append(("login", f"sudo backendai-ctl credentials --show{when}"))
     if start.has_systemd:
@@ -105,16 +105,16 @@ def _commands(scene: Scene, node: NodeStatus, start: Start) -> list[str]:
     return [f"{_INDENT}{label.ljust(width)}  {text}" for label, text in rows]
 
 
-def web_address(scene: Scene) -> str:
+def web_address(view: HostView) -> str:
     """The URL of the Web UI as others reach it; empty where its configuration is not there."""
-    config = scene.configs.get(_WEB)
+    config = view.configs.get(_WEB)
     if config is None:
         return ""
     try:
         address = config.addresses("service")[0]
     except TargetError:
         return ""
-    host = _public_host(scene) if address.host in _WILDCARDS else address.host
+    host = _public_host(view) if address.host in _WILDCARDS else address.host
     shown = f"[{host}]" if ":" in host else host
     return f"{_scheme(config)}://{shown}:{address.port}/"
 
@@ -126,10 +126,10 @@ def _scheme(config: ServiceConfig) -> str:
         return "http"
 
 
-def _public_host(scene: Scene) -> str:
+def _public_host(view: HostView) -> str:
     """What the administrator says that users' browsers know, or what this host can tell."""
-    named = scene.answer(_PUBLIC_HOST)
-    question = scene.site.questions.named(_PUBLIC_HOST) if scene.site else None
+    named = view.answer(_PUBLIC_HOST)
+    question = view.site.questions.named(_PUBLIC_HOST) if view.site else None
     return named if question and named != question.default else _outward_address()
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from backendai_ctl.base.errors import TargetError
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.seed.starting import waiting_services
 from backendai_ctl.seed.state import is_complete, load_state
 from backendai_ctl.services.recipe import Recipe
@@ -121,44 +121,44 @@ _SEEDING_WORDS = {
 }
 
 
-def predict(scene: Scene, node: NodeStatus) -> NodeOutlook:
-    """Judge each service of ``node``, which was read from the same ``scene``."""
-    seeding = _seeding(scene)
-    waiting = _waiting(scene)
+def predict(view: HostView, node: NodeStatus) -> NodeOutlook:
+    """Judge each service of ``node``, which was read from the same ``view``."""
+    seeding = _seeding(view)
+    waiting = _waiting(view)
     return NodeOutlook(
         services=tuple(
-            _service(scene, service, seeding, is_noted=service.service in waiting)
+            _service(view, service, seeding, is_noted=service.service in waiting)
             for service in node.services
         ),
         seeding=seeding,
     )
 
 
-def _waiting(scene: Scene) -> list[str]:
+def _waiting(view: HostView) -> list[str]:
     try:
-        return waiting_services(scene.layout)
+        return waiting_services(view.layout)
     except OSError:  # for root alone
         return []
 
 
-def _seeding(scene: Scene) -> Seeding:
-    unit = scene.show(SEED_UNIT)
+def _seeding(view: HostView) -> Seeding:
+    unit = view.show(SEED_UNIT)
     if unit.get("LoadState") == "masked":
         return Seeding.MASKED
     try:
-        state = load_state(scene.layout)
+        state = load_state(view.layout)
     except TargetError:
         return Seeding.NONE  # cannot be seen
-    is_wanted = state is not None or _waiting(scene) or any(scene.layout.seed_data.glob("*"))
+    is_wanted = state is not None or _waiting(view) or any(view.layout.seed_data.glob("*"))
     if not is_wanted:
         return Seeding.NONE
     # Only root can compare what the last run was of.
-    is_done = is_complete(scene.layout) if scene.is_root else bool(state and state.get("complete"))
+    is_done = is_complete(view.layout) if view.is_root else bool(state and state.get("complete"))
     if is_done:
         return Seeding.DONE
     if _is_moving(unit):
         return Seeding.RUNNING
-    is_retried = scene.show(RETRY_UNIT).get("ActiveState") == "active"
+    is_retried = view.show(RETRY_UNIT).get("ActiveState") == "active"
     return Seeding.RETRIED if is_retried else Seeding.STUCK
 
 
@@ -168,9 +168,9 @@ def _is_moving(unit: Mapping[str, str]) -> bool:
 
 
 def _service(
-    scene: Scene, status: ServiceStatus, seeding: Seeding, *, is_noted: bool
+    view: HostView, status: ServiceStatus, seeding: Seeding, *, is_noted: bool
 ) -> ServiceOutlook:
-    unit = scene.units[status.service]
+    unit = view.units[status.service]
     problem = next((text for text in (status.needs, *status.problems) if text), "")
     outlook, reason, hint = Outlook.STUCK, problem, ""
     if not status.is_wanted:
@@ -179,11 +179,11 @@ def _service(
         outlook, reason = Outlook.UP, ""
     elif _is_moving(unit) or status.active == "active":
         outlook, reason = Outlook.STARTING, _motion(status, unit, problem)
-    elif scene.layout.failure_note(status.service).exists():
-        outlook, reason, hint = _after_failed_upgrade(scene, status.service)
+    elif view.layout.failure_note(status.service).exists():
+        outlook, reason, hint = _after_failed_upgrade(view, status.service)
     elif is_noted:
         outlook, reason, hint = _noted(seeding, problem)
-        if outlook is Outlook.WAITING and problem and _recipe(scene, status.service).sql:
+        if outlook is Outlook.WAITING and problem and _recipe(view, status.service).sql:
             hint = f"by hand: sudo backendai-ctl steps {status.service}"
     else:
         reason, hint = _stuck(status, unit, problem)
@@ -192,8 +192,8 @@ def _service(
     )
 
 
-def _recipe(scene: Scene, service: str) -> Recipe:
-    return next(recipe for recipe in scene.recipes if recipe.service == service)
+def _recipe(view: HostView, service: str) -> Recipe:
+    return next(recipe for recipe in view.recipes if recipe.service == service)
 
 
 def _motion(status: ServiceStatus, unit: Mapping[str, str], problem: str) -> str:
@@ -206,9 +206,9 @@ def _motion(status: ServiceStatus, unit: Mapping[str, str], problem: str) -> str
     return ""
 
 
-def _after_failed_upgrade(scene: Scene, service: str) -> tuple[Outlook, str, str]:
+def _after_failed_upgrade(view: HostView, service: str) -> tuple[Outlook, str, str]:
     reason = "its database is not upgraded"
-    if any(pending.service == service for pending in pending_upgrades(scene.layout)):
+    if any(pending.service == service for pending in pending_upgrades(view.layout)):
         return Outlook.WAITING, f"{reason}; retried every 20 s", "sudo backendai-ctl seed apply"
     return Outlook.STUCK, reason, f"sudo backendai-ctl upgrade {service}"
 

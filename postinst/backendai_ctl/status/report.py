@@ -9,7 +9,7 @@ from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.base.toml import shipped_table
 from backendai_ctl.doctor.checks.host import package_versions
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.services.configure import Record
 from backendai_ctl.services.recipe import Recipe
 from backendai_ctl.stores.ports import answers
@@ -63,20 +63,24 @@ class NodeStatus:
     @property
     def is_up(self) -> bool:
         """Every service that is enabled runs and answers."""
-        return all(one.is_up for one in self.services if one.is_wanted)
+        return all(service.is_up for service in self.services if service.is_wanted)
 
     @property
     def verdict(self) -> str:
         """One line for a person."""
-        down = [one.service for one in self.services if one.is_wanted and not one.is_up]
-        coming = [one.service for one in self.services if one.is_wanted and one.is_coming]
+        down = [
+            service.service for service in self.services if service.is_wanted and not service.is_up
+        ]
+        coming = [
+            service.service for service in self.services if service.is_wanted and service.is_coming
+        ]
         if down and down == coming:
             return f"starting: {', '.join(coming)}"
         if down:
             return f"down: {', '.join(down)}; see `backendai-ctl doctor`"
-        if not any(one.is_wanted for one in self.services):
+        if not any(service.is_wanted for service in self.services):
             return "no service is enabled on this host"
-        count = sum(one.is_up for one in self.services)
+        count = sum(service.is_up for service in self.services)
         return f"up: {count} of {len(self.services)} services, all that are enabled"
 
     def as_table(self) -> dict[str, Any]:
@@ -85,7 +89,8 @@ class NodeStatus:
             "up": self.is_up,
             "verdict": self.verdict,
             "services": [
-                {**asdict(one), "up": one.is_up, "wanted": one.is_wanted} for one in self.services
+                {**asdict(service), "up": service.is_up, "wanted": service.is_wanted}
+                for service in self.services
             ],
             "seeded": self.seeded,
             "addons": list(self.addons),
@@ -93,25 +98,25 @@ class NodeStatus:
         }
 
 
-def look(scene: Scene) -> NodeStatus:
+def inspect_node(view: HostView) -> NodeStatus:
     """Ask systemd, the ports, the stores and the files."""
-    versions = package_versions(scene)
-    hidden = () if scene.is_root else ("configuration", "stores", "ports")
+    versions = package_versions(view)
+    hidden = () if view.is_root else ("configuration", "stores", "ports")
     return NodeStatus(
-        services=tuple(_service(scene, recipe, versions) for recipe in scene.recipes),
-        seeded=_seeded(scene),
-        addons=_addons(scene),
-        hidden=() if _can_read(scene) else hidden,
+        services=tuple(_service(view, recipe, versions) for recipe in view.recipes),
+        seeded=_seeded(view),
+        addons=_addons(view),
+        hidden=() if _can_read(view) else hidden,
     )
 
 
-def _can_read(scene: Scene) -> bool:
-    return scene.is_root or bool(scene.configs)
+def _can_read(view: HostView) -> bool:
+    return view.is_root or bool(view.configs)
 
 
-def _service(scene: Scene, recipe: Recipe, versions: Mapping[str, str]) -> ServiceStatus:
-    state = scene.units[recipe.service]
-    config = scene.configs.get(recipe.service)
+def _service(view: HostView, recipe: Recipe, versions: Mapping[str, str]) -> ServiceStatus:
+    state = view.units[recipe.service]
+    config = view.configs.get(recipe.service)
     address, is_answering = "", None
     if recipe.listens and config:
         try:
@@ -129,33 +134,33 @@ def _service(scene: Scene, recipe: Recipe, versions: Mapping[str, str]) -> Servi
         since=_short_time(state.get("StateChangeTimestamp", "")),
         address=address,
         answers=is_answering,
-        config=_config(scene, recipe),
-        needs=_needs(scene, recipe) if config else "",
-        problems=_problems(scene, recipe, is_active=is_active) if config else (),
+        config=_config(view, recipe),
+        needs=_needs(view, recipe) if config else "",
+        problems=_problems(view, recipe, is_active=is_active) if config else (),
     )
 
 
-def _problems(scene: Scene, recipe: Recipe, *, is_active: bool) -> tuple[str, ...]:
+def _problems(view: HostView, recipe: Recipe, *, is_active: bool) -> tuple[str, ...]:
     """What keeps a service down, or is left to do for one that runs."""
-    found = _upgrade_problems(scene, recipe.service)
+    found = _upgrade_problems(view, recipe.service)
     if not is_active:
-        found += host_problems(scene.layout, recipe)
+        found += host_problems(view.layout, recipe)
     return tuple(found)
 
 
-def _upgrade_problems(scene: Scene, service: str) -> list[str]:
+def _upgrade_problems(view: HostView, service: str) -> list[str]:
     finish = f"sudo backendai-ctl upgrade {service}"
-    failure = scene.layout.failure_note(service)
-    pending = [one for one in pending_upgrades(scene.layout) if one.service == service]
+    failure = view.layout.failure_note(service)
+    pending = [upgrade for upgrade in pending_upgrades(view.layout) if upgrade.service == service]
     if failure.exists():
-        reason = f": {failure.read_text(encoding='utf-8').strip()}" if scene.is_root else ""
+        reason = f": {failure.read_text(encoding='utf-8').strip()}" if view.is_root else ""
         ends = (
             "It is tried again by itself; at once by: sudo backendai-ctl seed apply"
             if pending
             else f"Once fixed, run: {finish}"
         )
         return [f"its database is not upgraded{reason}\n{ends}"]
-    if any(one.old_units() for one in pending):
+    if any(upgrade.old_units() for upgrade in pending):
         return ["runs the release from before; run: sudo backendai-ctl upgrade --pending"]
     return []
 
@@ -166,30 +171,30 @@ def _short_time(text: str) -> str:
     return f"{words[1]} {words[2][:5]}" if len(words) > 2 else ""  # noqa: PLR2004
 
 
-def _config(scene: Scene, recipe: Recipe) -> str:
+def _config(view: HostView, recipe: Recipe) -> str:
     """As made, edited, missing; with what waits beside it."""
     states: set[str] = set()
     for config in recipe.configs:
-        path = scene.layout.etc / config.file
+        path = view.layout.etc / config.file
         try:
             if not path.exists():
                 states.add("missing")
                 continue
             if path.with_name(f"{path.name}.new").exists():
                 states.add("new")
-            record = Record.load(scene.layout.generated / config.file)
+            record = Record.load(view.layout.generated / config.file)
             states.add("edited" if record is None or not record.is_unedited(path) else "made")
         except PermissionError:
             return "unseen"
-    order = [one for one in ("missing", "edited", "new") if one in states]
+    order = [state for state in ("missing", "edited", "new") if state in states]
     return "+".join(order) or "made"
 
 
-def _needs(scene: Scene, recipe: Recipe) -> str:
+def _needs(view: HostView, recipe: Recipe) -> str:
     try:
         if recipe.needs.docker:
-            check_docker(scene.layout)
-        check_needs(scene.layout, recipe)
+            check_docker(view.layout)
+        check_needs(view.layout, recipe)
     except TargetError as error:
         return error.message
     except ImportError:
@@ -197,25 +202,25 @@ def _needs(scene: Scene, recipe: Recipe) -> str:
     return ""
 
 
-def _seeded(scene: Scene) -> str:
+def _seeded(view: HostView) -> str:
     """What the last run of seeding came to; empty where nothing here is seeded."""
     # Only where the tool for it is there and the stores are filled from this node.
     from backendai_ctl.seed.state import is_complete, load_state  # noqa: PLC0415
 
     try:
-        state = load_state(scene.layout)
+        state = load_state(view.layout)
     except TargetError:
         return "unseen"
     if state is None:
         return ""
     # Whether something has changed since then, only root can see.
-    is_done = is_complete(scene.layout) if scene.is_root else state.get("complete")
+    is_done = is_complete(view.layout) if view.is_root else state.get("complete")
     return "complete" if is_done else "not complete: see backendai-ctl seed status"
 
 
-def _addons(scene: Scene) -> tuple[str, ...]:
+def _addons(view: HostView) -> tuple[str, ...]:
     found = []
-    for path in sorted((scene.layout.addons).glob("*.toml")):
+    for path in sorted((view.layout.addons).glob("*.toml")):
         try:
             with shipped_table(path, "the add-on's package") as table:
                 found.append(str(table["name"]))
@@ -227,16 +232,16 @@ def _addons(scene: Scene) -> tuple[str, ...]:
 def render(node: NodeStatus) -> str:
     """A table for 80 columns, and a line for each thing that is not as it should be."""
     head = ("SERVICE", "VERSION", "UNIT", "SINCE", "PORT", "CONFIG")
-    rows = [head, *(_row(one) for one in node.services)]
+    rows = [head, *(_row(service) for service in node.services)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    for one in node.services:
-        found = (one.needs, *one.problems)
+    for service in node.services:
+        found = (service.needs, *service.problems)
         for text in dict.fromkeys(found):
-            lines += _wrapped(f"{one.service}: {text}") if text else []
+            lines += _wrapped(f"{service.service}: {text}") if text else []
     if node.seeded:
         lines.append(f"seeded: {node.seeded}")
     if node.addons:
@@ -253,7 +258,18 @@ def _wrapped(text: str) -> list[str]:
     )
 
 
-def _row(one: ServiceStatus) -> tuple[str, ...]:
-    active = one.active if one.is_wanted else f"{one.active}, {one.enabled}"
-    answering = {True: "answers", False: "silent", None: "-"}[one.answers]
-    return (one.service, one.version, active, one.since, answering, one.config)
+def _row(service_status: ServiceStatus) -> tuple[str, ...]:
+    active = (
+        service_status.active
+        if service_status.is_wanted
+        else f"{service_status.active}, {service_status.enabled}"
+    )
+    answering = {True: "answers", False: "silent", None: "-"}[service_status.answers]
+    return (
+        service_status.service,
+        service_status.version,
+        active,
+        service_status.since,
+        answering,
+        service_status.config,
+    )

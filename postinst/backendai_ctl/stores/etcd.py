@@ -77,7 +77,7 @@ class Etcd:
         found = self._ask("kv/range", question, self._token()).get("kvs")
         listed = found if isinstance(found, list) else []
         skip = len(f"{self.root}/{self.namespace}/")
-        return {_decoded(one["key"])[skip:]: _decoded(one.get("value", "")) for one in listed}
+        return {_decoded(pair["key"])[skip:]: _decoded(pair.get("value", "")) for pair in listed}
 
     def _path(self, key: str) -> str:
         return _encoded(f"{self.root}/{self.namespace}/{key}")

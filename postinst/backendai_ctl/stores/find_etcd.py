@@ -9,7 +9,7 @@ def find_etcd(config: ServiceConfig) -> Etcd:
     """The first member that answers, of those that the service's configuration names."""
     addresses = config.addresses("etcd.addr")
     return Etcd(
-        address=next((one for one in addresses if answers(one)), addresses[0]),
+        address=next((address for address in addresses if answers(address)), addresses[0]),
         namespace=str(config.get("etcd.namespace")),
         user=str(config.get("etcd.user")),
         password=str(config.get("etcd.password")),

@@ -7,7 +7,7 @@ from functools import partial
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.stores.postgresql import NoDatabaseError
 from backendai_ctl.upgrade.dump import Dumper
 from backendai_ctl.upgrade.migrate import Migration, NotBegunError
@@ -24,16 +24,18 @@ class Outcome:
 
 
 def migrate_all(
-    layout: Layout, filled: Sequence[Filled], dumper: Dumper, say: Callable[[str], None]
+    layout: Layout, databases: Sequence[SeededDatabase], dumper: Dumper, say: Callable[[str], None]
 ) -> Outcome:
     """Migrate where a release asks for it; a service that stays without is down, and says why."""
     done: dict[str, str] = {}
     failed: dict[str, TargetError] = {}
     waiting: dict[str, TargetError] = {}
-    for one in filled:
-        service = one.data.service
+    for database in databases:
+        service = database.data.service
         try:
-            done[service] = _migrate(layout, one, Migration(one=one, dumper=dumper, say=say))
+            done[service] = _migrate(
+                layout, database, Migration(database=database, dumper=dumper, say=say)
+            )
         except TargetError as error:
             (waiting if isinstance(error, NotBegunError) else failed)[service] = error
             _keep_down(layout, service, error)
@@ -42,15 +44,15 @@ def migrate_all(
     return Outcome(done=done, failed=failed, waiting=waiting)
 
 
-def _migrate(layout: Layout, one: Filled, migration: Migration) -> str:
+def _migrate(layout: Layout, database: SeededDatabase, migration: Migration) -> str:
     """What was done."""
     try:
-        one.database.connect()
+        database.connection.connect()
     except NoDatabaseError:
         return "there is no database yet"
     except TargetError as error:
         raise NotBegunError(error.message, hint=error.hint) from error
-    migrated = migration.run(before=partial(stop_for_work, layout, one.data.service))
+    migrated = migration.run(before=partial(stop_for_work, layout, database.data.service))
     return "migrated" if migrated else "nothing to migrate"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.seed.data import version_numbers
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.stores.postgresql import Database
 from backendai_ctl.stores.schema_state import Schema, SchemaState
 from backendai_ctl.upgrade.data import is_older, line_of, load_upgrade_data, upstream
@@ -45,7 +45,7 @@ class Result:
 class Examiner:
     """Examines one service; ``to`` is the version that is about to come, if one is."""
 
-    one: Filled
+    database: SeededDatabase
     dumper: Dumper
     to: str = ""
     from_lines: Sequence[str] = ()
@@ -66,26 +66,30 @@ class Examiner:
         return results
 
     def _version(self) -> Result:
-        old, new = self.one.version, upstream(self.to) if self.to else ""
+        old, new = self.database.version, upstream(self.to) if self.to else ""
         if not new:
             return self._result("version", Verdict.FINE, f"{old} is installed")
         summary = f"{old} to {new}"
         if is_older(old, new) and self.from_lines and line_of(old) not in self.from_lines:
-            between = [one for one in self.from_lines if is_older(old, one) and is_older(one, new)]
+            between = [
+                from_line
+                for from_line in self.from_lines
+                if is_older(old, from_line) and is_older(from_line, new)
+            ]
             first = min(set(between) - {line_of(new)}, key=version_numbers, default="")
             way = f"install {first} first" if first else "no way leads there"
             return self._result("version", Verdict.REFUSE, f"{summary} skips releases; {way}")
         return self._result("version", Verdict.FINE, summary)
 
     def _schema(self) -> tuple[Verdict, str]:
-        found = self.one.schema()
+        found = self.database.schema()
         at = ", ".join(found.found) or "no schema yet"
         if self.to:
             return self._schema_for(upstream(self.to), found, at)
         heads = ", ".join(sorted(found.release.heads))
         match found.state:
             case SchemaState.NEWER:
-                summary = f"{at} is of a newer release than {self.one.version} ({heads})"
+                summary = f"{at} is of a newer release than {self.database.version} ({heads})"
                 return Verdict.REFUSE, summary
             case SchemaState.OLDER:
                 return Verdict.WARN, f"{at} is to be migrated to {heads}: backendai-ctl upgrade"
@@ -93,44 +97,44 @@ class Examiner:
                 return Verdict.FINE, at
 
     def _schema_for(self, new: str, found: Schema, at: str) -> tuple[Verdict, str]:
-        if found.state is SchemaState.EMPTY or not is_older(new, self.one.version):
+        if found.state is SchemaState.EMPTY or not is_older(new, self.database.version):
             return Verdict.FINE, at
         # A downgrade. The database remembers the schema of each release that used it.
-        known = self.one.marks.schema_of(new)
+        known = self.database.marks.schema_of(new)
         if known == sorted(found.found):
             return Verdict.FINE, f"{at}, which {new} has too"
         had = f"{new} had {', '.join(known)}" if known else f"the schema of {new} is not known here"
         summary = f"is at {at}; {had}"
         return Verdict.REFUSE, (
-            f"{self.one.target} {summary}. Stop the service, put back a dump of {new} afterwards"
-            " (backendai-ctl restore FILE), and allow the downgrade"
+            f"{self.database.target} {summary}. Stop the service, put back a dump of {new}"
+            " afterwards (backendai-ctl restore FILE), and allow the downgrade"
         )
 
     def _dump(self) -> tuple[Verdict, str]:
         if self.dumper.keep == 0:
             return Verdict.WARN, "site.toml wants none: [backup] keep = 0"
-        self.dumper.check(self.one)
+        self.dumper.check(self.database)
         return Verdict.FINE, f"to {self.dumper.folder}"
 
     def _sessions(self) -> tuple[Verdict, str]:
-        statement = load_upgrade_data(self.one.layout, self.one.data.service).running
+        statement = load_upgrade_data(self.database.layout, self.database.data.service).running
         if not statement:
             return Verdict.FINE, "not counted for this service"
-        count = _count(self.one.database, statement)
+        count = _count(self.database.connection, statement)
         summary = f"{count} run, and go on without the manager" if count else "none runs"
         return (Verdict.WARN if count else Verdict.FINE), summary
 
     def _nodes(self) -> tuple[Verdict, str]:
-        others = other_nodes(self.one.database)
+        others = other_nodes(self.database.connection)
         if not others:
             return Verdict.FINE, "no other works with the database"
         return Verdict.WARN, (
             f"the database is also used from {', '.join(others)}: stop backendai-"
-            f"{self.one.data.service} there before its schema is changed, and upgrade it next"
+            f"{self.database.data.service} there before its schema is changed, and upgrade it next"
         )
 
     def _space(self) -> Result:
-        folder: Path = self.one.layout.prefix(self.one.data.service)
+        folder: Path = self.database.layout.prefix(self.database.data.service)
         free = free_bytes(folder)
         verdict = Verdict.FINE if free >= _PAYLOAD_BYTES else Verdict.WARN
         return self._result("space", verdict, f"{free // _MB} MB free below {folder}")
@@ -143,7 +147,9 @@ class Examiner:
         return self._result(name, verdict, detail)
 
     def _result(self, name: str, verdict: Verdict, detail: str) -> Result:
-        return Result(service=self.one.data.service, check=name, verdict=verdict, detail=detail)
+        return Result(
+            service=self.database.data.service, check=name, verdict=verdict, detail=detail
+        )
 
 
 def _count(database: Database, statement: str) -> int:

@@ -21,7 +21,7 @@ from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.programs import run_program
 from backendai_ctl.seed.marks import SCHEMA
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.upgrade.pgprograms import LOCK_TIMEOUT, PgPrograms
 
 _SUFFIX = ".dump"
@@ -63,7 +63,7 @@ BEGIN
          WHERE n.nspname = 'public'
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
     LOOP
-        EXECUTE one.statement;
+        EXECUTE database.statement;
     END LOOP;
 END
 $$;
@@ -81,44 +81,48 @@ class Dumper:
     seconds: float
     max_bytes: int = 0  # that the dumps of one database may take; 0 is no bound
 
-    def check(self, one: Filled) -> None:
+    def check(self, database: SeededDatabase) -> None:
         """Raise HostError where a dump cannot be made: no pg_dump, an older one, no space."""
-        server = int(one.database.value("SELECT current_setting('server_version_num')")) // 10000
+        server = (
+            int(database.connection.value("SELECT current_setting('server_version_num')")) // 10000
+        )
         client = client_version()
         if client < server:
             raise HostError(
-                f"pg_dump {client} cannot dump {one.target}, which is PostgreSQL {server}",
+                f"pg_dump {client} cannot dump {database.target}, which is PostgreSQL {server}",
                 hint=f"install the client of PostgreSQL {server} or newer",
             )
-        size = int(one.database.value("SELECT pg_database_size(current_database())"))
+        size = int(database.connection.value("SELECT pg_database_size(current_database())"))
         needed = size // _SHARE + _SPARE_BYTES
         free = free_bytes(self.folder)
         if free < needed:
             raise HostError(
-                f"{self.folder}: {free // _MB} MB are free, and a dump of {one.target}"
+                f"{self.folder}: {free // _MB} MB are free, and a dump of {database.target}"
                 f" may need {needed // _MB} MB",
                 hint="make room, or name another folder in site.toml: [backup] folder",
             )
 
-    def make(self, one: Filled, path: Path | None = None, *, before: bool = False) -> Path:
+    def make(
+        self, database: SeededDatabase, path: Path | None = None, *, before: bool = False
+    ) -> Path:
         """Dump the database; the oldest go afterwards where there are too many, or too much.
 
         With ``before`` its name says that the installed release is yet to migrate it.
 
         The file has its name only once it is whole. Raises HostError or NotReadyError.
         """
-        self.check(one)
+        self.check(database)
         private_writer().ensure_folder(self.folder, mode=0o700)
         self._sweep()
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        release = f"before-{one.version}" if before else one.version
-        final = path or self.folder / f"{one.data.service}-{stamp}-{release}{_SUFFIX}"
+        release = f"before-{database.version}" if before else database.version
+        final = path or self.folder / f"{database.data.service}-{stamp}-{release}{_SUFFIX}"
         partial = private_name(final)
         programs = PgPrograms(seconds=self.seconds)
         try:
             descriptor = os.open(partial, CREATE_PRIVATE, 0o600)
             try:
-                programs.dump(one, descriptor)
+                programs.dump(database, descriptor)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -129,10 +133,10 @@ class Dumper:
         finally:
             partial.unlink(missing_ok=True)
         if path is None:
-            self._prune(one)
+            self._prune(database)
         return final
 
-    def restore(self, one: Filled, dump: Path) -> None:
+    def restore(self, database: SeededDatabase, dump: Path) -> None:
         """Put ``dump`` in the place of everything that the database has; all or nothing.
 
         Raises HostError or NotReadyError, and then nothing is changed.
@@ -148,7 +152,7 @@ class Dumper:
             programs.write_script(dump, entries, script.fileno())
             _drop_newer_setting(script.fileno())
             script.seek(0)
-            programs.run_script(one, script.fileno())
+            programs.run_script(database, script.fileno())
 
     def _sweep(self) -> None:
         """Remove what killed runs of this host left; the folder may be shared with others."""
@@ -159,8 +163,8 @@ class Dumper:
         """The dumps that are kept, the oldest first."""
         return sorted(self.folder.glob(f"{service}-[0-9]*T*{_SUFFIX}"), key=lambda path: path.name)
 
-    def _prune(self, one: Filled) -> None:
-        for path in surplus(self.kept(one.data.service), self.keep, self.max_bytes):
+    def _prune(self, database: SeededDatabase) -> None:
+        for path in surplus(self.kept(database.data.service), self.keep, self.max_bytes):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 

@@ -12,7 +12,7 @@ from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import control, has_systemd
 from backendai_ctl.seed.data import seeded_services
-from backendai_ctl.seed.session import Filled, Session
+from backendai_ctl.seed.session import SeededDatabase, Session
 from backendai_ctl.upgrade.batch import Outcome, migrate_all
 from backendai_ctl.upgrade.dump import Dumper
 from backendai_ctl.upgrade.pending import Pending, pending_upgrades
@@ -38,7 +38,7 @@ class Finish:
     sync: Callable[[str], None]
     wait: bool
 
-    def run(self, session: Session, filled: Sequence[Filled]) -> Outcome:
+    def run(self, session: Session, databases: Sequence[SeededDatabase]) -> Outcome:
         """Complete what can be completed; the outcome has the databases that were pending.
 
         One whose service has no readable configuration waits: the service goes on with the
@@ -47,11 +47,11 @@ class Finish:
         # Not held while units start: they may wait for a run of this.
         with work_lock(self.layout, seconds=LOCK_SECONDS, say=self.say):
             pending = pending_upgrades(self.layout)
-            names = {one.service for one in pending}
+            names = {upgrade.service for upgrade in pending}
             known = seeded_services(self.layout)
             outcome = migrate_all(
                 self.layout,
-                [one for one in filled if one.data.service in names],
+                [database for database in databases if database.data.service in names],
                 self.dumper,
                 self.say,
             )
@@ -65,19 +65,19 @@ class Finish:
                 # What rpm's scriptlets of add-ons would do once more.
                 self.layout.addons_note(service).unlink(missing_ok=True)
         down = {*outcome.failed, *outcome.waiting}
-        self._start([one for one in pending if one.service not in down])
-        for one in pending:
-            if self._is_over(one, outcome):
-                one.path.unlink(missing_ok=True)
+        self._start([upgrade for upgrade in pending if upgrade.service not in down])
+        for upgrade in pending:
+            if self._is_over(upgrade, outcome):
+                upgrade.path.unlink(missing_ok=True)
         return outcome
 
     def _start(self, pending: Sequence[Pending]) -> None:
         if not has_systemd(self.layout):
             return
-        for one in pending:
-            self.layout.stopped_note(one.service).unlink(missing_ok=True)
-        idle = [unit for one in pending for unit in one.idle_units()]
-        old = [unit for one in pending for unit in one.old_units()]
+        for upgrade in pending:
+            self.layout.stopped_note(upgrade.service).unlink(missing_ok=True)
+        idle = [unit for upgrade in pending for unit in upgrade.idle_units()]
+        old = [unit for upgrade in pending for unit in upgrade.old_units()]
         if self.wait and old + idle:
             self.say(f"restarting {', '.join(old + idle)}")
             self._control("restart", *old, *idle)
@@ -85,11 +85,11 @@ class Finish:
             self.say(f"starting {', '.join(idle)}")
             self._control("start", *idle)
 
-    def _is_over(self, one: Pending, outcome: Outcome) -> bool:
+    def _is_over(self, pending: Pending, outcome: Outcome) -> bool:
         """Whether its note has said all it had to say."""
-        if one.service in outcome.waiting:
+        if pending.service in outcome.waiting:
             return False  # tried again by itself
-        return one.service in outcome.failed or not one.old_units()
+        return pending.service in outcome.failed or not pending.old_units()
 
     def _control(self, action: str, *units: str) -> None:
         seconds = _RESTART_SECONDS if self.wait else _ASK_SECONDS

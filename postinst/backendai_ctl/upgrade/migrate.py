@@ -10,7 +10,7 @@ from backendai_ctl.base.errors import HostError, NotReadyError, TargetError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.programs import run_program
 from backendai_ctl.base.redact import hide, redact_urls
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.stores.lock import check_lock, database_lock
 from backendai_ctl.stores.schema_state import Schema, SchemaState, fingerprint, revisions_of
 from backendai_ctl.upgrade.data import load_upgrade_data
@@ -40,7 +40,7 @@ class UnderWay:
 class Migration:
     """One service's migration on this host."""
 
-    one: Filled
+    database: SeededDatabase
     dumper: Dumper
     say: Callable[[str], None]
 
@@ -54,13 +54,13 @@ class Migration:
             return False
         before()
         with ExitStack() as stack:
-            lock = database_lock(self.one.database, seconds=LOCK_SECONDS, say=self.say)
+            lock = database_lock(self.database.connection, seconds=LOCK_SECONDS, say=self.say)
             try:
                 stack.enter_context(lock)
             except TargetError as error:
                 raise NotBegunError(error.message, hint=error.hint) from error
             self._mend()
-            found = self.one.schema()
+            found = self.database.schema()
             self._refuse_newer(found)
             if found.state is not SchemaState.OLDER:  # another node was faster
                 self._note(found.found)
@@ -69,54 +69,56 @@ class Migration:
         return True
 
     def _is_settled(self) -> bool:
-        found = self.one.schema()
+        found = self.database.schema()
         self._refuse_newer(found)
         if found.state is SchemaState.EMPTY:
             return True  # seeding makes it
         if found.state is SchemaState.OLDER or self._under_way() is not None:
             return False
-        if self.one.marks.schema_of(self.one.version) != sorted(found.found):
-            with database_lock(self.one.database, seconds=LOCK_SECONDS, say=self.say):
+        if self.database.marks.schema_of(self.database.version) != sorted(found.found):
+            with database_lock(self.database.connection, seconds=LOCK_SECONDS, say=self.say):
                 self._note(found.found)
         return True
 
     def _refuse_newer(self, found: Schema) -> None:
         if found.state is not SchemaState.NEWER:
             return
-        one = self.one
+        database = self.database
         raise NotReadyError(
-            f"{one.target} is at {', '.join(found.found)}, which {one.data.distribution}"
-            f" {one.version} does not know: it is of a newer release",
+            f"{database.target} is at {', '.join(found.found)}, which {database.data.distribution}"
+            f" {database.version} does not know: it is of a newer release",
             hint="put back a dump of this release: sudo backendai-ctl restore FILE;"
             " or install the newer release again",
         )
 
     def _migrate(self, found: Sequence[str]) -> None:
-        one = self.one
+        database = self.database
         dump = self._dump()
         # Before anything is changed: a downgrade may come back to it.
         started = UnderWay(
-            found=found, fingerprint=fingerprint(one.database), dump=str(dump) if dump else ""
+            found=found,
+            fingerprint=fingerprint(database.connection),
+            dump=str(dump) if dump else "",
         )
-        one.marks.set(_UNDER_WAY, json.dumps(asdict(started)))
-        others = other_nodes(one.database)
+        database.marks.set(_UNDER_WAY, json.dumps(asdict(started)))
+        others = other_nodes(database.connection)
         if others:
             self.say(
-                f"{one.target} is also used from {', '.join(others)}: what runs there does not"
-                f" know the new schema; upgrade backendai-{one.data.service} there next"
+                f"{database.target} is also used from {', '.join(others)}: what runs there does not"
+                f" know the new schema; upgrade backendai-{database.data.service} there next"
             )
-        self.say(f"migrating {one.target} from {', '.join(found)} to {one.version}")
+        self.say(f"migrating {database.target} from {', '.join(found)} to {database.version}")
         try:
             self._alembic(found)
-            check_lock(one.database)
-            now = one.schema()
+            check_lock(database.connection)
+            now = database.schema()
             if now.state is not SchemaState.CURRENT:
-                raise NotReadyError(f"{one.target}: is at {', '.join(now.found)} afterwards")
+                raise NotReadyError(f"{database.target}: is at {', '.join(now.found)} afterwards")
         except TargetError as error:
             outcome = self._undo(started)
             raise NotReadyError(f"{error.message}\n{outcome}", hint=error.hint) from error
         self._note(now.found)
-        self.say(f"{one.target} is at {', '.join(now.found)}")
+        self.say(f"{database.target} is at {', '.join(now.found)}")
 
     def _dump(self) -> Path | None:
         if self.dumper.keep == 0:
@@ -124,34 +126,34 @@ class Migration:
             return None
         kind: type[TargetError] = NotBegunError
         try:
-            self.dumper.check(self.one)
+            self.dumper.check(self.database)
             kind = HostError  # one that breaks off may have taken long
-            dump = self.dumper.make(self.one, before=True)
+            dump = self.dumper.make(self.database, before=True)
         except TargetError as error:
             raise kind(
                 f"{error.message}\nnothing was migrated, because nothing could be dumped",
                 hint=error.hint,
             ) from error
-        self.say(f"{self.one.target} is dumped to {dump}")
+        self.say(f"{self.database.target} is dumped to {dump}")
         return dump
 
     def _alembic(self, found: Sequence[str]) -> None:
-        private_writer().ensure_folder(self.one.layout.upgrades, mode=0o755)
-        private_writer().replace(self.one.layout.upgrade_log(self.one.data.service), "")
-        stops = load_upgrade_data(self.one.layout, self.one.data.service).stops
-        for target in (*self.one.schema().release.ahead(stops, found), "head"):
+        private_writer().ensure_folder(self.database.layout.upgrades, mode=0o755)
+        private_writer().replace(self.database.layout.upgrade_log(self.database.data.service), "")
+        stops = load_upgrade_data(self.database.layout, self.database.data.service).stops
+        for target in (*self.database.schema().release.ahead(stops, found), "head"):
             self._alembic_to(target)
 
     def _alembic_to(self, target: str) -> None:
-        one, service = self.one, self.one.data.service
-        log = one.layout.upgrade_log(service)
-        script = one.layout.run_script(service)
-        config = one.layout.etc / one.data.alembic
+        database, service = self.database, self.database.data.service
+        log = database.layout.upgrade_log(service)
+        script = database.layout.run_script(service)
+        config = database.layout.etc / database.data.alembic
         command = [str(script), "python3", "-m", "alembic", "-c", str(config), "upgrade", target]
         done = run_program(command, seconds=self.dumper.seconds, log=log)
         if done.status:
             text = log.read_text(encoding="utf-8", errors="replace")
-            text = redact_urls(hide(text, [one.target.password, *one.answers.hidden()]))
+            text = redact_urls(hide(text, [database.target.password, *database.answers.hidden()]))
             # The values of a statement may be anybody's.
             lines = [line for line in text.splitlines() if "[parameters:" not in line]
             raise NotReadyError(
@@ -163,32 +165,32 @@ class Migration:
     def _mend(self) -> None:
         """Undo what a migration left that was killed in between."""
         left = self._under_way()
-        if left is not None and self.one.schema().state is not SchemaState.CURRENT:
-            self.say(f"the last migration of {self.one.target} was cut off")
+        if left is not None and self.database.schema().state is not SchemaState.CURRENT:
+            self.say(f"the last migration of {self.database.target} was cut off")
             self.say(self._undo(left))
 
     def _undo(self, started: UnderWay) -> str:
         """Go back to what was before; says what came of it. HostError where it cannot."""
-        one = self.one
-        is_same = list(revisions_of(one.database)) == list(started.found)
-        if is_same and fingerprint(one.database) == started.fingerprint:
-            one.marks.drop(_UNDER_WAY)
-            return f"{one.target} is as it was, at {', '.join(started.found)}"
+        database = self.database
+        is_same = list(revisions_of(database.connection)) == list(started.found)
+        if is_same and fingerprint(database.connection) == started.fingerprint:
+            database.marks.drop(_UNDER_WAY)
+            return f"{database.target} is as it was, at {', '.join(started.found)}"
         if not started.dump or not Path(started.dump).is_file():
             raise HostError(
-                f"{one.target} is in the middle of a migration, and its dump"
+                f"{database.target} is in the middle of a migration, and its dump"
                 f" {started.dump or '(none was wanted)'} is not on this host",
                 hint="on the host that has it, or with a backup of yours: "
                 "sudo backendai-ctl restore FILE",
             )
-        self.dumper.restore(one, Path(started.dump))  # the mark goes with it
-        return f"{one.target} was put back from {started.dump}"
+        self.dumper.restore(database, Path(started.dump))  # the mark goes with it
+        return f"{database.target} was put back from {started.dump}"
 
     def _under_way(self) -> UnderWay | None:
-        text = self.one.marks.get(_UNDER_WAY)
+        text = self.database.marks.get(_UNDER_WAY)
         return UnderWay(**json.loads(text)) if text else None
 
     def _note(self, found: Sequence[str]) -> None:
-        one = self.one
-        one.marks.set_schema(one.version, found)
-        one.marks.drop(_UNDER_WAY)
+        database = self.database
+        database.marks.set_schema(database.version, found)
+        database.marks.drop(_UNDER_WAY)

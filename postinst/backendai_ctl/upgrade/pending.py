@@ -29,7 +29,7 @@ class Pending:
         """Those that still run what was there before the note."""
         age = time.time() - self.at
         ages = {unit: process_age(unit) for unit in self.units}
-        return [unit for unit, one in ages.items() if one is not None and one > age]
+        return [unit for unit, unit_age in ages.items() if unit_age is not None and unit_age > age]
 
     def idle_units(self) -> list[str]:
         """Those that do not run any more, because their database was worked on."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from backendai_ctl.base.account import Owner, is_root
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.programs import Done, Files, run_on_files
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 
 LOCK_TIMEOUT = "60s"
 _TAIL_LINES = 4
@@ -27,11 +27,11 @@ class PgPrograms:
 
     seconds: float
 
-    def dump(self, one: Filled, output: int) -> None:
+    def dump(self, database: SeededDatabase, output: int) -> None:
         """Write a dump of the database to an open file; NotReadyError where that fails."""
         command = ["pg_dump", "--format=custom", "--no-owner", "--no-privileges"]
         command += [f"--lock-wait-timeout={LOCK_TIMEOUT}"]
-        self._ask(one, command, Files(stdout=output))
+        self._ask(database, command, Files(stdout=output))
 
     def list_dump(self, dump: Path) -> str:
         """List what ``dump`` has, a line an entry; HostError where it is no dump, or is empty."""
@@ -57,16 +57,16 @@ class PgPrograms:
         if done.status:
             raise HostError(f"{dump}: cannot be read: {last_lines(done.stderr)}")
 
-    def run_script(self, one: Filled, script: int) -> None:
+    def run_script(self, database: SeededDatabase, script: int) -> None:
         """Run an open script in one transaction; NotReadyError where the server refuses it."""
         command = ["psql", "--no-psqlrc", "--quiet", "--single-transaction", "--no-password"]
         command += ["--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"]
-        self._ask(one, command, Files(stdin=script))
+        self._ask(database, command, Files(stdin=script))
 
-    def _ask(self, one: Filled, command: list[str], files: Files) -> None:
-        done = self._run(command, files, variables(one))
+    def _ask(self, database: SeededDatabase, command: list[str], files: Files) -> None:
+        done = self._run(command, files, variables(database))
         if done.status:
-            raise NotReadyError(f"{one.target}: {command[0]}: {last_lines(done.stderr)}")
+            raise NotReadyError(f"{database.target}: {command[0]}: {last_lines(done.stderr)}")
 
     def _run(self, command: list[str], files: Files, env: Mapping[str, str] | None = None) -> Done:
         user = Owner.account() if is_root() else None
@@ -85,9 +85,9 @@ def _reading(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def variables(one: Filled) -> Mapping[str, str]:
+def variables(database: SeededDatabase) -> Mapping[str, str]:
     """How PostgreSQL's own programs reach the database as its role."""
-    target = one.target
+    target = database.target
     return {
         **os.environ,
         "PGHOST": target.address.host,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from backendai_ctl.base.account import require_root
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.session import Filled, Session
+from backendai_ctl.seed.session import SeededDatabase, Session
 from backendai_ctl.services.recipe import Answers
 
 # The longest path that another node's run of the tool takes, a dump among it.
@@ -16,7 +16,7 @@ LOCK_SECONDS = 900.0
 @contextlib.contextmanager
 def open_session(
     layout: Layout, answers: Answers, say: Callable[[str], None], services: list[str]
-) -> Iterator[tuple[Session, list[Filled]]]:
+) -> Iterator[tuple[Session, list[SeededDatabase]]]:
     """This host's session and the databases of ``services``, or of all where none is named.
 
     Raises HostError where this is not root, whom alone every file here belongs to.
@@ -24,5 +24,12 @@ def open_session(
     if layout.root == Path("/"):
         require_root("work on the stores")
     session = Session.open(layout, answers, say)
-    with session.filled() as filled:
-        yield session, [one for one in filled if not services or one.data.service in services]
+    with session.open_databases() as databases:
+        yield (
+            session,
+            [
+                database
+                for database in databases
+                if not services or database.data.service in services
+            ],
+        )

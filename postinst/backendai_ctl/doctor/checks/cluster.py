@@ -16,7 +16,7 @@ from contextlib import closing
 
 from backendai_ctl.answers.questions import Address
 from backendai_ctl.base.errors import TargetError
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, note, warning
 from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.stores.find_etcd import find_etcd
@@ -28,16 +28,16 @@ _APART = 2.0  # etcd reports whole seconds
 _FAR_APART = 30.0
 
 
-def check_clock(scene: Scene) -> Iterator[Finding]:
+def check_clock(view: HostView) -> Iterator[Finding]:
     """The clock is kept by the network, and agrees with the stores'."""
-    done = scene.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
+    done = view.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
     if done.status == 0 and done.stdout.strip() == "no":
         yield note(
             "nothing says that the clock of this host is kept by the network",
             "timedatectl",
             "timedatectl set-ntp true, or chrony; a container takes its host's clock",
         )
-    for store, address, theirs in _clocks(scene):
+    for store, address, theirs in _clocks(view):
         offset = time.time() - theirs
         if abs(offset) < _APART:
             continue
@@ -51,15 +51,15 @@ def check_clock(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def _clocks(scene: Scene) -> Iterator[tuple[str, Address, float]]:
-    etcd = first_etcd(scene)
+def _clocks(view: HostView) -> Iterator[tuple[str, Address, float]]:
+    etcd = first_etcd(view)
     if etcd is not None:
         theirs = _etcd_time(etcd.address)
         if theirs is not None:
             yield "etcd", etcd.address, theirs
-    if scene.site is not None and not scene.site["redis.sentinels"]:
-        address = Address.parse(scene.answer("redis.address"))
-        theirs = _redis_time(address, scene.answer("redis.password"))
+    if view.site is not None and not view.site["redis.sentinels"]:
+        address = Address.parse(view.answer("redis.address"))
+        theirs = _redis_time(address, view.answer("redis.password"))
         if theirs is not None:
             yield "Redis", address, theirs
 
@@ -99,12 +99,14 @@ def _redis_time(address: Address, password: str) -> float | None:
 
 def _command(words: list[str]) -> bytes:
     parts = [word.encode() for word in words]
-    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(one), one) for one in parts)
+    return b"*%d\r\n" % len(parts) + b"".join(
+        b"$%d\r\n%s\r\n" % (len(part), part) for part in parts
+    )
 
 
-def first_etcd(scene: Scene) -> Etcd | None:
+def first_etcd(view: HostView) -> Etcd | None:
     """The etcd of the first service that has one and can ask it."""
-    for config in scene.configs.values():
+    for config in view.configs.values():
         try:
             config.get("etcd.addr")
             etcd = find_etcd(config)
@@ -114,16 +116,16 @@ def first_etcd(scene: Scene) -> Etcd | None:
     return None
 
 
-def check_nodes(scene: Scene) -> Iterator[Finding]:
+def check_nodes(view: HostView) -> Iterator[Finding]:
     """The account has the same numbers, and the volume the same path, on every node."""
-    etcd = first_etcd(scene)
-    if etcd is None or scene.account is None or not scene.is_root:
+    etcd = first_etcd(view)
+    if etcd is None or view.account is None or not view.is_root:
         return
     notes = dataclasses.replace(etcd, root=_ROOT)
     here = {
-        "uid": scene.account.uid,
-        "gid": scene.account.gid,
-        "volume": scene.answer("storage.path"),
+        "uid": view.account.uid,
+        "gid": view.account.gid,
+        "volume": view.answer("storage.path"),
     }
     name = os.uname().nodename
     try:

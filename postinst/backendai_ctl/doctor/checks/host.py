@@ -9,7 +9,7 @@ from backendai_ctl.answers.secretstore import READ_BY_SERVICES
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.handles import set_mode, set_owner
 from backendai_ctl.base.systemd import unit_of
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, warning
 
 _MIB = 1024 * 1024
@@ -18,9 +18,9 @@ _FULL = 200 * _MIB
 _SHARE = 0.03
 
 
-def check_files(scene: Scene) -> Iterator[Finding]:
+def check_files(view: HostView) -> Iterator[Finding]:
     """Settings and secrets are root's, and nobody but root and the account reads them."""
-    for folder in (scene.layout.etc, scene.layout.secrets):
+    for folder in (view.layout.etc, view.layout.secrets):
         try:
             paths = [folder, *sorted(path for path in folder.iterdir() if _is_ours(path))]
         except PermissionError:
@@ -28,7 +28,7 @@ def check_files(scene: Scene) -> Iterator[Finding]:
         except OSError:
             continue  # nothing is configured yet, which another check reports
         for path in paths:
-            yield from _look_at(scene, path)
+            yield from _look_at(view, path)
 
 
 def _is_ours(path: Path) -> bool:
@@ -36,11 +36,11 @@ def _is_ours(path: Path) -> bool:
     return stat.S_ISREG(path.lstat().st_mode)
 
 
-def _look_at(scene: Scene, path: Path) -> Iterator[Finding]:
+def _look_at(view: HostView, path: Path) -> Iterator[Finding]:
     status = path.stat()
     mode = stat.S_IMODE(status.st_mode)
-    shown = scene.shown(path)
-    is_private = path.parent == scene.layout.secrets and path.name not in READ_BY_SERVICES
+    shown = view.shown(path)
+    is_private = path.parent == view.layout.secrets and path.name not in READ_BY_SERVICES
     wanted = mode & ~(0o077 if is_private else 0o007)
 
     def close() -> str:
@@ -54,8 +54,8 @@ def _look_at(scene: Scene, path: Path) -> Iterator[Finding]:
     elif mode != wanted:
         what = "every service can read it, and none needs to"
         yield warning(what, shown, remedy, value=f"{mode:04o}", fix=close)
-    account = scene.account
-    if scene.is_root and account and status.st_uid not in (0, Owner.caller().uid):
+    account = view.account
+    if view.is_root and account and status.st_uid not in (0, Owner.caller().uid):
         is_accounts = status.st_uid == account.uid
 
         def take() -> str:
@@ -66,17 +66,17 @@ def _look_at(scene: Scene, path: Path) -> Iterator[Finding]:
         yield warning(
             "does not belong to root, so its owner can change what the services do",
             shown,
-            f"chown root:{scene.account_name} {shown}",
+            f"chown root:{view.account_name} {shown}",
             value=f"uid {status.st_uid}",
             fix=take if is_accounts else None,
         )
 
 
-def check_room(scene: Scene) -> Iterator[Finding]:
+def check_room(view: HostView) -> Iterator[Finding]:
     """The disks that services, packages and Docker write to have room."""
     seen: set[int] = set()
-    for name in ("/var/lib/backendai", "/opt", "/var/lib/docker", scene.answer("storage.path")):
-        place = scene.path(name)
+    for name in ("/var/lib/backendai", "/opt", "/var/lib/docker", view.answer("storage.path")):
+        place = view.path(name)
         if not name or not place.is_dir():
             continue
         try:
@@ -96,7 +96,7 @@ def check_room(scene: Scene) -> Iterator[Finding]:
             yield warning("the disk is nearly full", name, remedy, value=value)
 
 
-def package_versions(scene: Scene) -> dict[str, str]:
+def package_versions(view: HostView) -> dict[str, str]:
     """Every installed package of ours and its version, by whichever package manager knows."""
     commands = (
         ["dpkg-query", "--show", "--showformat=${Package} ${Version} ${db:Status-Status}\\n",
@@ -105,16 +105,16 @@ def package_versions(scene: Scene) -> dict[str, str]:
     )  # fmt: skip
     found: dict[str, str] = {}
     for command in commands:
-        for line in scene.run(command).stdout.splitlines():
+        for line in view.run(command).stdout.splitlines():
             words = line.split()
             if len(words) == 3 and words[2] == "installed":  # noqa: PLR2004
                 found[words[0]] = words[1]
     return found
 
 
-def check_versions(scene: Scene) -> Iterator[Finding]:
+def check_versions(view: HostView) -> Iterator[Finding]:
     """All packages are of one release, and the running processes as well."""
-    versions = package_versions(scene)
+    versions = package_versions(view)
     releases = {
         name: version.rpartition("-")[0] or version
         for name, version in versions.items()
@@ -128,8 +128,8 @@ def check_versions(scene: Scene) -> Iterator[Finding]:
             "upgrade all to one release",
             value=listed,
         )
-    for recipe in scene.recipes:
-        if scene.is_active(recipe.service) and _runs_deleted(scene, recipe.service):
+    for recipe in view.recipes:
+        if view.is_active(recipe.service) and _runs_deleted(view, recipe.service):
             yield warning(
                 f"{recipe.service} still runs what an upgrade has replaced",
                 unit_of(recipe.service),
@@ -137,9 +137,9 @@ def check_versions(scene: Scene) -> Iterator[Finding]:
             )
 
 
-def _runs_deleted(scene: Scene, service: str) -> bool:
-    pid = scene.units[service].get("MainPID", "0")
+def _runs_deleted(view: HostView, service: str) -> bool:
+    pid = view.units[service].get("MainPID", "0")
     try:
-        return scene.path(f"/proc/{pid}/exe").readlink().name.endswith(" (deleted)")
+        return view.path(f"/proc/{pid}/exe").readlink().name.endswith(" (deleted)")
     except OSError:
         return False

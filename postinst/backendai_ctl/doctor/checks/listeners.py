@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from backendai_ctl.answers.questions import Address
 from backendai_ctl.base.systemd import unit_of
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, note, warning
 from backendai_ctl.services.recipe import Recipe
 
@@ -28,17 +28,17 @@ class Asked:
         return port in self.ports
 
 
-def check_listeners(scene: Scene) -> Iterator[Finding]:
+def check_listeners(view: HostView) -> Iterator[Finding]:
     """No process of ours listens on every address unless site.toml, or its file, says so."""
-    if not scene.is_root:
+    if not view.is_root:
         return
-    answered = _of_site(scene)
-    for recipe in scene.recipes:
-        if not scene.is_active(recipe.service):
+    answered = _of_site(view)
+    for recipe in view.recipes:
+        if not view.is_active(recipe.service):
             continue
-        config = scene.configs.get(recipe.service)
+        config = view.configs.get(recipe.service)
         asked = Asked(frozenset(_wildcards(config.table))) if config else Asked(frozenset())
-        for port in sorted(_open_ports(scene, recipe.service)):
+        for port in sorted(_open_ports(view, recipe.service)):
             if answered.has(port):
                 continue
             if not asked.has(port):
@@ -63,9 +63,9 @@ def _unasked(recipe: Recipe, port: int) -> Finding:
     )
 
 
-def _of_site(scene: Scene) -> Asked:
+def _of_site(view: HostView) -> Asked:
     ports = set()
-    for value in scene.site.answers.values() if scene.site else ():
+    for value in view.site.answers.values() if view.site else ():
         for text in value if isinstance(value, list) else [str(value)]:
             try:
                 address = Address.parse(text)
@@ -109,12 +109,12 @@ def _range(table: Mapping[str, object]) -> Iterator[int]:
             yield from range(int(ends[0]), int(ends[1]) + 1)
 
 
-def _open_ports(scene: Scene, service: str) -> set[int]:
+def _open_ports(view: HostView, service: str) -> set[int]:
     """Ports that a process of the unit listens on at every address."""
-    ours = {inode for pid in _pids(scene, service) for inode in _sockets(scene, pid)}
+    ours = {inode for pid in _pids(view, service) for inode in _sockets(view, pid)}
     found = set()
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in _lines(scene, name)[1:]:
+        for line in _lines(view, name)[1:]:
             words = line.split()
             host, _, port = words[1].partition(":")
             if words[3] == _LISTEN and host in _ANY and words[9] in ours:
@@ -122,20 +122,20 @@ def _open_ports(scene: Scene, service: str) -> set[int]:
     return found
 
 
-def _pids(scene: Scene, service: str) -> set[str]:
+def _pids(view: HostView, service: str) -> set[str]:
     """Of the unit's cgroup, whichever hierarchy systemd uses; at least the main one."""
-    state = scene.units.get(service, {})
+    state = view.units.get(service, {})
     group = state.get("ControlGroup", "").lstrip("/")
     found = {state.get("MainPID", "0")}
     if group:
         for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"):
-            found.update(_lines(scene, f"{top}/{group}/cgroup.procs"))
+            found.update(_lines(view, f"{top}/{group}/cgroup.procs"))
     return {pid for pid in found if pid.isdigit() and pid != "0"}
 
 
-def _sockets(scene: Scene, pid: str) -> set[str]:
+def _sockets(view: HostView, pid: str) -> set[str]:
     found = set()
-    folder = scene.path(f"/proc/{pid}/fd")
+    folder = view.path(f"/proc/{pid}/fd")
     try:
         links = list(folder.iterdir())
     except OSError:
@@ -150,8 +150,8 @@ def _sockets(scene: Scene, pid: str) -> set[str]:
     return found
 
 
-def _lines(scene: Scene, name: str) -> list[str]:
+def _lines(view: HostView, name: str) -> list[str]:
     try:
-        return scene.path(name).read_text(encoding="utf-8").splitlines()
+        return view.path(name).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return []

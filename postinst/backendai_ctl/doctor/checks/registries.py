@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from backendai_ctl.base.errors import SiteError
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, note, warning
 from backendai_ctl.registries.advise import local_problems
 from backendai_ctl.registries.ask import Outcome, ask_registry
@@ -14,33 +14,33 @@ _SCANS = "manager"
 _PULLS = "agent"
 
 
-def check_registries(scene: Scene) -> Iterator[Finding]:
+def check_registries(view: HostView) -> Iterator[Finding]:
     """Each registry can work, and answers, where this node scans it or pulls from it."""
-    services = {recipe.service for recipe in scene.recipes}
-    if scene.site is None or not services & {_SCANS, _PULLS}:
+    services = {recipe.service for recipe in view.recipes}
+    if view.site is None or not services & {_SCANS, _PULLS}:
         return
     try:
-        registries = registries_of(scene.site)
+        registries = registries_of(view.site)
     except SiteError as problem:
         for line in problem.problems:
-            yield error(line, str(scene.layout.site), "edit the file")
+            yield error(line, str(view.layout.site), "edit the file")
         return
     for registry in registries:
-        found = list(_look_at(scene, registry))
+        found = list(_look_at(view, registry))
         yield from found
         if not found and not registry.is_local:
-            yield from _ask(scene, registry, is_manager=_SCANS in services)
+            yield from _ask(view, registry, is_manager=_SCANS in services)
 
 
-def _look_at(scene: Scene, registry: Registry) -> Iterator[Finding]:
-    for where, reason in local_problems(scene.layout, registry):
+def _look_at(view: HostView, registry: Registry) -> Iterator[Finding]:
+    for where, reason in local_problems(view.layout, registry):
         remedy = "correct it, then: sudo backendai-ctl seed apply"
         yield error(reason, f"site.toml: {where}", remedy)
 
 
-def _ask(scene: Scene, registry: Registry, *, is_manager: bool) -> Iterator[Finding]:
-    authority = read_ca(scene.layout, registry)
-    verdict = ask_registry(registry, authority, bundle=system_bundle(scene.layout))
+def _ask(view: HostView, registry: Registry, *, is_manager: bool) -> Iterator[Finding]:
+    authority = read_ca(view.layout, registry)
+    verdict = ask_registry(registry, authority, bundle=system_bundle(view.layout))
     where = f"site.toml: [{registry.section}]"
     again = "then: sudo backendai-ctl seed apply"
     if verdict.outcome is Outcome.UNREACHABLE:
@@ -51,12 +51,12 @@ def _ask(scene: Scene, registry: Registry, *, is_manager: bool) -> Iterator[Find
         return  # the manager sends the password along, and only its node has to know it
     elif verdict.outcome is not Outcome.FINE:
         yield error(verdict.says, where, f"{verdict.remedy}; {again}")
-    if authority and _PULLS in {recipe.service for recipe in scene.recipes}:
-        yield from _check_docker(scene, registry, authority)
+    if authority and _PULLS in {recipe.service for recipe in view.recipes}:
+        yield from _check_docker(view, registry, authority)
 
 
-def _check_docker(scene: Scene, registry: Registry, authority: str) -> Iterator[Finding]:
-    path = docker_authority(scene.layout, registry.name)
+def _check_docker(view: HostView, registry: Registry, authority: str) -> Iterator[Finding]:
+    path = docker_authority(view.layout, registry.name)
     try:
         found = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -64,6 +64,6 @@ def _check_docker(scene: Scene, registry: Registry, authority: str) -> Iterator[
     if authority not in found:
         yield error(
             f"Docker does not check {registry.name} by {registry.section}.ca",
-            scene.shown(path),
+            view.shown(path),
             "sudo backendai-ctl seed apply, or add the certificates to your own file",
         )

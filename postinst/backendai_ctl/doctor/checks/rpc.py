@@ -9,7 +9,7 @@ from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.doctor.checks.cluster import first_etcd
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error
 from backendai_ctl.services.edit import edit_toml
 from backendai_ctl.stores.manager_key import key_file, published_key, read_key
@@ -18,14 +18,14 @@ from backendai_ctl.stores.service_config import AGENT_PAIR, MANAGER_KEY, is_rpc_
 _RESTART = "systemctl restart backendai-agent (sessions continue)"
 
 
-def check_rpc(scene: Scene) -> Iterator[Finding]:
-    """The agent refuses whoever has not the manager's key, and has the right one."""
-    config = scene.configs.get("agent")
-    if config is None or not scene.is_root:
+def check_rpc(view: HostView) -> Iterator[Finding]:
+    """The agent refuses whoever has not the manager's key, and has the right database."""
+    config = view.configs.get("agent")
+    if config is None or not view.is_root:
         return
-    path = key_file(scene.layout)
+    path = key_file(view.layout)
     if is_rpc_closed(config):
-        yield from _look_at_key(scene, path)
+        yield from _look_at_key(view, path)
     else:
         has_key = path.exists()
         yield error(
@@ -33,12 +33,12 @@ def check_rpc(scene: Scene) -> Iterator[Finding]:
             config.label,
             f"`doctor --fix`, then {_RESTART}" if has_key else f"seed the manager, then {_RESTART}",
             value=str(config.addresses("agent.rpc-listen-addr")[0]),
-            fix=_closer(scene.layout, Path(config.label), scene.account) if has_key else None,
+            fix=_closer(view.layout, Path(config.label), view.account) if has_key else None,
         )
 
 
-def _look_at_key(scene: Scene, path: Path) -> Iterator[Finding]:
-    etcd = first_etcd(scene)
+def _look_at_key(view: HostView, path: Path) -> Iterator[Finding]:
+    etcd = first_etcd(view)
     try:
         published = published_key(etcd) if etcd else None
         known = read_key(path)

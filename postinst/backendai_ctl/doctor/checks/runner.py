@@ -5,31 +5,31 @@ from pathlib import Path
 
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.systemd import command, unit_of
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error
 from backendai_ctl.services.health import DockerVolume
 
 
-def check_runner_volumes(scene: Scene) -> Iterator[Finding]:
+def check_runner_volumes(view: HostView) -> Iterator[Finding]:
     """Each volume that a recipe describes is whole, where it exists."""
-    if not scene.is_root:
+    if not view.is_root:
         return
-    for recipe in scene.recipes:
+    for recipe in view.recipes:
         for volume in recipe.health.docker_volumes:
-            yield from _look_at(scene, recipe.service, volume)
+            yield from _look_at(view, recipe.service, volume)
 
 
-def _look_at(scene: Scene, service: str, volume: DockerVolume) -> Iterator[Finding]:
-    for folder in sorted(_volumes_folder(scene).glob(f"{volume.pattern}/_data")):
+def _look_at(view: HostView, service: str, volume: DockerVolume) -> Iterator[Finding]:
+    for folder in sorted(_volumes_folder(view).glob(f"{volume.pattern}/_data")):
         missing = [name for name in volume.holds if not _is_filled(folder / name)]
         if not missing:
             continue
         name = folder.parent.name
 
         def remove(name: str = name) -> str:
-            return _remove(scene, service, name)
+            return _remove(view, service, name)
 
-        has_sessions = bool(_sessions(scene, volume))
+        has_sessions = bool(_sessions(view, volume))
         yield error(
             f"lacks {' and '.join(missing)}: sessions cannot start, though the agent is up",
             f"Docker's volume {name}",
@@ -40,10 +40,10 @@ def _look_at(scene: Scene, service: str, volume: DockerVolume) -> Iterator[Findi
         )
 
 
-def _volumes_folder(scene: Scene) -> Path:
-    done = scene.run(["docker", "info", "--format", "{{.DockerRootDir}}"])
+def _volumes_folder(view: HostView) -> Path:
+    done = view.run(["docker", "info", "--format", "{{.DockerRootDir}}"])
     root = done.stdout.strip() if done.status == 0 else ""
-    return scene.path(root or "/var/lib/docker") / "volumes"
+    return view.path(root or "/var/lib/docker") / "volumes"
 
 
 def _is_filled(path: Path) -> bool:
@@ -52,20 +52,20 @@ def _is_filled(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
-def _sessions(scene: Scene, volume: DockerVolume) -> list[str]:
+def _sessions(view: HostView, volume: DockerVolume) -> list[str]:
     """Containers of sessions; where Docker does not say, there may be some."""
-    done = scene.run(["docker", "ps", "-aq", "--filter", f"label={volume.session_label}"])
+    done = view.run(["docker", "ps", "-aq", "--filter", f"label={volume.session_label}"])
     return done.stdout.split() if done.status == 0 else ["unknown"]
 
 
-def _remove(scene: Scene, service: str, name: str) -> str:
+def _remove(view: HostView, service: str, name: str) -> str:
     unit = unit_of(service)
-    was_active = scene.is_active(service)
+    was_active = view.is_active(service)
     steps = [["docker", "volume", "rm", name]]
     if was_active:
         steps = [command("stop", unit), *steps, command("start", unit)]
     for step in steps:
-        done = scene.run(step)
+        done = view.run(step)
         if done.status != 0:
             raise HostError(f"`{' '.join(step)}`: {done.stderr.strip()}")
     return f"removed {name}" + (f" and started {unit} again, which fills it" if was_active else "")

@@ -4,50 +4,50 @@ from collections.abc import Iterator
 
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.errors import HostError, SiteError, TargetError
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, note, warning
 from backendai_ctl.services.release_validation import Validator
 from backendai_ctl.services.shown_files import hidden_files
 
 
-def check_site(scene: Scene) -> Iterator[Finding]:
+def check_site(view: HostView) -> Iterator[Finding]:
     """The answers are readable and right."""
     try:
-        load_site(scene.layout)
+        load_site(view.layout)
     except SiteError as problem:
         for line in problem.problems:
-            yield error(line, str(scene.layout.site), "correct the file")
+            yield error(line, str(view.layout.site), "correct the file")
     except HostError as problem:
-        yield error(problem.message, str(scene.layout.site), "run this as root")
+        yield error(problem.message, str(view.layout.site), "run this as root")
 
 
-def check_account(scene: Scene) -> Iterator[Finding]:
+def check_account(view: HostView) -> Iterator[Finding]:
     """The account is there, with the numbers that site.toml gives it."""
-    if scene.account is None:
+    if view.account is None:
         yield error(
-            f"this host has no account '{scene.account_name}'",
+            f"this host has no account '{view.account_name}'",
             "/etc/passwd",
             "reinstall backendai-common",
         )
         return
-    if scene.site is None:
+    if view.site is None:
         return
-    found = f"{scene.account.uid}:{scene.account.gid}"
-    wanted = f"{scene.answer('account.uid')}:{scene.answer('account.gid')}"
+    found = f"{view.account.uid}:{view.account.gid}"
+    wanted = f"{view.answer('account.uid')}:{view.answer('account.gid')}"
     if found != wanted:
         yield warning(
-            f"the account '{scene.account_name}' is {found}, site.toml says {wanted}",
+            f"the account '{view.account_name}' is {found}, site.toml says {wanted}",
             "site.toml: [account]",
             "set uid and gid there to the account's, the same on all nodes",
             value=found,
         )
 
 
-def check_configurations(scene: Scene) -> Iterator[Finding]:
+def check_configurations(view: HostView) -> Iterator[Finding]:
     """Each file is there, the release takes it, and nothing newer waits beside it."""
-    for recipe in scene.recipes:
+    for recipe in view.recipes:
         for config in recipe.configs:
-            path = scene.layout.etc / config.file
+            path = view.layout.etc / config.file
             if not path.exists():
                 yield error(
                     "the configuration is missing",
@@ -62,23 +62,23 @@ def check_configurations(scene: Scene) -> Iterator[Finding]:
                     f"compare it with {path.name}, take over what you want, and remove it",
                 )
             try:
-                verdict = Validator(layout=scene.layout, service=recipe.service).check_file(config)
+                verdict = Validator(layout=view.layout, service=recipe.service).check_file(config)
             except TargetError as problem:
                 yield error(problem.message, str(path), "run this as root")
                 continue
-            for one in verdict.problems:
+            for found in verdict.problems:
                 yield error(
-                    f"the release refuses {one.key}: {one.says}",
-                    one.file,
+                    f"the release refuses {found.key}: {found.says}",
+                    found.file,
                     f"correct it, then systemctl restart backendai-{recipe.service}",
-                    value=one.value,
+                    value=found.value,
                 )
 
 
-def check_hidden_files(scene: Scene) -> Iterator[Finding]:
+def check_hidden_files(view: HostView) -> Iterator[Finding]:
     """Each service can read what its configuration names."""
-    for recipe in scene.recipes:
-        for path in hidden_files(scene.layout, recipe):
+    for recipe in view.recipes:
+        for path in hidden_files(view.layout, recipe):
             yield error(
                 f"the unit of {recipe.service}, whose configuration names the file, hides it",
                 path,

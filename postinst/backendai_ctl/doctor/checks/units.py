@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.systemd import unit_of
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, warning
 from backendai_ctl.services.recipe import Recipe
 from backendai_ctl.stores.find_etcd import find_etcd
@@ -12,27 +12,27 @@ from backendai_ctl.stores.ports import answers, check_port
 from backendai_ctl.stores.readiness import check_docker, check_needs
 
 
-def check_units(scene: Scene) -> Iterator[Finding]:
+def check_units(view: HostView) -> Iterator[Finding]:
     """Every enabled service runs and answers."""
-    for recipe in scene.recipes:
+    for recipe in view.recipes:
         unit = unit_of(recipe.service)
-        state = scene.units[recipe.service]
+        state = view.units[recipe.service]
         journal = f"journalctl -u {unit} shows why"
         if state.get("LoadState") != "loaded":
             continue
         active = state.get("ActiveState", "")
         if active == "failed" or state.get("SubState") == "auto-restart":
             yield error(f"{unit} failed and is tried again", unit, journal, value=active)
-            yield from _port(scene, recipe)
+            yield from _port(view, recipe)
         elif active == "active":
-            yield from _answer(scene, recipe, journal)
+            yield from _answer(view, recipe, journal)
         elif state.get("UnitFileState") == "enabled" and active != "activating":
             yield warning(f"{unit} is enabled and does not run", unit, f"systemctl start {unit}")
-            yield from _port(scene, recipe)
+            yield from _port(view, recipe)
 
 
-def _answer(scene: Scene, recipe: Recipe, journal: str) -> Iterator[Finding]:
-    config = scene.configs.get(recipe.service)
+def _answer(view: HostView, recipe: Recipe, journal: str) -> Iterator[Finding]:
+    config = view.configs.get(recipe.service)
     if recipe.listens is None or config is None:
         return
     try:
@@ -48,25 +48,25 @@ def _answer(scene: Scene, recipe: Recipe, journal: str) -> Iterator[Finding]:
         )
 
 
-def _port(scene: Scene, recipe: Recipe) -> Iterator[Finding]:
-    if recipe.listens is None or recipe.service not in scene.configs:
+def _port(view: HostView, recipe: Recipe) -> Iterator[Finding]:
+    if recipe.listens is None or recipe.service not in view.configs:
         return
     try:
-        check_port(scene.layout, recipe)
+        check_port(view.layout, recipe)
     except TargetError as problem:
         yield error(problem.message, unit_of(recipe.service), problem.hint or "free the port")
 
 
-def check_stores(scene: Scene) -> Iterator[Finding]:
+def check_stores(view: HostView) -> Iterator[Finding]:
     """What each service needs answers and is filled; reported once for all of them."""
     reported: set[str] = set()
-    for recipe in scene.recipes:
-        if recipe.service not in scene.configs:
+    for recipe in view.recipes:
+        if recipe.service not in view.configs:
             continue
         try:
             if recipe.needs.docker:
-                check_docker(scene.layout)
-            check_needs(scene.layout, recipe)
+                check_docker(view.layout)
+            check_needs(view.layout, recipe)
         except TargetError as problem:
             what = problem.message.partition(" (")[0]
             if what not in reported:
@@ -77,11 +77,11 @@ def check_stores(scene: Scene) -> Iterator[Finding]:
             continue  # only the service's own CPython has the client
 
 
-def check_peers(scene: Scene) -> Iterator[Finding]:
+def check_peers(view: HostView) -> Iterator[Finding]:
     """What a running service passes requests on to answers, on whichever node it is."""
-    for recipe in scene.recipes:
-        config = scene.configs.get(recipe.service)
-        if config is None or not scene.is_active(recipe.service):
+    for recipe in view.recipes:
+        config = view.configs.get(recipe.service)
+        if config is None or not view.is_active(recipe.service):
             continue
         for peer in recipe.health.peers:
             try:
@@ -92,18 +92,18 @@ def check_peers(scene: Scene) -> Iterator[Finding]:
                 addresses = config.addresses(peer.key)
             except TargetError:
                 continue  # the release's own verdict says so
-            silent = [str(one) for one in addresses if not answers(one)]
+            silent = [str(address) for address in addresses if not answers(address)]
             if silent:
                 where = f"{config.label}: {peer.key}"
                 yield error(peer.says, where, peer.remedy, value=", ".join(silent))
 
 
-def check_engine(scene: Scene) -> Iterator[Finding]:
+def check_engine(view: HostView) -> Iterator[Finding]:
     """Docker answers where a service needs it."""
-    for recipe in scene.recipes:
-        if not recipe.needs.docker or not scene.is_root:
+    for recipe in view.recipes:
+        if not recipe.needs.docker or not view.is_root:
             continue
-        done = scene.run(["docker", "version", "--format", "{{.Server.Version}}"])
+        done = view.run(["docker", "version", "--format", "{{.Server.Version}}"])
         if done.status != 0:
             lines = done.stderr.strip().splitlines() or ["no answer"]
             yield error(
@@ -114,13 +114,13 @@ def check_engine(scene: Scene) -> Iterator[Finding]:
         return
 
 
-def check_guards(scene: Scene) -> Iterator[Finding]:
+def check_guards(view: HostView) -> Iterator[Finding]:
     """No unit runs that is open to everybody."""
-    for recipe in scene.recipes:
+    for recipe in view.recipes:
         for guarded in recipe.health.guarded_units:
-            state = scene.show(guarded.unit)
+            state = view.show(guarded.unit)
             is_on = state.get("UnitFileState") == "enabled" or state.get("ActiveState") == "active"
-            config = scene.configs.get(recipe.service)
+            config = view.configs.get(recipe.service)
             if not is_on or config is None:
                 continue
             try:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from backendai_ctl.base.account import Owner, is_root
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.handles import set_owner
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, note, warning
 
 _NOBODY = 65534
@@ -25,35 +25,35 @@ class Mount:
     kind: str
 
 
-def check_volume(scene: Scene) -> Iterator[Finding]:
+def check_volume(view: HostView) -> Iterator[Finding]:
     """Every volume that a service's configuration names, and site.toml's."""
-    wanted = scene.answer("storage.path")
-    if not wanted or not any(recipe.health.volumes for recipe in scene.recipes):
+    wanted = view.answer("storage.path")
+    if not wanted or not any(recipe.health.volumes for recipe in view.recipes):
         return
-    for where, path, kind in _named(scene):
+    for where, path, kind in _named(view):
         expected = str(PurePosixPath(wanted).parent) if kind == "parent" else wanted
-        if path != expected and not (kind != "parent" and wanted in _paths(scene)):
+        if path != expected and not (kind != "parent" and wanted in _paths(view)):
             yield warning(
                 f"another path than site.toml's storage.path, {wanted}",
                 where,
                 "give every service and every node the same path",
                 value=path,
             )
-    for path in sorted(_paths(scene) or {wanted}):
-        yield from _look_at(scene, path)
+    for path in sorted(_paths(view) or {wanted}):
+        yield from _look_at(view, path)
 
 
-def _named(scene: Scene) -> Iterator[tuple[str, str, str]]:
-    for recipe in scene.recipes:
-        config = scene.configs.get(recipe.service)
+def _named(view: HostView) -> Iterator[tuple[str, str, str]]:
+    for recipe in view.recipes:
+        config = view.configs.get(recipe.service)
         for pattern, kind in recipe.health.volumes.items() if config else ():
             assert config is not None
             for key, value in _match(config.table, pattern.split(".")):
                 yield f"{config.label}: {key}", str(value).rstrip("/"), kind
 
 
-def _paths(scene: Scene) -> set[str]:
-    return {path for _, path, kind in _named(scene) if kind != "parent"}
+def _paths(view: HostView) -> set[str]:
+    return {path for _, path, kind in _named(view) if kind != "parent"}
 
 
 def _match(table: Mapping[str, object], names: list[str]) -> Iterator[tuple[str, object]]:
@@ -66,10 +66,14 @@ def _match(table: Mapping[str, object], names: list[str]) -> Iterator[tuple[str,
             yield from ((f"{key}.{below}", found) for below, found in _match(value, rest))
 
 
-def _look_at(scene: Scene, path: str) -> Iterator[Finding]:
-    place = scene.path(path)
-    listed = {one for one in _fstab(scene) if PurePosixPath(path).is_relative_to(one)}
-    mounts = _mounts(scene)
+def _look_at(view: HostView, path: str) -> Iterator[Finding]:
+    place = view.path(path)
+    listed = {
+        mount_point
+        for mount_point in _fstab(view)
+        if PurePosixPath(path).is_relative_to(mount_point)
+    }
+    mounts = _mounts(view)
     for missing in sorted(listed - {mount.at for mount in mounts}):
         yield error(
             f"{missing} is in /etc/fstab and not mounted: what is written goes to the disk below",
@@ -79,28 +83,28 @@ def _look_at(scene: Scene, path: str) -> Iterator[Finding]:
     if not place.is_dir():
         yield error("the volume is missing", path, f"mount it, or make it and chown it: {path}")
         return
-    yield from _owner(scene, path, place)
+    yield from _owner(view, path, place)
     mount = _mount_of(mounts, path)
-    if scene.is_root and scene.account:
-        yield from _try(scene, path, place, scene.account, mount)
-    for recipe in scene.recipes:
+    if view.is_root and view.account:
+        yield from _try(view, path, place, view.account, mount)
+    for recipe in view.recipes:
         for folder in recipe.folders:
             for name, text in folder.files.items():
-                yield from _marker(scene, path, place / name, text)
+                yield from _marker(view, path, place / name, text)
 
 
-def _owner(scene: Scene, path: str, place: Path) -> Iterator[Finding]:
+def _owner(view: HostView, path: str, place: Path) -> Iterator[Finding]:
     status = place.stat()
     owner = Owner(uid=status.st_uid, gid=status.st_gid)
-    if scene.account is None or owner == scene.account:
+    if view.account is None or owner == view.account:
         return
-    wanted = f"{scene.account.uid}:{scene.account.gid}"
+    wanted = f"{view.account.uid}:{view.account.gid}"
     # A volume with something in it may be right, and this node's account wrong.
-    is_empty = scene.is_root and not any(place.iterdir())
+    is_empty = view.is_root and not any(place.iterdir())
 
     def give() -> str:
-        assert scene.account is not None
-        set_owner(place, scene.account.uid, scene.account.gid)
+        assert view.account is not None
+        set_owner(place, view.account.uid, view.account.gid)
         return f"gave {path} to {wanted}"
 
     yield error(
@@ -113,13 +117,13 @@ def _owner(scene: Scene, path: str, place: Path) -> Iterator[Finding]:
 
 
 def _try(
-    scene: Scene, path: str, place: Path, account: Owner, mount: Mount | None
+    view: HostView, path: str, place: Path, account: Owner, mount: Mount | None
 ) -> Iterator[Finding]:
     """Write as the account, which no look at modes can stand for; as root, too, on NFS."""
     problem = _write_as(place, account)
     if problem:
         yield error(
-            f"{scene.account_name} cannot write there: {problem}",
+            f"{view.account_name} cannot write there: {problem}",
             path,
             "give the volume to the account, and look at the server's export options",
             value=f"{account.uid}:{account.gid}",
@@ -138,12 +142,12 @@ def _try(
         )
 
 
-def _marker(scene: Scene, path: str, marker: Path, text: str) -> Iterator[Finding]:
+def _marker(view: HostView, path: str, marker: Path, text: str) -> Iterator[Finding]:
     try:
         found = marker.read_text(encoding="utf-8")
     except FileNotFoundError:
-        account = scene.account
-        others = [one for one in marker.parent.iterdir() if one.name != _TRIAL]
+        account = view.account
+        others = [path_below for path_below in marker.parent.iterdir() if path_below.name != _TRIAL]
 
         def make() -> str:
             assert account is not None
@@ -154,7 +158,7 @@ def _marker(scene: Scene, path: str, marker: Path, text: str) -> Iterator[Findin
             f"has no {marker.name}, by which Backend.AI knows the layout of its folders",
             path,
             f"echo {text.strip()} >{path}/{marker.name}, unless an older release filled it",
-            fix=make if account and scene.is_root and not others else None,
+            fix=make if account and view.is_root and not others else None,
         )
         return
     except (OSError, UnicodeDecodeError):
@@ -208,18 +212,18 @@ def _trial(place: Path, owner: Owner) -> str:
     return "" if stat.S_ISREG(made.st_mode) else "made no file"
 
 
-def _fstab(scene: Scene) -> set[str]:
+def _fstab(view: HostView) -> set[str]:
     found: set[str] = set()
-    for line in _lines(scene.path("/etc/fstab")):
+    for line in _lines(view.path("/etc/fstab")):
         words = line.split()
         if len(words) > 1 and not line.startswith("#") and words[1] not in ("/", "none", "swap"):
             found.add(_unescaped(words[1].rstrip("/")))
     return found
 
 
-def _mounts(scene: Scene) -> list[Mount]:
+def _mounts(view: HostView) -> list[Mount]:
     found = []
-    for line in _lines(scene.path("/proc/self/mountinfo")):
+    for line in _lines(view.path("/proc/self/mountinfo")):
         before, dash, after = line.partition(" - ")
         if dash:
             found.append(Mount(at=_unescaped(before.split()[4]), kind=after.split()[0]))
@@ -228,8 +232,8 @@ def _mounts(scene: Scene) -> list[Mount]:
 
 def _mount_of(mounts: list[Mount], path: str) -> Mount | None:
     """The innermost mount that ``path`` lies on; the last of those at one place is on top."""
-    above = [one for one in mounts if PurePosixPath(path).is_relative_to(one.at)]
-    return max(reversed(above), key=lambda one: len(one.at), default=None)
+    above = [mount for mount in mounts if PurePosixPath(path).is_relative_to(mount.at)]
+    return max(reversed(above), key=lambda mount: len(mount.at), default=None)
 
 
 def _unescaped(text: str) -> str:

@@ -27,7 +27,7 @@ class EtcdStep:
     etcd: Etcd
     wanted: Mapping[str, str]
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """Compare; a key that was made once and is gone was removed by an admin."""
         found = {key: self.etcd.get(key) for key in self.wanted}
         absent = [key for key, value in found.items() if value is None]
@@ -42,7 +42,7 @@ class EtcdStep:
             return Finding(state=State.DIFFERS, detail="; ".join(details))
         return Finding(state=State.EXISTS, detail=f"{len(found)} keys")
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Create each absent key together with the note that it was made."""
         for key, value in self.wanted.items():
             self.etcd.create({key: value, _made(key): "1"})
@@ -56,7 +56,7 @@ class SecretsStep:
     secrets: Mapping[str, str]
     name: str = "secrets"
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """Compare this node's with the cluster's."""
         stored = {name: self.etcd.get(_print_key(name)) for name in self.secrets}
         wrong = [
@@ -77,7 +77,7 @@ class SecretsStep:
             return Finding(state=State.CREATE, detail=f"register {', '.join(new)}")
         return Finding(state=State.EXISTS, detail=f"{len(stored)} as the cluster's")
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Register what no node has registered."""
         for name, value in self.secrets.items():
             self.etcd.create({_print_key(name): fingerprint(name, value)})
@@ -95,7 +95,7 @@ class RedisStep:
     etcd: Etcd
     name: str = "redis"
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """Ask it for its role; Sentinel and TLS are the services' own matter."""
         text = self.etcd.get("config/redis/addr")
         if not text:
@@ -113,7 +113,7 @@ class RedisStep:
             raise NotReadyError(f"Redis on {address} is a replica, which takes no writes")
         return Finding(state=State.EXISTS, detail=str(address))
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Nothing is ever to be created here."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.seed.data import Command
 from backendai_ctl.seed.model import Finding, State
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 
 _THERE = "there already"
 
@@ -18,7 +18,7 @@ class CommandStep:
     database that has from elsewhere what the command makes: a migration, an official guide.
     """
 
-    one: Filled
+    database: SeededDatabase
     command: Command
 
     @property
@@ -26,29 +26,30 @@ class CommandStep:
         """What the plan calls it."""
         return self.command.name
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """Find out whether it was run, or has to be."""
-        at = self.one.marks.get(self._mark)
+        at = self.database.marks.get(self._mark)
         if at is not None:
             return Finding(state=State.EXISTS, detail=f"from {at}")
         if self._is_wanted():
-            words = " ".join(("backend.ai", *self.one.data.command, *self.command.words))
+            words = " ".join(("backend.ai", *self.database.data.command, *self.command.words))
             return Finding(state=State.CREATE, detail=words)
         return Finding(state=State.CREATE, detail=f"{_THERE}: only a mark")
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Run it where it is wanted, check that it did its work, and set the mark."""
-        one = self.one
+        database = self.database
         if self._is_wanted():
-            one.cli.run(*self.command.words)
+            database.cli.run(*self.command.words)
             if self._is_wanted():
                 raise NotReadyError(
-                    f"{one.target}: {self.name} are still missing", hint=f"see {one.cli.log}"
+                    f"{database.target}: {self.name} are still missing",
+                    hint=f"see {database.cli.log}",
                 )
-        one.marks.set(self._mark, one.version)
+        database.marks.set(self._mark, database.version)
 
     def _is_wanted(self) -> bool:
-        return bool(self.one.database.value(self.command.wanted))
+        return bool(self.database.connection.value(self.command.wanted))
 
     @property
     def _mark(self) -> str:

@@ -9,7 +9,7 @@ from backendai_ctl.base.files import private_writer
 from backendai_ctl.seed.accounts import read_accounts, write_accounts
 from backendai_ctl.seed.fixtures import tables_of
 from backendai_ctl.seed.model import Finding, State
-from backendai_ctl.seed.session import ACCOUNTS_SECRET, Filled
+from backendai_ctl.seed.session import ACCOUNTS_SECRET, SeededDatabase
 from backendai_ctl.seed.steps.cluster import fingerprint
 from backendai_ctl.stores.local_server import find_local_server
 from backendai_ctl.stores.postgresql import NoDatabaseError, RefusedError, sql_by_hand
@@ -23,39 +23,39 @@ _DONE = "seeded"
 class DatabaseStep:
     """The role and its database, and a server that is fit for them."""
 
-    one: Filled
+    database: SeededDatabase
     name: str = "database"
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """Log in; where that fails, tell whether it can be made from here."""
-        by_hand = sql_by_hand(self.one.data.service)
+        by_hand = sql_by_hand(self.database.data.service)
         try:
-            self.one.database.connect()
+            self.database.connection.connect()
         except (NoDatabaseError, RefusedError) as error:
-            server = find_local_server(self.one.target.address)
+            server = find_local_server(self.database.target.address)
             if server is None:
                 return Finding(
                     state=State.WAITING, detail=error.message, remedy=f"on its server: {by_hand}"
                 )
-            if isinstance(error, RefusedError) and server.has_role(self.one.target.user):
+            if isinstance(error, RefusedError) and server.has_role(self.database.target.user):
                 if self._is_let_in():  # another node has just made it
-                    return Finding(state=State.CREATE, detail=str(self.one.target))
+                    return Finding(state=State.CREATE, detail=str(self.database.target))
                 reason = f"{error.message}; the role has another password than this host has"
                 return Finding(state=State.WAITING, detail=reason, remedy=f"to set it: {by_hand}")
-            return Finding(state=State.CREATE, detail=str(self.one.target))
+            return Finding(state=State.CREATE, detail=str(self.database.target))
         self._check_server()
-        return Finding(state=State.EXISTS, detail=str(self.one.target))
+        return Finding(state=State.EXISTS, detail=str(self.database.target))
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Make both as the server's own user."""
-        server = find_local_server(self.one.target.address)
+        server = find_local_server(self.database.target.address)
         if server is None:
-            raise NotReadyError(f"{self.one.target}: its server went away")
-        server.run_alone(self.one.sql)
+            raise NotReadyError(f"{self.database.target}: its server went away")
+        server.run_alone(self.database.sql)
 
     def _is_let_in(self) -> bool:
         try:
-            self.one.database.connect()
+            self.database.connection.connect()
         except NoDatabaseError:
             return True
         except RefusedError:
@@ -63,22 +63,23 @@ class DatabaseStep:
         return True
 
     def _check_server(self) -> None:
-        database, oldest = self.one.database, self.one.data.postgresql
+        database, oldest = self.database.connection, self.database.data.postgresql
         version = int(database.value("SELECT current_setting('server_version_num')"))
         if version // 10000 < oldest:
             raise NotReadyError(
-                f"{self.one.target}: PostgreSQL {version // 10000} is too old:"
-                f" {self.one.data.distribution} {self.one.version} needs {oldest} or newer"
+                f"{self.database.target}: PostgreSQL {version // 10000} is too old:"
+                f" {self.database.data.distribution} {self.database.version} needs {oldest} or"
+                " newer"
             )
         if database.value("SELECT current_setting('transaction_read_only') = 'on'"):
-            raise NotReadyError(f"{self.one.target}: is read-only")
+            raise NotReadyError(f"{self.database.target}: is read-only")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FixturesStep:
     """One fixture of the release, loaded once; rows that exist are left alone."""
 
-    one: Filled
+    database: SeededDatabase
     fixture: str
 
     @property
@@ -86,134 +87,134 @@ class FixturesStep:
         """What the plan calls it."""
         return f"fixture {self.fixture}"
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """Tell whether it was loaded here, or the database was filled by somebody else."""
-        known = state_of_accounts(self.one)
+        known = state_of_accounts(self.database)
         if known is not None:
             return known
-        at = self.one.marks.get(f"fixture/{self.fixture}")
+        at = self.database.marks.get(f"fixture/{self.fixture}")
         if at is not None:
             return Finding(state=State.EXISTS, detail=f"loaded from {at}")
         return Finding(state=State.CREATE)
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Load it by the release's own command, and see that its tables have rows."""
-        one = self.one
-        if one.line.accounts is not None and one.marks.get(_ACCOUNTS) is None:
-            one.marks.set(_ACCOUNTS, _own_print(one))
-        fixture = one.fixtures.files[self.fixture]
-        path = one.layout.seed_state / f"fixture-{self.fixture}.json"
+        database = self.database
+        if database.profile.accounts is not None and database.marks.get(_ACCOUNTS) is None:
+            database.marks.set(_ACCOUNTS, _own_print(database))
+        fixture = database.fixtures.files[self.fixture]
+        path = database.layout.seed_state / f"fixture-{self.fixture}.json"
         private_writer().replace(path, json.dumps(fixture))
         try:
-            one.cli.run("fixture", "populate", str(path))
+            database.cli.run("fixture", "populate", str(path))
         finally:
             path.unlink(missing_ok=True)
         for table in tables_of(fixture):
-            if not has_rows(one, table):
+            if not has_rows(database, table):
                 raise NotReadyError(
-                    f"{one.target}: {table} is still empty", hint=f"see {one.cli.log}"
+                    f"{database.target}: {table} is still empty", hint=f"see {database.cli.log}"
                 )
-        one.marks.set(f"fixture/{self.fixture}", one.version)
+        database.marks.set(f"fixture/{self.fixture}", database.version)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CredentialsStep:
     """The file with the first accounts' passwords, there before any account is."""
 
-    one: Filled
+    database: SeededDatabase
     name: str = "credentials"
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """Compare the file with what this host's secret gives."""
-        maker = self.one.marks.get(_ACCOUNTS)
-        if maker is None and has_accounts(self.one):
+        maker = self.database.marks.get(_ACCOUNTS)
+        if maker is None and has_accounts(self.database):
             return Finding(state=State.EXISTS, detail="accounts were there before")
-        if maker not in (None, _own_print(self.one)):
-            if self.one.marks.get(_DONE):
-                reason = f"made by {self.one.marks.host(_ACCOUNTS)} with other secrets"
+        if maker not in (None, _own_print(self.database)):
+            if self.database.marks.get(_DONE):
+                reason = f"made by {self.database.marks.host(_ACCOUNTS)} with other secrets"
                 return Finding(state=State.DIFFERS, detail=reason)
-            return _others(self.one)
-        path = credentials_path(self.one)
-        if path.exists() and read_accounts(path) == list(self.one.fixtures.accounts):
+            return _others(self.database)
+        path = credentials_path(self.database)
+        if path.exists() and read_accounts(path) == list(self.database.fixtures.accounts):
             return Finding(state=State.EXISTS, detail=str(path))
-        if path.exists() and self.one.marks.get(_DONE):
+        if path.exists() and self.database.marks.get(_DONE):
             return Finding(state=State.EXISTS, detail=str(path))
         return Finding(state=State.CREATE, detail=str(path))
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Write it, for root alone."""
-        path = credentials_path(self.one)
+        path = credentials_path(self.database)
         private_writer().ensure_folder(path.parent, mode=0o700)
-        write_accounts(path, self.one.fixtures.accounts)
+        write_accounts(path, self.database.fixtures.accounts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinishStep:
     """The mark that says that all is in; what is removed later is not loaded again."""
 
-    one: Filled
+    database: SeededDatabase
     name: str = "finish"
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """Tell which release filled the database."""
-        at = self.one.marks.get(_DONE)
+        at = self.database.marks.get(_DONE)
         if at is not None:
             return Finding(state=State.EXISTS, detail=f"filled from {at}")
-        if state_of_accounts(self.one) is not None:
+        if state_of_accounts(self.database) is not None:
             return Finding(state=State.EXISTS, detail="filled by somebody else")
         return Finding(state=State.CREATE)
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Set it."""
-        self.one.marks.set(_DONE, self.one.version)
+        self.database.marks.set(_DONE, self.database.version)
 
 
-def credentials_path(one: Filled) -> Path:
+def credentials_path(database: SeededDatabase) -> Path:
     """Where the first accounts of this service are kept."""
-    return one.layout.credentials / f"{one.data.service}.toml"
+    return database.layout.credentials / f"{database.data.service}.toml"
 
 
-def is_seeded(one: Filled) -> bool:
+def is_seeded(database: SeededDatabase) -> bool:
     """Whether an earlier run has filled the database to its end."""
-    return one.marks.get(_DONE) is not None
+    return database.marks.get(_DONE) is not None
 
 
-def state_of_accounts(one: Filled) -> Finding | None:
+def state_of_accounts(database: SeededDatabase) -> Finding | None:
     """What settles every fixture at once; None where each is looked at by itself."""
-    done = one.marks.get(_DONE)
+    done = database.marks.get(_DONE)
     if done is not None:
         return Finding(state=State.EXISTS, detail=f"filled from {done}")
-    maker = one.marks.get(_ACCOUNTS)
-    if maker is None and has_accounts(one):
+    maker = database.marks.get(_ACCOUNTS)
+    if maker is None and has_accounts(database):
         return Finding(state=State.DIFFERS, detail="accounts were there before")
-    if maker not in (None, _own_print(one)):
-        return _others(one)
+    if maker not in (None, _own_print(database)):
+        return _others(database)
     return None
 
 
-def has_accounts(one: Filled) -> bool:
+def has_accounts(database: SeededDatabase) -> bool:
     """Whether somebody has made accounts."""
-    accounts = one.line.accounts
-    return accounts is not None and has_rows(one, accounts.users)
+    accounts = database.profile.accounts
+    return accounts is not None and has_rows(database, accounts.users)
 
 
-def has_rows(one: Filled, table: str) -> bool:
+def has_rows(database: SeededDatabase, table: str) -> bool:
     """Whether a table of the service's is there, and not empty."""
-    if not one.database.has_table(table):
+    if not database.connection.has_table(table):
         return False
     quoted = '"' + table.replace('"', '""') + '"'
-    return bool(one.database.value(f"SELECT EXISTS (SELECT FROM {quoted})"))
+    return bool(database.connection.value(f"SELECT EXISTS (SELECT FROM {quoted})"))
 
 
-def _own_print(one: Filled) -> str:
-    return fingerprint(ACCOUNTS_SECRET, one.deriver.secret)
+def _own_print(database: SeededDatabase) -> str:
+    return fingerprint(ACCOUNTS_SECRET, database.deriver.secret)
 
 
-def _others(one: Filled) -> Finding:
-    host = one.marks.host(_ACCOUNTS)
+def _others(database: SeededDatabase) -> Finding:
+    host = database.marks.host(_ACCOUNTS)
     return Finding(
         state=State.WAITING,
         blocks=True,
-        detail=f"{host} has begun to fill {one.target} with other secrets",
+        detail=f"{host} has begun to fill {database.target} with other secrets",
         remedy=f"finish it on {host}: sudo backendai-ctl seed apply",
     )

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from backendai_ctl.seed.data import Grant
 from backendai_ctl.seed.model import Finding, State
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.seed.steps.database import state_of_accounts
 
 _SHOWN = 3
@@ -44,7 +44,7 @@ class GrantStep:
     that a row and a volume are decided, whichever way: what an admin removes stays removed.
     """
 
-    one: Filled
+    database: SeededDatabase
     grant: Grant
 
     @property
@@ -52,10 +52,10 @@ class GrantStep:
         """What the plan calls it."""
         return f"{self.grant.column} of {self.grant.table}"
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """List the rows that were never decided."""
         rows = self._rows()
-        if self._fixture_rows and not rows and state_of_accounts(self.one) is None:
+        if self._fixture_rows and not rows and state_of_accounts(self.database) is None:
             return Finding(state=State.CREATE)
         undecided = self._undecided(rows)
         given = [str(pair) for pair in undecided if pair.verdict is Verdict.GIVE]
@@ -68,18 +68,20 @@ class GrantStep:
         known = sorted({volume for rights in rows.values() for volume in rights})
         return Finding(state=State.EXISTS, detail=_listed(known) or "none")
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Give the rights and set the mark of each row and volume in one transaction."""
         for pair in self._undecided(self._rows()):
             left = pair.verdict is Verdict.LEAVE
             mark = self._mark(pair.row, pair.volume)
-            statements = self.one.marks.prepared(mark, _LEFT if left else self.one.version)
+            statements = self.database.marks.prepared(
+                mark, _LEFT if left else self.database.version
+            )
             if pair.verdict is Verdict.GIVE:
                 statements.append(self._statement(pair))
-            self.one.database.execute(*statements)
+            self.database.connection.execute(*statements)
 
     def _undecided(self, rows: Mapping[str, Rights]) -> list[Pair]:
-        marks = self.one.marks.values(self._prefix)
+        marks = self.database.marks.values(self._prefix)
         return [
             Pair(row=row, volume=volume, verdict=self._verdict(row, volume, rights, marks))
             for row, rights in rows.items()
@@ -107,7 +109,7 @@ class GrantStep:
     def _rows(self) -> dict[str, Rights]:
         """The rights that the fixtures' rows have now; without those that are gone."""
         grant = self.grant
-        found = self.one.database.rows(
+        found = self.database.connection.rows(
             f"SELECT {grant.key}::text, {grant.column}::text FROM {grant.table}"
             f" WHERE {grant.key}::text = ANY($1::text[]) ORDER BY 1",
             list(self._fixture_rows),
@@ -120,12 +122,12 @@ class GrantStep:
         grant = self.grant
         return {
             str(row[grant.key]): row.get(grant.column) or {}
-            for fixture in self.one.fixtures.files.values()
+            for fixture in self.database.fixtures.files.values()
             for row in fixture.get(grant.table, ())
         }
 
     def _volumes(self) -> list[str]:
-        return [self.one.answers.fill(volume) for volume in self.grant.volumes]
+        return [self.database.answers.fill(volume) for volume in self.grant.volumes]
 
     @property
     def _prefix(self) -> str:

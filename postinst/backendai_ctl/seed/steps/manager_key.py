@@ -18,12 +18,12 @@ class ManagerKeyStep:
     key: str
     name: str = "manager's key"
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """Compare with what agents find."""
         if published_key(self.etcd) == self.key:
             return Finding(state=State.EXISTS, detail="published for the agents")
         return Finding(state=State.CREATE, detail="publish it for the agents")
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Let agents find it."""
         self.etcd.put(PUBLISHED, self.key)

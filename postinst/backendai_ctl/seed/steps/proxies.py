@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from backendai_ctl.seed.data import Proxied
 from backendai_ctl.seed.model import Finding, State
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProxyStep:
     """Address and token of the app proxy, for each group that has none; once, never changed."""
 
-    one: Filled
+    database: SeededDatabase
     proxied: Proxied
 
     @property
@@ -19,22 +19,22 @@ class ProxyStep:
         """What the plan calls it."""
         return f"{self.proxied.address} of {self.proxied.table}"
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """List the groups without an address that were never given one."""
         if not self._has_table():
             return Finding(state=State.CREATE)
         new = self._new()
         if new:
             return Finding(state=State.CREATE, detail=", ".join(new))
-        known = self.one.database.rows(
+        known = self.database.connection.rows(
             f"SELECT DISTINCT {self.proxied.address} FROM {self.proxied.table}"
             f" WHERE {self.proxied.address} > '' ORDER BY 1"
         )
         return Finding(state=State.EXISTS, detail=", ".join(row[0] for row in known) or "none")
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Give both to each group, with the note that they were."""
-        proxied, resolve = self.proxied, self.one.answers.resolve
+        proxied, resolve = self.proxied, self.database.answers.resolve
         address, token = str(resolve(proxied.to)), str(resolve(proxied.by))
         # Names come from the shipped data, never from an admin.
         statement = (
@@ -42,18 +42,18 @@ class ProxyStep:
             f" WHERE name = $3 AND {self._is_open('$4')}"
         )
         for group in self._new():
-            self.one.database.execute(
-                *self.one.marks.prepared(self._mark(group), self.one.version),
+            self.database.connection.execute(
+                *self.database.marks.prepared(self._mark(group), self.database.version),
                 (statement, (address, token, group, list(proxied.examples))),
             )
 
     def _new(self) -> list[str]:
-        rows = self.one.database.rows(
+        rows = self.database.connection.rows(
             f"SELECT name FROM {self.proxied.table} WHERE {self._is_open('$1')} ORDER BY 1",
             list(self.proxied.examples),
         )
         names = [str(row[0]) for row in rows]
-        return [name for name in names if self.one.marks.get(self._mark(name)) is None]
+        return [name for name in names if self.database.marks.get(self._mark(name)) is None]
 
     def _is_open(self, examples: str) -> str:
         """The condition of a group that has no address, or that of the release's example."""
@@ -61,7 +61,9 @@ class ProxyStep:
         return f"({column} IS NULL OR {column} = '' OR {column} = ANY({examples}::text[]))"
 
     def _has_table(self) -> bool:
-        return not self.one.database.value("SELECT to_regclass($1) IS NULL", self.proxied.table)
+        return not self.database.connection.value(
+            "SELECT to_regclass($1) IS NULL", self.proxied.table
+        )
 
     def _mark(self, group: str) -> str:
         return f"proxied/{self.proxied.table}/{group}"

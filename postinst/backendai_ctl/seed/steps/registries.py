@@ -13,7 +13,7 @@ from backendai_ctl.registries.model import Registry
 from backendai_ctl.seed.data import Allowance, Registries
 from backendai_ctl.seed.fixtures import read_fixtures
 from backendai_ctl.seed.model import Finding, State
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.seed.steps.cluster import fingerprint
 from backendai_ctl.seed.steps.database import is_seeded, state_of_accounts
 from backendai_ctl.seed.steps.shared import shared_mark
@@ -37,7 +37,7 @@ class Due(Enum):
 class RegistryStep:
     """One row a project, made where it is absent, and changed while nobody else did."""
 
-    one: Filled
+    database: SeededDatabase
     spec: Registries
     registry: Registry
 
@@ -47,12 +47,12 @@ class RegistryStep:
         label = self.registry.section.partition(".")[2]
         return f"registry {self.registry.name}" + (f" ({label})" if label else "")
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """Compare each row with site.toml, and with what this tool last wrote."""
         due = dict(self._due())
-        if self.registry.is_default and _is_foreign(self.one):
+        if self.registry.is_default and _is_foreign(self.database):
             return Finding(state=State.EXISTS, detail="not asked for")
-        found = {kind: [name for name, one in due.items() if one is kind] for kind in Due}
+        found = {kind: [name for name, its_kind in due.items() if its_kind is kind] for kind in Due}
         todo = found[Due.INSERT] + found[Due.UPDATE]
         if todo:
             return Finding(state=State.CREATE, detail=", ".join(todo))
@@ -65,9 +65,9 @@ class RegistryStep:
             return Finding(state=State.DIFFERS, detail="; ".join(other))
         return Finding(state=State.EXISTS, detail=", ".join(due))
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Make and change rows by the release's own command, which knows what goes with them."""
-        marks = self.one.marks
+        marks = self.database.marks
         for project, due in dict(self._due()).items():
             if due not in (Due.INSERT, Due.UPDATE):
                 continue
@@ -83,18 +83,18 @@ class RegistryStep:
             now = self._row(project)
             if now is None or self._print(now) != written:
                 raise NotReadyError(
-                    f"{self.one.target}: {self.registry.name}/{project} is not in "
+                    f"{self.database.target}: {self.registry.name}/{project} is not in "
                     f"{self.spec.table} after it was loaded",
-                    hint=f"see {self.one.cli.log}",
+                    hint=f"see {self.database.cli.log}",
                 )
             marks.set(self._mark(project), written)
             marks.drop(scan_mark(self.registry.name))
 
     def _load(self, fixture: Mapping[str, object]) -> None:
-        path = self.one.layout.seed_state / "fixture-registry.json"
+        path = self.database.layout.seed_state / "fixture-registry.json"
         private_writer().replace(path, json.dumps(fixture))
         try:
-            self.one.cli.run("fixture", "populate", str(path))
+            self.database.cli.run("fixture", "populate", str(path))
         finally:
             path.unlink(missing_ok=True)
 
@@ -103,9 +103,9 @@ class RegistryStep:
             yield project, self._judge(project, self._row(project))
 
     def _judge(self, project: str, row: Mapping[str, Any] | None) -> Due:
-        mark = self.one.marks.get(self._mark(project))
+        mark = self.database.marks.get(self._mark(project))
         if row is None:
-            was_there = mark is not None or (self._is_shipped(project) and is_seeded(self.one))
+            was_there = mark is not None or (self._is_shipped(project) and is_seeded(self.database))
             return Due.REMOVED if was_there else Due.INSERT
         found = self._print(row)
         if found == self._print(self._wanted(project, str(row["id"]))):
@@ -115,7 +115,7 @@ class RegistryStep:
 
     def _row(self, project: str) -> Mapping[str, Any] | None:
         # The name of the table comes from the shipped data, never from an admin.
-        rows = self.one.database.rows(
+        rows = self.database.connection.rows(
             f"SELECT id::text, url, type::text, username, password FROM {self.spec.table}"
             " WHERE registry_name = $1 AND coalesce(project, '') = $2 ORDER BY id LIMIT 1",
             self.registry.name,
@@ -145,16 +145,16 @@ class RegistryStep:
         """Whether this is as a fixture made it, before rows had marks."""
         if row["username"] or row["password"]:
             return False
-        shipped = {(one["id"], one["url"], one["type"]) for one in self._shipped()}
+        shipped = {(row["id"], row["url"], row["type"]) for row in self._shipped()}
         by_old_packages = str(uuid.uuid5(_NAMESPACE, f"{row['url']}/{project}"))
         return row["id"] == by_old_packages or (row["id"], row["url"], row["type"]) in shipped
 
     def _is_shipped(self, project: str) -> bool:
         wanted = (self.registry.name, project)
-        return wanted in {(one["registry_name"], one.get("project")) for one in self._shipped()}
+        return wanted in {(row["registry_name"], row.get("project")) for row in self._shipped()}
 
     def _shipped(self) -> Sequence[Mapping[str, Any]]:
-        return shipped_rows(self.one, self.spec.table)
+        return shipped_rows(self.database, self.spec.table)
 
     def _mark(self, project: str) -> str:
         return f"registry/{self.registry.name}/{project}"
@@ -164,7 +164,7 @@ class RegistryStep:
 class AllowanceStep:
     """The registries that the users of a domain may use: added once, never taken away."""
 
-    one: Filled
+    database: SeededDatabase
     spec: Allowance
     registries: Sequence[Registry]
 
@@ -173,11 +173,11 @@ class AllowanceStep:
         """What the plan calls it."""
         return f"{self.spec.column} of {self.spec.row}"
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """Return the names that the row lacks, and was never given."""
         known = self._known()
         if known is None:
-            if state_of_accounts(self.one) is not None:
+            if state_of_accounts(self.database) is not None:
                 return Finding(state=State.DIFFERS, detail=f"{self.spec.row}: no such row")
             return Finding(state=State.CREATE)
         new = list(self._new(known))
@@ -185,7 +185,7 @@ class AllowanceStep:
             return Finding(state=State.CREATE, detail=", ".join(new))
         return Finding(state=State.EXISTS, detail=", ".join(known) or "none")
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Add them, with the note that they were."""
         spec = self.spec
         for name in self._new(self._known() or []):
@@ -194,33 +194,33 @@ class AllowanceStep:
                 f"UPDATE {spec.table} SET {spec.column} = array_append({spec.column}, $1)"
                 f" WHERE name = $2 AND NOT $1 = ANY({spec.column})"
             )
-            self.one.database.execute(
-                *self.one.marks.prepared(self._mark(name), self.one.version),
+            self.database.connection.execute(
+                *self.database.marks.prepared(self._mark(name), self.database.version),
                 (statement, (name, spec.row)),
             )
 
     def _new(self, known: Sequence[str]) -> Iterator[str]:
-        foreign = _is_foreign(self.one)
-        shipped = self._shipped() if is_seeded(self.one) else frozenset()
+        foreign = _is_foreign(self.database)
+        shipped = self._shipped() if is_seeded(self.database) else frozenset()
         for name in dict.fromkeys(
             registry.name
             for registry in self.registries
             if not registry.is_local and not (foreign and registry.is_default)
         ):
             # What a fixture brought, and is gone, was removed before there were marks.
-            is_gone = name in shipped or self.one.marks.get(self._mark(name)) is not None
+            is_gone = name in shipped or self.database.marks.get(self._mark(name)) is not None
             if name not in known and not is_gone:
                 yield name
 
     def _known(self) -> list[str] | None:
         spec = self.spec
-        rows = self.one.database.rows(
+        rows = self.database.connection.rows(
             f"SELECT {spec.column} FROM {spec.table} WHERE name = $1", spec.row
         )
         return list(rows[0][0] or []) if rows else None
 
     def _shipped(self) -> frozenset[str]:
-        rows = shipped_rows(self.one, self.spec.table)
+        rows = shipped_rows(self.database, self.spec.table)
         return frozenset(
             name
             for row in rows
@@ -237,13 +237,13 @@ def scan_mark(name: str) -> str:
     return f"images/{name}"
 
 
-def shipped_rows(one: Filled, table: str) -> Sequence[Mapping[str, Any]]:
+def shipped_rows(database: SeededDatabase, table: str) -> Sequence[Mapping[str, Any]]:
     """The rows of a table in the release's own fixtures, as they are shipped."""
-    files = read_fixtures(one.layout.fixtures(one.data.service), one.line)
+    files = read_fixtures(database.layout.fixtures(database.data.service), database.profile)
     return [row for file in files.values() for row in file.get(table, [])]
 
 
-def _is_foreign(one: Filled) -> bool:
+def _is_foreign(database: SeededDatabase) -> bool:
     """Whether somebody else has filled the database."""
-    settled = state_of_accounts(one)
+    settled = state_of_accounts(database)
     return settled is not None and settled.state is State.DIFFERS

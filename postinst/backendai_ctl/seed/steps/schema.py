@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.seed.model import Finding, State
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.stores.schema_state import Schema, SchemaState, has_schema, revisions_of
 
 _MARK = "schema"
@@ -42,44 +42,47 @@ $$
 class SchemaStep:
     """`schema oneshot` of the release, on a database that has no tables."""
 
-    one: Filled
+    database: SeededDatabase
     name: str = "schema"
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """Detect whose tables are there, and of which release."""
-        if has_schema(self.one.database):
-            schema = self.one.schema()
+        if has_schema(self.database.connection):
+            schema = self.database.schema()
             if schema.found:
                 return self._compare(schema)
-        if not self.one.database.value(_COUNT):
-            return Finding(state=State.CREATE, detail=f"of {self.one.version}")
-        if self.one.marks.get(_MARK) == _MAKING:
+        if not self.database.connection.value(_COUNT):
+            return Finding(state=State.CREATE, detail=f"of {self.database.version}")
+        if self.database.marks.get(_MARK) == _MAKING:
             return Finding(state=State.CREATE, detail="anew: the last run was cut off")
         return Finding(
             state=State.WAITING,
             blocks=True,
-            detail=f"{self.one.target} has tables of something else, and is not touched",
+            detail=f"{self.database.target} has tables of something else, and is not touched",
             remedy="name another database in site.toml and the service's configuration",
         )
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Make it; what a run that was cut off has left is cleared first."""
-        one = self.one
-        cut_off = one.marks.get(_MARK) == _MAKING
-        one.marks.set(_MARK, _MAKING)
+        database = self.database
+        cut_off = database.marks.get(_MARK) == _MAKING
+        database.marks.set(_MARK, _MAKING)
         if cut_off:
-            one.database.execute((_CLEAR, ()))
-        one.cli.run("schema", "oneshot", "-f", str(one.layout.etc / one.data.alembic))
-        found = revisions_of(one.database)
+            database.connection.execute((_CLEAR, ()))
+        database.cli.run(
+            "schema", "oneshot", "-f", str(database.layout.etc / database.data.alembic)
+        )
+        found = revisions_of(database.connection)
         if not found:
             raise NotReadyError(
-                f"{one.target}: has no schema after `schema oneshot`", hint=f"see {one.cli.log}"
+                f"{database.target}: has no schema after `schema oneshot`",
+                hint=f"see {database.cli.log}",
             )
-        one.marks.set_schema(one.version, found)
-        one.marks.set(_MARK, f"{one.version} {' '.join(found)}")
+        database.marks.set_schema(database.version, found)
+        database.marks.set(_MARK, f"{database.version} {' '.join(found)}")
 
     def _compare(self, schema: Schema) -> Finding:
-        one = self.one
+        database = self.database
         listed = ", ".join(schema.found)
         if schema.state is SchemaState.CURRENT:
             return Finding(state=State.EXISTS, detail=listed)
@@ -87,12 +90,12 @@ class SchemaStep:
             return Finding(
                 state=State.WAITING,
                 blocks=True,
-                detail=f"{one.target} is at {listed}, of an older release",
+                detail=f"{database.target} is at {listed}, of an older release",
                 remedy="sudo backendai-ctl upgrade",
             )
         return Finding(
             state=State.WAITING,
             blocks=True,
-            detail=f"{one.target} is at {listed}, of a newer release than {one.version}",
-            remedy=f"install the newer backendai-{one.data.service}, or restore a backup",
+            detail=f"{database.target} is at {listed}, of a newer release than {database.version}",
+            remedy=f"install the newer backendai-{database.data.service}, or restore a backup",
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from backendai_ctl.seed.data import Shared
 from backendai_ctl.seed.model import Finding, State
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 
 # What holds scopes and their members, in releases that have such scopes.
 _GRAPH = ("global_entities", "virtual_entities", "entity_memberships", "scope_bindings")
@@ -48,7 +48,7 @@ class SharedStep:
     later stays removed.
     """
 
-    one: Filled
+    database: SeededDatabase
     shared: Shared
 
     @property
@@ -56,7 +56,7 @@ class SharedStep:
         """What the plan calls it."""
         return f"scope {self.shared.scope}"
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         """List the tables that were never done."""
         if not self._has_graph():
             return Finding(state=State.EXISTS, detail="not in this release")
@@ -68,18 +68,18 @@ class SharedStep:
             )
         return Finding(state=State.EXISTS, detail=f"{len(self.shared.tables)} tables")
 
-    def act(self) -> None:
+    def apply(self) -> None:
         """Register the rows of each table and set its mark in one transaction."""
-        marks, version = self.one.marks, self.one.version
+        marks, version = self.database.marks, self.database.version
         for table in self._new():
             arguments = self._arguments(table)
-            self.one.database.execute(
+            self.database.connection.execute(
                 *marks.prepared(shared_mark(table), version),
                 *((self._pairs(table) + statement, arguments) for statement in _REGISTER),
             )
 
     def _new(self) -> list[str]:
-        database, marks = self.one.database, self.one.marks
+        database, marks = self.database.connection, self.database.marks
         return [
             table
             for table in self.shared.tables
@@ -88,10 +88,10 @@ class SharedStep:
 
     def _lacks(self, table: str) -> bool:
         statement = self._pairs(table) + _ANY_LACKS
-        return bool(self.one.database.value(statement, *self._arguments(table)))
+        return bool(self.database.connection.value(statement, *self._arguments(table)))
 
     def _has_graph(self) -> bool:
-        database = self.one.database
+        database = self.database.connection
         if not all(database.has_table(table) for table in _GRAPH):
             return False
         ask = "SELECT EXISTS (SELECT FROM global_entities WHERE name = $1)"

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from backendai_ctl.answers.edits import get_answer, read_early_answers, set_answer
+from backendai_ctl.answers.edits import get_answer, read_preseed, set_answer
 from backendai_ctl.answers.questions import load_questions
 from backendai_ctl.base.errors import SiteError
 from backendai_ctl.base.files import Writer
@@ -76,7 +76,7 @@ def test_a_broken_file_is_not_edited(layout: Layout) -> None:
 
 
 def test_without_a_file_the_first_is_made_around_the_answer(layout: Layout) -> None:
-    layout.early_answers.write_text("BACKENDAI_ETCD_NAMESPACE='early'\n")
+    layout.preseed.write_text("BACKENDAI_ETCD_NAMESPACE='early'\n")
     assert change(layout, "redis.address", "10.0.0.5:6379", BACKENDAI_DATABASE_NAME="other")
     assert get_answer(layout, "etcd.namespace") == "early"
     assert get_answer(layout, "database.name") == "other"
@@ -103,11 +103,11 @@ def debconf(tmp_path: Path, answers: dict[str, str], call: str) -> str:
 def test_answers_wait_for_the_first_service(layout: Layout, tmp_path: Path) -> None:
     given = {"etcd-addresses": "10.0.0.1:2379,10.0.0.2:2379", "admin-email": "it's@example.org"}
     debconf(layout.state, given, "keep_answers")
-    assert read_early_answers(layout) == {
+    assert read_preseed(layout) == {
         "BACKENDAI_ETCD_ADDRESSES": "10.0.0.1:2379,10.0.0.2:2379",
         "BACKENDAI_ADMIN_EMAIL": "it's@example.org",
     }
-    assert layout.early_answers.stat().st_mode & 0o777 == 0o600
+    assert layout.preseed.stat().st_mode & 0o777 == 0o600
 
 
 def test_reconfiguring_changes_what_differs(tmp_path: Path) -> None:

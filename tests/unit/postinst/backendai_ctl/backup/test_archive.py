@@ -34,7 +34,7 @@ def write(layout: Layout, path: Path) -> list[str]:
     """Make a backup without databases; what it said."""
     said: list[str] = []
     dumper = Dumper(folder=path.parent / "scratch", keep=1, seconds=9)
-    Backup(layout=layout, filled=[], etcd=None, dumper=dumper, say=said.append).write(path)
+    Backup(layout=layout, databases=[], etcd=None, dumper=dumper, say=said.append).write(path)
     assert [left.name for left in (path.parent / "scratch").iterdir()] == []
     return said
 

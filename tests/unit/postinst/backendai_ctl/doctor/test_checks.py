@@ -22,15 +22,23 @@ from backendai_ctl.doctor.checks import (
     units,
 )
 from backendai_ctl.doctor.examine import CHECKS, examine, exit_status, fix_findings
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, Severity, error, note, warning
-from backendai_ctl.seed.model import Line, State
+from backendai_ctl.seed.model import State, StepResult
 from backendai_ctl.seed.state import Report, save_report
 from backendai_ctl.services.recipe import load_recipe
 
 from tests.helpers.ports import free_port
 from tests.unit.postinst.conftest import install_recipe, write_agent
-from tests.unit.postinst.scenes import RUNNING, STOPPED, Programs, process, said, scene, tcp_table
+from tests.unit.postinst.host_views import (
+    RUNNING,
+    STOPPED,
+    Programs,
+    host_view,
+    process,
+    said,
+    tcp_table,
+)
 
 AGENT = "backendai-agent.service"
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="tries another account")
@@ -59,9 +67,9 @@ def listening(node: Layout) -> Layout:
     return node
 
 
-def agent_runs(layout: Layout) -> Scene:
+def agent_runs(layout: Layout) -> HostView:
     """The agent, by its cgroup."""
-    return scene(layout, units={AGENT: {**RUNNING, "ControlGroup": "/system.slice/agent"}})
+    return host_view(layout, units={AGENT: {**RUNNING, "ControlGroup": "/system.slice/agent"}})
 
 
 def test_listeners_that_nobody_asked_for(listening: Layout) -> None:
@@ -94,8 +102,8 @@ def test_a_file_may_ask_for_them_and_is_noted(listening: Layout) -> None:
 
 
 def test_without_root_or_unit_nobody_looks(listening: Layout) -> None:
-    assert not list(listeners.check_listeners(scene(listening)))
-    assert not list(listeners.check_listeners(scene(listening, is_root=False)))
+    assert not list(listeners.check_listeners(host_view(listening)))
+    assert not list(listeners.check_listeners(host_view(listening, is_root=False)))
 
 
 # Files, room, versions.
@@ -118,7 +126,7 @@ def test_files_that_others_can_read(node: Layout) -> None:
     for path in node.etc.iterdir():
         path.chmod(0o640)
     os.chown(node.etc / "agent.toml", STRANGER.uid, 0)
-    findings = list(host.check_files(scene(node, account=STRANGER)))
+    findings = list(host.check_files(host_view(node, account=STRANGER)))
     assert [(finding.where, finding.value) for finding in findings] == [
         ("/etc/backend.ai/agent.toml", f"uid {STRANGER.uid}"),
         ("/var/lib/backendai/secrets/a-secret", "0644"),
@@ -131,7 +139,7 @@ def test_files_that_others_can_read(node: Layout) -> None:
         "manager-rpc.key_secret": 0o640,
     }
     assert (node.etc / "agent.toml").stat().st_uid == 0
-    assert not list(host.check_files(scene(node, account=STRANGER)))
+    assert not list(host.check_files(host_view(node, account=STRANGER)))
 
 
 def test_what_a_link_leads_to_is_not_the_doctors(node: Layout) -> None:
@@ -146,7 +154,7 @@ def test_what_a_link_leads_to_is_not_the_doctors(node: Layout) -> None:
     (node.secrets / "a-secret").symlink_to(bundle)
     for folder in (node.etc, node.secrets):
         folder.chmod(0o750)
-    findings = list(host.check_files(scene(node)))
+    findings = list(host.check_files(host_view(node)))
     fix_findings(findings)
     assert findings == []
     assert bundle.stat().st_mode & 0o777 == 0o644
@@ -159,7 +167,7 @@ def test_a_file_that_became_a_link_is_not_fixed(node: Layout) -> None:
     secret.write_text("x")
     secret.chmod(0o644)
     node.etc.chmod(0o750)
-    (finding,) = host.check_files(scene(node))
+    (finding,) = host.check_files(host_view(node))
     bundle = node.root / "bundle"
     bundle.write_text("x")
     bundle.chmod(0o644)
@@ -179,7 +187,7 @@ def test_room(
     blocks = os.statvfs_result((4096, 4096, 2**25, left * 256, left * 256, 1, 1, 1, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: blocks)
     # One file system, reported once.
-    assert [finding.severity.word for finding in host.check_room(scene(node))] == expected
+    assert [finding.severity.word for finding in host.check_room(host_view(node))] == expected
 
 
 def test_versions_that_differ(node: Layout) -> None:
@@ -189,14 +197,14 @@ def test_versions_that_differ(node: Layout) -> None:
         "backendai-agent 26.9.6-1 installed\nbackendai-common 26.9.5-2 installed\n"
         "backendai-manager 25.1-1 config-files\nbackendai-archive-keyring 1-1 installed\n",
     )
-    (found,) = host.check_versions(scene(node, programs=programs))
+    (found,) = host.check_versions(host_view(node, programs=programs))
     assert found.value == "backendai-agent 26.9.6, backendai-common 26.9.5"
 
 
 def test_a_process_of_before_the_upgrade(node: Layout) -> None:
     (node.root / "proc/70").mkdir(parents=True)
     (node.root / "proc/70/exe").symlink_to("/opt/backendai/agent/bin/python3.13 (deleted)")
-    here = scene(node, units={AGENT: {**RUNNING, "MainPID": "70"}})
+    here = host_view(node, units={AGENT: {**RUNNING, "MainPID": "70"}})
     (found,) = host.check_versions(here)
     assert found.remedy == f"systemctl restart {AGENT}"
 
@@ -213,7 +221,7 @@ def test_units_that_failed_or_do_not_run(node: Layout) -> None:
         AGENT: {**RUNNING, "ActiveState": "failed"},
         "backendai-storage-proxy.service": STOPPED,
     }
-    found = said(units.check_units(scene(node, units=states)))
+    found = said(units.check_units(host_view(node, units=states)))
     proxy = "backendai-storage-proxy.service"
     assert found == [
         f"error: {AGENT}: {AGENT} failed and is tried again",
@@ -227,7 +235,7 @@ def test_a_taken_port_is_reported_with_the_unit(node: Layout) -> None:
         (node.etc / "agent.toml").write_text(
             f'[agent]\nrpc-listen-addr = {{ host = "127.0.0.1", port = {port} }}\n'
         )
-        found = list(units.check_units(scene(node, units={AGENT: STOPPED})))
+        found = list(units.check_units(host_view(node, units={AGENT: STOPPED})))
     assert "Address already in use" in found[1].what
     assert f"sport = {port}" in found[1].remedy
 
@@ -236,7 +244,7 @@ def test_running_without_an_answer(node: Layout) -> None:
     (node.etc / "agent.toml").write_text(
         f'[agent]\nrpc-listen-addr = {{ host = "127.0.0.1", port = {free_port()} }}\n'
     )
-    (found,) = units.check_units(scene(node, units={AGENT: RUNNING}))
+    (found,) = units.check_units(host_view(node, units={AGENT: RUNNING}))
     assert found.what == "agent runs and does not answer"
 
 
@@ -247,13 +255,13 @@ def test_an_unreachable_store_is_reported_once(node: Layout) -> None:
     for service in ("agent", "storage-proxy"):
         path = node.etc / f"{service}.toml"
         path.write_text(path.read_text() + f'[etcd]\naddr = "127.0.0.1:{port}"\n')
-    (found,) = units.check_stores(scene(node))
+    (found,) = units.check_stores(host_view(node))
     assert f"nothing answers on 127.0.0.1:{port}" in found.what
 
 
 def test_what_seeding_left_undone(node: Layout) -> None:
-    def line(step: str, state: State, detail: str, remedy: str = "") -> Line:
-        return Line(group="cluster", step=step, state=state, detail=detail, remedy=remedy)
+    def line(step: str, state: State, detail: str, remedy: str = "") -> StepResult:
+        return StepResult(group="cluster", step=step, state=state, detail=detail, remedy=remedy)
 
     lines = [
         line("etcd", State.DIFFERS, "config/redis/addr"),  # as the admin wants it
@@ -262,30 +270,30 @@ def test_what_seeding_left_undone(node: Layout) -> None:
         line("schema", State.WAITING, "for database"),
     ]
     node.seed_state.mkdir(parents=True)
-    save_report(node, Report(complete=False, lines=lines))
-    found = list(seeding.check_seeding(scene(node)))
+    save_report(node, Report(complete=False, results=lines))
+    found = list(seeding.check_seeding(host_view(node)))
     assert [(finding.what, finding.where) for finding in found] == [
         ("not the cluster's: manager-jwt", "seed, cluster: secrets"),
         ("is read-only", "seed, cluster: database"),
     ]
     assert found[0].remedy == "adopt"
     assert "sudo backendai-ctl seed apply" in found[1].remedy
-    save_report(node, Report(complete=True, lines=lines[:1]))
-    assert not list(seeding.check_seeding(scene(node)))
+    save_report(node, Report(complete=True, results=lines[:1]))
+    assert not list(seeding.check_seeding(host_view(node)))
 
 
 def test_docker_that_is_away(node: Layout) -> None:
     programs = Programs()
     programs.says("docker version", status=1, stderr="Cannot connect to the Docker daemon\n")
-    (found,) = units.check_engine(scene(node, programs=programs))
+    (found,) = units.check_engine(host_view(node, programs=programs))
     assert "Cannot connect" in found.what
     programs.says("docker version", "28.0\n")
-    assert not list(units.check_engine(scene(node, programs=programs)))
+    assert not list(units.check_engine(host_view(node, programs=programs)))
 
 
 def test_wrong_settings(node: Layout) -> None:
     node.site.write_text("[etcd]\naddress = 1\n[account]\nuid = 0\n")
-    here = scene(node)
+    here = host_view(node)
     (found,) = settings.check_site(here)
     assert "did you mean 'addresses'" in found.what
     assert [finding.what for finding in settings.check_configurations(here)] == []
@@ -299,9 +307,9 @@ def test_wrong_settings(node: Layout) -> None:
 
 def test_the_account(node: Layout) -> None:
     node.site.write_text("[account]\nuid = 1234\n")
-    (found,) = settings.check_account(scene(node, account=STRANGER))
+    (found,) = settings.check_account(host_view(node, account=STRANGER))
     assert "is 54321:54321, site.toml says 1234:1100" in found.what
-    nobody = Scene(node, run=Programs().run, show=lambda _: {}, account=None, is_root=True)
+    nobody = HostView(node, run=Programs().run, show=lambda _: {}, account=None, is_root=True)
     (found,) = settings.check_account(nobody)
     assert found.severity is Severity.ERROR
 
@@ -335,7 +343,7 @@ def redis_at(offset: float, password: str = "") -> Iterator[int]:
 def test_a_clock_that_differs(node: Layout, offset: int, severity: Severity | None) -> None:
     with redis_at(offset, "secret") as port:
         node.site.write_text(f'[redis]\naddress = "127.0.0.1:{port}"\npassword = "secret"\n')
-        found = list(cluster.check_clock(scene(node)))
+        found = list(cluster.check_clock(host_view(node)))
     assert [finding.severity for finding in found] == ([] if severity is None else [severity])
     if found:
         assert ("behind" if offset > 0 else "ahead of") in found[0].what
@@ -345,7 +353,7 @@ def test_a_clock_that_nobody_keeps(node: Layout) -> None:
     programs = Programs()
     programs.says("timedatectl", "no\n")
     node.site.write_text(f'[redis]\naddress = "127.0.0.1:{free_port()}"\n')
-    (found,) = cluster.check_clock(scene(node, programs=programs))
+    (found,) = cluster.check_clock(host_view(node, programs=programs))
     assert found.severity is Severity.NOTE
 
 
@@ -372,7 +380,7 @@ def test_nodes_that_differ(node: Layout, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(cluster, "first_etcd", lambda _: Notes())
     account = Owner(uid=4242, gid=os.getegid())
-    (found,) = cluster.check_nodes(scene(node, account=account))
+    (found,) = cluster.check_nodes(host_view(node, account=account))
     assert found.what == "uid is 4242 here and 1 on other"
     assert found.where == "site.toml: account.uid"
     assert f"nodes/{os.uname().nodename}" in kept
@@ -382,14 +390,14 @@ def test_nodes_that_differ(node: Layout, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_worst_comes_first_and_a_check_that_fails_is_one(node: Layout) -> None:
-    def broken(_: Scene) -> list[Finding]:
+    def broken(_: HostView) -> list[Finding]:
         raise HostError("out of luck")
 
-    checks: dict[str, Callable[[Scene], list[Finding]]] = {
+    checks: dict[str, Callable[[HostView], list[Finding]]] = {
         "a": lambda _: [note("n", "w", "r"), warning("x", "w", "r")],
         "b": broken,
     }
-    found = examine(scene(node), dict(checks))
+    found = examine(host_view(node), dict(checks))
     assert [(finding.severity.word, finding.check) for finding in found] == [
         ("error", "b"),
         ("warning", "a"),
@@ -403,7 +411,7 @@ def test_the_worst_comes_first_and_a_check_that_fails_is_one(node: Layout) -> No
 
 def test_every_finding_names_a_remedy(node: Layout) -> None:
     node.site.write_text("[etcd\n")
-    found = examine(scene(node, units={AGENT: STOPPED}, programs=Programs()), dict(CHECKS))
+    found = examine(host_view(node, units={AGENT: STOPPED}, programs=Programs()), dict(CHECKS))
     assert found
     for finding in found:
         assert finding.remedy
@@ -454,7 +462,7 @@ def test_a_watcher_that_everybody_may_command(
 
     monkeypatch.setattr(units, "find_etcd", lambda _: Store())
     watcher = "backendai-agent-watcher.service"
-    found = list(units.check_guards(scene(node, units={watcher: state})))
+    found = list(units.check_guards(host_view(node, units={watcher: state})))
     assert [finding.where for finding in found] == [watcher] * count
     assert all(finding.severity is Severity.ERROR for finding in found)
 
@@ -480,30 +488,30 @@ def test_a_gateway_that_is_silent_or_not_asked_is_found(layout: Layout) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         there = f"http://127.0.0.1:{listener.getsockname()[1]}"
         write_webserver(layout, manager=there, gateway=there)
-        assert list(units.check_peers(scene(layout, units=WEBSERVER))) == []
+        assert list(units.check_peers(host_view(layout, units=WEBSERVER))) == []
 
         # Where there are several, each is looked at.
         write_webserver(layout, manager=there, gateway=f"{there},http://{silent}")
-        (found,) = units.check_peers(scene(layout, units=WEBSERVER))
+        (found,) = units.check_peers(host_view(layout, units=WEBSERVER))
         assert (found.severity, found.value) == (Severity.ERROR, silent)
         assert found.where.endswith("webserver.conf: apollo-router.endpoint")
         assert "backendai-graphql" in found.remedy
 
         write_webserver(layout, manager=there, gateway=f"http://{silent}", enabled=False)
-        (found,) = units.check_peers(scene(layout, units=WEBSERVER))
+        (found,) = units.check_peers(host_view(layout, units=WEBSERVER))
         assert (found.severity, found.value) == (Severity.WARNING, "false")
         assert "enabled = true" in found.remedy
 
         write_webserver(layout, manager=f"http://{silent}", gateway=there)
-        (found,) = units.check_peers(scene(layout, units=WEBSERVER))
+        (found,) = units.check_peers(host_view(layout, units=WEBSERVER))
         assert "manager" in found.what
 
     # One that does not run asks nobody.
     stopped = {"backendai-webserver.service": STOPPED}
-    assert list(units.check_peers(scene(layout, units=stopped))) == []
+    assert list(units.check_peers(host_view(layout, units=stopped))) == []
 
 
 def test_a_file_without_a_gateway_is_for_the_release_to_judge(layout: Layout) -> None:
     write_webserver(layout, manager="http://127.0.0.1:1", gateway="")
     (layout.etc / "webserver.conf").write_text('[service]\nip = "127.0.0.1"\nport = 1\n')
-    assert list(units.check_peers(scene(layout, units=WEBSERVER))) == []
+    assert list(units.check_peers(host_view(layout, units=WEBSERVER))) == []

@@ -12,7 +12,7 @@ from backendai_ctl.registries.trust import docker_authority
 
 from tests.unit.postinst.backendai_ctl.registries.authorities import make_authority, sign_server
 from tests.unit.postinst.backendai_ctl.registries.hub import PASSWORD, registry, serving
-from tests.unit.postinst.scenes import said, scene
+from tests.unit.postinst.host_views import host_view, said
 
 
 def site(layout: Layout, *lines: str) -> None:
@@ -22,7 +22,7 @@ def site(layout: Layout, *lines: str) -> None:
 
 def lines_of(layout: Layout) -> list[str]:
     """What the check finds."""
-    return said(check_registries(scene(layout)))
+    return said(check_registries(host_view(layout)))
 
 
 def login(password: str = PASSWORD) -> tuple[str, str]:
@@ -39,7 +39,7 @@ def test_a_registry_that_lets_this_site_in_is_no_finding(layout: Layout) -> None
 def test_a_wrong_password_is_an_error_and_not_shown(layout: Layout) -> None:
     with serving("basic") as place:
         site(layout, f'url = "http://{place}"', *login("of somebody else"))
-        (found,) = list(check_registries(scene(layout)))
+        (found,) = list(check_registries(host_view(layout)))
     assert found.severity.word == "error"
     assert "refuses the user 'kim'" in found.what
     assert found.remedy.endswith("then: sudo backendai-ctl seed apply")

@@ -14,7 +14,7 @@ from backendai_ctl.doctor.examine import fix_findings
 from backendai_ctl.doctor.model import Severity
 
 from tests.unit.postinst.conftest import write_agent
-from tests.unit.postinst.scenes import RUNNING, Programs, said, scene
+from tests.unit.postinst.host_views import RUNNING, Programs, host_view, said
 
 AGENT = "backendai-agent.service"
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="tries another account")
@@ -35,14 +35,14 @@ def mountinfo(layout: Layout, *mounts: tuple[str, str]) -> None:
 def test_a_good_volume_is_quiet(node: Layout) -> None:
     (node.root / "etc/fstab").write_text("# /srv/old nfs\nserver:/v /srv/v nfs4 defaults 0 0\n")
     mountinfo(node, ("/", "overlay"), ("/srv/v", "ext4"))
-    assert not said(volumes.check_volume(scene(node)))
+    assert not said(volumes.check_volume(host_view(node)))
     assert not list((node.root / "srv/v/volume1").glob(".*"))
 
 
 def test_a_volume_that_is_not_mounted(node: Layout) -> None:
     (node.root / "etc/fstab").write_text("server:/v  /srv/v/  nfs4 defaults 0 0\n")
     mountinfo(node, ("/", "overlay"))
-    (found,) = volumes.check_volume(scene(node))
+    (found,) = volumes.check_volume(host_view(node))
     assert found.severity is Severity.ERROR
     assert "/srv/v is in /etc/fstab and not mounted" in found.what
     assert found.remedy.startswith("mount /srv/v")
@@ -51,28 +51,28 @@ def test_a_volume_that_is_not_mounted(node: Layout) -> None:
 def test_blanks_of_fstab_and_mountinfo_agree(node: Layout) -> None:
     node.site.write_text('[storage]\npath = "/srv/v/volume1"\n')
     (node.root / "etc/fstab").write_text("server:/v /srv/v\\040w nfs4 defaults\n")
-    assert volumes._fstab(scene(node)) == {"/srv/v w"}
+    assert volumes._fstab(host_view(node)) == {"/srv/v w"}
 
 
 def test_a_missing_volume(node: Layout) -> None:
     folder = node.root / "srv/v/volume1"
     (folder / "version.txt").unlink()
     folder.rmdir()
-    assert said(volumes.check_volume(scene(node))) == [
+    assert said(volumes.check_volume(host_view(node))) == [
         "error: /srv/v/volume1: the volume is missing"
     ]
 
 
 def test_paths_that_differ(node: Layout) -> None:
     write_agent(node, mount="/mnt/elsewhere")
-    (found,) = volumes.check_volume(scene(node))
+    (found,) = volumes.check_volume(host_view(node))
     assert found.where == f"{node.etc}/agent.toml: agent.mount-path"
     assert found.value == "/mnt/elsewhere"
     (node.etc / "storage-proxy.toml").write_text('[volume.volume1]\npath = "/srv/w"\n')
     (node.root / "srv/w").mkdir()
     (node.root / "srv/w/version.txt").write_text("3\n")
     found_keys = [
-        finding.where.rpartition(": ")[2] for finding in volumes.check_volume(scene(node))
+        finding.where.rpartition(": ")[2] for finding in volumes.check_volume(host_view(node))
     ]
     assert found_keys == ["agent.mount-path", "volume.volume1.path"]
 
@@ -81,7 +81,7 @@ def test_a_second_volume_is_not_a_difference(node: Layout) -> None:
     text = '[volume.volume1]\npath = "/srv/v/volume1"\n[volume.fast]\npath = "/srv/v/fast"\n'
     (node.etc / "storage-proxy.toml").write_text(text)
     (node.root / "srv/v/fast").mkdir()
-    found = said(volumes.check_volume(scene(node)))
+    found = said(volumes.check_volume(host_view(node)))
     assert len(found) == 1
     assert found[0].startswith("error: /srv/v/fast: has no version.txt")
 
@@ -95,17 +95,17 @@ def test_another_owner(node: Layout) -> None:
     os.chown(folder, 1, 1)
     found = {
         finding.what.partition(":")[0]: finding
-        for finding in volumes.check_volume(scene(node, account=STRANGER))
+        for finding in volumes.check_volume(host_view(node, account=STRANGER))
     }
     assert found["belongs to 1"].fix is None, "it holds data: the account may be what is wrong"
     assert found["backendai cannot write there"].value == "54321:54321"
     (folder / "version.txt").unlink()
-    findings = list(volumes.check_volume(scene(node, account=STRANGER)))
+    findings = list(volumes.check_volume(host_view(node, account=STRANGER)))
     done, failed = fix_findings(findings)
     assert not failed
     assert len(done) == 2
     assert folder.stat().st_uid == (folder / "version.txt").stat().st_uid == STRANGER.uid
-    assert not said(volumes.check_volume(scene(node, account=STRANGER)))
+    assert not said(volumes.check_volume(host_view(node, account=STRANGER)))
 
 
 @NEEDS_ROOT
@@ -117,7 +117,7 @@ def test_a_squashed_root_on_nfs(node: Layout, monkeypatch: pytest.MonkeyPatch) -
         return "what 0 writes belongs to nobody" if owner.uid == 0 else ""
 
     monkeypatch.setattr(volumes, "_write_as", squashed)
-    (found,) = volumes.check_volume(scene(node, account=given_to_stranger(node)))
+    (found,) = volumes.check_volume(host_view(node, account=given_to_stranger(node)))
     assert found.severity is Severity.WARNING
     assert "root is squashed" in found.what
     assert "no_root_squash" in found.remedy
@@ -131,7 +131,7 @@ def given_to_stranger(node: Layout) -> Owner:
 
 def test_an_older_layout_is_a_note(node: Layout) -> None:
     (node.root / "srv/v/volume1/version.txt").write_text("2\n")
-    (found,) = volumes.check_volume(scene(node))
+    (found,) = volumes.check_volume(host_view(node))
     assert (found.severity, found.value) == (Severity.NOTE, "2")
 
 
@@ -159,7 +159,7 @@ def docker(*, sessions: str = "", stopped: bool = False) -> Programs:
 
 def test_an_empty_runner_volume_is_found_and_removed(node: Layout, runner_volume: Path) -> None:
     programs = docker()
-    here = scene(node, units={AGENT: RUNNING}, programs=programs)
+    here = host_view(node, units={AGENT: RUNNING}, programs=programs)
     (found,) = runner.check_runner_volumes(here)
     assert "lacks VERSION and bin" in found.what
     done, failed = fix_findings([found])
@@ -175,21 +175,21 @@ def test_an_empty_runner_volume_is_found_and_removed(node: Layout, runner_volume
 @pytest.mark.usefixtures("runner_volume")
 @pytest.mark.parametrize("programs", [docker(sessions="0123abc\n"), docker(stopped=True)])
 def test_sessions_keep_their_runner_volume(node: Layout, programs: Programs) -> None:
-    (found,) = runner.check_runner_volumes(scene(node, programs=programs))
+    (found,) = runner.check_runner_volumes(host_view(node, programs=programs))
     assert found.fix is None
 
 
 def test_a_whole_runner_volume_is_quiet(node: Layout, runner_volume: Path) -> None:
     (runner_volume / "VERSION").write_text("9\n")
     (runner_volume / "bin").mkdir()
-    assert "lacks bin:" in said(runner.check_runner_volumes(scene(node, programs=docker())))[0]
+    assert "lacks bin:" in said(runner.check_runner_volumes(host_view(node, programs=docker())))[0]
     (runner_volume / "bin/python").touch()
-    assert not list(runner.check_runner_volumes(scene(node, programs=docker())))
+    assert not list(runner.check_runner_volumes(host_view(node, programs=docker())))
 
 
 @pytest.mark.usefixtures("runner_volume")
 def test_a_remedy_that_fails_is_reported(node: Layout) -> None:
     programs = docker()
     programs.says("docker volume rm", status=1, stderr="volume is in use")
-    _, failed = fix_findings(list(runner.check_runner_volumes(scene(node, programs=programs))))
+    _, failed = fix_findings(list(runner.check_runner_volumes(host_view(node, programs=programs))))
     assert "volume is in use" in failed[0]

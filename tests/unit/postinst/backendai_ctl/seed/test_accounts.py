@@ -10,7 +10,7 @@ import pytest
 from backendai_ctl.base.errors import RecipeError
 from backendai_ctl.registries.model import Registry
 from backendai_ctl.seed.accounts import Deriver, read_accounts, write_accounts
-from backendai_ctl.seed.data import Accounts, Line, Registries, Setting
+from backendai_ctl.seed.data import Accounts, Registries, SeedProfile, Setting
 from backendai_ctl.seed.fixtures import Fixtures, Values, prepare
 
 USERS: dict[str, list[dict[str, Any]]] = {
@@ -53,7 +53,7 @@ REGISTRIES = {
     ]
 }
 OWN = Registry(section="r", name="cr", url="https://cr", type="h", projects=("stable",))
-LINE = Line(
+PROFILE = SeedProfile(
     since=(26,),
     fixtures=("users", "pairs", "main", "presets", "registries", "newer"),
     optional=frozenset({"main", "newer"}),
@@ -92,7 +92,7 @@ def prepared(folder: Path, secret: str = "one", registry: Registry = OWN) -> Fix
         resolve=lambda _: "fresh",
         registries=(registry,),
     )
-    return prepare(folder, LINE, values)
+    return prepare(folder, PROFILE, values)
 
 
 def test_no_public_account_is_left(folder: Path) -> None:

@@ -23,7 +23,7 @@ class FakeSession:
         self.recipes: dict[str, object] = {}
 
     @contextmanager
-    def filled(self) -> Iterator[list[object]]:
+    def open_databases(self) -> Iterator[list[object]]:
         """None."""
         yield []
 

@@ -20,9 +20,9 @@ from backendai_ctl.seed.steps.cluster import EtcdStep, SecretsStep, fingerprint
 from backendai_ctl.seed.tree import leaves
 from backendai_ctl.services.configure import Host, configure
 from backendai_ctl.services.secrets_archive import (
-    forget_unedited,
+    import_secrets,
     pack_secrets,
-    take_secrets,
+    remove_unmodified_configs,
     unpack_secrets,
 )
 from backendai_ctl.stores.etcd import Etcd
@@ -91,41 +91,41 @@ def test_a_tree_is_flattened_as_the_services_read_it() -> None:
 def test_only_absent_keys_are_created(etcd: Etcd) -> None:
     step = EtcdStep(name="etcd manager", etcd=etcd, wanted={"a": "1", "b": "2"})
     etcd.create({"a": "the admin's"})
-    assert step.look().state is State.CREATE
-    assert step.look().detail == "b"
-    step.act()
+    assert step.inspect().state is State.CREATE
+    assert step.inspect().detail == "b"
+    step.apply()
     assert (etcd.get("a"), etcd.get("b")) == ("the admin's", "2")
-    assert step.look().state is State.DIFFERS
-    assert step.look().detail == "a"
-    assert "the admin's" not in step.look().detail
+    assert step.inspect().state is State.DIFFERS
+    assert step.inspect().detail == "a"
+    assert "the admin's" not in step.inspect().detail
 
 
 def test_what_an_admin_has_removed_stays_removed(etcd: Etcd) -> None:
     etcd.create({"backendai-packages/made/a": "1"})  # made once, and gone now
     step = EtcdStep(name="etcd manager", etcd=etcd, wanted={"a": "1"})
-    assert step.look().state is State.DIFFERS
-    assert step.look().detail == "removed: a"
-    step.act()
+    assert step.inspect().state is State.DIFFERS
+    assert step.inspect().detail == "removed: a"
+    step.apply()
     assert etcd.get("a") is None
 
 
 def test_the_first_nodes_secrets_are_the_clusters(etcd: Etcd) -> None:
     first = SecretsStep(etcd=etcd, secrets={"rpc": "abc\n", "db": "def\n"})
-    assert first.look().state is State.CREATE
-    first.act()
-    assert first.look().state is State.EXISTS
+    assert first.inspect().state is State.CREATE
+    first.apply()
+    assert first.inspect().state is State.EXISTS
     same = SecretsStep(etcd=etcd, secrets={"rpc": "abc", "jwt": "new"})
-    assert (same.look().state, same.look().detail) == (State.CREATE, "register jwt")
+    assert (same.inspect().state, same.inspect().detail) == (State.CREATE, "register jwt")
     other = SecretsStep(etcd=etcd, secrets={"rpc": "xyz", "db": "def"})
-    found = other.look()
+    found = other.inspect()
     assert (found.state, found.blocks) == (State.DIFFERS, True)
     assert found.detail == "not the cluster's: rpc"
     assert "secrets export" in found.remedy
-    other.act()  # registers nothing that is there
-    assert first.look().state is State.EXISTS
+    other.apply()  # registers nothing that is there
+    assert first.inspect().state is State.EXISTS
     other.adopt()
-    assert other.look().state is State.EXISTS
-    assert first.look().blocks
+    assert other.inspect().state is State.EXISTS
+    assert first.inspect().blocks
 
 
 def test_an_adopted_secret_takes_the_place_of_the_one_in_etcd(etcd: Etcd, layout: Layout) -> None:
@@ -172,20 +172,20 @@ def test_secrets_travel_in_an_archive(layout: Layout, tmp_path: Path) -> None:
     carried = unpack_secrets(pack_secrets(layout))
     assert carried["manager-secret"].strip() == secrets.secret("manager-secret")
     other = Layout(root=tmp_path / "other")
-    changed = take_secrets(other, secrets, carried, replace=False)
+    changed = import_secrets(other, secrets, carried, replace=False)
     assert set(changed) == set(carried)
     assert (other.secrets / "manager-secret").read_text() == carried["manager-secret"]
     assert (other.secrets / "manager-secret").stat().st_mode & 0o777 == 0o600
-    assert take_secrets(other, secrets, carried, replace=False) == []
+    assert import_secrets(other, secrets, carried, replace=False) == []
 
 
 def test_other_secrets_are_replaced_only_when_asked(layout: Layout) -> None:
     secrets = configured(layout)
     carried = {"manager-secret": "another\n", "new-one": "x\n"}
     with pytest.raises(TargetError, match="another manager-secret"):
-        take_secrets(layout, secrets, carried, replace=False)
+        import_secrets(layout, secrets, carried, replace=False)
     assert not (layout.secrets / "new-one").exists()
-    take_secrets(layout, secrets, carried, replace=True)
+    import_secrets(layout, secrets, carried, replace=True)
     assert secrets.secret("manager-secret") == "another"
 
 
@@ -193,7 +193,7 @@ def test_an_edited_configuration_is_reported_and_left(layout: Layout) -> None:
     configured(layout)
     edited = layout.etc / "manager.toml"
     edited.write_text(edited.read_text() + "\n# mine\n")
-    services, kept = forget_unedited(layout)
+    services, kept = remove_unmodified_configs(layout)
     assert services == ["manager"]
     assert kept == [str(edited)]
     assert edited.exists()
@@ -217,4 +217,4 @@ def test_seed_status_needs_no_store(layout: Layout, capsys: pytest.CaptureFixtur
 def test_an_etcd_that_is_away_is_no_answer() -> None:
     etcd = Etcd(address=Address(host="127.0.0.1", port=1), namespace="local")
     with pytest.raises(NotReadyError):
-        EtcdStep(name="etcd", etcd=etcd, wanted={"a": "1"}).look()
+        EtcdStep(name="etcd", etcd=etcd, wanted={"a": "1"}).inspect()

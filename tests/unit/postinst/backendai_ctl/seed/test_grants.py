@@ -10,7 +10,7 @@ from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.data import Command, Grant, load_seed_data
 from backendai_ctl.seed.model import State
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.seed.steps.commands import CommandStep
 from backendai_ctl.seed.steps.grants import GrantStep
 
@@ -39,15 +39,15 @@ class World:
         made = rows if fixture is None else fixture
         listed = [{"id": key, GRANT.column: dict(value)} for key, value in made.items()]
         self.filled = cast(
-            "Filled",
+            "SeededDatabase",
             SimpleNamespace(
                 version="26.9.6",
                 target="the database",
-                database=self,
+                connection=self,
                 marks=self,
                 cli=SimpleNamespace(run=self.run, log="the log"),
                 data=SimpleNamespace(command=["mgr"]),
-                line=SimpleNamespace(accounts=None),
+                profile=SimpleNamespace(accounts=None),
                 deriver=SimpleNamespace(secret="secret"),
                 fixtures=SimpleNamespace(files={"users": {"groups": listed}}),
                 answers=SimpleNamespace(
@@ -96,16 +96,16 @@ class World:
 
     def give(self) -> State:
         """One run of the step, where its finding asks for one; what it finds afterwards."""
-        step = GrantStep(one=self.filled, grant=GRANT)
-        if step.look().state is State.CREATE:
-            step.act()
-        return step.look().state
+        step = GrantStep(database=self.filled, grant=GRANT)
+        if step.inspect().state is State.CREATE:
+            step.apply()
+        return step.inspect().state
 
 
 def test_rows_as_the_fixture_made_them_get_the_rights() -> None:
     world = World({"a": {}, "b": {}})
-    step = GrantStep(one=world.filled, grant=GRANT)
-    assert step.look().detail == f"a: {VOLUME}, b: {VOLUME}"
+    step = GrantStep(database=world.filled, grant=GRANT)
+    assert step.inspect().detail == f"a: {VOLUME}, b: {VOLUME}"
     assert world.give() is State.EXISTS
     assert world.rows_of_table == {"a": {VOLUME: RIGHTS}, "b": {VOLUME: RIGHTS}}
 
@@ -142,10 +142,10 @@ def test_the_fixtures_own_rights_are_removed_for_good_too() -> None:
 
 def test_rows_that_the_fixtures_have_yet_to_make_are_waited_for() -> None:
     world = World({}, fixture={"a": {}})
-    step = GrantStep(one=world.filled, grant=GRANT)
-    assert step.look().state is State.CREATE
+    step = GrantStep(database=world.filled, grant=GRANT)
+    assert step.inspect().state is State.CREATE
     world.set("seeded", "26.9.6")  # they were made, and removed since
-    assert step.look().state is State.EXISTS
+    assert step.inspect().state is State.EXISTS
 
 
 def test_a_volume_of_another_name_is_added_to_what_is_ours() -> None:
@@ -169,32 +169,32 @@ def test_rows_of_an_admin_are_not_of_the_fixture() -> None:
 def test_a_command_is_run_where_it_is_wanted_and_once() -> None:
     world = World({})
     world.lacks = True
-    step = CommandStep(one=world.filled, command=COMMAND)
-    assert step.look().detail == "backend.ai mgr permissions provision"
-    step.act()
+    step = CommandStep(database=world.filled, command=COMMAND)
+    assert step.inspect().detail == "backend.ai mgr permissions provision"
+    step.apply()
     assert world.ran == [COMMAND.words]
-    assert step.look().state is State.EXISTS
+    assert step.inspect().state is State.EXISTS
     world.lacks = True  # an admin has taken the roles away
-    assert step.look().state is State.EXISTS
+    assert step.inspect().state is State.EXISTS
 
 
 def test_a_command_is_never_run_where_others_did_its_work() -> None:
     world = World({})
-    step = CommandStep(one=world.filled, command=COMMAND)
-    assert "there already" in step.look().detail
-    step.act()
+    step = CommandStep(database=world.filled, command=COMMAND)
+    assert "there already" in step.inspect().detail
+    step.apply()
     world.lacks = True
-    assert step.look().state is State.EXISTS
+    assert step.inspect().state is State.EXISTS
     assert world.ran == []
 
 
 def test_a_command_that_did_nothing_is_no_success() -> None:
     world = World({})
     world.lacks, world.works = True, False
-    step = CommandStep(one=world.filled, command=COMMAND)
+    step = CommandStep(database=world.filled, command=COMMAND)
     with pytest.raises(NotReadyError, match="roles are still missing"):
-        step.act()
-    assert step.look().state is State.CREATE
+        step.apply()
+    assert step.inspect().state is State.CREATE
 
 
 def test_the_data_of_each_line(layout: Layout) -> None:
@@ -204,7 +204,7 @@ def test_the_data_of_each_line(layout: Layout) -> None:
     (folder / "manager.toml").write_text(
         (PROJECT / "postinst/services/manager/seed.toml").read_text()
     )
-    line = load_seed_data(layout, "manager").line("26.9.6")
+    line = load_seed_data(layout, "manager").profile("26.9.6")
     assert [one.name for one in line.commands_of("26.9.0rc1")] == ["roles"]
     assert line.commands_of("26.8.3") == []
     assert {one.table: one.key for one in line.grants} == {
@@ -224,5 +224,5 @@ def test_the_data_of_revision_1_can_be_read(layout: Layout) -> None:
     assert rest
     old = f'{begin}table = "domains"\nrow = "default"\n{rest.partition(chr(10))[2]}'
     (folder / "manager.toml").write_text(old)
-    (grant,) = load_seed_data(layout, "manager").line("26.9.6").grants
+    (grant,) = load_seed_data(layout, "manager").profile("26.9.6").grants
     assert (grant.table, grant.key) == ("domains", "name")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.interpreter import use_own_python
+from backendai_ctl.seed.interpreter import reexec_in_service_python
 
 from builder.base.paths import PROJECT
 
@@ -55,7 +55,7 @@ def test_it_goes_on_by_the_same_words_where_a_client_is(
     install(layout, "agent", "appproxy-coordinator", "manager")
     run_by(layout, "agent", monkeypatch)
     with pytest.raises(Replaced):
-        use_own_python(layout, most_called=most_called)
+        reexec_in_service_python(layout, most_called=most_called)
     assert began == [str(layout.python("manager")), "-I", "-B", TOOL, "seed", "plan"]
 
 
@@ -65,7 +65,7 @@ def test_it_stays_where_it_is_right(
 ) -> None:
     install(layout, "appproxy-coordinator", "manager")
     run_by(layout, "manager", monkeypatch)
-    use_own_python(layout, most_called=most_called)
+    reexec_in_service_python(layout, most_called=most_called)
     assert began == []
 
 
@@ -74,10 +74,10 @@ def test_any_client_will_do_unless_a_release_is_called(
 ) -> None:
     install(layout, "appproxy-coordinator", "manager")
     run_by(layout, "appproxy-coordinator", monkeypatch)
-    use_own_python(layout)
+    reexec_in_service_python(layout)
     assert began == []
     with pytest.raises(Replaced):
-        use_own_python(layout, most_called=True)
+        reexec_in_service_python(layout, most_called=True)
     assert began[0] == str(layout.python("manager"))
 
 
@@ -90,7 +90,7 @@ def test_what_has_no_python_is_passed_over(
     # Run as a folder's or a zip's own path, it is called so again.
     monkeypatch.setattr(sys, "argv", [TOOL, "backup"])
     with pytest.raises(Replaced):
-        use_own_python(layout, most_called=most_called)
+        reexec_in_service_python(layout, most_called=most_called)
     assert began == [str(layout.python("appproxy-coordinator")), "-I", "-B", TOOL, "backup"]
 
 
@@ -100,7 +100,7 @@ def test_it_stays_where_nothing_is_filled(
     layout: Layout, began: list[str], services: tuple[str, ...], most_called: bool
 ) -> None:
     install(layout, *services)
-    use_own_python(layout, most_called=most_called)
+    reexec_in_service_python(layout, most_called=most_called)
     assert began == []
 
 
@@ -110,9 +110,9 @@ def test_the_one_with_most_fixtures_is_called_most(layout: Layout, began: list[s
     (layout.shipped / "seed/manager.toml").rename(layout.shipped / "seed/a.toml")
     install(layout, "a")
     with pytest.raises(Replaced):
-        use_own_python(layout, most_called=True)
+        reexec_in_service_python(layout, most_called=True)
     assert began[0] == str(layout.python("a"))
     began.clear()
     with pytest.raises(Replaced):
-        use_own_python(layout)
+        reexec_in_service_python(layout)
     assert began[0] == str(layout.python("appproxy-coordinator"))

@@ -24,12 +24,12 @@ class Fake:
     heals: bool = True
     log: list[str] = field(default_factory=list)
 
-    def look(self) -> Finding:
+    def inspect(self) -> Finding:
         if isinstance(self.error, NotReadyError) and "look" in str(self.error):
             raise self.error
         return Finding(state=self.state, detail=f"about {self.name}", blocks=self.blocks)
 
-    def act(self) -> None:
+    def apply(self) -> None:
         self.log.append(self.name)
         if self.error:
             raise self.error
@@ -95,7 +95,7 @@ def test_a_cluster_that_does_not_fit_stops_all() -> None:
 
 def test_somebody_faster_is_no_failure() -> None:
     class Raced(Fake):
-        def act(self) -> None:
+        def apply(self) -> None:
             self.state = State.EXISTS
             raise NotReadyError("exists already")
 

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from backendai_ctl.seed.data import Proxied
 from backendai_ctl.seed.model import State
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.seed.steps.proxies import ProxyStep
 
 from builder.base.paths import PROJECT
@@ -67,36 +67,36 @@ class Groups:
 
 def step(groups: Groups) -> ProxyStep:
     answers = SimpleNamespace(resolve=lambda value: value)
-    filled = SimpleNamespace(database=groups, marks=groups, answers=answers, version="26.9.6")
-    return ProxyStep(one=cast("Filled", filled), proxied=PROXIED)
+    filled = SimpleNamespace(connection=groups, marks=groups, answers=answers, version="26.9.6")
+    return ProxyStep(database=cast("SeededDatabase", filled), proxied=PROXIED)
 
 
 @pytest.mark.parametrize("address", [None, "", EXAMPLE])
 def test_a_group_without_an_address_gets_both(address: str | None) -> None:
     groups = Groups({"default": [address, "theirs"]})
-    found = step(groups).look()
+    found = step(groups).inspect()
     assert (found.state, found.detail) == (State.CREATE, "default")
-    step(groups).act()
+    step(groups).apply()
     assert groups.rows_by_name == {"default": [OURS, TOKEN]}
-    assert step(groups).look().state is State.EXISTS
+    assert step(groups).inspect().state is State.EXISTS
 
 
 def test_what_an_administrator_named_or_removed_stays() -> None:
     groups = Groups({"default": [None, None], "gpu": ["http://proxy.example.com", "theirs"]})
-    step(groups).act()
+    step(groups).apply()
     assert groups.rows_by_name["gpu"] == ["http://proxy.example.com", "theirs"]
     groups.rows_by_name["default"] = [None, None]
-    assert step(groups).look().state is State.EXISTS
-    step(groups).act()
+    assert step(groups).inspect().state is State.EXISTS
+    step(groups).apply()
     assert groups.rows_by_name["default"] == [None, None]
 
 
 def test_a_group_that_is_added_later_gets_both() -> None:
     groups = Groups({"default": [OURS, TOKEN]})
-    assert step(groups).look().state is State.EXISTS
+    assert step(groups).inspect().state is State.EXISTS
     groups.rows_by_name["new"] = [None, None]
-    assert step(groups).look().detail == "new"
-    step(groups).act()
+    assert step(groups).inspect().detail == "new"
+    step(groups).apply()
     assert groups.rows_by_name["new"] == [OURS, TOKEN]
 
 

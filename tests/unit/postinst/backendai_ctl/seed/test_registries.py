@@ -11,10 +11,10 @@ from typing import Any, cast
 import pytest
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.registries.model import Registry
-from backendai_ctl.seed.data import Allowance, Line, Registries
+from backendai_ctl.seed.data import Allowance, Registries, SeedProfile
 from backendai_ctl.seed.marks import Marks
 from backendai_ctl.seed.model import State
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.seed.steps.registries import AllowanceStep, RegistryStep, scan_mark
 from backendai_ctl.seed.steps.shared import shared_mark
 
@@ -63,7 +63,7 @@ class Site:
     loaded: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def filled(self) -> Filled:
+    def filled(self) -> SeededDatabase:
         """What a step is given."""
         marks = SimpleNamespace(
             get=self.marks.get,
@@ -71,18 +71,18 @@ class Site:
             drop=lambda name: self.marks.pop(name, None),
             prepared=lambda name, value: [("mark", (name, value))],
         )
-        line = Line(since=(24, 9), fixtures=("registries", "domains"), registries=SPEC)
+        profile = SeedProfile(since=(24, 9), fixtures=("registries", "domains"), registries=SPEC)
         return cast(
-            "Filled",
+            "SeededDatabase",
             SimpleNamespace(
                 layout=self.layout,
-                line=line,
+                profile=profile,
                 version="26.9.6",
                 deriver=SimpleNamespace(secret="s"),
                 target="database 'backend'",
                 data=SimpleNamespace(service="manager"),
                 marks=cast("Marks", marks),
-                database=SimpleNamespace(
+                connection=SimpleNamespace(
                     rows=self._query, execute=self._execute, value=lambda *_: None
                 ),
                 cli=SimpleNamespace(run=self._run, log="manager.log"),
@@ -96,11 +96,11 @@ class Site:
 
     def step(self, registry: Registry = HUB) -> RegistryStep:
         """The step of one registry."""
-        return RegistryStep(one=self.filled, spec=SPEC, registry=registry)
+        return RegistryStep(database=self.filled, spec=SPEC, registry=registry)
 
     def allowance(self, *registries: Registry) -> AllowanceStep:
         """The step that lets the domain use them."""
-        return AllowanceStep(one=self.filled, spec=ALLOW, registries=registries)
+        return AllowanceStep(database=self.filled, spec=ALLOW, registries=registries)
 
     def _query(self, statement: str, *values: Any) -> Sequence[Mapping[str, Any]]:
         if "domains" in statement:
@@ -141,9 +141,9 @@ def site(layout: Layout) -> Site:
 
 def done(step: RegistryStep | AllowanceStep) -> None:
     """Do what the step finds to do, which then is all."""
-    assert step.look().state is State.CREATE
-    step.act()
-    assert step.look().state is State.EXISTS
+    assert step.inspect().state is State.CREATE
+    step.apply()
+    assert step.inspect().state is State.EXISTS
 
 
 def test_a_registry_gets_a_row_a_project(site: Site) -> None:
@@ -153,7 +153,7 @@ def test_a_registry_gets_a_row_a_project(site: Site) -> None:
     assert {(row["url"], row["type"]) for row in rows.values()} == {("https://hub:5000", "docker")}
     assert {(row["username"], row["password"]) for row in rows.values()} == {("kim", "never shown")}
     assert not list(site.layout.seed_state.glob("fixture-*"))
-    assert "never shown" not in "".join(site.marks.values()) + site.step().look().detail
+    assert "never shown" not in "".join(site.marks.values()) + site.step().inspect().detail
 
 
 def test_without_a_user_there_is_none_in_the_row(site: Site) -> None:
@@ -177,12 +177,12 @@ def test_a_row_that_an_admin_edited_stays(site: Site) -> None:
     done(site.step())
     site.rows_of("hub:5000")["stable"]["password"] = "of the admin"
     newer = replace(HUB, password="newer")
-    assert site.step().look().state is State.DIFFERS
+    assert site.step().inspect().state is State.DIFFERS
     step = site.step(newer)
-    assert step.look().detail == "extra"
-    step.act()
-    assert step.look().state is State.DIFFERS
-    assert step.look().detail == "stable: changed in Backend.AI"
+    assert step.inspect().detail == "extra"
+    step.apply()
+    assert step.inspect().state is State.DIFFERS
+    assert step.inspect().detail == "stable: changed in Backend.AI"
     passwords = {project: row["password"] for project, row in site.rows_of("hub:5000").items()}
     assert passwords == {"stable": "of the admin", "extra": "newer"}
 
@@ -190,7 +190,7 @@ def test_a_row_that_an_admin_edited_stays(site: Site) -> None:
 def test_a_row_that_an_admin_removed_stays_away(site: Site) -> None:
     done(site.step())
     del site.rows[site.rows_of("hub:5000")["extra"]["id"]]
-    finding = site.step().look()
+    finding = site.step().inspect()
     assert (finding.state, finding.detail) == (State.DIFFERS, "extra: removed in Backend.AI")
     assert not finding.remedy  # no fault for the doctor
 
@@ -200,8 +200,8 @@ def test_a_row_of_an_admins_own_is_not_taken_over(site: Site) -> None:
     own = {"id": "x", **row, "project": "stable", "username": None, "password": None}
     site.rows["x"] = own
     step = site.step(replace(HUB, projects=("stable",)))
-    assert step.look().state is State.DIFFERS
-    step.act()
+    assert step.inspect().state is State.DIFFERS
+    step.apply()
     assert site.rows == {"x": own}
     assert not site.loaded
 
@@ -233,7 +233,7 @@ def test_a_run_that_was_killed_knows_its_row_again(site: Site) -> None:
 def test_the_releases_own_registry_is_as_its_fixture_has_it(site: Site) -> None:
     shipped = {**SHIPPED[0], "username": None, "password": None}
     site.rows[str(shipped["id"])] = shipped
-    assert site.step(DEFAULT).look().state is State.EXISTS
+    assert site.step(DEFAULT).inspect().state is State.EXISTS
     done(site.step(replace(DEFAULT, user="kim", password="x", is_default=False)))
     assert site.rows[str(shipped["id"])]["username"] == "kim"
 
@@ -242,33 +242,33 @@ def test_a_shipped_registry_that_was_removed_before_there_were_marks_stays_away(
     site: Site,
 ) -> None:
     site.marks["seeded"] = "26.9.6"
-    assert site.step(DEFAULT).look().state is State.DIFFERS
+    assert site.step(DEFAULT).inspect().state is State.DIFFERS
     site.domain = ["index.docker.io"]
-    assert site.allowance(DEFAULT).look().state is State.EXISTS
+    assert site.allowance(DEFAULT).inspect().state is State.EXISTS
 
 
 def test_the_domain_may_use_each_registry_once(site: Site) -> None:
     local = replace(HUB, name="local", type="local")
     step = site.allowance(DEFAULT, HUB, replace(HUB, projects=("third",)), local)
-    assert step.look().detail == "hub:5000"
+    assert step.inspect().detail == "hub:5000"
     done(step)
     assert site.domain == ["cr.backend.ai", "index.docker.io", "hub:5000"]
     site.domain.remove("hub:5000")
-    assert step.look().state is State.EXISTS  # an admin's removal stays
+    assert step.inspect().state is State.EXISTS  # an admin's removal stays
 
 
 def test_a_domain_that_is_gone_is_said(site: Site) -> None:
     site.domain = None
-    assert site.allowance(HUB).look().state is State.CREATE
+    assert site.allowance(HUB).inspect().state is State.CREATE
     site.marks["seeded"] = "26.9.6"
-    assert site.allowance(HUB).look().state is State.DIFFERS
+    assert site.allowance(HUB).inspect().state is State.DIFFERS
 
 
 def test_a_new_row_is_registered_anew_for_every_user(site: Site) -> None:
     """The rows before it are registered once; a changed row is the same member."""
     site.marks[shared_mark(TABLE)] = "26.9.6"
-    site.step().act()
+    site.step().apply()
     assert shared_mark(TABLE) not in site.marks
     site.marks[shared_mark(TABLE)] = "26.9.6"
-    site.step(replace(HUB, password="another")).act()
+    site.step(replace(HUB, password="another")).apply()
     assert shared_mark(TABLE) in site.marks

@@ -40,7 +40,7 @@ def edited(layout: Layout, configured: Callable[..., list[str]]) -> Layout:
 def test_the_role_that_is_made_is_the_one_that_logs_in(edited: Layout, store: SecretStore) -> None:
     answers = Answers(site=load_site(edited), secrets=store)
     session = Session.open(edited, answers, lambda _: None)
-    with session.filled() as (manager,):
+    with session.open_databases() as (manager,):
         target, sql = manager.target, manager.sql
     assert {"user": target.user, "password": target.password, "name": target.name} == _CHANGED
     assert "rolname = E'o''hara'" in sql

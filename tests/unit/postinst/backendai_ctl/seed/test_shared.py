@@ -8,7 +8,7 @@ from typing import cast
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.data import Listed, Shared, load_seed_data
 from backendai_ctl.seed.model import State
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.seed.steps.shared import SharedStep, shared_mark
 
 from builder.base.paths import PROJECT
@@ -40,8 +40,8 @@ class World:
         marks = SimpleNamespace(
             get=self.marks.get, prepared=lambda name, value: [("mark", (name, value))]
         )
-        filled = SimpleNamespace(database=self, marks=marks, version="26.9.6")
-        return SharedStep(one=cast("Filled", filled), shared=SHARED)
+        filled = SimpleNamespace(connection=self, marks=marks, version="26.9.6")
+        return SharedStep(database=cast("SeededDatabase", filled), shared=SHARED)
 
     def has_table(self, name: str) -> bool:
         """Whether the schema has it."""
@@ -68,9 +68,9 @@ class World:
 
     def apply(self) -> State:
         """Do what the step asks for; what it finds afterwards."""
-        if self.step.look().state is State.CREATE:
-            self.step.act()
-        return self.step.look().state
+        if self.step.inspect().state is State.CREATE:
+            self.step.apply()
+        return self.step.inspect().state
 
     @staticmethod
     def _check_listed(statement: str, entity_type: str) -> None:
@@ -82,14 +82,14 @@ class World:
 
 def test_rows_become_members_and_are_bound() -> None:
     world = World()
-    assert world.step.look().detail == "variants, presets"
+    assert world.step.inspect().detail == "variants, presets"
     assert world.apply() is State.EXISTS
     assert world.members == world.bound == world.rows
 
 
 def test_an_edge_that_is_half_there_is_completed() -> None:
     world = World(members={"variant": {"a"}, "preset": {"b"}}, bound={"preset": {"b"}})
-    assert world.step.look().detail == "variants"
+    assert world.step.inspect().detail == "variants"
     assert world.apply() is State.EXISTS
     assert world.bound == world.rows
 
@@ -107,7 +107,7 @@ def test_what_others_did_gets_a_mark_alone() -> None:
     """A migration registers the rows of an older database."""
     done = {"variant": {"a"}, "preset": {"b"}}
     world = World(members=dict(done), bound=dict(done))
-    assert "only a mark" in world.step.look().detail
+    assert "only a mark" in world.step.inspect().detail
     assert world.apply() is State.EXISTS
     assert set(world.marks) == {shared_mark(name) for name in SHARED.tables}
 
@@ -118,7 +118,7 @@ def test_a_release_without_such_scopes_is_left_alone_until_it_has_them() -> None
         assert not world.marks
         world.tables |= GRAPH
         world.scopes.add("public")
-        assert world.step.look().state is State.CREATE
+        assert world.step.inspect().state is State.CREATE
 
 
 def test_a_table_that_comes_with_a_later_release_is_done_then() -> None:
@@ -135,7 +135,7 @@ def test_the_shipped_data(layout: Layout) -> None:
     folder.mkdir(parents=True)
     shipped = (PROJECT / "postinst/services/manager/seed.toml").read_text()
     (folder / "manager.toml").write_text(shipped)
-    shared = load_seed_data(layout, "manager").line("26.9.6").shared
+    shared = load_seed_data(layout, "manager").profile("26.9.6").shared
     assert shared is not None
     assert shared.scope == "public"
     assert shared.tables["runtime_variants"] == Listed(type="runtime_variant")

@@ -139,9 +139,9 @@ def test_every_release_that_is_built_can_be_filled(layout: Layout, real_spec: Sp
     (folder / "manager.toml").write_text(shipped.read_text())
     data = load_seed_data(layout, "manager")
     for release in real_spec.releases.values():
-        assert "users" in data.line(release.version).fixtures
+        assert "users" in data.profile(release.version).fixtures
     with pytest.raises(RecipeError, match=r"23\.3\.12 is older than what can be seeded"):
-        data.line("23.3.12")
+        data.profile("23.3.12")
     with pytest.raises(RecipeError, match=r"backend\.ai-manager is not in"):
         installed_version(layout, data)
     install(layout, "backend_ai_manager-26.3.3.dist-info")

@@ -8,9 +8,9 @@ from backendai_ctl.seed.state import Report, save_report
 from backendai_ctl.status import closing as module
 from backendai_ctl.status.closing import Start, closing
 from backendai_ctl.status.outlook import predict
-from backendai_ctl.status.report import look
+from backendai_ctl.status.report import inspect_node
 
-from tests.unit.postinst.scenes import RUNNING, STOPPED, Programs, scene
+from tests.unit.postinst.host_views import RUNNING, STOPPED, Programs, host_view
 
 Configured = Callable[..., list[str]]
 STARTING = {**RUNNING, "ActiveState": "activating"}
@@ -29,8 +29,8 @@ def last_words(
     programs = Programs()
     programs.says("dpkg-query", "backendai-manager 26.9.6-1 installed\n")
     units = {f"backendai-{name}": state for name, state in states.items()}
-    host = scene(layout, units={**units, **SEEDING}, programs=programs)
-    node = look(host)
+    host = host_view(layout, units={**units, **SEEDING}, programs=programs)
+    node = inspect_node(host)
     return closing(host, node, predict(host, node), start or Start()).splitlines()
 
 
@@ -85,7 +85,7 @@ def test_what_is_stuck_has_a_remedy(layout: Layout) -> None:
 def test_a_node_with_only_an_agent(node: Layout) -> None:
     (node.recipes / "storage-proxy.toml").unlink()
     (node.state / "seed").mkdir(parents=True)
-    save_report(node, Report(complete=True, lines=[]))
+    save_report(node, Report(complete=True, results=[]))
     lines = last_words(node, {"agent.service": STARTING})
     assert lines[2:] == [
         "  starting by itself: agent",

@@ -7,9 +7,9 @@ import pytest
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.state import Report, save_report
 from backendai_ctl.status.outlook import NodeOutlook, Outlook, Seeding, predict
-from backendai_ctl.status.report import look
+from backendai_ctl.status.report import inspect_node
 
-from tests.unit.postinst.scenes import RUNNING, STOPPED, scene
+from tests.unit.postinst.host_views import RUNNING, STOPPED, host_view
 
 Configured = Callable[..., list[str]]
 MANAGER = "backendai-manager.service"
@@ -33,8 +33,8 @@ def port(layout: Layout, configured: Configured) -> Iterator[int]:
 def judge(
     layout: Layout, state: Mapping[str, str], others: Mapping[str, Mapping[str, str]] | None = None
 ) -> NodeOutlook:
-    host = scene(layout, units={MANAGER: state, **(others or {})})
-    return predict(host, look(host))
+    host = host_view(layout, units={MANAGER: state, **(others or {})})
+    return predict(host, inspect_node(host))
 
 
 def note_waiting(layout: Layout) -> None:
@@ -47,7 +47,7 @@ def note_waiting(layout: Layout) -> None:
 def fill(layout: Layout, *, complete: bool = True) -> None:
     """What the last run of seeding came to."""
     (layout.state / "seed").mkdir(exist_ok=True)
-    save_report(layout, Report(complete=complete, lines=[]))
+    save_report(layout, Report(complete=complete, results=[]))
 
 
 @pytest.mark.usefixtures("port")

@@ -10,12 +10,12 @@ import pytest
 from backendai_ctl import cli
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands import health
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import error, note, warning
-from backendai_ctl.status.report import look, render
+from backendai_ctl.status.report import inspect_node, render
 
 from builder.base.paths import PROJECT
-from tests.unit.postinst.scenes import RUNNING, STOPPED, Programs, scene
+from tests.unit.postinst.host_views import RUNNING, STOPPED, Programs, host_view
 
 Configured = Callable[..., list[str]]
 MANAGER = "backendai-manager.service"
@@ -38,14 +38,14 @@ def programs() -> Programs:
     return found
 
 
-def here(layout: Layout, state: dict[str, str]) -> Scene:
+def here(layout: Layout, state: dict[str, str]) -> HostView:
     """A host with the manager's unit in that state."""
     since = {"StateChangeTimestamp": "Mon 2026-11-23 20:01:59 UTC"}
-    return scene(layout, units={MANAGER: {**state, **since}}, programs=programs())
+    return host_view(layout, units={MANAGER: {**state, **since}}, programs=programs())
 
 
 def test_all_is_up(layout: Layout, port: int) -> None:
-    node = look(here(layout, RUNNING))
+    node = inspect_node(here(layout, RUNNING))
     (service,) = node.services
     assert (service.version, service.address, service.config) == (
         "26.9.6-1",
@@ -73,7 +73,7 @@ def test_all_is_up(layout: Layout, port: int) -> None:
     ],
 )
 def test_the_verdict(layout: Layout, state: dict[str, str], *, is_up: bool, verdict: str) -> None:
-    node = look(here(layout, state))
+    node = inspect_node(here(layout, state))
     assert node.is_up is is_up
     assert node.verdict.startswith(verdict)
     assert node.as_table()["verdict"] == node.verdict
@@ -84,8 +84,8 @@ def test_running_and_silent_is_down(layout: Layout, configured: Configured) -> N
         free = server.getsockname()[1]
     layout.site.write_text(f'[manager]\naddress = "127.0.0.1:{free}"\n')
     configured()
-    assert not look(here(layout, RUNNING)).is_up
-    assert "silent" in render(look(here(layout, RUNNING)))
+    assert not inspect_node(here(layout, RUNNING)).is_up
+    assert "silent" in render(inspect_node(here(layout, RUNNING)))
 
 
 @pytest.mark.usefixtures("port")
@@ -93,9 +93,9 @@ def test_the_state_of_the_configuration_is_shown(layout: Layout) -> None:
     path = layout.etc / "manager.toml"
     path.write_text(path.read_text() + "# edited\n")
     (layout.etc / "alembic.ini.new").touch()
-    assert look(here(layout, RUNNING)).services[0].config == "edited+new"
+    assert inspect_node(here(layout, RUNNING)).services[0].config == "edited+new"
     (layout.etc / "manager.env").unlink()
-    assert look(here(layout, RUNNING)).services[0].config == "missing+edited+new"
+    assert inspect_node(here(layout, RUNNING)).services[0].config == "missing+edited+new"
 
 
 @pytest.mark.usefixtures("port")
@@ -107,18 +107,22 @@ def test_addons_and_seeding_are_reported(layout: Layout) -> None:
     state = layout.state / "seed/state.json"
     state.parent.mkdir(exist_ok=True)
     state.write_text('{"complete": false}\n')
-    text = render(look(here(layout, RUNNING)))
+    text = render(inspect_node(here(layout, RUNNING)))
     assert "add-ons: mock, odd (broken)" in text
     assert "seeded: not complete" in text
 
 
 @pytest.mark.usefixtures("port")
 def test_without_root(layout: Layout) -> None:
-    node = look(scene(layout, units={MANAGER: RUNNING}, programs=programs(), is_root=False))
+    node = inspect_node(
+        host_view(layout, units={MANAGER: RUNNING}, programs=programs(), is_root=False)
+    )
     assert not node.hidden, "what may be read is shown"
     for path in layout.etc.glob("manager.*"):
         path.unlink()
-    node = look(scene(layout, units={MANAGER: RUNNING}, programs=programs(), is_root=False))
+    node = inspect_node(
+        host_view(layout, units={MANAGER: RUNNING}, programs=programs(), is_root=False)
+    )
     assert "as root you would see, too: configuration" in render(node)
 
 
@@ -136,7 +140,7 @@ def test_doctor_prints_the_worst_and_its_remedy(
         broken.clear()
         return "closed it"
 
-    def check(_: Scene) -> list[object]:
+    def check(_: HostView) -> list[object]:
         open_file = error("open to all", "/a", "chmod o= /a", value="0644", fix=fix)
         return [note("n", "/n", "look"), *([open_file] if broken else []), warning("w", "/w", "x")]
 
@@ -205,9 +209,9 @@ def test_a_service_whose_database_is_not_upgraded_says_so(layout: Layout, port: 
     failure = layout.failure_note("manager")
     failure.parent.mkdir(parents=True)
     failure.write_text("column exists\n")
-    text = " ".join(render(look(here(layout, STOPPED))).split())
+    text = " ".join(render(inspect_node(here(layout, STOPPED))).split())
     assert "manager: its database is not upgraded: column exists" in text
     assert "Once fixed, run: sudo backendai-ctl upgrade manager" in text
     failure.with_name("manager.pending").touch()  # its database was away
-    text = " ".join(render(look(here(layout, STOPPED))).split())
+    text = " ".join(render(inspect_node(here(layout, STOPPED))).split())
     assert "It is tried again by itself" in text

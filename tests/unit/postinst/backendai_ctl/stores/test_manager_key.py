@@ -29,7 +29,7 @@ from backendai_ctl.stores.service_config import (
 )
 
 from tests.unit.postinst.conftest import fake_pair, install_recipe
-from tests.unit.postinst.scenes import scene
+from tests.unit.postinst.host_views import host_view
 
 KEY = "XPoeq*FBV)-WrcuNV?S7Ay[mHN*6JGL1x@u+B(-Y"
 OTHER = "19]9j]A7@tV..YQ-QVG[0@+s2:H?O@J?g%dR.Q+1"
@@ -198,12 +198,12 @@ def test_a_managers_own_pair_is_the_truth(
 def test_the_manager_publishes_its_key() -> None:
     kept: dict[str, str] = {}
     step = ManagerKeyStep(etcd=Kept(kept), key=KEY)
-    assert step.look().state is State.CREATE
-    step.act()
+    assert step.inspect().state is State.CREATE
+    step.apply()
     assert kept == {manager_key.PUBLISHED: KEY}
-    assert step.look().state is State.EXISTS
+    assert step.inspect().state is State.EXISTS
     kept[manager_key.PUBLISHED] = OTHER  # of a pair that was replaced
-    assert step.look().state is State.CREATE
+    assert step.inspect().state is State.CREATE
 
 
 def test_a_nodes_own_pair_does_not_travel(node: Layout, store: SecretStore) -> None:
@@ -219,12 +219,12 @@ def test_the_doctor_reports_an_open_agent(
     configured("agent")
     path = node.etc / "agent.toml"
     path.write_text(path.read_text() + "# edited\n")
-    (found,) = check_rpc(scene(node))
+    (found,) = check_rpc(host_view(node))
     assert found.value == "127.0.0.1:6001"
     assert found.fix is None
     key_file(node).write_text(certificate(KEY))
     fake_pair(node.secrets, "agent-rpc")  # which only an agent's CPython could make
-    (found,) = check_rpc(scene(node))
+    (found,) = check_rpc(host_view(node))
     done, failed = fix_findings([found])
     assert failed == []
     assert "systemctl restart backendai-agent" in done[0]
@@ -233,8 +233,8 @@ def test_the_doctor_reports_an_open_agent(
         str(node.secrets / "manager-rpc.key"),
     }
     assert path.read_text().endswith("# edited\n")
-    assert not list(check_rpc(scene(node)))
+    assert not list(check_rpc(host_view(node)))
     monkeypatch.setattr("backendai_ctl.doctor.checks.rpc.published_key", lambda _: OTHER)
     monkeypatch.setattr("backendai_ctl.doctor.checks.rpc.first_etcd", lambda _: Kept({}))
-    (found,) = check_rpc(scene(node))
+    (found,) = check_rpc(host_view(node))
     assert "another public key" in found.what

@@ -12,7 +12,7 @@ from backendai_ctl.base import systemd
 from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import Done
-from backendai_ctl.seed.session import Filled, Session
+from backendai_ctl.seed.session import SeededDatabase, Session
 from backendai_ctl.stores.postgresql import NoDatabaseError
 from backendai_ctl.upgrade import batch, finish, pending
 from backendai_ctl.upgrade.dump import Dumper
@@ -68,10 +68,10 @@ class Here:
         pass
 
 
-def filled(service: str, database: object) -> Filled:
+def filled(service: str, connection: object) -> SeededDatabase:
     """What is known of a service with a database."""
     data = type("Data", (), {"service": service})()
-    return cast("Filled", type("One", (), {"data": data, "database": database})())
+    return cast("SeededDatabase", type("Seeded", (), {"data": data, "connection": connection})())
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def noted(layout: Layout, service: str, *units: str, ago: float = 0.0) -> Path:
 
 
 def run(
-    layout: Layout, *databases: Filled, wait: bool = True, unconfigured: str = ""
+    layout: Layout, *databases: SeededDatabase, wait: bool = True, unconfigured: str = ""
 ) -> tuple[batch.Outcome, list[str]]:
     """One run, and the services whose add-ons it looked after."""
     synced: list[str] = []

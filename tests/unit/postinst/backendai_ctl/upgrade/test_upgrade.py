@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.seed.marks import Marks
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.stores.postgresql import Database
 from backendai_ctl.stores.revisions import Revisions
 from backendai_ctl.stores.schema_state import Schema, SchemaState
@@ -39,7 +39,7 @@ class FakeDatabase:
         return self.value(statement)
 
 
-class FakeFilled:
+class FakeSeededDatabase:
     """A service with a database."""
 
     target = "database 'x'"
@@ -47,12 +47,12 @@ class FakeFilled:
     data = SimpleNamespace(service="manager")
 
     def __init__(self, **answers: object) -> None:
-        self.database = FakeDatabase(answers)
-        self.marks = Marks(cast("Database", self.database))
+        self.connection = FakeDatabase(answers)
+        self.marks = Marks(cast("Database", self.connection))
 
 
-def filled(**answers: object) -> Filled:
-    return cast("Filled", FakeFilled(**answers))
+def filled(**answers: object) -> SeededDatabase:
+    return cast("SeededDatabase", FakeSeededDatabase(**answers))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def verdict(
     one = filled(marks=known)
     schema = Schema(found=(found,), release=RELEASE)
     monkeypatch.setattr(one, "schema", lambda: schema, raising=False)
-    examiner = Examiner(one=one, dumper=dumper(Path("/")), to=to)
+    examiner = Examiner(database=one, dumper=dumper(Path("/")), to=to)
     return cast("Any", examiner)._schema()  # type: ignore[no-any-return]
 
 
@@ -125,7 +125,7 @@ def test_a_downgrade_goes_on_only_where_the_schema_is_known_to_fit(
 def test_other_nodes_that_are_connected_are_named(
     connected: object, wanted: Verdict, words: str
 ) -> None:
-    examiner = Examiner(one=filled(pg_stat_activity=connected), dumper=dumper(Path("/")))
+    examiner = Examiner(database=filled(pg_stat_activity=connected), dumper=dumper(Path("/")))
     found, words_found = cast("Any", examiner)._nodes()
     assert found is wanted
     assert words in words_found
@@ -196,6 +196,6 @@ def test_a_skipped_release_is_refused_with_the_way_round(
 ) -> None:
     one = filled()
     one.version = version
-    found = Examiner(one=one, dumper=dumper(Path("/")), to=to, from_lines=lines)._version()
+    found = Examiner(database=one, dumper=dumper(Path("/")), to=to, from_lines=lines)._version()
     assert (found.verdict is Verdict.REFUSE) == (way is not None)
     assert found.detail.endswith(way or f"{version} to 26.9.6")

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.session import Filled
+from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.stores.revisions import Revisions
 from backendai_ctl.stores.schema_state import Schema
 from backendai_ctl.upgrade import migrate
@@ -42,7 +42,7 @@ def migration(layout: Layout) -> Migration:
         schema=lambda: Schema(found=["old"], release=RELEASE),
     )
     dumper = Dumper(folder=Path("/nowhere"), keep=0, seconds=1)
-    return Migration(one=cast("Filled", one), dumper=dumper, say=lambda _: None)
+    return Migration(database=cast("SeededDatabase", one), dumper=dumper, say=lambda _: None)
 
 
 def run_to(targets: list[str], status: int = 0) -> Any:
@@ -65,7 +65,7 @@ def test_a_migration_stops_where_it_has_not_been(
     monkeypatch.setattr(migrate, "run_program", run_to(targets))
     migration._alembic([found])
     assert targets == wanted
-    log = migration.one.layout.upgrade_log("manager").read_text()
+    log = migration.database.layout.upgrade_log("manager").read_text()
     assert log == "".join(f"to {target}\n" for target in wanted)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import Done
-from backendai_ctl.doctor.host_view import Scene
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding
 
 from tests.unit.postinst.conftest import caller
@@ -37,17 +37,17 @@ class Programs:
         return self.answers[max(known, key=len)]
 
 
-def scene(
+def host_view(
     layout: Layout,
     *,
     units: Mapping[str, Mapping[str, str]] | None = None,
     programs: Programs | None = None,
     account: Owner | None = None,
     is_root: bool = True,
-) -> Scene:
+) -> HostView:
     """A host whose account is, unless said otherwise, whoever runs the tests."""
     states = units or {}
-    return Scene(
+    return HostView(
         layout,
         run=(programs or Programs()).run,
         show=lambda unit: states.get(unit, {}),
