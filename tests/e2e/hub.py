@@ -1,10 +1,8 @@
 """A registry as a site has one: TLS by a private authority, a user, and an image of its own."""
 
-import tomllib
-
 from builder.verify.hosts import Host
 from tests.e2e import kernel
-from tests.e2e.nodes import Login, Node
+from tests.e2e.nodes import Node
 from tests.integration.apt import apt
 
 NAME = "hub.example.org:5000"
@@ -91,22 +89,3 @@ def name_in_site(node: Node, *, password_file: str = "/etc/hub/password") -> Non
 def give_password(node: Node, path: str) -> None:
     """Put a password into site.toml, from a file."""
     node.host.run(f"backendai-ctl site set registry.hub.password - <{path}")
-
-
-def ordinary_user(node: Node, admin: Login) -> Login:
-    """One of the first accounts that is no administrator, made active."""
-    # Not by a command, whose output is kept as evidence.
-    node.host.copy_out("/var/lib/backendai/credentials/manager.toml", node.scratch)
-    copy = node.scratch / "manager.toml"
-    accounts = tomllib.loads(copy.read_text())["account"]
-    copy.unlink()
-    (user, *_) = [account for account in accounts if account["role"] == "user"]
-    node.host.run(["backend.ai", "mgr", "permissions", "provision"], timeout=120)
-    node.client(admin, "admin", "user", "update", "-s", "active", user["email"])
-    node.client(admin, "admin", "keypair", "update", "--is-active", "TRUE", user["access-key"])
-    return Login(
-        email=user["email"],
-        password=user["password"],
-        access_key=user["access-key"],
-        secret_key=user["secret-key"],
-    )

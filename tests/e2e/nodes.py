@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ class Node:
     kind: Kind
     scratch: Path
     installed: str = ""  # what the first installation printed
+    people: dict[str, Login] = field(default_factory=dict)  # accounts that cases have added
 
     def install(self, *names: str) -> None:
         """Install packages from the repository."""

@@ -1,33 +1,20 @@
-"""An ordinary account of the cluster, which is neither the first nor an administrator's."""
+"""Ordinary accounts of the cluster, which are neither the first nor administrators'."""
 
-import secrets
+import json
 
 from builder.verify.hosts import HostError
 from tests.e2e.nodes import Login, Node
-from tests.integration.stores import run_sql
-
-_EMAIL = "person@example.com"
-_NAME = "person"
 
 
-def have_person(node: Node) -> Login:
-    """Add the account by the administrator's commands; its keys are what the manager made."""
-    # The roles of what exists; without them it is refused everything.
-    node.host.run(["backend.ai", "mgr", "permissions", "provision"], timeout=180)
-    password = f"Person-{secrets.token_hex(8)}"
-    names = ["--username", _NAME, "--full-name", "A Person"]
-    words = ["admin", "user", "add", *names, "default", _EMAIL, password]
-    node.client(node.login(), *words, timeout=180)
-    access_key, secret_key = _keys(node)
-    return Login(email=_EMAIL, password=password, access_key=access_key, secret_key=secret_key)
-
-
-def _keys(node: Node) -> tuple[str, str]:
-    ask = (
-        "SELECT access_key || ' ' || secret_key FROM keypairs JOIN users"
-        f" ON users.uuid = keypairs.\"user\" WHERE users.email = '{_EMAIL}'"
-    )
-    found = run_sql(node.host, ask, database="backend").split()
-    if len(found) != 2:
-        raise HostError(f"{node.host.name}: {_EMAIL} has {len(found) // 2} key pairs")
-    return found[0], found[1]
+def have_person(node: Node, name: str = "person") -> Login:
+    """Add the account by the guide's one command; the same account for the same name."""
+    if name not in node.people:
+        email = f"{name}@example.com"
+        command = ["backendai-ctl", "user", "add", email, "--show", "--json"]
+        printed = node.host.run(command, timeout=180).stdout
+        try:
+            account = json.loads(printed)
+        except ValueError as error:
+            raise HostError(f"{node.host.name}: no account in: {printed!r}") from error
+        node.people[name] = Login(**{key: account[key] for key in Login.__annotations__})
+    return node.people[name]

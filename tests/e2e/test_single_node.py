@@ -4,7 +4,6 @@ Each test stands alone, and all of a kind of node share its host.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 
@@ -13,6 +12,7 @@ import pytest
 from builder.verify.hosts import HostError
 from tests.e2e import browser, hub, kernel, single
 from tests.e2e.nodes import VOLUME_HOST, WEB_PORT, Login, Node
+from tests.e2e.people import have_person
 from tests.e2e.single import SingleNodes
 from tests.integration.stores import run_sql
 
@@ -61,13 +61,11 @@ def test_the_installation_ends_with_what_to_do_next(node: Node) -> None:
 
 
 def test_an_administrator_adds_a_person_by_one_command(node: Node) -> None:
-    added = node.host.run(["backendai-ctl", "user", "add", "ann@example.com", "--show", "--json"])
-    account = json.loads(added.stdout)
-    person = Login(**{name: account[name] for name in Login.__annotations__})
+    person = have_person(node, "ann")
     node.client(person, "vfolder", "create", "of-ann", VOLUME_HOST)
     assert "of-ann" in node.client(person, "vfolder", "list")
     node.client(person, "vfolder", "delete", "of-ann")
-    node.host.run(["backendai-ctl", "user", "add", "ann@example.com"])  # changes nothing
+    node.host.run(["backendai-ctl", "user", "add", person.email])  # changes nothing
 
 
 def test_a_person_logs_in_by_a_browser(node: Node) -> None:
@@ -150,7 +148,6 @@ def test_a_session_computes(deb_node: Node) -> None:
 def test_an_ordinary_user_runs_an_image_of_the_sites_own_registry(deb_node: Node) -> None:
     """By TLS of a private authority and a password; the node has to pull the image."""
     node = deb_node
-    admin = node.login()
     had_image = kernel.is_loaded(node)
     hub.open_registry(node.host)
     hub.name_in_site(node)
@@ -158,7 +155,7 @@ def test_an_ordinary_user_runs_an_image_of_the_sites_own_registry(deb_node: Node
     hub.give_image(node)
     node.host.run(["backendai-ctl", "doctor", "--only", "registry"])
     node.host.run(["backend.ai", "mgr", "image", "rescan", hub.NAME], timeout=120)
-    user = hub.ordinary_user(node, admin)
+    user = have_person(node)
     assert "stable/python" in node.client(user, "image", "list")
     options = ["--name", "pulled", "--max-wait", "120", "-r", "cpu=1", "-r", "mem=256m"]
     node.client(user, "session", "create", *options, hub.IMAGE, timeout=180)
