@@ -54,6 +54,8 @@ wsproxy.url = ""
 webui_debug = true
 #static_path = "/absolute/path/to/static/resources/"
 
+[environments]
+
 [api]
 domain = "default"
 endpoint = "https://api.backend.ai"

@@ -205,7 +205,8 @@ class AllowanceStep:
         for name in dict.fromkeys(
             registry.name
             for registry in self.registries
-            if not registry.is_local and not (foreign and registry.is_default)
+            # The local one, too: sessions need no permission for it, but the Web UI lists by it.
+            if not (foreign and registry.is_default)
         ):
             # What a fixture brought, and is gone, was removed before there were marks.
             is_gone = name in shipped or self.database.marks.get(self._mark(name)) is not None

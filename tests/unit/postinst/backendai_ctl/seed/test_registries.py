@@ -247,9 +247,14 @@ def test_a_shipped_registry_that_was_removed_before_there_were_marks_stays_away(
     assert site.allowance(DEFAULT).inspect().state is State.EXISTS
 
 
+def test_the_domain_may_use_images_of_the_nodes_own_docker(site: Site) -> None:
+    """The Web UI lists images of registries that the domain may use, and no others."""
+    done(site.allowance(DEFAULT, replace(HUB, name="local", type="local")))
+    assert site.domain == ["cr.backend.ai", "index.docker.io", "local"]
+
+
 def test_the_domain_may_use_each_registry_once(site: Site) -> None:
-    local = replace(HUB, name="local", type="local")
-    step = site.allowance(DEFAULT, HUB, replace(HUB, projects=("third",)), local)
+    step = site.allowance(DEFAULT, HUB, replace(HUB, projects=("third",)))
     assert step.inspect().detail == "hub:5000"
     done(step)
     assert site.domain == ["cr.backend.ai", "index.docker.io", "hub:5000"]

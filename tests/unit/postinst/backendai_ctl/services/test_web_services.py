@@ -36,6 +36,8 @@ def test_webserver_from_defaults(services: Layout, configured: Configured) -> No
     # An empty password would be sent, and refused.
     assert "password" not in redis
     assert found["webserver"]["ipc-base-path"] == "/run/backendai/webserver"
+    # On a fresh node no agent has an image yet, and the launcher has to list some.
+    assert found["environments"]["show-non-installed-images"] is True
     # The gateway of this node, unless another is named.
     assert found["apollo-router"] == {"enabled": True, "endpoint": "http://127.0.0.1:4000"}
     assert found["debug"]["enabled"] is False
