@@ -17,13 +17,8 @@ NAME = "stable/python:3.13-trixie"
 # What the cluster calls it.
 IMAGE = f"local/{NAME}"
 JUPYTER_PORT = 8081
-_REGISTRY = {
-    "url": "http://localhost",
-    "registry_name": "local",
-    "type": "local",
-    "project": "stable",
-    "is_global": True,
-}
+# The registry that is the Docker of the node, as an administrator names it in site.toml.
+_REGISTRY = {"name": "local", "type": "local", "url": "http://localhost", "projects": "stable"}
 _LABELS = {
     "kernelspec": "1",
     "role": "COMPUTE",
@@ -67,9 +62,10 @@ def have_image(node: Node) -> None:
     """Load the image, and let the cluster know it by a registry that is this Docker; once."""
     if is_loaded(node):
         return
-    login = node.login()
     load(node.host)
-    node.client(login, "v2", "admin", "container-registry", "create", json.dumps(_REGISTRY))
+    for key, value in _REGISTRY.items():
+        node.host.run(["backendai-ctl", "site", "set", f"registry.local.{key}", value])
+    node.host.run(["backendai-ctl", "seed", "apply"], timeout=180)
     node.host.run(["backend.ai", "mgr", "image", "rescan", "local"], timeout=120)
 
 
