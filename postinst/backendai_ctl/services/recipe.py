@@ -322,7 +322,9 @@ class Answers:
     def hidden(self) -> list[str]:
         """Every secret of this host that a program's output may hold; none is made for that."""
         given = [
-            str(self.site.answers[one.name]) for one in self.site.questions.all if one.is_secret
+            str(self.site.answers[question.name])
+            for question in self.site.questions.all
+            if question.is_secret
         ]
         return given + self.secrets.made()
 

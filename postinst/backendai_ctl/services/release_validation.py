@@ -98,8 +98,10 @@ class Validator:
         hidden = hidden_settings(config, load_questions(self.layout))
         return Verdict(
             problems=tuple(
-                _problem(file, table, one["at"], one["says"], one["kind"], config, hidden)
-                for one in answer["problems"]
+                _problem(
+                    file, table, problem["at"], problem["says"], problem["kind"], config, hidden
+                )
+                for problem in answer["problems"]
             ),
             unknown=tuple(f"{file}: {line}" for line in answer["unknown"]),
         )

@@ -35,7 +35,7 @@ def test_what_is_configured_meanwhile_gets_a_run_of_its_own(
     reports: list[Report] = []
     # Each run opens one when it begins, and one more to see what came.
     opened = iter([("manager",), ("agent", "manager"), ("agent", "manager"), ("agent", "manager")])
-    monkeypatch.setattr(seed, "use_own_python", lambda *_, **__: None)
+    monkeypatch.setattr(seed, "reexec_in_service_python", lambda *_, **__: None)
     monkeypatch.setattr(seed, "_session", lambda *_: FakeSession(*next(opened)))
     monkeypatch.setattr(seed, "stores_of", lambda *_: [])
     monkeypatch.setattr(seed, "groups_of", lambda *_, **__: [])

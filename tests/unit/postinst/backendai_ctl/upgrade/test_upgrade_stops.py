@@ -39,6 +39,7 @@ def migration(layout: Layout) -> Migration:
         layout=layout,
         data=SimpleNamespace(service="manager", alembic="alembic.ini"),
         target=SimpleNamespace(password="none of this"),
+        answers=SimpleNamespace(hidden=list),
         schema=lambda: Schema(found=["old"], release=RELEASE),
     )
     dumper = Dumper(folder=Path("/nowhere"), keep=0, seconds=1)
