@@ -67,3 +67,22 @@ def _words(error: Exception) -> str:
             return f"has no {error}"
         case _:
             return str(error) or "a value is not of its kind"
+
+
+def as_table(value: object) -> dict[str, object]:
+    """``value``, which has to be a table; TypeError where it is not."""
+    if not isinstance(value, dict):
+        raise TypeError(f"a table is due where there is {value!r}")
+    return value
+
+
+def as_list(value: object) -> list[object]:
+    """``value``, which has to be a list; TypeError where it is not."""
+    if not isinstance(value, list):
+        raise TypeError(f"a list is due where there is {value!r}")
+    return value
+
+
+def as_words(value: object) -> tuple[str, ...]:
+    """The texts of a list; TypeError where it is none."""
+    return tuple(str(word) for word in as_list(value))

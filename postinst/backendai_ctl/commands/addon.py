@@ -13,6 +13,7 @@ from backendai_ctl.addons.sync import (
     state_of,
     sync_addons,
 )
+from backendai_ctl.answers.resolve import resolve_tree
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import Status, TargetError
 from backendai_ctl.base.files import Writer
@@ -26,7 +27,6 @@ from backendai_ctl.commands.base import (
     say,
     secret_store,
 )
-from backendai_ctl.services.recipe import resolve_tree
 
 _RESTART_S = 240
 

@@ -5,13 +5,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from backendai_ctl.answers.resolve import Answers
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.services.recipe import Answers
 
 # What a command or action does; returns its exit status.
 Act = Callable[[argparse.Namespace, Layout], int]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from backendai_ctl.answers.resolve import resolve_tree
 from backendai_ctl.base.errors import HostError, Status, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.base import (
@@ -21,7 +22,6 @@ from backendai_ctl.seed.session import Session
 from backendai_ctl.seed.steps.cluster import SecretsStep, shared_secrets
 from backendai_ctl.seed.tree import leaves
 from backendai_ctl.services.configure import Host, configure
-from backendai_ctl.services.recipe import resolve_tree
 from backendai_ctl.services.secrets_archive import (
     import_secrets,
     pack_secrets,

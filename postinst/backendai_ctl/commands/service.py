@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 
+from backendai_ctl.answers.resolve import Answers, resolve_tree
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.errors import Status, TargetError
 from backendai_ctl.base.layout import Layout
@@ -21,13 +22,7 @@ from backendai_ctl.commands.base import (
 )
 from backendai_ctl.registries.advise import take_registries
 from backendai_ctl.services.configure import Host, configure
-from backendai_ctl.services.recipe import (
-    Answers,
-    Recipe,
-    installed_services,
-    load_recipe,
-    resolve_tree,
-)
+from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
 from backendai_ctl.services.release_validation import Validator
 from backendai_ctl.services.shown_files import show_named_files
 from backendai_ctl.stores.ports import check_port, wait_until_answering

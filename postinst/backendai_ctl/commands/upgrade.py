@@ -6,6 +6,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+from backendai_ctl.answers.resolve import Answers
 from backendai_ctl.base import systemd
 from backendai_ctl.base.errors import RefusedError, Status
 from backendai_ctl.base.layout import Layout
@@ -13,7 +14,6 @@ from backendai_ctl.commands.addon import sync_installed
 from backendai_ctl.commands.base import Command, answers, print_out, say
 from backendai_ctl.seed.data import seeded_services
 from backendai_ctl.seed.interpreter import reexec_in_service_python
-from backendai_ctl.services.recipe import Answers
 from backendai_ctl.upgrade.batch import Outcome, migrate_all
 from backendai_ctl.upgrade.check import Examiner, Result, Verdict
 from backendai_ctl.upgrade.dump import Dumper

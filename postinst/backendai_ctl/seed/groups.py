@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from backendai_ctl.answers.resolve import resolve_tree
 from backendai_ctl.seed.data import version_numbers
 from backendai_ctl.seed.model import Step
 from backendai_ctl.seed.session import SeededDatabase, Session
@@ -23,7 +24,6 @@ from backendai_ctl.seed.steps.registries import AllowanceStep, RegistryStep
 from backendai_ctl.seed.steps.schema import SchemaStep
 from backendai_ctl.seed.steps.shared import SharedStep
 from backendai_ctl.seed.tree import addon_trees, leaves
-from backendai_ctl.services.recipe import resolve_tree
 from backendai_ctl.stores.lock import database_lock
 from backendai_ctl.stores.manager_key import key_file, read_key
 

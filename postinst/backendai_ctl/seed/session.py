@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from backendai_ctl.answers.resolve import Answers
 from backendai_ctl.base.environment import use_environment
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.files import private_writer
@@ -21,7 +22,7 @@ from backendai_ctl.seed.data import (
 from backendai_ctl.seed.fixtures import Fixtures, Values, prepare
 from backendai_ctl.seed.marks import Marks
 from backendai_ctl.seed.releasecli import ReleaseCli
-from backendai_ctl.services.recipe import Answers, Recipe, installed_services, load_recipe
+from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
 from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.stores.find_etcd import find_etcd
 from backendai_ctl.stores.postgresql import Database, Target

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
+from backendai_ctl.answers.resolve import Answers, resolve_tree
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.toml import shipped_table
-from backendai_ctl.services.recipe import Answers, resolve_tree
 
 
 def leaves(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, str]]:

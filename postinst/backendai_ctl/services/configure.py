@@ -7,15 +7,15 @@ from pathlib import Path
 
 from backendai_ctl.answers.constraints import check_constraints
 from backendai_ctl.answers.edits import read_preseed
+from backendai_ctl.answers.resolve import Answers
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import load_site, new_site
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import SiteError
 from backendai_ctl.base.files import Writer, exclusive
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.services.edit import compose_string, edit_ini, edit_toml, fill_template, make_env
+from backendai_ctl.services.edit import edit_ini, edit_toml, make_env
 from backendai_ctl.services.recipe import (
-    Answers,
     ConfigRecipe,
     FolderRecipe,
     Recipe,
@@ -172,8 +172,7 @@ def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: A
         return make_env(settings)
     sample = read_sample(layout, service, config)
     if config.template:
-        quote = compose_string if config.file.endswith(".yml") else str
-        return fill_template(sample, settings, quote)
+        return answers.fill(sample)
     if config.file.endswith(".ini"):
         return edit_ini(sample, settings)
     return edit_toml(sample, settings, remove)

@@ -1,8 +1,7 @@
-"""Edits TOML and INI text by key, and leaves comments and order as they were; fills templates."""
+"""Edits TOML and INI text by key, and leaves comments and order as they were."""
 
-import json
 import re
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 import tomlkit
 from tomlkit.items import Item
@@ -92,24 +91,3 @@ _ENV_HEAD = """\
 def make_env(settings: Mapping[str, object]) -> str:
     """The text of a file of environment variables, for what the release reads only there."""
     return _ENV_HEAD + "".join(f"{name}={value}\n" for name, value in settings.items())
-
-
-_BLANK = re.compile(r"@([a-z][a-z-]*)@")
-
-
-def compose_string(value: object) -> str:
-    """``value`` in a compose file: JSON's strings are YAML's, and a $ would be expanded."""
-    return json.dumps(str(value)).replace("$", "$$")
-
-
-def fill_template(
-    text: str, settings: Mapping[str, object], quote: Callable[[object], str] = str
-) -> str:
-    """``text`` with each @KEY@ as ``quote`` writes it; RecipeError where one has no value."""
-
-    def one(match: re.Match[str]) -> str:
-        if match[1] not in settings:
-            raise RecipeError(f"a template asks for @{match[1]}@, which its recipe does not set")
-        return quote(settings[match[1]])
-
-    return _BLANK.sub(one, text)

@@ -9,12 +9,13 @@ from pathlib import Path
 import tomlkit
 
 from backendai_ctl.answers.questions import Questions, load_questions
+from backendai_ctl.answers.resolve import placeholders
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
 from backendai_ctl.base.redact import HIDDEN, redact_urls
 from backendai_ctl.base.toml import NotTomlError, parse_table
-from backendai_ctl.services.recipe import ConfigRecipe, placeholders
+from backendai_ctl.services.recipe import ConfigRecipe
 
 _SECONDS = 30.0
 _WORKER = Path(__file__).with_name("release_validation_worker.py")

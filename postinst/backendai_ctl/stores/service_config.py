@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from backendai_ctl.answers.questions import Address, Value
+from backendai_ctl.answers.resolve import Answers
 from backendai_ctl.base.environment import use_environment
 from backendai_ctl.base.errors import HostError, RecipeError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.toml import read_table
-from backendai_ctl.services.recipe import Answers, Recipe
+from backendai_ctl.services.recipe import Recipe
 
 _MAX_PORT = 65535
 

@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from backendai_ctl.answers.resolve import Answers
 from backendai_ctl.base.account import require_root
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.session import SeededDatabase, Session
-from backendai_ctl.services.recipe import Answers
 
 # The longest path that another node's run of the tool takes, a dump among it.
 LOCK_SECONDS = 900.0

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from backendai_ctl.answers.resolve import Answers
+from backendai_ctl.answers.secretstore import SecretStore
+from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.errors import RecipeError, SiteError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.services.edit import compose_string, fill_template
 from backendai_ctl.services.recipe import load_recipe
 
 from builder.base.paths import PROJECT
@@ -104,15 +106,23 @@ def test_its_sql_is_that_of_the_services(halfstack: Layout) -> None:
         assert load_recipe(halfstack, service).sql.strip() in own, service
 
 
-def test_a_template_without_its_value_is_the_packages_fault() -> None:
-    with pytest.raises(RecipeError, match="asks for @port@"):
-        fill_template("a: @port@\n", {})
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [("a: {port}\n", "asks for"), ("a: {database.address!yaml}\n", "quotes by 'yaml'")],
+)
+def test_a_template_that_cannot_be_filled_is_the_packages_fault(
+    halfstack: Layout, store: SecretStore, template: str, reason: str
+) -> None:
+    answers = Answers(site=load_site(halfstack), secrets=store)
+    with pytest.raises(RecipeError, match=reason):
+        answers.fill(template)
 
 
-def test_a_string_of_a_compose_file_means_itself() -> None:
-    assert fill_template("a: @it@\n", {"it": 'say "$HOME"'}, compose_string) == (
-        'a: "say \\"$$HOME\\""\n'
-    )
+def test_a_string_of_a_compose_file_means_itself(halfstack: Layout, store: SecretStore) -> None:
+    said = {"redis.password": 'say "$HOME"'}
+    answers = Answers(site=load_site(halfstack), secrets=store, overrides=said)
+    filled = answers.fill('a: "{redis.password!compose}"\n')
+    assert filled == 'a: "say \\"$$HOME\\""\n'
 
 
 FAKE_DOCKER = """#!/bin/sh

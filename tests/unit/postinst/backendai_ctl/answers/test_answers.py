@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 from backendai_ctl.answers.questions import load_questions
+from backendai_ctl.answers.resolve import resolve_tree
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import load_site, new_site
 from backendai_ctl.base.errors import RecipeError, SiteError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.services.recipe import load_recipe, resolve_tree
+from backendai_ctl.services.recipe import load_recipe
 
 from builder.base.paths import PROJECT
 from tests.unit.postinst.configs import Configured, made, table
@@ -65,7 +66,7 @@ def test_broken_questions_are_the_packages_fault(
 
 def test_recipes_set_only_what_the_questions_have(services: Layout, store: SecretStore) -> None:
     """Every recipe that ships resolves; each is of a package, and each file has a sample."""
-    from backendai_ctl.services.recipe import Answers  # noqa: PLC0415
+    from backendai_ctl.answers.resolve import Answers  # noqa: PLC0415
 
     services.secrets.mkdir()
     answers = Answers(site=load_site(services), secrets=store)

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from backendai_ctl.answers.edits import set_answer
 from backendai_ctl.answers.questions import load_questions
+from backendai_ctl.answers.resolve import Answers
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import load_site, new_site, parse_site
 from backendai_ctl.base.errors import SiteError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.redact import hide, redact_urls
-from backendai_ctl.services.recipe import Answers, load_recipe
+from backendai_ctl.services.recipe import load_recipe
 from backendai_ctl.services.release_validation import hidden_settings
 
 from builder.base.paths import PROJECT

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 from backendai_ctl import cli
+from backendai_ctl.answers.resolve import Answers
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.session import Session
-from backendai_ctl.services.recipe import Answers
 
 from builder.base.paths import PROJECT
 from tests.unit.postinst.conftest import install_recipe

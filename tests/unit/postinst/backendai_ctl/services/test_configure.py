@@ -220,7 +220,7 @@ def test_only_root_owns_the_real_configuration(monkeypatch: pytest.MonkeyPatch) 
     assert caught.value.hint == "use sudo"
 
 
-KILL_POINTS = ("mkdir", "open", "fsync", "link", "rename", "unlink", "chmod", "chown")
+KILL_POINTS = ("mkdir", "open", "fsync", "link", "rename", "unlink", "fchmod", "fchown")
 
 
 def die_at(call: str, count: int) -> None:

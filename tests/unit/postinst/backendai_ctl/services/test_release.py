@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from backendai_ctl.answers.resolve import Answers, resolve_tree
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import load_site, new_site
 from backendai_ctl.base.errors import RecipeError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.data import installed_version, load_seed_data
 from backendai_ctl.seed.tree import leaves
-from backendai_ctl.services.recipe import Answers, Recipe, load_recipe, resolve_tree
+from backendai_ctl.services.recipe import Recipe, load_recipe
 from backendai_ctl.services.release import find_version, newest_line, version_numbers
 from backendai_ctl.stores.revisions import collect
 

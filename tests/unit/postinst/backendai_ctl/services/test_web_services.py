@@ -5,10 +5,11 @@ import socket
 import tomllib
 
 import pytest
+from backendai_ctl.answers.resolve import resolve_tree
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.services.recipe import load_recipe, resolve_tree
+from backendai_ctl.services.recipe import load_recipe
 from backendai_ctl.stores.ports import check_port
 from backendai_ctl.stores.readiness import check_needs
 from backendai_ctl.stores.service_config import ServiceConfig

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from backendai_ctl.answers.resolve import Answers, resolve_tree
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.environment import read_environment, use_environment
 from backendai_ctl.base.errors import NotReadyError, SiteError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.tree import leaves
-from backendai_ctl.services.recipe import Answers, load_recipe, resolve_tree
+from backendai_ctl.services.recipe import load_recipe
 from backendai_ctl.stores.readiness import check_needs
 
 from builder.base.paths import PROJECT

@@ -23,8 +23,9 @@ _SETTINGS = (PROJECT / "postinst/services/graphql/graphql.toml").read_text()
 
 def settings_text(port: int = 4000) -> str:
     """The file as a host has it."""
-    found = _SETTINGS.replace("@host@", "127.0.0.1").replace("@port@", str(port))
-    return found.replace("@manager-url@", "http://127.0.0.1:8081/")
+    found = _SETTINGS.replace("{graphql.address!host}", "127.0.0.1")
+    found = found.replace("{graphql.address!port}", str(port))
+    return found.replace("{manager.url!toml}", "http://127.0.0.1:8081/")
 
 
 def test_the_shipped_settings_are_read(tmp_path: Path) -> None:
