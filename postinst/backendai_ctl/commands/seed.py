@@ -36,7 +36,7 @@ from backendai_ctl.seed.state import (
     results_of,
     save_report,
 )
-from backendai_ctl.seed.stores import stores_of, wait_for
+from backendai_ctl.seed.stores import find_faults, stores_of, wait_for
 from backendai_ctl.upgrade.pending import pending_upgrades
 
 _LOCK_SECONDS = 300.0
@@ -66,16 +66,14 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
         databases = stack.enter_context(session.open_databases())
         for service, problem in session.unconfigured.items():
             say(f"{service}: left out: {problem}")
-        away = wait_for(stores_of(session, databases), float(wait), say)
-        for store in away:
-            say(f"{store} does not answer")
+        works = _stores_work(session, databases, float(wait))
         upgraded = options.no_start or _upgrade(options, layout, session, databases)
         run = Run(say=say)
         results = run.apply(groups_of(session, databases, lock_seconds=_LOCK_SECONDS))
         notes = [note for database in databases for note in _notes(database, results)]
         took = time.monotonic() - begin
         late = _session(options, layout).configs.keys() - session.configs.keys()
-        complete = not failed(results) and not away and upgraded and not late
+        complete = not failed(results) and works and upgraded and not late
         report = Report(complete=complete, results=results, notes=notes, seconds=took)
         save_report(layout, report)
         scans = [
@@ -96,6 +94,19 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
         )
     say(f"the stores are filled, after {took:.1f} s")
     return _finish(options, layout, {})
+
+
+def _stores_work(session: Session, databases: list[SeededDatabase], wait: float) -> bool:
+    """Wait for the stores, and try what the services do with them; problems are reported."""
+    away = wait_for(stores_of(session, databases), wait, say)
+    for store in away:
+        say(f"{store} does not answer")
+    faults = [] if away else find_faults(session)
+    for fault in faults:
+        say(f"error: {fault.message}")
+        if fault.hint:
+            say(f"hint: {fault.hint}")
+    return not away and not faults
 
 
 def _upgrade(

@@ -74,7 +74,7 @@ def _port(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _ready(options: argparse.Namespace, layout: Layout) -> Status:
-    check_needs(layout, load_recipe(layout, options.service))
+    check_needs(layout, load_recipe(layout, options.service), thorough=True)
     return Status.OK
 
 

@@ -158,7 +158,7 @@ class Session:
         version = installed_version(self.layout, data)
         use_environment(self.layout, service)  # whether by TLS, and whom to trust
         target = Target.from_config(self.configs[service], data.database)
-        connection = Database(target)
+        connection = Database(target, service=service)
         return SeededDatabase(
             layout=self.layout,
             answers=self.answers,

@@ -9,6 +9,7 @@ from backendai_ctl.base.errors import TargetError
 from backendai_ctl.seed.session import SeededDatabase, Session
 from backendai_ctl.stores.ports import answers
 from backendai_ctl.stores.service_config import ServiceConfig
+from backendai_ctl.stores.trials import try_stores
 
 _PAUSE_SECONDS = 1.0
 _TELL_SECONDS = 10.0
@@ -41,6 +42,17 @@ def stores_of(session: Session, databases: Sequence[SeededDatabase]) -> list[Sto
         store = Store(name="PostgreSQL", addresses=(database.target.address,))
         found.setdefault(str(store), store)
     return list(found.values())
+
+
+def find_faults(session: Session) -> list[TargetError]:
+    """Try etcd and Redis as each service here is configured; one error for each fault."""
+    faults: dict[str, TargetError] = {}
+    for config in session.configs.values():
+        try:
+            try_stores(config, thorough=True)
+        except TargetError as error:
+            faults.setdefault(error.message, error)
+    return list(faults.values())
 
 
 def wait_for(stores: Sequence[Store], seconds: float, say: Callable[[str], None]) -> list[Store]:

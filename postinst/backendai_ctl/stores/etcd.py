@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from backendai_ctl.answers.questions import Address
 from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.stores.remedies import Names, StoreKind, find_remedy
 
 _SECONDS = 3.0
 # Where Backend.AI keeps the keys of a namespace.
@@ -66,6 +67,22 @@ class Etcd:
         answer = self._ask("kv/txn", {"compare": absent, "success": puts}, self._token())
         return bool(answer.get("succeeded", False))
 
+    def alarms(self) -> set[str]:
+        """The alarms of all members, such as NOSPACE and CORRUPT: etcd takes no writes then."""
+        found = self._ask("maintenance/alarm", {"action": "GET"}, self._token()).get("alarms")
+        listed = found if isinstance(found, list) else []
+        return {str(entry.get("alarm", "unknown")) for entry in listed}
+
+    def try_write(self, key: str, seconds: int) -> None:
+        """Set ``key`` under a lease of ``seconds``, and end the lease, which removes it."""
+        token = self._token()
+        lease = str(self._ask("lease/grant", {"TTL": str(seconds)}, token).get("ID"))
+        try:
+            question = {"key": self._path(key), "value": _encoded("1"), "lease": lease}
+            self._ask("kv/put", question, token)
+        finally:
+            self._ask("lease/revoke", {"ID": lease}, token)
+
     def put(self, key: str, value: str) -> None:
         """Set ``key``, whatever it was."""
         self._ask("kv/put", {"key": self._path(key), "value": _encoded(value)}, self._token())
@@ -101,7 +118,11 @@ class Etcd:
                 answer = json.load(reply)
         except urllib.error.HTTPError as error:
             reason = _refusal(error)
-            raise NotReadyError(f"etcd on {self.address} refuses: {reason}") from error
+            names = Names(address=str(self.address))
+            raise NotReadyError(
+                f"etcd on {self.address} refuses: {reason}",
+                hint=find_remedy(StoreKind.ETCD, message=reason, names=names),
+            ) from error
         except (OSError, ValueError) as error:
             raise NotReadyError(f"etcd on {self.address} does not answer: {error}") from error
         if not isinstance(answer, dict):

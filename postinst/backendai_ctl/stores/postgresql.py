@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from backendai_ctl.answers.questions import Address
 from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.stores.remedies import Names, StoreKind, find_remedy
 from backendai_ctl.stores.service_config import ServiceConfig
 
 _CONNECT_SECONDS = 10.0
@@ -58,8 +59,15 @@ def sql_by_hand(service: str) -> str:
 class Database:
     """A connection in an event loop of its own, so that other loops may run between calls."""
 
-    def __init__(self, target: Target, *, connect_seconds: float = _CONNECT_SECONDS) -> None:
+    def __init__(
+        self,
+        target: Target,
+        *,
+        connect_seconds: float = _CONNECT_SECONDS,
+        service: str = "SERVICE",
+    ) -> None:
         self.target = target
+        self._service = service  # named in remedies
         self._connect_seconds = connect_seconds
         self._loop = asyncio.new_event_loop()
         self._connection: Any = None
@@ -86,7 +94,7 @@ class Database:
             )
         # Of every kind: network, TLS, password, a server that only starts.
         except Exception as error:
-            raise self._connect_error(error) from error
+            raise self.fault(_state_of(error), _words(error)) from error
 
     def close(self) -> None:
         """Let go of the connection, and of the locks that it holds."""
@@ -119,6 +127,20 @@ class Database:
 
         self._do(run(self._live()))
 
+    def try_statements(self, *statements: str) -> None:
+        """Do all statements in one transaction, and roll it back."""
+
+        async def run(connection: Any) -> None:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                for statement in statements:
+                    await connection.execute(statement)
+            finally:
+                await transaction.rollback()
+
+        self._do(run(self._live()))
+
     def _live(self) -> Any:
         self.connect()
         return self._connection
@@ -127,16 +149,28 @@ class Database:
         try:
             return self._loop.run_until_complete(work)
         except Exception as error:
-            raise NotReadyError(f"{self.target}: {_words(error)}") from error
+            raise self.fault(_state_of(error), _words(error)) from error
 
-    def _connect_error(self, error: Exception) -> NotReadyError:
-        state = getattr(error, "sqlstate", None)
-        message = f"{self.target}: {_words(error)}"
+    def fault(self, state: str, words: str) -> NotReadyError:
+        """An error of the server by its SQLSTATE, with its remedy as the hint."""
+        names = Names(
+            address=str(self.target.address),
+            database=self.target.name,
+            role=self.target.user,
+            service=self._service,
+        )
+        hint = find_remedy(StoreKind.POSTGRESQL, code=state, message=words, names=names)
+        kind = NotReadyError
         if state == _NO_DATABASE:
-            return NoDatabaseError(message)
-        if state in _REFUSED:
-            return RefusedError(message)
-        return NotReadyError(message)
+            kind = NoDatabaseError
+        elif state in _REFUSED:
+            kind = RefusedError
+        return kind(f"{self.target}: {words}", hint=hint if state else None)
+
+
+def _state_of(error: Exception) -> str:
+    """The SQLSTATE; empty where the error is not the server's."""
+    return str(getattr(error, "sqlstate", None) or "")
 
 
 def _words(error: Exception) -> str:

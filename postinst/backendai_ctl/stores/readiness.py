@@ -8,9 +8,10 @@ from backendai_ctl.base.systemd import is_active, unit_of
 from backendai_ctl.services.recipe import Needs, Recipe
 from backendai_ctl.stores.find_etcd import find_etcd
 from backendai_ctl.stores.ports import answers, check_port
-from backendai_ctl.stores.postgresql import Database, RefusedError, Target, sql_by_hand
+from backendai_ctl.stores.postgresql import Database, Target
 from backendai_ctl.stores.schema_state import has_schema
 from backendai_ctl.stores.service_config import ServiceConfig
+from backendai_ctl.stores.trials import try_database, try_stores
 
 _CONNECT_SECONDS = 3.0
 # The unit is started with the service that requires it.
@@ -39,8 +40,11 @@ def host_problems(layout: Layout, recipe: Recipe) -> list[str]:
     return found
 
 
-def check_needs(layout: Layout, recipe: Recipe) -> None:
-    """Raise NotReadyError unless a first start makes sense: stores there, schema in."""
+def check_needs(layout: Layout, recipe: Recipe, *, thorough: bool = False) -> None:
+    """Raise NotReadyError unless a first start makes sense: stores work, schema in.
+
+    ``thorough`` tries writes, and takes them back.
+    """
     if recipe.needs == Needs():
         return
     config = ServiceConfig.load(layout, recipe)
@@ -56,10 +60,11 @@ def check_needs(layout: Layout, recipe: Recipe) -> None:
         if not any(answers(address) for address in addresses):
             listed = ", ".join(map(str, addresses))
             raise NotReadyError(f"nothing answers on {listed} ({config.label}: {dotted})")
+    try_stores(config, thorough=thorough)
     if recipe.needs.etcd:
         _check_keys(config, recipe.needs.etcd)
     if recipe.needs.database is not None:
-        _check_schema(config, recipe)
+        _check_schema(config, recipe, thorough=thorough)
 
 
 def check_docker(layout: Layout) -> None:
@@ -83,14 +88,12 @@ def _check_keys(config: ServiceConfig, keys: tuple[str, ...]) -> None:
             raise NotReadyError(f"etcd on {etcd.address} has no {' or '.join(names)} yet")
 
 
-def _check_schema(config: ServiceConfig, recipe: Recipe) -> None:
+def _check_schema(config: ServiceConfig, recipe: Recipe, *, thorough: bool) -> None:
     target = Target.from_config(config, str(recipe.needs.database))
-    database = Database(target, connect_seconds=_CONNECT_SECONDS)
+    database = Database(target, connect_seconds=_CONNECT_SECONDS, service=recipe.service)
     try:
+        try_database(database, thorough=thorough)
         if not has_schema(database, recipe.needs.table):
             raise NotReadyError(f"{target} has no schema yet")
-    except RefusedError as error:
-        hint = f"give the role this host's password: {sql_by_hand(recipe.service)}"
-        raise NotReadyError(error.message, hint=hint) from error
     finally:
         database.close()

@@ -66,7 +66,7 @@ def check_stores(view: HostView) -> Iterator[Finding]:
         try:
             if recipe.needs.docker:
                 check_docker(view.layout)
-            check_needs(view.layout, recipe)
+            check_needs(view.layout, recipe, thorough=True)
         except TargetError as problem:
             what = problem.message.partition(" (")[0]
             if what not in reported:

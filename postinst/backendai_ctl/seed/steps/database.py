@@ -13,6 +13,7 @@ from backendai_ctl.seed.session import ACCOUNTS_SECRET, SeededDatabase
 from backendai_ctl.seed.steps.cluster import fingerprint
 from backendai_ctl.stores.local_server import find_local_server
 from backendai_ctl.stores.postgresql import NoDatabaseError, RefusedError, sql_by_hand
+from backendai_ctl.stores.trials import try_database
 
 # Names of marks. The first says that fixtures are ours to load, and by whose secret.
 _ACCOUNTS = "accounts"
@@ -71,8 +72,7 @@ class DatabaseStep:
                 f" {self.database.data.distribution} {self.database.version} needs {oldest} or"
                 " newer"
             )
-        if database.value("SELECT current_setting('transaction_read_only') = 'on'"):
-            raise NotReadyError(f"{self.database.target}: is read-only")
+        try_database(database, thorough=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,7 @@ def test_what_is_configured_meanwhile_gets_a_run_of_its_own(
     monkeypatch.setattr(seed, "reexec_in_service_python", lambda *_, **__: None)
     monkeypatch.setattr(seed, "_session", lambda *_: FakeSession(*next(opened)))
     monkeypatch.setattr(seed, "stores_of", lambda *_: [])
+    monkeypatch.setattr(seed, "find_faults", lambda *_: [])
     monkeypatch.setattr(seed, "groups_of", lambda *_, **__: [])
     monkeypatch.setattr(seed, "save_report", lambda _, report: reports.append(report))
     monkeypatch.setattr(seed, "start_waiting", lambda *_: {})

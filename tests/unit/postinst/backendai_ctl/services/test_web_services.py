@@ -15,6 +15,7 @@ from backendai_ctl.stores.readiness import check_needs
 from backendai_ctl.stores.service_config import ServiceConfig
 
 from builder.base.paths import PROJECT
+from tests.helpers.redis_server import redis_server
 from tests.unit.postinst import samples
 from tests.unit.postinst.configs import Configured, made, table
 from tests.unit.postinst.conftest import install_recipe
@@ -212,11 +213,11 @@ def test_an_unedited_coordinator_is_made_anew_and_an_edited_one_is_kept(
 
 
 def test_worker_waits_for_the_coordinator(services: Layout, configured: Configured) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as redis:
+    with redis_server() as (port, _):
         free = socket.create_server(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         services.site.write_text(
-            f'[redis]\naddress = "127.0.0.1:{redis.getsockname()[1]}"\n[appproxy]\nurl = "{url}/"\n'
+            f'[redis]\naddress = "127.0.0.1:{port}"\n[appproxy]\nurl = "{url}/"\n'
         )
         configured("appproxy-worker")
         recipe = load_recipe(services, "appproxy-worker")

@@ -1,0 +1,130 @@
+"""Tries in each store what a service does there, and takes it back.
+
+A store that takes connections may still take no writes: etcd with an alarm, a PostgreSQL that
+recovers or whose schema is another role's, a Redis that is a replica. ``thorough`` trials
+write. The others only read what would prevent a write, for commands that are run often.
+"""
+
+import contextlib
+import secrets
+
+from backendai_ctl.base.errors import HostError, NotReadyError
+from backendai_ctl.stores.etcd import Etcd
+from backendai_ctl.stores.find_etcd import find_etcd
+from backendai_ctl.stores.postgresql import Database
+from backendai_ctl.stores.redis import Redis, addresses_of
+from backendai_ctl.stores.remedies import Names, StoreKind, find_remedy
+from backendai_ctl.stores.service_config import ServiceConfig
+
+# A key of the trial ends with its lease, also where this is killed before it ends it.
+_LEASE_SECONDS = 20
+_STATE = """
+SELECT pg_is_in_recovery() AS recovering,
+       current_setting('transaction_read_only') = 'on' AS read_only,
+       (SELECT has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE')
+          FROM pg_namespace WHERE nspname = 'public') AS creates,
+       (SELECT min(relname) FROM pg_class
+         WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p')
+           AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+                    AND has_table_privilege(oid, 'UPDATE')
+                    AND has_table_privilege(oid, 'DELETE'))) AS closed
+"""
+
+
+def try_stores(config: ServiceConfig, *, thorough: bool) -> None:
+    """Try etcd and Redis where the service's configuration names them.
+
+    Raises NotReadyError, whose hint is the remedy.
+    """
+    etcd = _etcd_of(config)
+    if etcd is not None:
+        try_etcd(etcd, thorough=thorough)
+    for redis in (_redis_of_config(config), _redis_of_etcd(etcd) if etcd else None):
+        if redis is not None:
+            redis.try_work()
+
+
+def try_etcd(etcd: Etcd, *, thorough: bool) -> None:
+    """Look for alarms, and write a key that is removed again."""
+    alarms = etcd.alarms()
+    if alarms:
+        found = ", ".join(sorted(alarms))
+        raise NotReadyError(
+            f"etcd on {etcd.address} has an alarm and takes no writes: {found}",
+            hint=find_remedy(StoreKind.ETCD, message=found, names=Names(address=str(etcd.address))),
+        )
+    if thorough:
+        etcd.try_write(f"backendai-ctl/trial/{secrets.token_hex(8)}", _LEASE_SECONDS)
+
+
+def try_database(database: Database, *, thorough: bool) -> None:
+    """Look for what prevents writes, and make a table in a transaction that is rolled back."""
+    (state,) = database.rows(_STATE)
+    if state["recovering"]:
+        raise database.fault("25006", "is in recovery: the server is a standby")
+    if state["read_only"]:
+        raise database.fault("25006", "is read-only: default_transaction_read_only is on")
+    if state["creates"] is None:
+        raise database.fault("3F000", "has no schema public")
+    if not state["creates"]:
+        raise database.fault("42501", "permission denied for schema public")
+    if state["closed"] is not None:
+        raise database.fault("42501", f"permission denied for table {state['closed']}")
+    if thorough:
+        table = f"backendai_ctl_trial_{secrets.token_hex(8)}"
+        database.try_statements(
+            f"CREATE TABLE public.{table} (number integer)",
+            f"INSERT INTO public.{table} VALUES (1)",
+        )
+
+
+def _etcd_of(config: ServiceConfig) -> Etcd | None:
+    try:
+        config.get("etcd.addr")
+    except HostError:
+        return None
+    return find_etcd(config)
+
+
+def _redis_of_config(config: ServiceConfig) -> Redis | None:
+    """The Redis that the service's own configuration names."""
+    for section in ("redis", "session.redis"):
+        found: dict[str, object] = {}
+        with contextlib.suppress(HostError):
+            table = config.get(section)
+            found = dict(table) if isinstance(table, dict) else {}
+        if not (found.get("addr") or found.get("sentinel")):
+            continue
+        is_sentinel = bool(found.get("sentinel"))
+        addresses = config.addresses(f"{section}.{'sentinel' if is_sentinel else 'addr'}")
+        return Redis(
+            address=None if is_sentinel else addresses[0],
+            password=str(found.get("password") or ""),
+            sentinels=tuple(addresses) if is_sentinel else (),
+            service_name=str(found.get("service_name") or "mymaster"),
+            sentinel_password=str(found.get("sentinel_password") or ""),
+        )
+    return None
+
+
+def _redis_of_etcd(etcd: Etcd) -> Redis | None:
+    """The Redis that etcd has for the whole cluster; None before it is seeded."""
+    found = etcd.list("config/redis/")
+    values = {key.removeprefix("config/redis/"): value for key, value in found.items()}
+    try:
+        sentinels = addresses_of([text for text in values.get("sentinel", "").split(",") if text])
+        address = addresses_of([values["addr"]])[0] if values.get("addr") else None
+    except ValueError as error:
+        raise NotReadyError(
+            f"etcd on {etcd.address}: config/redis: {error}",
+            hint="backend.ai mgr etcd put config/redis/addr HOST:PORT",
+        ) from error
+    if address is None and not sentinels:
+        return None
+    return Redis(
+        address=address,
+        password=values.get("password", ""),
+        sentinels=sentinels,
+        service_name=values.get("service_name", "mymaster"),
+        sentinel_password=values.get("sentinel_password", ""),
+    )
