@@ -28,6 +28,15 @@ class GuardedUnit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OpenCall:
+    """A request that a service obeys without any secret, of whoever reaches its port."""
+
+    key: str  # of the listening file: true where it does
+    says: str
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Peer:
     """Another service that this one passes requests on to, on whichever node."""
 
@@ -48,12 +57,13 @@ class Health:
     volumes: Mapping[str, str] = field(default_factory=dict)
     docker_volumes: tuple[DockerVolume, ...] = ()
     guarded_units: tuple[GuardedUnit, ...] = ()
+    open_calls: tuple[OpenCall, ...] = ()
     peers: tuple[Peer, ...] = ()
     # What to do about a port that the release opens on every address.
     exposed: Mapping[str, str] = field(default_factory=dict)
 
 
-_KEYS = {"volumes", "docker-volume", "guarded-unit", "exposed", "peer"}
+_KEYS = {"volumes", "docker-volume", "guarded-unit", "open-call", "exposed", "peer"}
 
 
 def parse_health(table: Mapping[str, Any]) -> Health:
@@ -73,6 +83,7 @@ def parse_health(table: Mapping[str, Any]) -> Health:
                 for volume in table.get("docker-volume", [])
             ),
             guarded_units=tuple(GuardedUnit(**unit) for unit in table.get("guarded-unit", [])),
+            open_calls=tuple(OpenCall(**call) for call in table.get("open-call", [])),
             peers=tuple(
                 Peer(**{key.replace("-", "_"): text for key, text in peer.items()})
                 for peer in table.get("peer", [])

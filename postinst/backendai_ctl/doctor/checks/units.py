@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from backendai_ctl.answers.questions import is_loopback
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.doctor.host_view import HostView
@@ -115,7 +116,7 @@ def check_engine(view: HostView) -> Iterator[Finding]:
 
 
 def check_guards(view: HostView) -> Iterator[Finding]:
-    """No unit runs that is open to everybody."""
+    """No unit runs that is open to everybody, and none obeys whoever reaches its port."""
     for recipe in view.recipes:
         for guarded in recipe.health.guarded_units:
             state = view.show(guarded.unit)
@@ -129,3 +130,19 @@ def check_guards(view: HostView) -> Iterator[Finding]:
                 continue  # reported as an unreachable store
             if not is_guarded:
                 yield error(guarded.says, guarded.unit, guarded.remedy)
+        yield from _open_calls(view, recipe)
+
+
+def _open_calls(view: HostView, recipe: Recipe) -> Iterator[Finding]:
+    config = view.configs.get(recipe.service)
+    if config is None or recipe.listens is None:
+        return
+    for call in recipe.health.open_calls:
+        try:
+            is_open = config.get(call.key) is True
+            addresses = config.addresses(recipe.listens.key)
+        except TargetError:
+            continue  # reported as a wrong configuration
+        for address in addresses:
+            if is_open and not is_loopback(address.host):
+                yield warning(call.says, config.label, call.remedy, value=str(address))

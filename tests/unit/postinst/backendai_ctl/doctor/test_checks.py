@@ -467,6 +467,28 @@ def test_a_watcher_that_everybody_may_command(
     assert all(finding.severity is Severity.ERROR for finding in found)
 
 
+PUBLIC = '[node]\npublic-host = "node.example.com"\n'
+
+
+@pytest.mark.parametrize(
+    ("site", "is_open"),
+    [
+        ("", False),
+        (PUBLIC, True),
+        # A web server has the outer address.
+        (f'{PUBLIC}[appproxy]\naddress = "127.0.0.1:10200"\n', False),
+    ],
+)
+def test_an_app_proxy_that_everybody_may_command(
+    services: Layout, configured: Callable[..., list[str]], site: str, *, is_open: bool
+) -> None:
+    services.site.write_text(site)
+    configured("appproxy-coordinator")
+    found = list(units.check_guards(host_view(services)))
+    assert [finding.value for finding in found] == ["0.0.0.0:10200"] * is_open
+    assert all(finding.severity is Severity.WARNING for finding in found)
+
+
 # Others that a service passes requests on to.
 
 
