@@ -20,7 +20,8 @@ purge_service() {
 
 purge_secrets() {
     erase_all /var/lib/backendai/secrets/"$1"-* /var/lib/backendai/secrets/."$1"-*
-    erase_file "/var/lib/backendai/credentials/$1.toml" "/var/lib/backendai/seed/$1.log"
+    erase_file "/var/lib/backendai/credentials/$1.toml" "/var/lib/backendai/seed/$1.log" \
+        "/var/lib/backendai/first-boot/$1"
     # Dumps of its database stay: nobody can make them again.
     erase_all /var/lib/backendai/upgrade/"$1".*
 }
@@ -46,7 +47,7 @@ purge_shared_secrets() {
             *) return 0 ;;
         esac
     done
-    rm -f /var/lib/backendai/secrets/manager-rpc.key # an agent's node has it, too
+    erase_file /var/lib/backendai/secrets/manager-rpc.key # an agent's node has it, too
     while read -r name; do
         erase_file "/var/lib/backendai/secrets/$name"
     done <<'END'
@@ -58,7 +59,7 @@ END
 remove_empty_folders() {
     for folder in /run/backendai /var/log/backendai /var/lib/backendai/secrets \
         /var/lib/backendai/generated /var/lib/backendai/credentials \
-        /var/lib/backendai/upgrade /var/lib/backendai/backup \
+        /var/lib/backendai/upgrade /var/lib/backendai/first-boot /var/lib/backendai/backup \
         /var/lib/backendai/seed/waiting /var/lib/backendai/seed \
         /var/lib/backendai /etc/backend.ai; do
         rmdir "$folder" 2>/dev/null || true # not empty, or never made

@@ -24,7 +24,22 @@ make_folders() {
     systemd-tmpfiles --create {{ (package.name ~ ".conf") | sh }} || warn "could not make all folders in /var and /run"
 }
 
+first_boot_note={{ ("/var/lib/backendai/first-boot/" ~ package.service.name) | sh }}
+
+# True where an image is built, and this is a first installation: what is made now would be the
+# same on every host of the image. The first boot makes it.
+waits_for_boot() {
+    ! has_systemd && [ ! -e {{ ("/var/lib/backendai/generated/" ~ (package.service.config | first | default("site.toml"))) | sh }} ]
+}
+
 configure_service() {
+    if waits_for_boot; then
+        if ! mkdir -p "${first_boot_note%/*}" || ! touch "$first_boot_note"; then
+            warn "could not note that {{ package.service.name }} is to be configured"
+        fi
+        say "secrets and configuration are made at the first boot, or by: backendai-ctl first-boot"
+        return 0
+    fi
     if tool configure {{ package.service.name | sh }}; then
         return 0
     fi
@@ -33,6 +48,7 @@ configure_service() {
 
 # Makes the service load exactly the installed add-ons.
 sync_addons() {
+    [ ! -e "$first_boot_note" ] || return 0
     tool addon sync {{ package.service.name | sh }} ||
         warn "add-ons are not enabled or disabled. Once fixed, run: backendai-ctl addon sync {{ package.service.name }}"
 }
@@ -51,6 +67,7 @@ fill_stores() {
     mkdir -p /var/lib/backendai/seed/waiting || warn "could not make /var/lib/backendai/seed"
     touch {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }} ||
         warn "could not note that {{ package.service.name }} is to be started"
+    has_systemd || return 0 # the unit seeds at the first boot
     if tool_with_network seed stores; then # or says what is not there yet
         run_static backendai-seed.service
     else

@@ -71,6 +71,11 @@ class Layout:
         return self.root / f"usr/lib/systemd/system/{unit}"
 
     @property
+    def first_boot(self) -> Path:
+        """One empty file per service that is to be configured at the first boot of an image."""
+        return self.state / "first-boot"
+
+    @property
     def preseed(self) -> Path:
         """Answers from before site.toml could be made; gone once it is."""
         return self.state / "early-answers"

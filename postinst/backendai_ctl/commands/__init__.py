@@ -5,6 +5,7 @@ from backendai_ctl.commands import (
     answers,
     backup,
     credentials,
+    first_boot,
     health,
     rpc,
     secrets,
@@ -18,6 +19,7 @@ from backendai_ctl.commands.base import Command
 COMMANDS: tuple[Command, ...] = (
     *service.COMMANDS,
     *rpc.COMMANDS,
+    *first_boot.COMMANDS,
     *health.COMMANDS,
     *answers.COMMANDS,
     *seed.COMMANDS,
