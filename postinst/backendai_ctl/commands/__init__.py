@@ -11,6 +11,7 @@ from backendai_ctl.commands import (
     secrets,
     seed,
     service,
+    stores,
     upgrade,
     user,
 )
@@ -19,6 +20,7 @@ from backendai_ctl.commands.base import Command
 COMMANDS: tuple[Command, ...] = (
     *service.COMMANDS,
     *rpc.COMMANDS,
+    *stores.COMMANDS,
     *first_boot.COMMANDS,
     *health.COMMANDS,
     *answers.COMMANDS,

@@ -198,7 +198,8 @@ class Renewal:
         return edit_toml(text, *_edits(self.config, self.answers))
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """What a record knows a text by."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -210,15 +211,15 @@ def _renew(path: Path, renewal: Renewal, layout: Layout, writer: Writer, say: Sa
     if not path.exists() or known is None or not known.is_unedited(path):
         return False
     if not known.is_of(path):
-        if known.digest == _digest(text):
+        if known.digest == digest_of(text):
             return True
         text = renewal.keeping_addons(path.read_text(encoding="utf-8"))
-        left = _digest(text)
+        left = digest_of(text)
     if path.read_text(encoding="utf-8") != text:
         # The file first: killed in between, the next run finds it as it is wanted.
         writer.replace(path, text)
         say(f"made {path} anew, which nobody has edited")
-    offered = Record(made=True, digest=_digest(renewal.text), left=left)
+    offered = Record(made=True, digest=digest_of(renewal.text), left=left)
     writer.replace(record_path, str(offered))
     return True
 
@@ -230,12 +231,12 @@ def _offer(path: Path, text: str, layout: Layout, writer: Writer, say: Say) -> N
     if not path.exists():
         # Recorded first: killed in between, a purge finds a record without a file,
         # which harms nobody, rather than secrets that nothing removes.
-        writer.replace(record_path, str(Record(made=True, digest=_digest(text))))
+        writer.replace(record_path, str(Record(made=True, digest=digest_of(text))))
         if writer.create(path, text):
             say(f"made {path}")
             return
     fresh = path.with_name(f"{path.name}.new")
-    offered = replace(known or Record(made=False, digest=""), digest=_digest(text))
+    offered = replace(known or Record(made=False, digest=""), digest=digest_of(text))
     if path.read_text(encoding="utf-8", errors="replace") == text:
         fresh.unlink(missing_ok=True)
     elif known and known.digest != offered.digest:

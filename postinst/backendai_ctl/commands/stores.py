@@ -1,0 +1,197 @@
+"""The command that lets the stores of this host ask who is there."""
+
+import argparse
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backendai_ctl.answers.edits import set_answer
+from backendai_ctl.answers.questions import Address, is_loopback
+from backendai_ctl.answers.secretstore import SecretStore
+from backendai_ctl.answers.site import Site, load_site
+from backendai_ctl.base.account import require_root
+from backendai_ctl.base.errors import HostError, Status
+from backendai_ctl.base.files import private_writer
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.systemd import control, has_systemd, is_active, unit_of
+from backendai_ctl.commands.base import (
+    Command,
+    action_adder,
+    answers,
+    run_action,
+    say,
+    secret_store,
+)
+from backendai_ctl.services.follow_answers import Follower
+from backendai_ctl.services.recipe import installed_services, load_recipe
+from backendai_ctl.stores.etcd_users import EtcdUsers
+from backendai_ctl.stores.redis_admin import RedisAdmin
+
+_USER = "backendai"
+_ROOT_SECRET = "stores-etcd-root"
+_NAMES = ("etcd.user", "etcd.password", "redis.password")
+_REDIS_PASSWORD = "config/redis/password"
+_HALFSTACK = "halfstack"
+_RESTART_SECONDS = 330.0
+
+
+@dataclass(kw_only=True)
+class Securing:
+    """One run. Each step looks first, so that a run that was cut off is completed by the next.
+
+    Answers are kept before a store asks for them, and a note says until the end that services
+    have to be restarted.
+    """
+
+    layout: Layout
+    site: Site
+    store: SecretStore
+    give: Callable[[str, str], None]
+
+    @property
+    def etcd(self) -> EtcdUsers:
+        """The first member, which has to be on this host."""
+        return EtcdUsers(
+            address=Address.parse(self.site["etcd.addresses"][0]),  # type: ignore[index]
+            namespace=str(self.site["etcd.namespace"]),
+            user=str(self.site["etcd.user"]),
+            password=str(self.site["etcd.password"]),
+        )
+
+    @property
+    def redis(self) -> RedisAdmin:
+        """The server, which has to be on this host."""
+        return RedisAdmin(address=Address.parse(str(self.site["redis.address"])))
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a store still lets everybody in."""
+        return self.redis.lets_in() or self.etcd.is_open()
+
+    def refuse_others(self) -> None:
+        """HostError unless both stores are this host's own."""
+        if _HALFSTACK in installed_services(self.layout):
+            raise HostError(
+                "the stores of backendai-halfstack cannot ask for users yet",
+                hint="use the distribution's PostgreSQL, etcd and Redis or Valkey",
+            )
+        listed = self.site["etcd.addresses"]
+        addresses = [*(listed if isinstance(listed, list) else []), str(self.site["redis.address"])]
+        if self.site["redis.sentinels"] or not all(map(_is_local, addresses)):
+            raise HostError(
+                "this secures the stores of a single node alone: etcd and Redis on loopback",
+                hint="make users and passwords on the stores' hosts, and put them into site.toml",
+            )
+
+    def choose(self) -> None:
+        """Keep a user and passwords in site.toml where it has none."""
+        if not self.site["redis.password"]:
+            if not self.redis.lets_in():
+                raise HostError(
+                    "Redis asks for a password that site.toml does not have",
+                    hint="backendai-ctl site set redis.password -",
+                )
+            self.give("redis.password", secrets.token_urlsafe(32))
+        if not self.site["etcd.user"]:
+            if not self.etcd.is_open():
+                raise HostError(
+                    "etcd asks for a user that site.toml does not have",
+                    hint="backendai-ctl site set etcd.user NAME, and etcd.password -",
+                )
+            self.give("etcd.password", secrets.token_urlsafe(32))
+            self.give("etcd.user", _USER)
+
+    def prepare_etcd(self) -> None:
+        """Make the users; services that run do not notice."""
+        if self.etcd.is_open():
+            user, password = str(self.site["etcd.user"]), str(self.site["etcd.password"])
+            self.etcd.prepare(user, password, self.store.secret(_ROOT_SECRET))
+            self.etcd.put_open(_REDIS_PASSWORD, str(self.site["redis.password"]))
+        elif not self.etcd.lets_in(str(self.site["etcd.user"]), str(self.site["etcd.password"])):
+            raise HostError("etcd refuses the user and password of site.toml")
+        else:
+            self.etcd.put(_REDIS_PASSWORD, str(self.site["redis.password"]))
+
+    def close(self, *, is_resumed: bool) -> None:
+        """From here on, whoever shows no password is refused; also a run that was cut off here."""
+        password = str(self.site["redis.password"])
+        if self.redis.lets_in():
+            self.redis.set_password(password)
+            say(f"Redis on {self.redis.address} asks for a password")
+        elif not self.redis.lets_in(password):
+            raise HostError(f"Redis on {self.redis.address} refuses the password of site.toml")
+        elif is_resumed:
+            self.redis.keep_password(password)
+        if self.etcd.is_open():
+            self.etcd.close()
+            say(f"etcd on {self.etcd.address} asks for a user")
+
+
+def _secure(options: argparse.Namespace, layout: Layout) -> Status:
+    if not options.as_caller:
+        require_root("secure the stores")
+    store = secret_store(options, layout)
+    note = layout.state / "stores-secure.pending"
+
+    def give(name: str, value: str) -> None:
+        set_answer(layout, store.writer, name, value, os.environ)
+        securing.site = load_site(layout)
+
+    securing = Securing(layout=layout, site=load_site(layout), store=store, give=give)
+    securing.refuse_others()
+    is_resumed = note.exists()
+    if securing.is_due:
+        private_writer().replace(note, "")
+    securing.choose()
+    securing.prepare_etcd()
+    follower = Follower(
+        layout=layout, answers=answers(options, layout), names=_NAMES, writer=store.writer
+    )
+    for service in follower.run():
+        private_writer().replace(note, "")
+        say(f"the configuration of {service} has the passwords")
+    securing.close(is_resumed=is_resumed)
+    if note.exists():
+        _restart(layout)
+        note.unlink()
+    say("etcd and Redis let in the services of this node alone")
+    return Status.OK
+
+
+def _restart(layout: Layout) -> None:
+    """Restart what runs and has a configuration; what waits for a password starts by itself."""
+    if not has_systemd(layout):
+        return
+    recipes = [load_recipe(layout, service) for service in installed_services(layout)]
+    named = [unit_of(recipe.service) for recipe in recipes if recipe.needs.tcp]
+    units = [unit for unit in named if is_active(unit)]
+    if units:
+        say(f"restarting {', '.join(units)}")
+        problem = control("restart", *units, seconds=_RESTART_SECONDS)
+        if problem:
+            say(f"warning: {problem}; see: backendai-ctl status")
+
+
+def _is_local(address: str) -> bool:
+    return is_loopback(Address.parse(address).host)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    action = action_adder(parser)
+    action(
+        "secure",
+        "let etcd and Redis on loopback ask for a user and passwords, give them to the services,"
+        " and restart what runs",
+        _secure,
+    )
+
+
+COMMANDS = (
+    Command(
+        name="stores",
+        about="close the stores of this host to its other users",
+        run=run_action,
+        add_arguments=_arguments,
+    ),
+)

@@ -1,0 +1,77 @@
+"""Takes changed answers over into configurations that exist, edited ones included.
+
+Only for a command of the admin's that names the answers: nothing else changes an edited file.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from backendai_ctl.answers.resolve import Answers
+from backendai_ctl.base.files import Writer
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.services.configure import Record, digest_of, render_config
+from backendai_ctl.services.edit import edit_toml
+from backendai_ctl.services.recipe import (
+    ConfigRecipe,
+    installed_services,
+    load_recipe,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Follower:
+    """Writes the answers called ``names`` wherever a recipe puts them."""
+
+    layout: Layout
+    answers: Answers
+    names: Collection[str]
+    writer: Writer
+
+    def run(self) -> list[str]:
+        """Change what differs; returns the services whose configuration changed."""
+        changed: list[str] = []
+        for service in installed_services(self.layout):
+            for config in load_recipe(self.layout, service).configs:
+                path = self.layout.etc / config.file
+                if path.exists() and self._follow(service, config, path):
+                    changed.append(service)
+        return list(dict.fromkeys(changed))
+
+    def _follow(self, service: str, config: ConfigRecipe, path: Path) -> bool:
+        settings = dict(self._settings(config))
+        if not settings:
+            return False
+        before = path.read_text(encoding="utf-8")
+        record_path = self.layout.generated / path.name
+        record = Record.load(record_path)
+        if config.template:
+            # A template's text says nothing of keys: it is made anew, or is the admin's.
+            if record is None or not record.is_of(path):
+                return False
+            after = render_config(self.layout, service, config, self.answers)
+        else:
+            after = edit_toml(before, settings, ())
+        if after == before:
+            return False
+        is_unedited = record is not None and record.is_unedited(path)
+        # The file first: killed in between, it counts as edited, and is as wanted.
+        self.writer.replace(path, after)
+        if is_unedited:
+            made = render_config(self.layout, service, config, self.answers)
+            left = "" if digest_of(made) == digest_of(after) else digest_of(after)
+            self.writer.replace(
+                record_path, str(Record(made=True, digest=digest_of(made), left=left))
+            )
+        return True
+
+    def _settings(self, config: ConfigRecipe) -> Iterator[tuple[str, object]]:
+        """The keys of one file that have one of the answers, and their values now."""
+        for key, wanted in config.settings.items():
+            named = isinstance(wanted, dict) and (wanted.get("site") in self.names)
+            filled = isinstance(wanted, dict) and any(
+                f"{{{name}" in str(wanted.get("text", "")) for name in self.names
+            )
+            value = self.answers.resolve(wanted) if named or filled else None
+            if value is not None:
+                yield key, value

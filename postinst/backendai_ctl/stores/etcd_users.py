@@ -1,0 +1,77 @@
+"""Makes etcd's users and roles, and lets it ask for them."""
+
+import base64
+from dataclasses import dataclass
+
+from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.stores.etcd import Etcd
+
+_ROOT = "root"  # etcd's own name for the user and the role that may do everything
+# Backend.AI's keys, and those that the doctor's notes of nodes are below.
+_PREFIXES = ("/sorna", "/backendai-packages")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EtcdUsers(Etcd):
+    """The member as whoever it lets in: everybody, or ``user``."""
+
+    def is_open(self) -> bool:
+        """Whether it answers without a login."""
+        question = {"key": _encoded(f"{self.root}/"), "count_only": True}
+        try:
+            self._ask("kv/range", question, {})
+        except NotReadyError as error:
+            if "user name is empty" in error.message:
+                return False
+            raise
+        return True
+
+    def lets_in(self, name: str, password: str) -> bool:
+        """Whether ``password`` is that of a user; only where it is not open."""
+        try:
+            self._ask("auth/authenticate", {"name": name, "password": password}, {})
+        except NotReadyError as error:
+            if "does not answer" in error.message:
+                raise
+            return False
+        return True
+
+    def prepare(self, name: str, password: str, root_password: str) -> None:
+        """Make the user of the services, who may do everything below the namespace, and root.
+
+        Nothing is asked of anybody yet. What exists is completed; root's password is not changed.
+        """
+        self._unless_there("auth/role/add", {"name": name})
+        for prefix in _PREFIXES:
+            start = f"{prefix}/{self.namespace}"
+            permission = {
+                "permType": "READWRITE",
+                "key": _encoded(f"{start}/"),
+                "range_end": _encoded(f"{start}0"),  # 0 follows /
+            }
+            self._ask("auth/role/grant", {"name": name, "perm": permission}, {})
+        self._unless_there("auth/user/add", {"name": name, "password": password})
+        self._ask("auth/user/changepw", {"name": name, "password": password}, {})
+        self._ask("auth/user/grant", {"user": name, "role": name}, {})
+        self._unless_there("auth/user/add", {"name": _ROOT, "password": root_password})
+        self._unless_there("auth/role/add", {"name": _ROOT})
+        self._ask("auth/user/grant", {"user": _ROOT, "role": _ROOT}, {})
+
+    def put_open(self, key: str, value: str) -> None:
+        """Set a key of the namespace while nobody needs a user."""
+        self._ask("kv/put", {"key": self._path(key), "value": _encoded(value)}, {})
+
+    def close(self) -> None:
+        """From now on ask everybody for a user."""
+        self._ask("auth/enable", {}, {})
+
+    def _unless_there(self, method: str, question: dict[str, object]) -> None:
+        try:
+            self._ask(method, question, {})
+        except NotReadyError as error:
+            if "already exists" not in error.message:
+                raise
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
