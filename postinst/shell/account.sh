@@ -9,57 +9,59 @@
 site_id() {
     [ -e /etc/backend.ai/site.toml ] || return 0
     awk -v key="$1" '
-        function refuse() { refused = 1; exit }
-        function scan(text,   at, letter) {
-            for (at = 1; at <= length(text); at++) {
-                letter = substr(text, at, 1)
+        BEGIN { place = "root" }
+        {
+            sub(/\r$/, "")
+            goes_on = (quote != "" || depth > 0)
+        }
+        !goes_on && /^[ \t]*(#.*)?$/ { next }
+        !goes_on {
+            name = $0
+            sub(/^[ \t]*/, "", name)
+            is_header = (substr(name, 1, 1) == "[")
+            sub(/^\[*[ \t]*/, "", name)
+            first = match(name, /^[A-Za-z0-9_-]+/) ? substr(name, 1, RLENGTH) : ""
+            rest = substr(name, RLENGTH + 1)
+        }
+        !goes_on && is_header {
+            header = $0
+            sub(/#.*$/, "", header)
+            gsub(/[ \t]/, "", header)
+            place = (first == "account") ? "account" : "other"
+            refused = (first == "" || (place == "account" && (header != "[account]" || seen++)))
+            if (refused) exit
+            next
+        }
+        !goes_on && place == "root" && (first == "" || first == "account") { refused = 1 }
+        !goes_on && place == "account" && (first == "" || rest !~ /^[ \t]*=/) { refused = 1 }
+        !goes_on && place == "account" && first == key {
+            if (found++) refused = 1
+            value = rest
+            sub(/^[ \t]*=[ \t]*/, "", value)
+            sub(/[ \t]*(#.*)?$/, "", value)
+        }
+        {
+            for (at = 1; at <= length($0) && !refused; at++) {
+                letter = substr($0, at, 1)
                 if (quote != "") {
                     if (letter == "\\" && quote ~ /"/) at++
-                    else if (substr(text, at, length(quote)) == quote) {
+                    else if (substr($0, at, length(quote)) == quote) {
                         at += length(quote) - 1
                         quote = ""
                     }
                 } else if (letter == "#") break
                 else if (letter == "\"" || letter == "\047") {
                     quote = letter
-                    if (substr(text, at, 3) == (letter letter letter)) quote = substr(text, at, 3)
+                    if (substr($0, at, 3) == (letter letter letter)) quote = substr($0, at, 3)
                     at += length(quote) - 1
-                } else if (letter ~ /[[{]/) depth++
-                else if (letter ~ /[]}]/) depth--
+                } else if (index("[{", letter)) depth++
+                else if (index("]}", letter)) depth--
             }
-            if (length(quote) == 1 || depth < 0) refuse()
-        }
-        BEGIN { place = "root" }
-        { sub(/\r$/, "") }
-        quote != "" || depth > 0 { scan($0); next }
-        /^[ \t]*(#.*)?$/ { next }
-        {
-            name = $0
-            sub(/^[ \t]*/, "", name)
-            is_header = (name ~ /^\[/)
-            sub(/^\[*[ \t]*/, "", name)
-            first = match(name, /^[A-Za-z0-9_-]+/) ? substr(name, 1, RLENGTH) : ""
-            rest = substr(name, RLENGTH + 1)
-        }
-        is_header {
-            if (first == "") refuse()
-            place = "other"
-            if (first != "account") next
-            if ($0 !~ /^[ \t]*\[[ \t]*account[ \t]*\][ \t]*(#.*)?$/ || seen++) refuse()
-            place = "account"
-            next
-        }
-        place == "root" && (first == "" || first == "account") { refuse() }
-        place == "account" {
-            if (first == "" || rest !~ /^[ \t]*=/) refuse()
-            if (first == key) {
-                if (found++) refuse()
-                value = rest
-                sub(/^[ \t]*=[ \t]*/, "", value)
-                sub(/[ \t]*(#.*)?$/, "", value)
+            if (refused || length(quote) == 1 || depth < 0) {
+                refused = 1
+                exit
             }
         }
-        { scan($0) }
         END {
             if (refused) {
                 print NR

@@ -1,5 +1,6 @@
 """The one door to other programs on the target."""
 
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from pathlib import Path
 
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import NotReadyError
+
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ def run_program(
     """
     try:
         if log is not None:
-            with log.open("ab") as stream:
+            with os.fdopen(os.open(log, _APPEND, 0o600), "ab") as stream:
                 status = _run(command, seconds, stdin, env, stream.fileno()).returncode
             return Done(status=status, stdout="", stderr="")
         done = _run(command, seconds, stdin, env, subprocess.PIPE)
