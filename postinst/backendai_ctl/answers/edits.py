@@ -8,10 +8,11 @@ from pathlib import Path
 import tomlkit
 
 from backendai_ctl.answers.questions import Value, load_questions
-from backendai_ctl.answers.site import Site, load_site, new_site, parse_site
+from backendai_ctl.answers.site import Site, load_site, new_site, parse_site, read_site
 from backendai_ctl.base.errors import HostError, SiteError
 from backendai_ctl.base.files import Writer, exclusive
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.text import read_lines
 from backendai_ctl.base.toml import parse_document
 
 
@@ -22,13 +23,21 @@ def read_preseed(layout: Layout) -> dict[str, str]:
     quoted for a shell.
     """
     try:
-        text = layout.preseed.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        lines = read_lines(layout.preseed)
+    except OSError:
         return {}
     found: dict[str, str] = {}
-    for line in text.splitlines():
-        name, _, quoted = line.partition("=")
-        found[name] = "".join(shlex.split(quoted))
+    for line in lines:
+        name, equals, quoted = line.partition("=")
+        try:
+            words = shlex.split(quoted)
+        except ValueError as error:
+            raise HostError(
+                f"{layout.preseed}: a line has a quote without its end",
+                hint="run dpkg-reconfigure backendai-common, or remove the file",
+            ) from error
+        if equals:
+            found[name] = "".join(words)
     return found
 
 
@@ -60,7 +69,7 @@ def set_answer(
         writer.ensure_folder(folder)
     with exclusive(layout.generated):
         if layout.site.exists():
-            before = layout.site.read_bytes().decode("utf-8")
+            before = read_site(layout)
         else:
             before = new_site(layout, {**read_preseed(layout), **environment})
         site = parse_site(layout, before)

@@ -23,6 +23,7 @@ _NOBODY = (65534, 65535)
 _MAX_SECONDS = 3600
 _MAX_AMOUNT = 100
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_NUMBER = re.compile("[0-9]{1,18}")  # no answer is larger, and Python refuses 5,000 digits
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _IPV6 = re.compile(r"\[([0-9A-Fa-f:.]+)\]")
 
@@ -41,7 +42,7 @@ class Address:
         bracketed = _IPV6.fullmatch(host)
         if not colon or not (bracketed or _HOST.fullmatch(host)):
             raise ValueError("not HOST:PORT")
-        if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= _MAX_PORT:
+        if not _NUMBER.fullmatch(port) or not 1 <= int(port) <= _MAX_PORT:
             raise ValueError(f"not HOST:PORT with a port from 1 to {_MAX_PORT}")
         return cls(host=bracketed[1] if bracketed else host, port=int(port))
 
@@ -111,7 +112,7 @@ class Question:
         if isinstance(self.default, list):
             return [item.strip() for item in text.split(",") if item.strip()]
         if isinstance(self.default, int):
-            return int(text) if text.isascii() and text.isdigit() else text
+            return int(text) if _NUMBER.fullmatch(text) else text
         return text
 
 
@@ -187,7 +188,8 @@ def _any_addresses(value: object) -> Value:
     raise ValueError
 
 
-_LINE = r"[^\x00-\x1f\x7f]*"
+# Without what no text in UTF-8 has: bytes that could not be decoded.
+_LINE = r"[^\x00-\x1f\x7f\ud800-\udfff]*"
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_-]{1,62}"
 _PATH = r"(/[A-Za-z0-9_+@:,=~-][A-Za-z0-9._+@:,=~-]*)+"
 _EMAIL = r"[A-Za-z0-9._+-]{1,40}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
@@ -241,7 +243,8 @@ KINDS: Mapping[str, Kind] = {
         check=_text(_REGISTRY_TYPE), allowed=f"one of {_REGISTRY_TYPE.replace('|', ', ')}"
     ),
     "registry-user": Kind(
-        check=_text(r"[^\x00-\x1f\x7f:]*"), allowed="one line of text without a colon, or empty"
+        check=_text(r"[^\x00-\x1f\x7f\ud800-\udfff:]*"),
+        allowed="one line of text without a colon, or empty",
     ),
     "email": Kind(check=_text(_EMAIL), allowed="an e-mail address, for example ops@example.com"),
     "path": Kind(

@@ -51,16 +51,20 @@ class Site:
 
 def load_site(layout: Layout) -> Site:
     """Read and check site.toml; raises SiteError with every problem at once."""
+    return parse_site(layout, read_site(layout))
+
+
+def read_site(layout: Layout) -> str:
+    """The text of site.toml, each byte as it is; empty where there is no such file."""
     label = str(layout.site)
     try:
-        text = layout.site.read_bytes().decode("utf-8")
+        return layout.site.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        text = ""
+        return ""
     except UnicodeDecodeError as error:
         raise SiteError([f"{label}: is not UTF-8 at byte {error.start}"]) from error
     except OSError as error:
         raise HostError(f"cannot read {label}: {error.strerror}") from error
-    return parse_site(layout, text)
 
 
 def parse_site(layout: Layout, text: str) -> Site:

@@ -1,8 +1,12 @@
 """The environment that a service and its commands get from /etc/backend.ai/SERVICE.env."""
 
 import os
+from string import ascii_uppercase
 
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.text import read_lines
+
+_CAPITALS = frozenset(ascii_uppercase)
 
 
 def read_environment(layout: Layout, service: str) -> dict[str, str]:
@@ -12,10 +16,10 @@ def read_environment(layout: Layout, service: str) -> dict[str, str]:
     """
     path = layout.etc / f"{service}.env"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = read_lines(path)
+    except OSError:
         return {}
-    pairs = (line.partition("=") for line in lines if line[:1].isalpha() and line[:1].isupper())
+    pairs = (line.partition("=") for line in lines if line[:1] in _CAPITALS and "\0" not in line)
     return {name: value for name, equals, value in pairs if equals}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.handles import opened
+from backendai_ctl.base.text import encode
 
 _SUFFIX = ".backendai-tmp"
 
@@ -74,10 +75,10 @@ class Writer:
         temporary.unlink(missing_ok=True)
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            with os.fdopen(descriptor, "wb") as stream:
                 os.fchown(stream.fileno(), self.owner.uid, self.owner.gid)
                 os.fchmod(stream.fileno(), self.mode)
-                stream.write(text)
+                stream.write(encode(text))
                 stream.flush()
                 os.fsync(stream.fileno())
             yield temporary

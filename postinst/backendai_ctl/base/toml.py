@@ -13,6 +13,11 @@ from backendai_ctl.base.errors import HostError, RecipeError
 _FAULTS = (OSError, UnicodeDecodeError, TOMLKitError, LookupError, TypeError, ValueError)
 
 
+# tomlkit's own errors, and what it lets through: a month 13, a number of 5,000 digits, a key of
+# two kinds.
+_PARSER_FAULTS = (TOMLKitError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+
+
 class NotTomlError(Exception):
     """A text that is not TOML; the message says where."""
 
@@ -21,13 +26,21 @@ def parse_document(text: str) -> tomlkit.TOMLDocument:
     """``text`` with its comments, to be edited; NotTomlError where it is not TOML."""
     try:
         return tomlkit.parse(text)
-    except TOMLKitError as error:
+    except RecursionError as error:
+        raise NotTomlError("is not TOML: nested too deeply") from error
+    except _PARSER_FAULTS as error:
         raise NotTomlError(f"is not TOML: {error}") from error
 
 
 def parse_table(text: str) -> dict[str, Any]:
     """The values in ``text``; NotTomlError where it is not TOML."""
-    return parse_document(text).unwrap()
+    document = parse_document(text)
+    try:
+        return document.unwrap()
+    except RecursionError as error:
+        raise NotTomlError("is not TOML: nested too deeply") from error
+    except _PARSER_FAULTS as error:
+        raise NotTomlError(f"is not TOML: {error}") from error
 
 
 def read_table(path: Path, *, hint: str | None = None) -> dict[str, Any]:

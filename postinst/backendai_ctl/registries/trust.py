@@ -16,6 +16,7 @@ from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError, NotReadyError, SiteError, TargetError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.text import decode
 from backendai_ctl.registries.model import Registry
 from backendai_ctl.stores.readiness import check_docker
 
@@ -84,7 +85,8 @@ def trusted_bundle(layout: Layout) -> Path | None:
     if not kept.exists():
         return system_bundle(layout)
     system = system_bundle(layout)
-    text = (system.read_text(encoding="utf-8", errors="replace") + "\n") if system else ""
+    # With the comments of the bundle as they are, in whatever encoding.
+    text = (decode(system.read_bytes()) + "\n") if system else ""
     path = kept.with_name("bundle.pem")
     _writer().replace(path, text + kept.read_text(encoding="utf-8"))
     return path
@@ -171,7 +173,7 @@ def _is_ours(path: Path, record: Path) -> bool:
 
 def _content(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return decode(path.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -7,6 +7,7 @@ import tomlkit
 from tomlkit.items import Item
 
 from backendai_ctl.base.errors import RecipeError
+from backendai_ctl.base.text import lines_of
 from backendai_ctl.base.toml import NotTomlError, parse_document
 
 
@@ -59,7 +60,7 @@ def _item(value: object) -> Item:
 
 def edit_ini(text: str, settings: Mapping[str, object]) -> str:
     """``text`` with each SECTION.KEY set; a % is doubled, as configparser wants it."""
-    lines = text.splitlines()
+    lines = lines_of(text)
     for dotted, value in settings.items():
         section, _, key = dotted.partition(".")
         line = f"{key} = {str(value).replace('%', '%%')}"

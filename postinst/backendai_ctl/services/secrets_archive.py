@@ -2,8 +2,10 @@
 
 import hashlib
 import io
+import lzma
 import re
 import tarfile
+import zlib
 from collections.abc import Mapping, Sequence
 
 from backendai_ctl.answers.secretstore import SecretStore
@@ -12,8 +14,10 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.configure import Record
 from backendai_ctl.services.recipe import installed_services, load_recipe
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
 _MAX_BYTES = 65536
+# What a cut or damaged archive, compressed in any way, makes the standard library raise.
+_DAMAGE = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
 # What makes one node distinct from the others.
 _OF_NODE = "agent-rpc."
 
@@ -49,7 +53,7 @@ def unpack_secrets(content: bytes) -> dict[str, str]:
                 if reader is None or not fits:
                     raise TargetError(f"the archive has '{member.name}', which is no secret")
                 found[name] = reader.read().decode("utf-8")
-    except (tarfile.TarError, UnicodeDecodeError) as error:
+    except _DAMAGE as error:
         raise TargetError(f"this is no archive of secrets: {error}") from error
     if not found:
         raise TargetError("the archive is empty")

@@ -54,7 +54,7 @@ class Gateway:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One operation."""
         try:
-            table = _read(await request.read())
+            table = read_request(await request.read())
         except web.HTTPRequestEntityTooLarge as error:
             message = f"a request may have {self._settings.max_request_bytes} bytes"
             return _refuse(make_error(message, "PAYLOAD_TOO_LARGE"), error.status)
@@ -109,7 +109,7 @@ class Gateway:
             self._kept -= len(query)
 
 
-def _read(body: bytes) -> dict[str, Any]:
+def read_request(body: bytes) -> dict[str, Any]:
     """The request; ValueError where it is none."""
     try:
         table: dict[str, Any] = json.loads(body)
