@@ -4,6 +4,16 @@ from pathlib import Path
 
 PUBLIC_FOLDER = 0o755
 PUBLIC_FILE = 0o644
+LONGEST_NAME = 255  # bytes; of every file system in use
+
+
+def check_file_name(name: str) -> str:
+    """``name`` if it names a file in a folder, and nothing else; raises ValueError otherwise."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise ValueError(f"{name!r} is no file's name")
+    if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
+        raise ValueError(f"{name[:40]!r}… is longer than {LONGEST_NAME} bytes: no file's name")
+    return name
 
 
 def make_public_folder(path: Path) -> Path:

@@ -5,7 +5,6 @@ and the like), so no host is named here. Its configuration files are not read: w
 resolved depends on the spec, not on the user's settings.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 from builder.base.cache import Cache
 from builder.base.errors import LockError, ToolError
+from builder.base.files import check_file_name
 from builder.base.model import Arch
+from builder.base.parse import TextError, parse_toml
 from builder.base.run import find_tool, run
 from builder.index.tags import best_wheel
 
@@ -130,12 +131,20 @@ def locate(
 
 
 def parse_pylock(text: str, target: Target) -> list[Resolved]:
-    """The distributions in a PEP 751 lock that uv wrote, with the best wheel for ``target``."""
-    packages = tomllib.loads(text).get("packages", [])
-    return sorted(
-        (_parse_package(distribution, target) for distribution in packages),
-        key=lambda distribution: distribution.name,
-    )
+    """The distributions in a PEP 751 lock that uv wrote, with the best wheel for ``target``.
+
+    What it says of files is the index's word: raises LockError where that is not as it should be.
+    """
+    try:
+        packages = parse_toml(text).get("packages", [])
+        found = [_parse_package(distribution, target) for distribution in packages]
+        return sorted(found, key=lambda distribution: distribution.name)
+    except (TextError, KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise LockError(
+            f"what uv resolved cannot be read: {reason}",
+            hint="is the index as it should be? try UV_DEFAULT_INDEX with another one",
+        ) from error
 
 
 def _parse_package(package: dict[str, Any], target: Target) -> Resolved:
@@ -155,7 +164,7 @@ def _parse_package(package: dict[str, Any], target: Target) -> Resolved:
 def _parse_file(table: dict[str, Any]) -> IndexFile:
     url = table["url"]
     return IndexFile(
-        name=table.get("name") or unquote(PurePosixPath(urlsplit(url).path).name),
+        name=check_file_name(table.get("name") or unquote(PurePosixPath(urlsplit(url).path).name)),
         url=url,
         sha256=table["hashes"]["sha256"],
         size=table.get("size", 0),

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from builder.base.errors import PayloadError, UsageError
 from builder.base.model import PackageFormat
+from builder.base.parse import TextError, parse_json
 from builder.base.paths import BUILD_INFO, TARGET_DOC
 from builder.inspect import debfile, header
 from builder.inspect.deb822 import parse_fields
@@ -120,9 +120,9 @@ def _build_info(contents: Contents) -> dict[str, Any] | None:
     if content is None:
         return None
     try:
-        table = json.loads(content)
-    except ValueError as error:
-        raise DamagedError(f"{path} in it is no JSON ({error})") from error
+        table = parse_json(content)
+    except TextError as error:
+        raise DamagedError(f"{path} in it is {error}") from error
     if not isinstance(table, dict):
         raise DamagedError(f"{path} in it is no JSON object")
     return table
@@ -140,15 +140,18 @@ def _licence(contents: Contents) -> str:
 
 def _owners(kept: Mapping[str, bytes]) -> dict[str, str]:
     """The distribution of every file that a RECORD lists."""
-    owners = {}
+    owners: dict[str, str] = {}
     for path, content in kept.items():
         match = _RECORD.fullmatch(path)
         if match:
             site = PurePosixPath(match[1])
             rows = csv.reader(io.StringIO(content.decode(errors="replace")))
-            for row in rows:
-                if row and not row[0].startswith("../"):
-                    owners[f"{site}/{row[0]}"] = f"{match[2]} {match[3]}"
+            try:
+                listed = [row[0] for row in rows if row]
+            except csv.Error as error:
+                raise DamagedError(f"{path} in it is no table ({error})") from error
+            names = [name for name in listed if not name.startswith("../")]
+            owners |= {f"{site}/{name}": f"{match[2]} {match[3]}" for name in names}
     return owners
 
 

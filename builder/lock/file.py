@@ -9,22 +9,24 @@ from pathlib import Path
 from typing import Annotated
 
 import tomlkit
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from builder.base.cache import replacing
 from builder.base.errors import LockError
+from builder.base.files import check_file_name
 from builder.base.model import Arch
 from builder.spec.types import Strict
 from builder.spec.validate import read_toml, validate
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, AfterValidator(check_file_name)]
 _RELOCK = "run 'builder lock'"
 
 
 class LockedFile(Strict):
     """One file of the index, by its hash."""
 
-    file: str
+    file: FileName
     sha256: Sha256
     size: int = Field(ge=0, description="bytes; 0 where the index does not say")
     arch: Arch | None = None  # None: for every architecture

@@ -19,11 +19,14 @@ import zstandard
 
 from builder.base.cache import storage_guard
 from builder.base.errors import PayloadError
+from builder.base.files import check_file_name
 from builder.net.tarstream import CHUNK, BoundedReader, open_stream, open_tar, read_members
 
 MAX_BYTES = 4 << 30
 MAX_MEMBERS = 100_000
-_DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
+_LONGEST_PATH = 2048  # bytes; the whole of it must fit into 4,096
+_LATEST = 2**32  # seconds since 1970; most file systems hold that
+_DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, ValueError)
 
 
 def extract_tar(
@@ -129,6 +132,14 @@ class _Unpacking:
             self.refuse("is an absolute path")
         if ".." in path.parts:
             self.refuse("climbs with '..'")
+        try:
+            too_long = len(os.fsencode(name)) > _LONGEST_PATH
+            for part in path.parts:
+                check_file_name(part)
+        except ValueError as error:
+            self.refuse(f"has a name that no file can have: {error}")
+        if too_long:
+            self.refuse(f"has a path of more than {_LONGEST_PATH} bytes")
         if self.strip is None:
             return path if path.parts else None
         if self.strip.is_relative_to(path):
@@ -180,7 +191,7 @@ class _Unpacking:
         self.finish(path, place, member, mode=source.stat().st_mode)
 
     def write_link(self, member: tarfile.TarInfo, place: PurePosixPath) -> None:
-        if member.linkname.startswith("/") or not member.linkname:
+        if member.linkname.startswith("/") or not member.linkname or "\0" in member.linkname:
             self.refuse(f"is a link out of the archive, to {member.linkname!r}")
         depth = len(place.parts) - 1
         for part in PurePosixPath(member.linkname).parts:
@@ -196,7 +207,7 @@ class _Unpacking:
         executable = (member.mode if mode is None else mode) & 0o111
         path.chmod(0o755 if executable else 0o644)
         # Kept for the likes of make, which compares them.
-        when = max(0, int(member.mtime))
+        when = _seconds(member.mtime)
         os.utime(path, (when, when))
         self.made[place] = False
 
@@ -207,6 +218,11 @@ class _Unpacking:
 
     def refuse(self, reason: str) -> NoReturn:
         _refuse(str(self.archive), self.member, reason)
+
+
+def _seconds(mtime: float) -> int:
+    """A time of a header that a file can have; 0 for nan and what is out of range."""
+    return int(mtime) if 0 <= mtime <= _LATEST else 0
 
 
 def _refuse(archive: str, member: str, reason: str) -> NoReturn:

@@ -62,6 +62,7 @@ class RetryPolicy:
 
 
 DEFAULT_POLICY = RetryPolicy()
+_SHOWN = 200  # characters of a URL in a message
 
 
 def open_client(policy: RetryPolicy = DEFAULT_POLICY) -> httpx.Client:
@@ -127,6 +128,7 @@ def retry(url: str, policy: RetryPolicy, attempt: Callable[[], T], done: Callabl
 @contextmanager
 def stream(http: httpx.Client, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
     """Request ``url``; raises TransientError for faults that may pass, FetchError for others."""
+    _check_host(url)
     try:
         with http.stream("GET", url, headers=headers) as answer:
             yield answer
@@ -139,6 +141,17 @@ def stream(http: httpx.Client, url: str, headers: dict[str, str]) -> Iterator[ht
         _raise_for(error, url)
     except httpx.TooManyRedirects as error:
         raise FetchError(f"{redact(url)} redirects in circles", hint=NETWORK_HINT) from error
+
+
+def _check_host(url: str) -> None:
+    """A name with a part of more than 63 bytes makes the resolver's own encoding fail."""
+    try:
+        (urlsplit(url).hostname or "").encode("idna")
+    except ValueError as error:  # UnicodeError among them
+        raise UsageError(
+            f"{redact(url)[:_SHOWN]!r} is no URL to fetch from: its host's name is not valid",
+            hint="give an http://, https:// or file:// URL",
+        ) from error
 
 
 def _raise_for(error: httpx.TransportError, url: str) -> NoReturn:

@@ -7,6 +7,8 @@ from typing import Any
 
 from builder.base.cache import replacing
 from builder.base.errors import UsageError
+from builder.base.files import check_file_name
+from builder.base.parse import TextError, parse_json, shown
 from builder.pack.packing import Artifact
 
 MANIFEST = "manifest.json"
@@ -33,8 +35,8 @@ def load_manifest(out: Path) -> list[dict[str, Any]]:
     Raises UsageError where an entry names a file anywhere but beside the manifest.
     """
     try:
-        table = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        table = parse_json((out / MANIFEST).read_bytes())
+    except (OSError, TextError):
         return []
     entries = table.get("packages") if isinstance(table, dict) else None
     listed = entries if isinstance(entries, list) else []
@@ -45,11 +47,13 @@ def load_manifest(out: Path) -> list[dict[str, Any]]:
 
 
 def _check_file_name(manifest: Path, name: object) -> None:
-    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
+    try:
+        check_file_name(str(name) if isinstance(name, str) else "")
+    except ValueError as error:
         raise UsageError(
-            f"{manifest}: an entry names {name!r}, which is no file beside it",
+            f"{manifest}: an entry names {shown(name)}, which is no file beside it",
             hint="build the packages again, or add the files by name with --no-manifest",
-        )
+        ) from error
 
 
 def merge_entries(

@@ -8,8 +8,8 @@ from typing import Any
 
 from builder.base.model import PackageFormat
 
-_DIGITS_AND_REST = re.compile(r"(\D*)(\d*)")
-_SEGMENT = re.compile(r"\d+|[a-zA-Z]+|~|\^")
+_DIGITS_AND_REST = re.compile(r"([^0-9]*)([0-9]*)")
+_SEGMENT = re.compile(r"[0-9]+|[a-zA-Z]+|~|\^")
 
 
 def compare_deb(left: str, right: str) -> int:
@@ -33,10 +33,17 @@ def _compare_deb_part(left: str, right: str) -> int:
         key, other_key = _deb_key(words), _deb_key(other_words)
         if key != other_key:
             return -1 if key < other_key else 1
-        difference = int(number or 0) - int(other_number or 0)
+        difference = _compare_digits(number, other_number)
         if difference:
             return difference
     return 0
+
+
+def _compare_digits(left: str, right: str) -> int:
+    """Compare numbers of any length: int() refuses more than 4,300 digits."""
+    left, right = left.lstrip("0"), right.lstrip("0")
+    difference = len(left) - len(right)
+    return difference or (left > right) - (left < right)
 
 
 def _deb_key(text: str) -> list[int]:
@@ -66,7 +73,10 @@ def _compare_rpm_part(left: str, right: str) -> int:
         if difference:
             return difference
         if segment.isdigit():
-            return int(segment) - int(other)
+            difference = _compare_digits(segment, other)
+            if difference:
+                return difference
+            continue
         return -1 if segment < other else 1
     return 0
 

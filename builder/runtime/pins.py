@@ -1,6 +1,5 @@
 """The pinned CPythons of ``pkgspec/runtimes.toml``, and which of them a release gets."""
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from builder.base.errors import RuntimeUnavailableError, SpecError
 from builder.base.model import Arch
+from builder.base.parse import TextError, parse_toml
 from builder.base.paths import PROJECT, RUNTIMES_FILE
 from builder.runtime.model import RuntimeRequest
 from builder.spec.validate import read_toml, validate
@@ -94,7 +94,10 @@ def load_pins(path: Path = RUNTIMES_FILE) -> Pins:
 
 def parse_pins(text: str, label: str) -> Pins:
     """The pins in ``text``; ``label`` stands for the file in messages."""
-    return _pins_of(tomllib.loads(text), label, [])
+    try:
+        return _pins_of(parse_toml(text), label, [])
+    except TextError as error:
+        raise SpecError([f"{label}: {error}"]) from error
 
 
 def _pins_of(table: dict[str, Any], label: str, problems: list[str]) -> Pins:

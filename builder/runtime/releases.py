@@ -3,7 +3,6 @@
 Nothing here trusts a file that SHA256SUMS of its own release does not list.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tomlkit.items import AoT, Table
 from builder.base.cache import storage_guard
 from builder.base.errors import FetchError, SpecError, UsageError
 from builder.base.model import Arch
+from builder.base.parse import TextError, parse_json
 from builder.base.redact import redact
 from builder.net.http import fetch_text
 from builder.runtime.pbs import RELEASE_TREE
@@ -58,8 +58,8 @@ def find_newest_tag(tree: str, client: httpx.Client | None = None) -> str | None
 def _published_tag(client: httpx.Client | None) -> str:
     text = fetch_text(LATEST_URL, client=client)
     try:
-        tag = json.loads(text)["tag"]
-    except (ValueError, KeyError, TypeError) as error:
+        tag = parse_json(text)["tag"]
+    except (TextError, KeyError, TypeError) as error:
         raise FetchError(f"{LATEST_URL} names no tag", hint="name one with --tag") from error
     return check_tag(str(tag))
 

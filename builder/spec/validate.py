@@ -1,12 +1,13 @@
 """Reads TOML into a model and words every problem the way people read it."""
 
 import difflib
-import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
+from builder.base.parse import TextError, parse_toml, shown
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -14,15 +15,15 @@ Model = TypeVar("Model", bound=BaseModel)
 def read_toml(path: Path, label: str) -> tuple[dict[str, Any], list[str]]:
     """The table in ``path`` and the problems met in reading it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")), []
+        return parse_toml(path.read_text(encoding="utf-8")), []
     except FileNotFoundError:
         return {}, [f"{label}: no such file"]
     except OSError as error:
         return {}, [f"{label}: {error.strerror}"]
     except UnicodeDecodeError as error:
         return {}, [f"{label}: not UTF-8: {error.reason} at byte {error.start}"]
-    except tomllib.TOMLDecodeError as error:
-        return {}, [f"{label}: not TOML: {error}"]
+    except TextError as error:
+        return {}, [f"{label}: {error}"]
 
 
 def validate(
@@ -48,9 +49,9 @@ def _describe(problem: ErrorDetails, model: type[BaseModel], label: str) -> str:
         return f"{label}: '{where}' is missing"
     message = problem["msg"].removeprefix("Value error, ")
     value = problem["input"]
-    shown = f" (value: {value!r})" if not isinstance(value, dict | list) else ""
+    given = f" (value: {shown(value)})" if not isinstance(value, dict | list) else ""
     prefix = f"'{where}': " if where else ""
-    return f"{label}: {prefix}{message}{shown}"
+    return f"{label}: {prefix}{message}{given}"
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

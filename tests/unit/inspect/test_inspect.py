@@ -226,7 +226,7 @@ def test_damage_is_a_payload_error(write: Write, content: bytes, message: str) -
 
 def test_a_build_info_that_is_no_json_is_named(write: Write) -> None:
     broken = Payload(path="/usr/share/doc/demo/build-info.json", content=b"{")
-    with pytest.raises(PayloadError, match=r"build-info\.json in it is no JSON"):
+    with pytest.raises(PayloadError, match=r"build-info\.json in it is not JSON"):
         inspect_package(write(DebFile(control=CONTROL, payload=[broken]).build()))
 
 
