@@ -13,13 +13,16 @@ ARGS ?=
 JOBS ?= auto
 CHANNEL ?= testing
 DISTRO ?= trixie
+CASES ?= 100000
+# Another one at every call; it is printed, and repeats the run.
+SEED ?= $(shell date +%s)
 # As root the build may install what compiling CPython needs; else it says what to install.
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--install-build-deps)
 # The others are templates: tests render each in every variant and check the result.
 SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv postinst/bin/backend.ai postinst/bin/backendai-ctl
 
 .DEFAULT_GOAL := help
-.PHONY: help packages package test test-full test-unit test-one test-integration e2e e2e-full demo lint type format locks bench \
+.PHONY: help packages package test test-full test-unit fuzz test-one test-integration e2e e2e-full demo lint type format locks bench \
 	clean repo setup setup-dev toolchain
 
 help: ## list the targets
@@ -40,7 +43,7 @@ repo: packages ## add dist/ to a repository and publish it: make repo REPO=/srv/
 test: setup-dev ## run every test that this machine can; what needs Docker is skipped without it
 	@$(BUILDER) --quiet build --out $(OUT) $(ROOT_ARGS) || \
 		echo "warning: no packages: the tests that install them are skipped" >&2
-	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit tests/integration $(ARGS)
+	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit tests/fuzz tests/integration $(ARGS)
 
 test-full: ## the same, with the cases that take long
 	BUILDER_FULL=1 $(MAKE) test
@@ -51,6 +54,9 @@ test-unit: setup-dev ## run the tests that need no network, root or Docker
 test-one: setup-dev ## run one test file, one test, or all unit tests of a name: make test-one T=tests/unit/base/test_run.py
 	@test -n "$(T)" || { echo "error: T is not set; e.g. make test-one T=tests/unit/base/test_run.py" >&2; exit 2; }
 	BUILDER_FULL=1 $(PYTEST) -q $(if $(or $(findstring /,$(T)),$(findstring .py,$(T))),$(T),tests/unit -k "$(T)") $(ARGS)
+
+fuzz: setup-dev ## feed every reader with many more mutated inputs: make fuzz [CASES=100000] [SEED=…]
+	FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(PYTEST) -n $(JOBS) tests/fuzz $(ARGS)
 
 test-integration: setup-dev ## run the tests that build and install real packages
 	$(PYTEST) tests/integration $(ARGS)
