@@ -17,8 +17,9 @@ NAME = "stable/python:3.13-trixie"
 # What the cluster calls it.
 IMAGE = f"local/{NAME}"
 JUPYTER_PORT = 8081
-# The registry that is the Docker of the node, as an administrator names it in site.toml.
-_REGISTRY = {"name": "local", "type": "local", "url": "http://localhost", "projects": "stable"}
+# The registry that is the Docker of the node, as an administrator names it in site.toml: the
+# URL first, because a section without one is refused.
+_REGISTRY = {"url": "http://localhost", "type": "local", "name": "local", "projects": "stable"}
 _LABELS = {
     "kernelspec": "1",
     "role": "COMPUTE",
