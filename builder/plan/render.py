@@ -17,6 +17,8 @@ Sources = Mapping[str, bytes]
 TEMPLATE_SUFFIX = ".j2"
 # What backendai-ctl takes, as JSON; made by builder.plan.sources, not a file.
 TOOL_DESCRIPTION = "generated/backendai-ctl.json"
+# Which package has which word of `backend.ai`, as JSON; made there, too.
+COMMAND_TABLE = "generated/commands.json"
 
 
 def quote_systemd(value: object) -> str:
@@ -65,6 +67,7 @@ class Renderer:
         self._environment.filters["roff"] = quote_roff
         self._environment.filters["sentence"] = sentence
         self._environment.globals["describe_tool"] = lambda: json.loads(sources[TOOL_DESCRIPTION])
+        self._environment.globals["list_commands"] = lambda: json.loads(sources[COMMAND_TABLE])
         self._environment.filters["toml"] = quote_toml
 
     def render(self, name: str, context: Mapping[str, object]) -> bytes:

@@ -1,11 +1,13 @@
 """The text that packages ship: read from the project, or described by the target's tool."""
 
+import json
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 from builder.base.run import run
-from builder.plan.render import TOOL_DESCRIPTION, Sources
+from builder.plan.render import COMMAND_TABLE, TOOL_DESCRIPTION, Sources
 
 SOURCE_FOLDERS = ("debian", "rpm", "systemd", "postinst", "docs")
 _TOOL = Path("postinst/backendai_ctl/cli.py")
@@ -16,7 +18,8 @@ def read_sources(project: Path) -> Sources:
     """Every file that a package may ship or render, by its path below the project.
 
     And under TOOL_DESCRIPTION what backendai-ctl takes, from its own parser: manual page
-    and completion cannot fall behind it. ToolError where it cannot be imported.
+    and completion cannot fall behind it. ToolError where it cannot be imported. Under
+    COMMAND_TABLE which package has which word of `backend.ai`.
     """
     found: dict[str, bytes] = {}
     for folder in SOURCE_FOLDERS:
@@ -27,4 +30,15 @@ def read_sources(project: Path) -> Sources:
         tool = os.fspath((project / _TOOL).parent.parent)
         described = run([sys.executable, "-I", "-B", _DESCRIBE, tool], env={"COLUMNS": "80"})
         found[TOOL_DESCRIPTION] = described.stdout.encode()
+    found[COMMAND_TABLE] = json.dumps(_commands(project)).encode()
+    return found
+
+
+def _commands(project: Path) -> dict[str, str]:
+    """Each word that `backend.ai` takes, and the package that has it."""
+    found = {}
+    for path in sorted((project / "pkgspec/packages").glob("*.toml")):
+        service = tomllib.loads(path.read_text(encoding="utf-8")).get("service", {})
+        if "command" in service:
+            found[str(service["command"])] = path.stem
     return found

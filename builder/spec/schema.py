@@ -16,6 +16,7 @@ from pydantic import (
     StringConstraints,
 )
 from pydantic.functional_validators import model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from builder.base.model import Arch, PackageFormat, full_version
 from builder.spec.formats import DebSpec, RpmSpec
@@ -105,15 +106,26 @@ class ServiceSpec(Strict):
     borrowing_units: tuple[Text, ...] = Field(
         (), description="another package's, which run this one's programs: stopped before those go"
     )
-    config: tuple[Text, ...] = Field((), description="files under /etc/backend.ai made on the host")
     config_option: Text | None = Field(
         None,
         description="names the server's file: its add-ons find theirs by name, not by variable",
     )
-    port: int | None = Field(None, ge=1, le=65535)
     holds_data: bool = Field(
         False, description="others' data: a purge leaves it, an upgrade does not restart it"
     )
+    # Facts of the service's recipe, which builder.spec.service reads there.
+    config: SkipJsonSchema[tuple[Text, ...]] = ()  # files under /etc/backend.ai
+    listens: SkipJsonSchema[bool] = False
+    registries: SkipJsonSchema[bool] = False  # it trusts those of site.toml
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_facts_of_the_recipe(cls, table: object) -> object:
+        if isinstance(table, dict):
+            for key in ("config", "listens", "registries"):
+                if key in table:
+                    raise ValueError(f"'{key}' is written in the service's recipe.toml")
+        return table
 
 
 class NeedSpec(Strict):

@@ -5,9 +5,11 @@ the place of the template that is for all. An entry or a script that the package
 wins over both.
 """
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from builder.base.errors import SpecError
 from builder.base.paths import TARGET_ROOT
 from builder.spec.formats import DebScripts, RpmScripts
 from builder.spec.schema import PackageSpec, PayloadSpec, ServiceSpec
@@ -24,6 +26,8 @@ def with_service(package: PackageSpec, project: Path) -> PackageSpec:
     service = package.service
     if service is None:
         return package
+    service = service.model_copy(update=_facts_of_recipe(service, project))
+    package = package.model_copy(update={"service": service})
     named = {entry.target for entry in package.payload}
     implied = [
         PayloadSpec.model_validate({"source": source, "target": target, "mode": mode})
@@ -40,6 +44,22 @@ def with_service(package: PackageSpec, project: Path) -> PackageSpec:
         scriptlets = RpmScripts.model_validate(own | _scripts("rpm", _RPM, own, project))
         update["rpm"] = rpm.model_copy(update={"scripts": scriptlets})
     return package.model_copy(update=update)
+
+
+def _facts_of_recipe(service: ServiceSpec, project: Path) -> dict[str, object]:
+    """What the recipe says that units and scripts are made from, too."""
+    path = project / "postinst/services" / service.name / "recipe.toml"
+    if not path.is_file():
+        return {}
+    try:
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {
+            "config": tuple(str(config["file"]) for config in recipe.get("config", [])),
+            "listens": "listens" in recipe,
+            "registries": bool(recipe.get("registries", False)),
+        }
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise SpecError([f"{path.relative_to(project)}: {error}"]) from error
 
 
 def _files(

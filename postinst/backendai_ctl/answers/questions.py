@@ -314,6 +314,7 @@ class Questions:
         return self
 
 
+_PORT_OF = re.compile(r"\{([a-z.-]+)!port\}")
 _LABEL_OF_SECTION = re.compile("[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
@@ -336,27 +337,38 @@ def load_questions(layout: Layout) -> Questions:
 
 
 def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:
+    ports: dict[str, str] = {}  # by default, of the questions so far
     for section in sections:
         listed = section["question"]
         if not isinstance(listed, list):
             raise TypeError(f"a list is due where there is {listed!r}")
         for item in listed:
             kind = KINDS[item["kind"]]
-            default = kind.check(item["default"])
+            default = kind.check(_with_ports(item["default"], ports))
+            otherwise = str(_with_ports(item.get("otherwise", ""), ports))
+            if item["kind"] == "address" and default:
+                ports[f"{section['name']}.{item['key']}"] = str(Address.parse(str(default)).port)
             yield Question(
                 section=str(section["name"]),
                 key=item["key"],
                 default=default,
                 about=item["about"],
-                allowed=kind.allowed.replace("NNNN", _port(default or item.get("otherwise", ""))),
+                allowed=kind.allowed.replace("NNNN", _port(default or otherwise)),
                 check=kind.check,
                 secret=item.get("secret"),
                 hidden=item.get("hidden", False),
-                otherwise=item.get("otherwise", ""),
+                otherwise=otherwise,
                 asks_for=item.get("asks-for", {}),
                 further=item.get("further", default),
                 host_of=item.get("host-of", ""),
             )
+
+
+def _with_ports(value: object, ports: Mapping[str, str]) -> object:
+    """A default with the port of another question's, so that each port stands once."""
+    if not isinstance(value, str):
+        return value
+    return _PORT_OF.sub(lambda match: ports[match[1]], value)
 
 
 def _port(default: Value) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from builder.base.errors import SpecError
 from builder.base.run import run
-from builder.plan.render import Renderer, quote_systemd
+from builder.plan.render import COMMAND_TABLE, Renderer, quote_systemd
 from builder.plan.sources import read_sources
 
 AWKWARD = ["plain", "", "two words", "it's", '"quoted"', "$HOME", "`id`", "a;b", "back\\slash", "*"]
@@ -69,4 +69,4 @@ def test_sources_are_every_file_that_a_package_may_ship(tmp_path: Path) -> None:
     for name in ("debian/a", "postinst/lib/b.py", "postinst/lib/__pycache__/b.pyc", "builder/c"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert sorted(read_sources(tmp_path)) == ["debian/a", "postinst/lib/b.py"]
+    assert sorted(read_sources(tmp_path)) == ["debian/a", COMMAND_TABLE, "postinst/lib/b.py"]

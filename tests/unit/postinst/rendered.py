@@ -70,7 +70,7 @@ def other() -> PackageSpec:
             "user": "root",
             "units": ("backendai-agent.service", "backendai-agent-watcher.service"),
             "config": (),
-            "port": None,
+            "listens": False,
             "arguments": ("-f", "/etc/backend.ai/it's here.conf"),
         }
     )

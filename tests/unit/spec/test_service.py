@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.base.errors import SpecError
 from builder.base.model import Arch, PackageFormat
 from builder.base.paths import PROJECT
 from builder.plan import PlanInput, plan_package
@@ -22,12 +23,14 @@ depends-common = true
 name = "toy"
 command = "toy"
 units = ["backendai-toy.service"]
-config = ["toy.toml"]
-port = 4999
 """
 _RECIPE = """
 service = "toy"
 listens = { file = "toy.toml", key = "toy.address" }
+
+[[config]]
+file = "toy.toml"
+template = "toy/toy.toml"
 """
 
 
@@ -95,3 +98,16 @@ def test_what_the_package_names_itself_wins(project: Path) -> None:
     assert "{% include" not in planned.formats[PackageFormat.DEB].scripts["prerm"]
     scripts = sorted(planned.formats[PackageFormat.DEB].scripts)
     assert scripts == ["postinst", "postrm", "preinst", "prerm"]
+
+
+@pytest.mark.parametrize("line", ['config = ["toy.toml"]', "listens = true", "registries = true"])
+def test_a_fact_of_the_recipe_is_not_written_twice(project: Path, line: str) -> None:
+    (project / "pkgspec/packages/backendai-toy.toml").write_text(f"{_TOY}{line}\n")
+    with pytest.raises(SpecError, match=r"is written in the service's recipe\.toml"):
+        load_spec(project / "pkgspec")
+
+
+def test_a_broken_recipe_is_named(project: Path) -> None:
+    (project / "postinst/services/toy/recipe.toml").write_text("[[config]]\n")
+    with pytest.raises(SpecError, match=r"postinst/services/toy/recipe\.toml: 'file'"):
+        load_spec(project / "pkgspec")

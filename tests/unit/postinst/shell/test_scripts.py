@@ -161,6 +161,7 @@ def dispatcher(tmp_path: Path, config: Path | None) -> dict[str, str]:
     """A host on which one service is installed, with a run script that prints its arguments."""
     table = tmp_path / "dispatch.d"
     table.mkdir()
+    (tmp_path / "commands").write_text(payload_text("/usr/lib/backendai/commands"))
     runner = tmp_path / "run-manager"
     runner.write_text('#!/bin/sh\nprintf "[%s]" "$@"\n')
     runner.chmod(0o755)
@@ -196,6 +197,16 @@ def test_dispatch_table_entry_is_what_the_dispatcher_reads(tmp_path: Path) -> No
     assert (
         render("postinst/services/dispatch.j2", other()) == "/opt/backendai/agent/bin/run-agent\n\n"
     )
+
+
+def test_every_word_of_a_service_leads_to_its_package() -> None:
+    words = dict(line.split() for line in payload_text("/usr/lib/backendai/commands").splitlines())
+    assert words == {
+        package.service.command: name
+        for name, package in spec().packages.items()
+        if package.service and package.service.command not in (None, "_")
+    }
+    assert words["app-proxy-worker"] == "backendai-appproxy-worker"
 
 
 def test_dispatcher_says_which_package(tmp_path: Path) -> None:
