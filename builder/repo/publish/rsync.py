@@ -20,7 +20,7 @@ from builder.repo.publish.source import check_source
 
 _PERSIST_S = 20  # of a connection that nobody uses
 _TIMEOUT_S = 300  # without a byte, so that a dead connection ends
-_LISTED = re.compile(r"-\S{9,}\s+([\d,.]+)\s+\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (.+)")
+_LISTED = re.compile(r"-\S{9,}\s+([0-9][0-9,.]{0,24})\s+\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (.+)")
 _VANISHED = 24  # some files were removed while they were read
 _NOT_THERE = 23  # some files were not transferred: here because the source has none such
 
@@ -184,7 +184,7 @@ def is_remote(destination: str) -> bool:
 def parse_listing(text: str) -> dict[PurePosixPath, int]:
     """What ``rsync --list-only`` says of files. Pure."""
     found = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):  # a name may hold what Python takes for a line's end
         match = _LISTED.fullmatch(line)
         if match:
             found[PurePosixPath(match[2])] = int(match[1].replace(",", "").replace(".", ""))

@@ -406,8 +406,12 @@ def test_a_listing_of_rsync_is_read() -> None:
         "-rw-r--r--      1,234,567 2026/11/23 16:00:00 pool/a b.deb\n"
         "lrwxrwxrwx              3 2026/11/23 16:00:00 link -> a\n"
         "-rw-r--r--              0 2026/11/23 16:00:00 empty\n"
+        "-rw-r--r--              5 2026/11/23 16:00:00 a\u2028b\n"
+        f"-rw-r--r-- {'9' * 5000} 2026/11/23 16:00:00 no-size\n"
+        "-rw-r--r--              , 2026/11/23 16:00:00 no-number\n"
     )
     assert parse_listing(text) == {
+        PurePosixPath("a\u2028b"): 5,
         PurePosixPath("pool/a b.deb"): 1_234_567,
         PurePosixPath("empty"): 0,
     }
