@@ -292,7 +292,7 @@ def plant_files(host: Host) -> None:
     (found,) = doctor(host, "files")
     assert (found["where"], found["value"], found["fixable"]) == (secret, "0644", True)
     assert not doctor(host, "files", fix=True)
-    assert host.run(["stat", "-c", "%U:%G %a", secret]).stdout == "root:backendai 640\n"
+    assert host.run(["stat", "-c", "%U:%G %a", secret]).stdout == "root:root 600\n"
 
 
 def plant_volume(host: Host) -> None:
