@@ -67,13 +67,13 @@ class PackageFormat(StrEnum):
             case PackageFormat.RPM:
                 return arch.machine if arch else "noarch"
 
-    def file_name(self, name: str, version: str, arch: Arch | None) -> str:
-        """The name of a package's file, by the format's convention."""
+    def file_name(self, name: str, version: str, arch: str) -> str:
+        """The name of a package's file, by the format's convention and in its spellings."""
         match self:
             case PackageFormat.DEB:
-                return f"{name}_{version}_{self.arch_name(arch)}.deb"
+                return f"{name}_{version}_{arch}.deb"
             case PackageFormat.RPM:
-                return f"{name}-{version}.{self.arch_name(arch)}.rpm"
+                return f"{name}-{version}.{arch}.rpm"
 
     def file_pattern(self, name: str) -> str:
         """A glob of the package's files, whatever their version and architecture."""

@@ -84,6 +84,4 @@ class Identity:
     def file_name(self) -> str:
         """The file's name as the format's own tools give it: without the epoch."""
         version = self.version.partition(":")[2] if ":" in self.version else self.version
-        if self.fmt is PackageFormat.DEB:
-            return f"{self.name}_{version}_{self.arch}.deb"
-        return f"{self.name}-{version}.{self.arch}.rpm"
+        return self.fmt.file_name(self.name, version, self.arch)

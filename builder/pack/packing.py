@@ -66,7 +66,7 @@ def pack_stage(plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cac
         _tool_identity(nfpm),
     )
     version = plan.metadata.full_version
-    file = request.fmt.file_name(plan.name, version, plan.arch)
+    file = request.fmt.file_name(plan.name, version, request.fmt.arch_name(plan.arch))
     reused = cache.find_derived("artifact", key) is not None
     folder = cache.derive(
         "artifact", key, lambda folder: _pack(plan, stage, request, cache, folder / file)

@@ -15,9 +15,10 @@ from builder.verify.engine import Client
 from builder.verify.hosts import Host, HostSetup
 from tests.e2e.repository import Repository
 from tests.integration.apt import apt, refresh_lists
+from tests.integration.dnf import install_stub
 from tests.integration.images import Images, Suite
 from tests.integration.stores import start_stores
-from tests.integration.stub import Release, make_stub_rpm
+from tests.integration.stub import Release
 
 SERVICES = ("manager", "storage-proxy", "webserver")
 WEB_PORT = 8090
@@ -216,7 +217,8 @@ def open_host(  # noqa: PLR0913 - by name
             host.run(["mkdir", "-p", _DOCKER_DROP_IN.rpartition("/")[0]])
             host.write(_DOCKER_DROP_IN, _DOCKER_SETTING)
             if kind.has_rpms:
-                become_distribution(host, scratch)
+                # The oldest release that has what packages built here ask for.
+                install_stub(host, Release.EL9, scratch)
             else:
                 refresh_lists(host)
             if stores:
@@ -224,14 +226,3 @@ def open_host(  # noqa: PLR0913 - by name
             yield Node(host=host, kind=kind, scratch=scratch)
         finally:
             del OPEN[name]
-
-
-def become_distribution(host: Host, scratch: Path) -> None:
-    """Install the stub of the oldest release that has what packages built here ask for."""
-    release = Release.EL9
-    stub = make_stub_rpm(scratch, release)
-    host.copy_in(stub, f"/root/{stub.name}")
-    host.run(["rpm", "--install", f"/root/{stub.name}"])
-    # The second is a folder of that distribution's own.
-    host.run(["mkdir", "-p", "/etc/dnf/vars", "/usr/share/licenses"])
-    host.write("/etc/dnf/vars/releasever", f"{release.value}\n")

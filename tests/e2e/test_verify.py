@@ -19,9 +19,10 @@ from builder.base.run import Result, run
 from builder.verify.engine import Client
 from builder.verify.hosts import Host, HostSetup
 from builder.verify.images import REPOSITORY as VERIFIED
-from tests.e2e.nodes import become_distribution
 from tests.integration.dist import Dist
+from tests.integration.dnf import install_stub
 from tests.integration.images import REPOSITORY, Images, Suite
+from tests.integration.stub import Release
 
 pytestmark = [pytest.mark.docker, pytest.mark.full]
 
@@ -132,7 +133,7 @@ def _image(
     tag = f"named-{secrets.token_hex(4)}"
     with Host(engine, HostSetup(image=parent, name="verify-image", volumes=())) as host:
         if scratch is not None:
-            become_distribution(host, scratch)
+            install_stub(host, Release.EL9, scratch)
         host.write("/etc/os-release", os_release)
         host.run("rm -rf /var/log/journal/* /etc/machine-id; : >/etc/machine-id; sync")
         host.snapshot(REPOSITORY, tag)

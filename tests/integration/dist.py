@@ -16,9 +16,11 @@ from builder.base.run import run
 
 MOUNT = "/dist"  # where hosts find the folder
 _NAMES = {
-    PackageFormat.DEB: re.compile(r"(?P<name>[a-z0-9-]+)_(?P<version>[^_]+)-[^_-]+_\w+\.deb"),
+    PackageFormat.DEB: re.compile(
+        r"(?P<name>[a-z0-9-]+)_(?P<version>[^_]+)-(?P<revision>[^_-]+)_\w+\.deb"
+    ),
     PackageFormat.RPM: re.compile(
-        r"(?P<name>[a-z0-9-]+)-(?P<version>[^-]+)-[^-]+\.\w+\.rpm",
+        r"(?P<name>[a-z0-9-]+)-(?P<version>[^-]+)-(?P<revision>[^-]+)\.\w+\.rpm",
     ),
 }
 
@@ -89,13 +91,15 @@ def find_dist(folder: Path, *, release: str | None = None) -> Dist:
 
 
 def _index(folder: Path, kind: PackageFormat, package: str) -> dict[str, str]:
-    """The file of each version of a package."""
-    found = {}
-    for path in sorted(folder.glob(f"{package}*.{kind}")):
+    """The file of each version of a package, in its newest revision."""
+    found: dict[str, tuple[Version, str]] = {}
+    for path in folder.glob(f"{package}*.{kind}"):
         match = _NAMES[kind].fullmatch(path.name)
         if match and match["name"] == package:
-            found[match["version"]] = path.name
-    return found
+            candidate = Version(match["revision"]), path.name
+            version = match["version"]
+            found[version] = max(candidate, found.get(version, candidate))
+    return {version: name for version, (_, name) in found.items()}
 
 
 def _order(version: str) -> Version:

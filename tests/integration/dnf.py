@@ -37,10 +37,15 @@ def become_distribution(host: Host, files: list[str], folder: Path) -> Release:
     paths = [f"{MOUNT}/{name}" for name in files]
     requires = host.run(["rpm", "--query", "--requires", "--package", *paths]).stdout
     release = oldest_release(requires.splitlines())
+    install_stub(host, release, folder)
+    return release
+
+
+def install_stub(host: Host, release: Release, folder: Path) -> None:
+    """Install the stub of a distribution's release, so that dnf takes the host for it."""
     stub = make_stub_rpm(folder, release)
     host.copy_in(stub, f"/root/{stub.name}")
     host.run(["rpm", "--install", f"/root/{stub.name}"])
     # The second is a folder of that distribution's own.
     host.run(["mkdir", "-p", "/etc/dnf/vars", "/usr/share/licenses"])
     host.write("/etc/dnf/vars/releasever", f"{release.value}\n")
-    return release

@@ -167,8 +167,8 @@ def test_a_second_run_changes_nothing(filling: Filling) -> None:
     assert filling.sql("SELECT DISTINCT allowed_vfolder_hosts = '{}' FROM groups") == "f\n"
     filling.sql("UPDATE groups SET allowed_vfolder_hosts = '{}'")
     assert filling.sql("SELECT count(DISTINCT user_id) FROM user_roles") == "5\n"
-    one = "SELECT uuid FROM users WHERE username = 'user'"
-    filling.sql(f"DELETE FROM user_roles WHERE user_id IN ({one})")
+    ids = "SELECT uuid FROM users WHERE username = 'user'"
+    filling.sql(f"DELETE FROM user_roles WHERE user_id IN ({ids})")
     filling.host.run("etcdctl put /sorna/local/config/redis/addr localhost:6379")
     filling.sql("UPDATE domains SET allowed_docker_registries = '{}' WHERE name = 'default'")
     filling.sql("DELETE FROM container_registries WHERE project = 'community'")

@@ -93,7 +93,7 @@ def test_across_lines(host: Host, dist: Dist, steps: Steps) -> None:
     host.run(["dpkg", "--configure", "-a"])
     assert not host.run(["dpkg", "--audit"]).stdout
     installed = host.run(["dpkg-query", "-W", "-f=${Version}", "backendai-manager"]).stdout
-    assert installed.startswith("26.9.6-")
+    assert installed.partition("-")[0] == dist.version
     wait_for_answer(host)
     assert revision(host) == new
 

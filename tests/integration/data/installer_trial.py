@@ -250,8 +250,10 @@ def dump(paths: Sequence[Path]) -> dict[str, Any]:
     files: dict[str, object] = {}
     for path in paths:
         if path.is_dir():
-            below = sorted(one for one in path.rglob("*") if one.is_file())
-            files |= {str(one.relative_to(path)): configuration(one) for one in below}
+            below = sorted(path_below for path_below in path.rglob("*") if path_below.is_file())
+            files |= {
+                str(path_below.relative_to(path)): configuration(path_below) for path_below in below
+            }
         elif path.exists():
             files[path.name] = configuration(path)
     return {"rows": rows(), "etcd": keys(), "files": files}

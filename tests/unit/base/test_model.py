@@ -21,7 +21,7 @@ DEB, RPM = PackageFormat.DEB, PackageFormat.RPM
 def test_files_are_named_by_each_formats_convention(
     fmt: PackageFormat, arch: Arch | None, file: str
 ) -> None:
-    assert fmt.file_name("tool", full_version("1.0~rc1", 2), arch) == file
+    assert fmt.file_name("tool", full_version("1.0~rc1", 2), fmt.arch_name(arch)) == file
 
 
 def test_relations_are_spelled_by_each_format() -> None:
@@ -32,5 +32,9 @@ def test_relations_are_spelled_by_each_format() -> None:
 @pytest.mark.parametrize("fmt", PackageFormat)
 def test_a_pattern_fits_every_file_of_a_package_and_no_other(fmt: PackageFormat) -> None:
     for arch in (*Arch, None):
-        assert fnmatch(fmt.file_name("tool", "1.0-1", arch), fmt.file_pattern("tool"))
-        assert not fnmatch(fmt.file_name("tool-box", "1.0-1", arch), fmt.file_pattern("tool"))
+        assert fnmatch(
+            fmt.file_name("tool", "1.0-1", fmt.arch_name(arch)), fmt.file_pattern("tool")
+        )
+        assert not fnmatch(
+            fmt.file_name("tool-box", "1.0-1", fmt.arch_name(arch)), fmt.file_pattern("tool")
+        )

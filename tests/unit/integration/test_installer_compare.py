@@ -41,19 +41,25 @@ def test_a_value_a_row_a_key_and_a_file() -> None:
     ours = dump(TWO, password="y", etcd={"/a": "1", "/b": "2"}, files={"m.toml": {"k": "2"}})
     del ours["rows"]["user_roles"]
     found = compare(theirs, ours, {})
-    assert [one.where for one in found if not one.where.startswith("database/user_roles")] == [
+    assert [
+        difference.where
+        for difference in found
+        if not difference.where.startswith("database/user_roles")
+    ] == [
         "etcd/b",
         f"database/users/{USER}/password",
         "files/.env",
         "files/m.toml/k",
     ]
-    (lost,) = [one for one in found if one.where.startswith("database/user_roles/")]
+    (lost,) = [
+        difference for difference in found if difference.where.startswith("database/user_roles/")
+    ]
     assert (lost.theirs, lost.ours) == ("has it", None)
 
 
 def test_rows_can_be_told_apart_by_other_columns() -> None:
     pairs = [{"key": ["access"], "rows": [{"access": name, "user": USER}]} for name in "ab"]
-    theirs, ours = ({"rows": {"pairs": one}, "etcd": {}, "files": {}} for one in pairs)
+    theirs, ours = ({"rows": {"pairs": pair}, "etcd": {}, "files": {}} for pair in pairs)
     (found,) = compare(theirs, ours, {"pairs": ["user"]})
     assert found.where == f"database/pairs/{USER}/access"
 
@@ -70,7 +76,7 @@ def test_what_has_no_reason_and_what_has_no_difference_is_a_problem() -> None:
 
 def test_every_reason_says_why(tmp_path: Path) -> None:
     known = Known.load(PKGSPEC / "installers" / REASONS)
-    assert all(len(one.reason) > 20 for one in known.reasons)
+    assert all(len(reason.reason) > 20 for reason in known.reasons)
     (tmp_path / REASONS).write_text('[[difference]]\nwhere = "etcd/*"\n')
     with pytest.raises(TypeError, match="reason"):
         Known.load(tmp_path / REASONS)

@@ -147,10 +147,10 @@ def addon_lock(
     )
 
 
-def save_locks(spec: Spec, *, one: Sequence[str] = (), two: Sequence[str] = ()) -> Lock:
+def save_locks(spec: Spec, *, first: Sequence[str] = (), second: Sequence[str] = ()) -> Lock:
     host = make_lock(spec)
     save_lock(spec.root, host)
-    for name, extras in zip(ADDONS, (one, two), strict=True):
+    for name, extras in zip(ADDONS, (first, second), strict=True):
         wheels = (locked(extra, "1", f"{extra}-1-py3-none-any.whl") for extra in (name, *extras))
         save_lock(spec.root, addon_lock(spec, name, host, *wheels))
     return host
@@ -171,7 +171,7 @@ def test_a_changed_host_makes_the_addons_locks_stale(tmp_path: Path) -> None:
 
 def test_what_two_addons_would_own_is_a_problem(tmp_path: Path) -> None:
     spec = load_family(tmp_path)
-    save_locks(spec, one=["shared", "a"], two=["b", "shared"])
+    save_locks(spec, first=["shared", "a"], second=["b", "shared"])
     (problem,) = stale_locks(spec, spec.release(None))
     assert problem.startswith("shared is in example-addon-one and in example-addon-two")
     assert problem.endswith(
@@ -233,8 +233,8 @@ def test_an_addon_locks_only_what_its_host_lacks(
 ) -> None:
     spec = load_family(tmp_path)
     needs = {"addon-one": {"attrs": "5", "extra": "3"}, "addon-two": {"yarl": "5"}}
-    (one, two), index = lock_family(spec, cache, monkeypatch, needs)
-    assert [wheel.pin for wheel in one.wheel] == ["addon-one==1.0.2", "extra==3"]
+    (locked, two), index = lock_family(spec, cache, monkeypatch, needs)
+    assert [wheel.pin for wheel in locked.wheel] == ["addon-one==1.0.2", "extra==3"]
     assert [wheel.pin for wheel in two.wheel] == ["addon-two==1.0.2"]
     own = ("addon-one==1.0.2", "attrs==5", "extra==3", "yarl==5")
     assert index.asked == [

@@ -48,7 +48,7 @@ def test_two_rpms_of_one_name_are_two_packages(repository: Repository, tmp_path:
         made = write_rpm(tmp_path / version, version=version)
         paths.append(made.rename(made.with_name("app.rpm")))
     added = add(repository, *paths)
-    assert [one.package.file for one in added] == [
+    assert [package.package.file for package in added] == [
         "tool-1.0-1.x86_64.rpm",
         "tool-2.0-1.x86_64.rpm",
     ]

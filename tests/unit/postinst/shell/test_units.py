@@ -107,7 +107,7 @@ def test_unit_of_an_account_shows_its_own_configuration_alone(name: str) -> None
     unit = settings(shipped_units()[name])
     service = name.removeprefix("backendai-").removesuffix(".service")
     (package,) = [
-        one for one in spec().packages.values() if name in getattr(one.service, "units", ())
+        known for known in spec().packages.values() if name in getattr(known.service, "units", ())
     ]
     assert package.service
     own = [f"-/etc/backend.ai/{file}" for file in (*package.service.config, f"{service}.d")]

@@ -39,10 +39,10 @@ def _hidden_names(layout: Layout) -> set[str]:
 def test_every_password_has_the_flag(layout: Layout) -> None:
     questions = load_questions(layout)
     assert set(_SECRETS) <= _hidden_names(layout)
-    assert {one.name for one in questions.all if _LOOKS_SECRET.search(one.key)} == _hidden_names(
-        layout
-    )
-    assert all(one.hidden for one in questions.all if one.is_secret)
+    assert {
+        question.name for question in questions.all if _LOOKS_SECRET.search(question.key)
+    } == _hidden_names(layout)
+    assert all(question.hidden for question in questions.all if question.is_secret)
 
 
 def test_the_flag_counts_and_not_the_name(layout: Layout) -> None:

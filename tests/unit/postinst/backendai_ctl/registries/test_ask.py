@@ -12,8 +12,8 @@ from tests.unit.postinst.backendai_ctl.registries.hub import PASSWORD, registry,
 def ask(url: str, password: str = "", authority: str = "", kind: str = "docker") -> Verdict:
     """The verdict on a registry that is asked as kim, or as nobody."""
     user = "kim" if password else ""
-    one = registry(url, user=user, password=password, type=kind, ca="/ca" if authority else "")
-    verdict = ask_registry(one, authority)
+    asked = registry(url, user=user, password=password, type=kind, ca="/ca" if authority else "")
+    verdict = ask_registry(asked, authority)
     assert PASSWORD not in verdict.says + verdict.remedy
     return verdict
 

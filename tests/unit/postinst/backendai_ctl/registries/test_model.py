@@ -21,8 +21,8 @@ from tests.unit.postinst.backendai_ctl.registries.hub import registry
         registry("http://localhost", "local", type="local", projects=""),
     ],
 )
-def test_what_can_work_has_no_problem(one: Registry) -> None:
-    assert list(problems_of(one)) == []
+def test_what_can_work_has_no_problem(given: Registry) -> None:
+    assert list(problems_of(given)) == []
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_what_can_work_has_no_problem(one: Registry) -> None:
         (registry("http://localhost", "mine", type="local"), "name", "is called 'local'"),
     ],
 )
-def test_what_cannot_work_is_told_by_its_answer(one: Registry, key: str, reason: str) -> None:
-    ((found, text),) = problems_of(one)
+def test_what_cannot_work_is_told_by_its_answer(given: Registry, key: str, reason: str) -> None:
+    ((found, text),) = problems_of(given)
     assert found == key
     assert reason in text
     assert "пароль" not in text
@@ -52,7 +52,7 @@ def test_one_host_may_have_an_account_for_each_project(layout: Layout) -> None:
         '[registry]\nurl = "https://h"\nprojects = "one"\nuser = "robot-one"\n'
         '[registry.two]\nurl = "https://h"\nprojects = "two"\nuser = "robot-two"\n'
     )
-    assert [one.user for one in registries_of(load_site(layout))] == ["robot-one", "robot-two"]
+    assert [found.user for found in registries_of(load_site(layout))] == ["robot-one", "robot-two"]
 
 
 def test_two_registries_are_not_the_same(layout: Layout) -> None:

@@ -205,14 +205,14 @@ def test_the_data_of_each_line(layout: Layout) -> None:
         (PROJECT / "postinst/services/manager/seed.toml").read_text()
     )
     line = load_seed_data(layout, "manager").profile("26.9.6")
-    assert [one.name for one in line.commands_of("26.9.0rc1")] == ["roles"]
+    assert [command.name for command in line.commands_of("26.9.0rc1")] == ["roles"]
     assert line.commands_of("26.8.3") == []
-    assert {one.table: one.key for one in line.grants} == {
+    assert {grant.table: grant.key for grant in line.grants} == {
         "domains": "name",
         "groups": "id",
         "keypair_resource_policies": "name",
     }
-    assert all("mount-in-session" in one.permissions for one in line.grants)
+    assert all("mount-in-session" in grant.permissions for grant in line.grants)
 
 
 def test_the_data_of_revision_1_can_be_read(layout: Layout) -> None:

@@ -94,10 +94,10 @@ def verdict(
     monkeypatch: pytest.MonkeyPatch, *, to: str, found: str, known: str | None
 ) -> tuple[Verdict, str]:
     """What the examiner says of the schema where ``to`` had the revisions ``known``."""
-    one = filled(marks=known)
+    database = filled(marks=known)
     schema = Schema(found=(found,), release=RELEASE)
-    monkeypatch.setattr(one, "schema", lambda: schema, raising=False)
-    examiner = Examiner(database=one, dumper=dumper(Path("/")), to=to)
+    monkeypatch.setattr(database, "schema", lambda: schema, raising=False)
+    examiner = Examiner(database=database, dumper=dumper(Path("/")), to=to)
     return cast("Any", examiner)._schema()  # type: ignore[no-any-return]
 
 
@@ -194,8 +194,10 @@ def test_dumps_are_bounded_in_number_and_size(
 def test_a_skipped_release_is_refused_with_the_way_round(
     version: str, to: str, lines: tuple[str, ...], way: str | None
 ) -> None:
-    one = filled()
-    one.version = version
-    found = Examiner(database=one, dumper=dumper(Path("/")), to=to, from_lines=lines)._version()
+    database = filled()
+    database.version = version
+    found = Examiner(
+        database=database, dumper=dumper(Path("/")), to=to, from_lines=lines
+    )._version()
     assert (found.verdict is Verdict.REFUSE) == (way is not None)
     assert found.detail.endswith(way or f"{version} to 26.9.6")

@@ -35,7 +35,7 @@ def migration(layout: Layout) -> Migration:
         (PROJECT / "postinst/services/manager/upgrade.toml").read_text()
     )
     assert STOP in load_upgrade_data(layout, "manager").stops
-    one = SimpleNamespace(
+    database = SimpleNamespace(
         layout=layout,
         data=SimpleNamespace(service="manager", alembic="alembic.ini"),
         target=SimpleNamespace(password="none of this"),
@@ -43,7 +43,7 @@ def migration(layout: Layout) -> Migration:
         schema=lambda: Schema(found=["old"], release=RELEASE),
     )
     dumper = Dumper(folder=Path("/nowhere"), keep=0, seconds=1)
-    return Migration(database=cast("SeededDatabase", one), dumper=dumper, say=lambda _: None)
+    return Migration(database=cast("SeededDatabase", database), dumper=dumper, say=lambda _: None)
 
 
 def run_to(targets: list[str], status: int = 0) -> Any:

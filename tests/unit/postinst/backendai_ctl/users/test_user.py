@@ -41,7 +41,9 @@ class Manager:
             return {"data": {"groups_by_name": found}}
         if "user_list" in text:
             wanted = re.search(r'email == "(.*)"', given["filter"] or "")
-            items = [one for email, one in self.people.items() if not wanted or email == wanted[1]]
+            items = [
+                person for email, person in self.people.items() if not wanted or email == wanted[1]
+            ]
             page = items[given["offset"] :][: given["limit"]]
             return {"data": {"user_list": {"items": page, "total_count": len(items)}}}
         if "mutation" in text:
