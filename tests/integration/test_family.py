@@ -28,6 +28,7 @@ _SERVICES = ("manager", "graphql", "storage-proxy", "webserver")
 _DATA = PROJECT / "tests/integration/data"
 _UNIT = "backendai-halfstack.service"
 _SETTINGS = ("site.toml", "halfstack.yml", "halfstack-redis.conf")
+_REDIS = "/etc/backend.ai/halfstack-redis.conf"
 _RUN = "/usr/lib/backendai/halfstack/run"
 _COMPOSE = "/etc/backend.ai/halfstack.yml"
 _DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/container.conf"
@@ -236,8 +237,12 @@ def check_stores(host: Host, *, again: bool = False) -> None:
         ("appproxy-coordinator", "appproxy", sql),
     ):
         assert host.run(login.format(secret, database.format(name), query)).stdout == "7\n"
-    etcd = "ETCDCTL_API=3 etcdctl --endpoints=http://127.0.0.1:8120"
-    redis = f"{_RUN} compose exec -T redis valkey-cli"
+    anybody = "ETCDCTL_API=3 etcdctl --endpoints=http://127.0.0.1:8120"
+    assert "user name is empty" in host.run(f"{anybody} get kept", check=False).stderr
+    etcd = f'{anybody} --user="root:$(cat /var/lib/backendai/secrets/stores-etcd-root)"'
+    client = f"{_RUN} compose exec -T redis valkey-cli --no-auth-warning"
+    assert "NOAUTH" in host.run(f"{client} get kept").stdout
+    redis = f"""{client} -a "$(sed -n 's/^requirepass "\\(.*\\)"/\\1/p' {_REDIS})\""""
     if not again:
         host.run(f"{etcd} put kept 7")
         host.run(f"{redis} set kept 7")

@@ -1,6 +1,7 @@
 """site.toml: reading and checking the answers, and making the file where it is absent."""
 
 import difflib
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from backendai_ctl.base.errors import HostError, SiteError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.toml import NotTomlError, parse_table, shipped_table
 
+# In a suggestion, in the place of a password.
+_NEW_PASSWORD = "{new}"
+_PASSWORD_BYTES = 32
 _HEAD = """\
 # The answers that this host's Backend.AI services are configured from.
 # Services read the files beside this one, which are made from it once. After a
@@ -99,7 +103,12 @@ def _suggested(layout: Layout, questions: Questions) -> dict[str, object]:
         with shipped_table(path, f"backendai-{path.stem}") as table:
             suggested = table
         found.update(_flatten(questions, suggested, str(path)))
-    return found
+    return {name: _made_now(value) for name, value in found.items()}
+
+
+def _made_now(value: object) -> object:
+    """A suggested password is one of this host's own."""
+    return secrets.token_urlsafe(_PASSWORD_BYTES) if value == _NEW_PASSWORD else value
 
 
 def render_site(site: Site) -> str:

@@ -4,7 +4,7 @@ import argparse
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backendai_ctl.answers.edits import set_answer
 from backendai_ctl.answers.questions import Address, is_loopback
@@ -25,7 +25,7 @@ from backendai_ctl.commands.base import (
 )
 from backendai_ctl.services.follow_answers import Follower
 from backendai_ctl.services.recipe import installed_services, load_recipe
-from backendai_ctl.stores.etcd_users import EtcdUsers
+from backendai_ctl.stores.etcd_users import ROOT, EtcdUsers
 from backendai_ctl.stores.redis_admin import RedisAdmin
 
 _USER = "backendai"
@@ -71,10 +71,11 @@ class Securing:
 
     def refuse_others(self) -> None:
         """HostError unless both stores are this host's own."""
-        if _HALFSTACK in installed_services(self.layout):
+        answered = self.site["etcd.user"] and self.site["redis.password"]
+        if _HALFSTACK in installed_services(self.layout) and not answered:
             raise HostError(
-                "the stores of backendai-halfstack cannot ask for users yet",
-                hint="use the distribution's PostgreSQL, etcd and Redis or Valkey",
+                "this backendai-halfstack was configured for stores that let everybody in",
+                hint="see the operator's guide: The stores in containers",
             )
         listed = self.site["etcd.addresses"]
         addresses = [*(listed if isinstance(listed, list) else []), str(self.site["redis.address"])]
@@ -104,14 +105,24 @@ class Securing:
 
     def prepare_etcd(self) -> None:
         """Make the users; services that run do not notice."""
+        user, password = str(self.site["etcd.user"]), str(self.site["etcd.password"])
         if self.etcd.is_open():
-            user, password = str(self.site["etcd.user"]), str(self.site["etcd.password"])
             self.etcd.prepare(user, password, self.store.secret(_ROOT_SECRET))
             self.etcd.put_open(_REDIS_PASSWORD, str(self.site["redis.password"]))
-        elif not self.etcd.lets_in(str(self.site["etcd.user"]), str(self.site["etcd.password"])):
-            raise HostError("etcd refuses the user and password of site.toml")
+        elif not self.etcd.lets_in(user, password):
+            self._give_again(user, password)
         else:
             self.etcd.put(_REDIS_PASSWORD, str(self.site["redis.password"]))
+
+    def _give_again(self, user: str, password: str) -> None:
+        """By root of etcd: a purge of the packages leaves etcd's data, and takes site.toml away."""
+        if (self.store.folder / _ROOT_SECRET).exists():
+            root_password = self.store.secret(_ROOT_SECRET)
+            if self.etcd.lets_in(ROOT, root_password):
+                root = replace(self.etcd, user=ROOT, password=root_password)
+                root.prepare(user, password, root_password)
+                return
+        raise HostError("etcd refuses the user and password of site.toml")
 
     def close(self, *, is_resumed: bool) -> None:
         """From here on, whoever shows no password is refused; also a run that was cut off here."""
@@ -153,7 +164,8 @@ def _secure(options: argparse.Namespace, layout: Layout) -> Status:
         say(f"the configuration of {service} has the passwords")
     securing.close(is_resumed=is_resumed)
     if note.exists():
-        _restart(layout)
+        if options.restart:
+            _restart(layout)
         note.unlink()
     say("etcd and Redis let in the services of this node alone")
     return Status.OK
@@ -179,11 +191,14 @@ def _is_local(address: str) -> bool:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     action = action_adder(parser)
-    action(
+    secure = action(
         "secure",
         "let etcd and Redis on loopback ask for a user and passwords, give them to the services,"
         " and restart what runs",
         _secure,
+    )
+    secure.add_argument(
+        "--no-restart", dest="restart", action="store_false", help="leave what runs as it is"
     )
 
 

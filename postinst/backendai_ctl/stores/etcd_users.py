@@ -1,12 +1,13 @@
 """Makes etcd's users and roles, and lets it ask for them."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.stores.etcd import Etcd
 
-_ROOT = "root"  # etcd's own name for the user and the role that may do everything
+ROOT = "root"  # etcd's own name for the user and the role that may do everything
 # Backend.AI's keys, and those that the doctor's notes of nodes are below.
 _PREFIXES = ("/sorna", "/backendai-packages")
 
@@ -40,8 +41,10 @@ class EtcdUsers(Etcd):
         """Make the user of the services, who may do everything below the namespace, and root.
 
         Nothing is asked of anybody yet. What exists is completed; root's password is not changed.
+        Where etcd asks for a user already, this is to be called as root.
         """
-        self._unless_there("auth/role/add", {"name": name})
+        headers = {} if self.is_open() else self._token()
+        self._unless_there("auth/role/add", {"name": name}, headers)
         for prefix in _PREFIXES:
             start = f"{prefix}/{self.namespace}"
             permission = {
@@ -49,13 +52,13 @@ class EtcdUsers(Etcd):
                 "key": _encoded(f"{start}/"),
                 "range_end": _encoded(f"{start}0"),  # 0 follows /
             }
-            self._ask("auth/role/grant", {"name": name, "perm": permission}, {})
-        self._unless_there("auth/user/add", {"name": name, "password": password})
-        self._ask("auth/user/changepw", {"name": name, "password": password}, {})
-        self._ask("auth/user/grant", {"user": name, "role": name}, {})
-        self._unless_there("auth/user/add", {"name": _ROOT, "password": root_password})
-        self._unless_there("auth/role/add", {"name": _ROOT})
-        self._ask("auth/user/grant", {"user": _ROOT, "role": _ROOT}, {})
+            self._ask("auth/role/grant", {"name": name, "perm": permission}, headers)
+        self._unless_there("auth/user/add", {"name": name, "password": password}, headers)
+        self._ask("auth/user/changepw", {"name": name, "password": password}, headers)
+        self._ask("auth/user/grant", {"user": name, "role": name}, headers)
+        self._unless_there("auth/user/add", {"name": ROOT, "password": root_password}, headers)
+        self._unless_there("auth/role/add", {"name": ROOT}, headers)
+        self._ask("auth/user/grant", {"user": ROOT, "role": ROOT}, headers)
 
     def put_open(self, key: str, value: str) -> None:
         """Set a key of the namespace while nobody needs a user."""
@@ -65,9 +68,11 @@ class EtcdUsers(Etcd):
         """From now on ask everybody for a user."""
         self._ask("auth/enable", {}, {})
 
-    def _unless_there(self, method: str, question: dict[str, object]) -> None:
+    def _unless_there(
+        self, method: str, question: Mapping[str, object], headers: Mapping[str, str]
+    ) -> None:
         try:
-            self._ask(method, question, {})
+            self._ask(method, question, headers)
         except NotReadyError as error:
             if "already exists" not in error.message:
                 raise

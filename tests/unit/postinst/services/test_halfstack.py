@@ -56,7 +56,14 @@ def test_a_new_site_begins_where_the_guide_has_the_halfstack(
     text = (halfstack.etc / "halfstack.yml").read_text()
     assert "/secrets/halfstack-postgres-password:/run/password:ro\n" in text
     assert password.read_text().strip() not in text
-    assert 'requirepass ""' in (halfstack.etc / "halfstack-redis.conf").read_text()
+    site = load_site(halfstack)
+    # Both ask who is there from the beginning, with passwords that are this host's own.
+    assert site["etcd.user"] == "backendai"
+    assert len({site["redis.password"], site["etcd.password"]}) == 2
+    assert min(len(str(site[f"{store}.password"])) for store in ("redis", "etcd")) >= 40
+    redis = (halfstack.etc / "halfstack-redis.conf").read_text()
+    assert f'requirepass "{site["redis.password"]}"' in redis
+    assert '"endpoint", "health"' not in text  # fails where etcd asks for a user
     for name in ("halfstack.yml", "halfstack-redis.conf"):
         assert (halfstack.etc / name).stat().st_mode & 0o777 == 0o640
     # Another service on the same host agrees without any setting.
@@ -93,7 +100,6 @@ def test_stores_that_are_elsewhere_are_refused(halfstack: Layout, configured: Co
     assert [line.partition(": ")[2] for line in caught.value.problems] == [
         f"database.address = '10.0.0.5:5432': must be 127.0.0.1:PORT {alone}",
         f'etcd.addresses = {members}: must be ["127.0.0.1:PORT"] {alone}',
-        "etcd.user = 'root': must be empty with backendai-halfstack, whose etcd asks for no user",
         f"database.tls = 'require': must be prefer {with_it} PostgreSQL is on loopback without TLS",
         f"redis.sentinels = ['127.0.0.1:26379']: must be empty {with_it} {alone_too}",
     ]

@@ -300,6 +300,30 @@ def test_a_password_that_only_redis_knows(
     assert not etcd.is_closed
 
 
+def test_a_host_whose_packages_were_purged(
+    node: Layout, etcd: FakeEtcd, redis: FakeRedis, configured: Configured
+) -> None:
+    """etcd's data has the users of before, whose passwords are gone with site.toml."""
+    assert secure(node) == 0
+    before = etcd.users["backendai"]
+    site = tomllib.loads(node.site.read_text())
+    node.site.write_text(
+        node.site.read_text().replace(site["etcd"]["password"], "of the new installation")
+    )
+    assert secure(node) == 0
+    assert etcd.users["backendai"] == "of the new installation" != before
+    check(node, etcd, redis)
+
+
+def test_a_user_that_nobody_can_change(
+    node: Layout, etcd: FakeEtcd, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert secure(node) == 0
+    etcd.users |= {"backendai": "another", "root": "another"}
+    assert secure(node) != 0
+    assert "refuses the user and password of site.toml" in capsys.readouterr().err
+
+
 def test_a_redis_that_cannot_keep_it_stays_open(
     node: Layout, etcd: FakeEtcd, redis: FakeRedis, capsys: pytest.CaptureFixture[str]
 ) -> None:
