@@ -3,6 +3,7 @@
 Whoever can read it has every password, so it is root's alone.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.stores.etcd import Etcd
-from backendai_ctl.upgrade.dump import CREATE_PRIVATE, Dumper, private_name
+from backendai_ctl.upgrade.dump import CREATE_PRIVATE, Dumper, private_name, sweep_partials
 
 SUFFIX = ".tar"
 _FORMAT = 1
@@ -105,6 +106,7 @@ class Backup:
                 if found.is_file()
             }
             private_writer().replace(folder / _MANIFEST, self._manifest(hashes))
+            sweep_partials(path.parent, glob.escape(path.name))
             partial = private_name(path)
             try:
                 descriptor = os.open(partial, CREATE_PRIVATE, 0o600)

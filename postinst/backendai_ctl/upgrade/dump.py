@@ -113,7 +113,7 @@ class Dumper:
         """
         self.check(database)
         private_writer().ensure_folder(self.folder, mode=0o700)
-        self._sweep()
+        sweep_partials(self.folder)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         release = f"before-{database.version}" if before else database.version
         final = path or self.folder / f"{database.data.service}-{stamp}-{release}{_SUFFIX}"
@@ -154,11 +154,6 @@ class Dumper:
             script.seek(0)
             programs.run_script(database, script.fileno())
 
-    def _sweep(self) -> None:
-        """Remove what killed runs of this host left; the folder may be shared with others."""
-        for left in self.folder.glob(f".*.{socket.gethostname()}-*{_PARTIAL}"):
-            left.unlink(missing_ok=True)
-
     def kept(self, service: str = "*") -> list[Path]:
         """The dumps that are kept, the oldest first."""
         return sorted(self.folder.glob(f"{service}-[0-9]*T*{_SUFFIX}"), key=lambda path: path.name)
@@ -185,6 +180,13 @@ def private_name(path: Path) -> Path:
     """A name beside ``path`` that nobody can guess, for a file that is not whole yet."""
     token = secrets.token_hex(8)
     return path.with_name(f".{path.name}.{socket.gethostname()}-{token}{_PARTIAL}")
+
+
+def sweep_partials(folder: Path, name: str = "*") -> None:
+    """Remove what killed runs of this host left for ``name``; others may share the folder."""
+    for left in folder.glob(f".{name}.{socket.gethostname()}-*{_PARTIAL}"):
+        with contextlib.suppress(OSError):
+            left.unlink()
 
 
 def _drop_newer_setting(script: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 from backendai_ctl.backup.archive import Backup, open_archive, verify_archive
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.upgrade.dump import Dumper
+from backendai_ctl.upgrade.dump import Dumper, private_name
 
 Member = tuple[str, bytes, str]  # name, type, content or where a link leads
 
@@ -91,6 +91,18 @@ def test_a_link_that_waits_beside_the_file_is_not_followed(node: Layout, tmp_pat
     assert victim.read_text() == "kept"
     assert path.is_file()
     assert not path.is_symlink()
+
+
+def test_what_a_killed_run_left_is_removed(node: Layout, tmp_path: Path) -> None:
+    path = tmp_path / "backup.tar"
+    left, other = private_name(path), private_name(tmp_path / "other.tar")
+    for name in (left, other):
+        name.write_text("cut")
+    (tmp_path / f"{left.name}.d").mkdir()
+    write(node, path)
+    assert not left.exists()
+    assert other.exists()
+    verify_archive(path)
 
 
 def archive_of(path: Path, *members: Member) -> Path:
