@@ -12,7 +12,7 @@ from tests.unit.postinst.backendai_ctl.registries.hub import registry
 
 
 @pytest.mark.parametrize(
-    "one",
+    "given",
     [
         registry(),
         registry("https://hub.example.org:443", "hub.example.org"),
@@ -26,7 +26,7 @@ def test_what_can_work_has_no_problem(given: Registry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "key", "reason"),
+    ("given", "key", "reason"),
     [
         (registry("https://hub.example.org/team"), "url", "has a path"),
         (registry("https://hub.example.org:99999"), "url", "the port is not a number"),
