@@ -86,9 +86,9 @@ class Node:
         done = self.host.run(self._words("install", names), timeout=_INSTALL_TIMEOUT_S)
         self.installed = self.installed or done.stdout
 
-    def upgrade(self) -> None:
-        """Bring every package of a Debian host to the version that apt prefers."""
-        self.host.run(self._words("full-upgrade", ()), timeout=_INSTALL_TIMEOUT_S)
+    def upgrade(self) -> str:
+        """Bring every package of a Debian host to the version that apt prefers; what is printed."""
+        return self.host.run(self._words("full-upgrade", ()), timeout=_INSTALL_TIMEOUT_S).stdout
 
     def remove(self, *names: str) -> None:
         """Remove packages, and leave what the operator may want to keep."""

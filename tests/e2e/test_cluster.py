@@ -84,6 +84,16 @@ def check_volume(manager: Node, others: list[Node]) -> None:
         assert manager.host.read(f"{back}/{number}.txt") == f"by node {number}\n"
 
 
+def check_last_words(agent: Node) -> None:
+    """An agent's node has no Web UI and no login; the installation ends with what it has."""
+    words = agent.installed.rpartition("Backend.AI ")[2]
+    assert "on this node" in words
+    assert "agent" in words
+    assert "sudo backendai-ctl status --wait" in words
+    assert "Web UI" not in words
+    assert "credentials" not in words
+
+
 def main_pid(node: Node, service: str) -> str:
     """The process of a service."""
     command = ["systemctl", "show", "--property=MainPID", "--value", f"backendai-{service}"]
@@ -131,6 +141,7 @@ def test_four_nodes_are_one_cluster(world: World, steps: Steps) -> None:
                     f'[agent]\naddress = "{own}:6001"\ncontainer-host = "{own}"\n',
                 )
                 agent.install("backendai-agent")
+                check_last_words(agent)
                 agent.wait_for("agent")
                 # It has taken the manager's public key from etcd, and refuses everybody else.
                 agent.host.run(["backendai-ctl", "doctor", "--only", "rpc"])

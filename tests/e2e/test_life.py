@@ -70,7 +70,7 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
         past = use(node)
     with steps(f"upgrade to {dist.version}"):
         node.host.run(["rm", _PIN])
-        node.upgrade()
+        check_last_words(node.upgrade(), dist.version)
         node.wait_for(*_ALL)
     check_lasting(node, past, dist.version)
     with steps("a session"):
@@ -102,6 +102,15 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
         node.wait_for(*_ALL)
     check_file(node, past.login)
     assert not node.host.failed_units()
+
+
+def check_last_words(printed: str, version: str) -> None:
+    """An upgrade ends as an installation does, once for all services."""
+    assert printed.count("until all is up") == 1
+    words = printed.rpartition("Backend.AI ")[2]
+    assert words.startswith(version)
+    for part in ("Web UI", "sudo backendai-ctl credentials --show", "backendai-ctl status --wait"):
+        assert part in words
 
 
 def stay_at(node: Node, version: str) -> None:
