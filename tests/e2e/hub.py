@@ -6,8 +6,16 @@ from tests.e2e.nodes import Node
 from tests.integration.apt import apt
 
 NAME = "hub.example.org:5000"
+FURTHER = "further.example.org:5000"  # the same server, which the cluster takes for another
 IMAGE = f"{NAME}/{kernel.NAME}"
 AUTHORITY = "/etc/hub/authority.pem"
+_SITE = "/etc/backend.ai/site.toml"
+_ANSWERS = f"""
+[registry]
+url = "https://{NAME}"
+type = "docker"
+projects = "stable"
+"""
 _USER = "reader"
 _CONFIG = """\
 version: 0.1
@@ -31,14 +39,15 @@ make() {
 make authority -x509 -days 30 -subj /CN=authority -out authority.pem \
     -addext keyUsage=critical,keyCertSign,cRLSign
 make hub -subj /CN=hub -out hub.csr
-printf 'subjectAltName = DNS:hub.example.org\\nauthorityKeyIdentifier = keyid\\n' >extensions
+names=DNS:hub.example.org,DNS:further.example.org
+printf 'subjectAltName = %s\\nauthorityKeyIdentifier = keyid\\n' "$names" >extensions
 openssl x509 -req -in hub.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 30 \
     -extfile extensions -out hub.crt
 chmod 0640 hub.key
 chgrp docker-registry hub.key
 openssl rand -hex 16 >password
 htpasswd -iBc users reader <password
-echo '127.0.0.1 hub.example.org' >>/etc/hosts
+echo '127.0.0.1 hub.example.org further.example.org' >>/etc/hosts
 systemctl restart docker-registry
 """
 _PUSH = """\
@@ -50,6 +59,11 @@ docker push --quiet "$3"
 docker image rm --force "$3" "$2"
 rm -rf /root/push
 """
+
+
+def name_as_main(host: Host) -> None:
+    """Name the registry in the place of the default one, before the installation."""
+    host.run(f"cat >>{_SITE} <<'END'{_ANSWERS}END")
 
 
 def open_registry(host: Host) -> None:
@@ -74,18 +88,19 @@ def give_image(node: Node) -> None:
     assert not left.stdout
 
 
-def name_in_site(node: Node, *, password_file: str = "/etc/hub/password") -> None:
-    """What an administrator adds to site.toml."""
-    for key, value in (
-        ("url", f"https://{NAME}"),
-        ("projects", "stable"),
-        ("user", _USER),
-        ("ca", AUTHORITY),
-    ):
-        node.host.run(["backendai-ctl", "site", "set", f"registry.hub.{key}", value])
-    give_password(node, password_file)
+def name_in_site(node: Node) -> None:
+    """Let the main registry, and a further one, be read by the user who may."""
+    _set(node, "registry.further.url", f"https://{FURTHER}")
+    for section in ("registry", "registry.further"):
+        for key, value in (("user", _USER), ("ca", AUTHORITY)):
+            _set(node, f"{section}.{key}", value)
+        give_password(node, "/etc/hub/password", section=section)
 
 
-def give_password(node: Node, path: str) -> None:
+def give_password(node: Node, path: str, *, section: str = "registry") -> None:
     """Put a password into site.toml, from a file."""
-    node.host.run(f"backendai-ctl site set registry.hub.password - <{path}")
+    node.host.run(f"backendai-ctl site set {section}.password - <{path}")
+
+
+def _set(node: Node, name: str, value: str) -> None:
+    node.host.run(["backendai-ctl", "site", "set", name, value])

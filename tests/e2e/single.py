@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.e2e import kernel
+from tests.e2e import hub, kernel
 from tests.e2e.nodes import SERVICES, Kind, Node, World, open_node
 from tests.integration.apt import apt
 from tests.integration.steps import Steps
@@ -72,6 +72,7 @@ def _open_single(world: World, kind: Kind, say: Steps) -> Iterator[Node]:
                 # The stub of a distribution stands in for its Docker, too.
                 apt(node.host, "install", "docker.io", "docker-cli")
             show_to_browsers(node)
+            hub.name_as_main(node.host)
             node.install(*packages(kind))
         with say("all services are active"):
             node.wait_for(*ALL)

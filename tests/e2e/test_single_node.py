@@ -146,17 +146,23 @@ def test_a_session_computes(deb_node: Node) -> None:
 
 
 def test_an_ordinary_user_runs_an_image_of_the_sites_own_registry(deb_node: Node) -> None:
-    """By TLS of a private authority and a password; the node has to pull the image."""
+    """By TLS of a private authority and a password; the node has to pull the image.
+
+    It is the registry that the installation was given in place of the default one.
+    """
     node = deb_node
+    names = "SELECT DISTINCT registry_name FROM container_registries WHERE type <> 'local'"
+    assert run_sql(node.host, names, database="backend").split() == [hub.NAME]
     had_image = kernel.is_loaded(node)
     hub.open_registry(node.host)
     hub.name_in_site(node)
     node.host.run(["backendai-ctl", "seed", "apply"], timeout=180)
     hub.give_image(node)
     node.host.run(["backendai-ctl", "doctor", "--only", "registry"])
-    node.host.run(["backend.ai", "mgr", "image", "rescan", hub.NAME], timeout=120)
     user = have_person(node)
-    assert "stable/python" in node.client(user, "image", "list")
+    for name in (hub.NAME, hub.FURTHER):
+        node.host.run(["backend.ai", "mgr", "image", "rescan", name], timeout=120)
+        assert name in node.client(user, "image", "list")
     options = ["--name", "pulled", "--max-wait", "120", "-r", "cpu=1", "-r", "mem=256m"]
     node.client(user, "session", "create", *options, hub.IMAGE, timeout=180)
     said = node.client(user, "run", "-q", "-t", "pulled", "-c", "print(6*7)", hub.IMAGE)
