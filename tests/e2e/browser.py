@@ -51,6 +51,8 @@ _LISTEN = """([headers, id]) => {
         }
     });
 }""".replace("GRAPHQL", _GRAPHQL)
+# The browser keeps bodies for a while, and none of a request that the page gave up.
+_NO_BODY = "Network.getResponseBody"
 # What the Web UI shows in place of a page that it could not draw.
 _BROKEN = ("An error has occurred", "Something went wrong")
 
@@ -118,6 +120,8 @@ def _problem(request: Request) -> str:
     try:
         table = response.json()
     except (PlaywrightError, ValueError) as error:
+        if _NO_BODY in str(error) and response.status == 200:
+            return ""
         return f"{response.status}, no JSON: {error}"
     if response.status != 200:
         return f"{response.status}: {table}"
