@@ -51,6 +51,7 @@ _LISTEN = """([headers, id]) => {
         }
     });
 }""".replace("GRAPHQL", _GRAPHQL)
+_EVENTS = "text/event-stream"  # of a subscription, which is no JSON
 # The browser keeps bodies for a while, and none of a request that the page gave up.
 _NO_BODY = "Network.getResponseBody"
 # What the Web UI shows in place of a page that it could not draw.
@@ -117,6 +118,8 @@ def _problem(request: Request) -> str:
     response = request.response()
     if response is None:
         return "no answer"
+    if _EVENTS in response.headers.get("content-type", ""):
+        return "" if response.status == 200 else f"{response.status}"
     try:
         table = response.json()
     except (PlaywrightError, ValueError) as error:
