@@ -11,7 +11,9 @@ from builder.base.paths import PROJECT
 _LONGEST_MODULE = 350
 _LONGEST_FUNCTION = 45
 _MEDIAN_MODULE = 110
-_MODULES = sorted((PROJECT / "builder").rglob("*.py"))
+_MODULES = sorted(
+    path for folder in ("builder", "postinst") for path in (PROJECT / folder).rglob("*.py")
+)
 
 
 def _length(path: Path) -> int:

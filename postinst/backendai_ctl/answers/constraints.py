@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from backendai_ctl.answers.questions import Address, Value
+from backendai_ctl.answers.kinds import Address, Value
 from backendai_ctl.answers.site import Site
 from backendai_ctl.base.errors import RecipeError, SiteError
 

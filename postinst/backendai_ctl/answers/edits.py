@@ -7,7 +7,8 @@ from pathlib import Path
 
 import tomlkit
 
-from backendai_ctl.answers.questions import Value, load_questions
+from backendai_ctl.answers.kinds import Value
+from backendai_ctl.answers.questions import load_questions
 from backendai_ctl.answers.site import Site, load_site, new_site, parse_site, read_site
 from backendai_ctl.base.errors import HostError, SiteError
 from backendai_ctl.base.files import Writer, exclusive

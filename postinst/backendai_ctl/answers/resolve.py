@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from backendai_ctl.answers.questions import Address, Value, is_loopback
+from backendai_ctl.answers.kinds import Address, Value, is_loopback
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import Site
 from backendai_ctl.base.errors import RecipeError

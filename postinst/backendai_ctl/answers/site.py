@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import tomlkit
 from tomlkit.items import Table
 
+from backendai_ctl.answers.kinds import Value, host_of
 from backendai_ctl.answers.questions import (
     Question,
     Questions,
-    Value,
     as_variable,
-    host_of,
     is_label,
     load_questions,
 )

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from backendai_ctl.answers.questions import Address, is_loopback
+from backendai_ctl.answers.kinds import Address, is_loopback
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.account import require_root
 from backendai_ctl.base.errors import HostError, Status, TargetError

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from backendai_ctl.answers.edits import set_answer
-from backendai_ctl.answers.questions import Address, is_loopback
+from backendai_ctl.answers.kinds import Address, is_loopback
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import Site, load_site
 from backendai_ctl.base.account import require_root

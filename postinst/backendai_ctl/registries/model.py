@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from backendai_ctl.answers.questions import host_of
+from backendai_ctl.answers.kinds import host_of
 from backendai_ctl.answers.site import Site
 from backendai_ctl.base.errors import SiteError
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.seed.session import SeededDatabase, Session
 from backendai_ctl.stores.ports import answers

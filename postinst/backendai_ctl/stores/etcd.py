@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.stores.remedies import Names, StoreKind, find_remedy
 

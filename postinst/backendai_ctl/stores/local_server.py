@@ -9,7 +9,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.account import is_root
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.programs import run_program

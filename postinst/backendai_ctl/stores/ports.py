@@ -4,7 +4,7 @@ import os
 import socket
 import time
 
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.recipe import Recipe

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.stores.remedies import Names, StoreKind, find_remedy
 from backendai_ctl.stores.service_config import ServiceConfig

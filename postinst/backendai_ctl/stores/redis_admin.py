@@ -3,7 +3,7 @@
 import socket
 from dataclasses import dataclass
 
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import HostError, NotReadyError
 
 _SECONDS = 5.0

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from backendai_ctl.answers.questions import Address, Value
+from backendai_ctl.answers.kinds import Address, Value
 from backendai_ctl.answers.resolve import Answers
 from backendai_ctl.base.environment import use_environment
 from backendai_ctl.base.errors import HostError, RecipeError

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, note, warning

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, note, warning

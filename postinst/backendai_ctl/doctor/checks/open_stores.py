@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from backendai_ctl.answers.questions import Address, is_loopback
+from backendai_ctl.answers.kinds import Address, is_loopback
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.doctor.checks.cluster import first_etcd
 from backendai_ctl.doctor.host_view import HostView

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.seed.model import Finding, State
 from backendai_ctl.stores.etcd import Etcd

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import NotReadyError, TargetError

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.programs import Done
 from backendai_ctl.stores import local_server
 from backendai_ctl.stores.local_server import LocalServer, find_local_server

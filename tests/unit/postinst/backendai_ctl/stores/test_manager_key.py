@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.errors import HostError, NotReadyError, SiteError

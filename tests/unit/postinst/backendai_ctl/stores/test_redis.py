@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.stores.redis import Redis
 

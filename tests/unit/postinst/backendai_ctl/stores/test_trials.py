@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from backendai_ctl.answers.questions import Address
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.stores.postgresql import Database, NoDatabaseError, RefusedError, Target
