@@ -175,7 +175,9 @@ def test_every_recipe_keeps_to_run() -> None:
     for path in sorted((PROJECT / "postinst/services").glob("*/recipe.toml")):
         recipe = tomllib.loads(path.read_text())
         settings = {
-            key: value for config in recipe["config"] for key, value in config["set"].items()
+            key: value
+            for config in recipe["config"]
+            for key, value in config.get("set", {}).items()
         }
         for key, value in settings.items():
             if key.endswith(("ipc-base-path", "ipc_base_path", "pid-file", "pid_file")):
@@ -189,7 +191,7 @@ def test_no_recipe_has_a_port_that_an_outgoing_connection_may_hold() -> None:
     for path in sorted((PROJECT / "postinst/services").glob("*/recipe.toml")):
         for config in tomllib.loads(path.read_text())["config"]:
             lines = [line.get("set", {}) for line in config.get("line", [])]
-            for settings in (config["set"], *lines):
+            for settings in (config.get("set", {}), *lines):
                 found |= {
                     f"{path.parent.name} {key}": value
                     for key, value in settings.items()
