@@ -1,8 +1,8 @@
-"""Dumps of a service's database by pg_dump, and how one of them is put back.
+"""Dumps a service's database with pg_dump, and restores it from a dump.
 
-A dump is put back in one transaction, which also takes away what the database has now:
-whatever fails in between, a kill included, leaves all as it was. That asks for no right
-to make databases, so it works on a server of somebody else's, too.
+A dump is restored in one transaction that also removes the present content of the database:
+any failure, a kill included, leaves everything as it was. This needs no right to create
+databases, so it also works on a server that somebody else runs.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ from backendai_ctl.upgrade.pgprograms import LOCK_TIMEOUT, PgPrograms
 _SUFFIX = ".dump"
 _PARTIAL = ".partial"
 _ASK_SECONDS = 10.0
-# A dump has no indexes and is compressed: measured at a tenth to a third of the database.
+# A dump has no indexes and is compressed: a tenth to a third of the database, as measured.
 _SHARE = 2
 _SPARE_BYTES = 64 * 1024 * 1024
 _MB = 1024 * 1024
 # The settings come first in a script.
 _HEAD_BYTES = 8192
 _NEWER_SETTING = b"\nSET transaction_timeout = 0;\n"
-# A name that is there already, a link included, is an error.
+# A name that exists already, a link included, is an error.
 CREATE_PRIVATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _PREAMBLE = f"""
 SET lock_timeout = '{LOCK_TIMEOUT}';
@@ -63,26 +63,26 @@ BEGIN
          WHERE n.nspname = 'public'
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
     LOOP
-        EXECUTE database.statement;
+        EXECUTE one.statement;
     END LOOP;
 END
 $$;
 """
-# An extension is the server's or stays; only its owner may comment on it.
+# An extension may be the server's; only its owner may comment on it.
 _NOT_OURS = re.compile(r"COMMENT - EXTENSION|SCHEMA - public|COMMENT - SCHEMA public")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dumper:
-    """Dumps into one folder, which root alone can read."""
+    """Writes dumps to one folder, which root alone can read."""
 
     folder: Path
     keep: int
     seconds: float
-    max_bytes: int = 0  # that the dumps of one database may take; 0 is no bound
+    max_bytes: int = 0  # the limit for all dumps of one database; 0 is no limit
 
     def check(self, database: SeededDatabase) -> None:
-        """Raise HostError where a dump cannot be made: no pg_dump, an older one, no space."""
+        """Raise HostError if a dump cannot be made: pg_dump missing or too old, no space."""
         server = (
             int(database.connection.value("SELECT current_setting('server_version_num')")) // 10000
         )
@@ -105,11 +105,11 @@ class Dumper:
     def make(
         self, database: SeededDatabase, path: Path | None = None, *, before: bool = False
     ) -> Path:
-        """Dump the database; the oldest go afterwards where there are too many, or too much.
+        """Dump the database; then remove the oldest dumps if they are too many or too large.
 
-        With ``before`` its name says that the installed release is yet to migrate it.
+        With ``before``, the name says that the installed release has yet to migrate it.
 
-        The file has its name only once it is whole. Raises HostError or NotReadyError.
+        The file gets its name only when it is complete. Raises HostError or NotReadyError.
         """
         self.check(database)
         private_writer().ensure_folder(self.folder, mode=0o700)
@@ -137,7 +137,7 @@ class Dumper:
         return final
 
     def restore(self, database: SeededDatabase, dump: Path) -> None:
-        """Put ``dump`` in the place of everything that the database has; all or nothing.
+        """Replace the whole content of the database by ``dump``, or change nothing.
 
         Raises HostError or NotReadyError, and then nothing is changed.
         """
@@ -145,7 +145,7 @@ class Dumper:
         listed = programs.list_dump(dump).splitlines()
         entries = "".join(f"{line}\n" for line in listed if not _NOT_OURS.search(line))
         private_writer().ensure_folder(self.folder, mode=0o700)
-        # Without a name, so nothing is left where this is killed.
+        # Without a name, so that a kill leaves nothing behind.
         with tempfile.TemporaryFile(dir=self.folder) as script:
             script.write(_PREAMBLE.encode())
             script.flush()
@@ -155,7 +155,7 @@ class Dumper:
             programs.run_script(database, script.fileno())
 
     def kept(self, service: str = "*") -> list[Path]:
-        """The dumps that are kept, the oldest first."""
+        """Return the dumps that are kept, the oldest first."""
         return sorted(self.folder.glob(f"{service}-[0-9]*T*{_SUFFIX}"), key=lambda path: path.name)
 
     def _prune(self, database: SeededDatabase) -> None:
@@ -165,7 +165,7 @@ class Dumper:
 
 
 def surplus(dumps: Sequence[Path], keep: int, max_bytes: int) -> list[Path]:
-    """Which of these, the oldest first, are to go; never the newest."""
+    """Return the dumps to remove, given oldest first; never the newest."""
     kept: list[Path] = []
     total = 0
     for path in reversed(dumps):
@@ -177,7 +177,7 @@ def surplus(dumps: Sequence[Path], keep: int, max_bytes: int) -> list[Path]:
 
 
 def private_name(path: Path) -> Path:
-    """A name beside ``path`` that nobody can guess, for a file that is not whole yet."""
+    """Return an unguessable name beside ``path``, for a file that is not complete yet."""
     token = secrets.token_hex(8)
     return path.with_name(f".{path.name}.{socket.gethostname()}-{token}{_PARTIAL}")
 
@@ -190,7 +190,7 @@ def sweep_partials(folder: Path, name: str = "*") -> None:
 
 
 def _drop_newer_setting(script: int) -> None:
-    """Make a comment of what pg_restore 17 sets and older servers do not know."""
+    """Comment out a setting that pg_restore 17 writes and older servers refuse."""
     begin = os.pread(script, len(_PREAMBLE.encode()) + _HEAD_BYTES, 0)
     at = begin.find(_NEWER_SETTING)
     if at >= 0:
@@ -198,7 +198,7 @@ def _drop_newer_setting(script: int) -> None:
 
 
 def client_version() -> int:
-    """The major version of the installed pg_dump; HostError where there is none."""
+    """Return the major version of the installed pg_dump; HostError if there is none."""
     if shutil.which("pg_dump") is None:
         raise HostError(
             "pg_dump is not on this host, so the database cannot be dumped",
@@ -213,7 +213,7 @@ def client_version() -> int:
 
 
 def free_bytes(folder: Path) -> int:
-    """What may still be written below ``folder``, or below the nearest that is there."""
+    """Return the free bytes below ``folder``, or below its nearest existing parent."""
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
