@@ -1,4 +1,4 @@
-"""What `python3 /usr/lib/backendai/target` runs; installed there as __main__.py."""
+"""The entry point of `python3 /usr/lib/backendai/target`; installed there as __main__.py."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command line on the target: `backendai-ctl`, units and maintainer scripts call it."""
+"""The command line on the target, called by `backendai-ctl`, units and maintainer scripts."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from backendai_ctl.commands.base import say
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns its exit status (see errors.Status)."""
+    """Run one command; return its exit status (see errors.Status)."""
     options = make_parser().parse_args(arguments)
     try:
         return int(options.run(options, Layout(root=options.root)))
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """What the command line takes; manual page and completion are made from it, too."""
+    """Return the parser of the command line; manual page and completion are made from it, too."""
     parser = argparse.ArgumentParser(
         prog="backendai-ctl", description="Set up the services of Backend.AI on this host."
     )

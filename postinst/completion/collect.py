@@ -1,4 +1,4 @@
-"""Collects what a service's commands take, for the shells: collect.py ENTRY TABLE.
+"""Collects the arguments of a service's commands, for the shells: collect.py ENTRY TABLE.
 
 Run in the service's own environment. ENTRY is the first word of its commands, or _ for
 the client's, which begin with any. Writes TABLE by rename, and removes TABLE.lock.
@@ -15,7 +15,7 @@ from typing import Any
 
 # The types are those of the service's own click, which only its environment has.
 def rows(click: Any, command: Any, path: list[str], context: Any = None) -> Iterator[str]:
-    """A line for each command: its words, and what may follow them."""
+    """Yield a line for each command: its words, and what may follow them."""
     context = click.Context(command, info_name=path[-1] if path else "", parent=context)
     options = [word for param in command.params for word in (*param.opts, *param.secondary_opts)]
     names = command.list_commands(context) if hasattr(command, "list_commands") else []
@@ -23,7 +23,7 @@ def rows(click: Any, command: Any, path: list[str], context: Any = None) -> Iter
     for name in names:
         try:
             child = command.get_command(context, name)
-        except Exception:  # one that cannot be imported takes none of the others away
+        except Exception:  # a command that cannot be imported must not hide the others
             traceback.print_exc()
             continue
         if child is not None and not child.hidden:

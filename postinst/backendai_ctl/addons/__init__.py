@@ -1,1 +1,1 @@
-"""Add-ons of a service: what is installed, what is enabled, what its hardware lacks."""
+"""Add-ons of a service: installed ones, enabled ones, and missing needs of their hardware."""

@@ -1,8 +1,8 @@
-"""Reads and changes the lists of allowed and blocked plug-ins; no other byte of the file.
+"""Reads and changes the lists of allowed and blocked plug-ins, and no other byte of the file.
 
-The service's loader takes an entry for an import package and all below it. Without an
-allow list it loads whatever is installed, and it refuses to start where a name is in
-both lists.
+The service's loader treats an entry as an import package with everything below it. Without
+an allow list it loads all installed plug-ins, and it refuses to start if a name is in both
+lists.
 """
 
 import re
@@ -19,17 +19,17 @@ from backendai_ctl.base.toml import NotTomlError, parse_document, parse_table
 
 @dataclass(frozen=True, kw_only=True)
 class Lists:
-    """The two lists of a file; ``allow`` is None where the file has none."""
+    """The two lists of a file; ``allow`` is None if the file has none."""
 
     allow: tuple[str, ...] | None
     block: tuple[str, ...]
 
     def blocks(self, module: str) -> bool:
-        """Whether the block list names the module or what it lies in."""
+        """Whether the block list has the module or a package around it."""
         return any(module == entry or module.startswith(f"{entry}.") for entry in self.block)
 
     def has(self, modules: tuple[str, ...]) -> bool:
-        """Whether the service loads all of these."""
+        """Whether the service loads all of these modules."""
         return all(
             not self.blocks(module)
             and (
@@ -41,7 +41,7 @@ class Lists:
 
 
 def read_lists(text: str, place: Place, label: str) -> Lists:
-    """The lists in the file's text; SiteError where it is not TOML or they are no lists."""
+    """Return the lists in the file's text; SiteError if it is not TOML or has no proper lists."""
     try:
         table = parse_table(text)
     except NotTomlError as error:
@@ -63,7 +63,7 @@ def _list(table: Mapping[str, object], dotted: str, label: str) -> tuple[str, ..
 
 
 def with_lists(text: str, place: Place, lists: Lists) -> str:
-    """The text with these lists; what they share with the present ones stays as written."""
+    """Return the text with these lists; entries in the present ones stay as written."""
     if lists.allow is not None:
         text = _with_list(text, place.allow_key, lists.allow)
     if lists.block or _exists(parse_document(text), place.block_key):
@@ -108,7 +108,7 @@ def _array(wanted: tuple[str, ...]) -> Array:
 
 
 def _after_sample(text: str, parents: list[str], key: str, wanted: tuple[str, ...]) -> str | None:
-    """The list as a line after the sample's ``# KEY = []``; None where that is not possible.
+    """Return the list as a line after the sample's ``# KEY = []``; None if that is impossible.
 
     tomlkit would put a new key below the blank lines that end its table.
     """
@@ -127,7 +127,7 @@ def _after_sample(text: str, parents: list[str], key: str, wanted: tuple[str, ..
 def _adds_only(
     before: str, after: str, parents: list[str], key: str, wanted: tuple[str, ...]
 ) -> bool:
-    """Whether the texts differ by that list alone: a comment may lie in a string, or elsewhere."""
+    """Whether the texts differ by that list alone: the comment may be in a string or elsewhere."""
     try:
         expected, got = parse_table(before), parse_table(after)
     except NotTomlError:

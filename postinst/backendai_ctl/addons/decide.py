@@ -1,4 +1,4 @@
-"""Decides which add-ons a service is to load. Pure: the host's answers come in."""
+"""Decides which add-ons a service loads. Pure: the host's state comes in as arguments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,32 +10,32 @@ from backendai_ctl.addons.record import AddonRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An installed add-on, and what the host says of it."""
+    """An installed add-on, with the state of its hardware."""
 
     addon: Addon
     record: AddonRecord | None
-    kinds: tuple[str, ...]  # of devices, as the admin's file may say
-    complete: bool  # the hardware's needs are there
+    kinds: tuple[str, ...]  # of devices, as the admin's file may choose
+    complete: bool  # all needs of its hardware are met
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What the lists and the records are to be."""
+    """The resulting lists and records."""
 
     lists: Lists
     records: tuple[AddonRecord, ...]
-    held: Mapping[str, str]  # name of one that has to wait to name of one that has its devices
+    held: Mapping[str, str]  # name of a waiting add-on to name of the add-on that has its devices
     gone: tuple[str, ...]
 
 
 def decide(
     candidates: Sequence[Candidate], records: Mapping[str, AddonRecord], lists: Lists
 ) -> Decision:
-    """Enable what is new, leave out what was disabled or edited out, take out what is gone.
+    """Enable new add-ons, skip those that an admin disabled or removed, drop uninstalled ones.
 
-    The service refuses to start where two add-ons show one kind of device. Of two, the one
-    whose hardware is complete comes first, then the one that is enabled already, then the
-    first by name: so the order of installation does not matter.
+    The service refuses to start if two add-ons show one kind of device. Of two, the one whose
+    hardware is complete comes first, then the one that is enabled already, then the first by
+    name: so the order of installation does not matter.
     """
     wanted = [candidate for candidate in candidates if _is_wanted(candidate, lists)]
     wanted.sort(
@@ -76,13 +76,13 @@ def _is_wanted(candidate: Candidate, lists: Lists) -> bool:
     if candidate.record is not None and candidate.record.disabled:
         return False
     if any(lists.blocks(module) for module in candidate.addon.allow):
-        return False  # the admin's own word
+        return False  # the admin decided so
     return not _was_listed(candidate) or lists.has(candidate.addon.allow)
 
 
 def _record(candidate: Candidate, is_enabled: bool, held: Mapping[str, str]) -> AddonRecord:
     record = candidate.record or AddonRecord.of(candidate.addon)
-    # One that is held back is tried again each time; one that the admin took out is not.
+    # An add-on that is held back is retried each time; one that the admin removed is not.
     listed = is_enabled or (record.listed and candidate.addon.name not in held)
     return replace(record, place=candidate.addon.place, allow=candidate.addon.allow, listed=listed)
 
@@ -94,7 +94,7 @@ def _lists(
     lists: Lists,
 ) -> Lists:
     if not candidates and lists.allow is None:
-        return lists  # nothing of ours was ever in it, or the admin took the list out
+        return lists  # this tool never added an entry, or the admin removed the list
     wanted = [
         m
         for candidate in candidates

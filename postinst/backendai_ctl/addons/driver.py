@@ -1,4 +1,4 @@
-"""Whether this host has what an add-on's hardware needs."""
+"""Checks whether this host has what an add-on's hardware needs."""
 
 import ctypes
 import shutil
@@ -8,12 +8,12 @@ from pathlib import Path
 from backendai_ctl.addons.model import Addon, Need
 
 Loads = Callable[[str], bool]
-# Where units and shells find programs; the tool may run with less in its environment.
+# Where units and shells find programs; this tool's own environment may have less.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def loads(library: str) -> bool:
-    """Whether the dynamic loader finds ``library``, which is how the plug-ins look for it."""
+    """Whether the dynamic loader finds ``library``: the plug-ins look for it in the same way."""
     try:
         ctypes.CDLL(library)
     except OSError:
@@ -22,7 +22,7 @@ def loads(library: str) -> bool:
 
 
 def missing_needs(addon: Addon, root: Path = Path("/"), can_load: Loads = loads) -> list[str]:
-    """What to install for the add-on to show devices, one text each; empty if all is there."""
+    """Return what to install for the add-on to show devices, one text each; empty if complete."""
     return [need.install for need in addon.needs if not _is_there(need, root, can_load)]
 
 
@@ -32,5 +32,5 @@ def _is_there(need: Need, root: Path, can_load: Loads) -> bool:
     folders = ":".join(str(root / folder.lstrip("/")) for folder in _PATH.split(":"))
     if any(shutil.which(program, path=folders) for program in need.programs):
         return True
-    # Of another root nothing can be loaded here.
+    # Libraries of another root cannot be loaded here.
     return root == Path("/") and any(can_load(name) for name in need.libraries)

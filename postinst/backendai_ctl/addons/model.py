@@ -1,4 +1,4 @@
-"""What each installed add-on's package says of it: /usr/lib/backendai/addons/NAME.toml."""
+"""The data that each installed add-on's package ships: /usr/lib/backendai/addons/NAME.toml."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from backendai_ctl.base.toml import read_table, shipped_table
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """Something of the hardware's vendor; any one of what is listed shows that it is there."""
+    """A need of the hardware, from its vendor; any one of the listed items meets it."""
 
     install: str
     paths: tuple[str, ...] = ()
@@ -21,7 +21,7 @@ class Need:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a service's plug-ins are allowed: a file in /etc/backend.ai and two keys of it."""
+    """The place that allows a service's plug-ins: a file in /etc/backend.ai and two keys in it."""
 
     config: str
     allow_key: str
@@ -39,31 +39,31 @@ class Addon:
     place: Place
     allow: tuple[str, ...]  # import packages, as the allow list names them
     keys: tuple[str, ...]  # kinds of devices
-    keys_from: str | None = None  # FILE:KEY of the admin's that has the kind
+    keys_from: str | None = None  # FILE:KEY of the admin's that has the device kind
     needs: tuple[Need, ...] = ()
-    files: tuple[str, ...] = ()  # to be made in /etc/backend.ai
+    files: tuple[str, ...] = ()  # to create in /etc/backend.ai
     etcd: Mapping[str, object]  # a tree, as in recipes
 
     def kinds(self, layout: Layout) -> tuple[str, ...]:
-        """The kinds of devices that it will show, by the admin's file where that decides."""
+        """Return the kinds of devices that it will show, from the admin's file if that decides."""
         if self.keys_from is None:
             return self.keys
         file, _, key = self.keys_from.partition(":")
         try:
             found = read_table(layout.etc / file).get(key)
         except TargetError:
-            found = None  # the service says what is wrong with it
+            found = None  # the service reports what is wrong with the file
         return (str(found),) if found is not None else self.keys
 
 
 def load_addons(layout: Layout, service: str | None = None) -> list[Addon]:
-    """The installed add-ons, of one service or of all, by name."""
+    """Return the installed add-ons, of one service or of all, by name."""
     found = [_load(path) for path in sorted(layout.addons.glob("*.toml"))]
     return [addon for addon in found if service in (None, addon.service)]
 
 
 def named(addons: list[Addon], name: str) -> Addon:
-    """The add-on called so, by its short name or its package's."""
+    """Return the add-on with this short name or package name."""
     for addon in addons:
         if name in (addon.name, addon.package):
             return addon

@@ -1,6 +1,6 @@
-"""What this tool last did with each add-on, beside the records of configuration files.
+"""Records of what this tool last did with each add-on, beside those of configuration files.
 
-A record outlives its add-on's package: it says what is to be taken out of the lists.
+A record outlives its add-on's package: it has the entries to remove from the lists.
 """
 
 import contextlib
@@ -12,28 +12,28 @@ from backendai_ctl.addons.model import Addon, Place
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 
-_PREFIX = "addon-"  # debian/service.postrm.sh.j2 know it
+_PREFIX = "addon-"  # debian/service.postrm.sh.j2 has it, too
 
 
 @dataclass(frozen=True, kw_only=True)
 class AddonRecord:
-    """One add-on as it was left."""
+    """One add-on as this tool left it."""
 
     name: str
     service: str
     place: Place
     allow: tuple[str, ...]
-    listed: bool = False  # this tool allowed it; a later absence is the admin's wish
+    listed: bool = False  # this tool allowed it, so a later absence is the admin's wish
     disabled: bool = False  # by `addon disable`
 
     @classmethod
     def of(cls, addon: Addon) -> "AddonRecord":
-        """The record of an add-on that is new here."""
+        """Return the record of an add-on that is new here."""
         return cls(name=addon.name, service=addon.service, place=addon.place, allow=addon.allow)
 
 
 def load_records(layout: Layout, service: str) -> dict[str, AddonRecord]:
-    """The records of a service's add-ons, by name; a damaged one counts as none."""
+    """Return the records of a service's add-ons, by name; a damaged one counts as none."""
     found = {}
     for path in sorted(layout.generated.glob(f"{_PREFIX}*")):
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):

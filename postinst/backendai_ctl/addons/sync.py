@@ -1,7 +1,7 @@
-"""Makes a service load the add-ons that are installed; what `addon` and packages call.
+"""Makes a service load the installed add-ons; `addon` and packages call it.
 
 Safe to run again and to kill: an admin's wish is recorded before the file is changed,
-what was done is recorded after it, and the file changes by rename.
+a change is recorded after it, and the file changes by rename.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
-    """What the work needs: where things lie, who owns what is made, who listens."""
+    """The tool's dependencies: paths, owner of new files, and receiver of messages."""
 
     layout: Layout
     writer: Writer
@@ -39,11 +39,11 @@ class Tool:
     can_load: Loads = loads
 
     def missing(self, addon: Addon) -> list[str]:
-        """What is to be installed for the add-on's hardware."""
+        """Return what to install for the add-on's hardware."""
         return missing_needs(addon, self.layout.root, self.can_load)
 
     def candidate(self, addon: Addon, record: AddonRecord | None) -> Candidate:
-        """The add-on and what the host says of it."""
+        """Return the add-on with the state of its hardware."""
         return Candidate(
             addon=addon,
             record=record,
@@ -53,18 +53,18 @@ class Tool:
 
 
 def sync_addons(service: str, tool: Tool) -> bool:
-    """Make the service's lists fit what is installed; says whether they changed.
+    """Make the service's lists match the installed add-ons; return whether they changed.
 
-    Raises SiteError where the service's file is absent or broken; nothing is changed then.
+    Raises SiteError if the service's file is absent or broken; nothing is changed then.
     """
     with _alone(tool):
         return _sync(service, tool)
 
 
 def enable_addon(name: str, tool: Tool) -> bool:
-    """Enable one that was disabled, edited out, blocked or held back.
+    """Enable an add-on that was disabled, removed from the list, blocked or held back.
 
-    Raises SiteError where another add-on has its devices, or a wider entry blocks it.
+    Raises SiteError if another add-on has its devices, or a wider entry blocks it.
     """
     with _alone(tool):
         addon = named(load_addons(tool.layout), name)
@@ -87,9 +87,9 @@ def enable_addon(name: str, tool: Tool) -> bool:
 
 
 def disable_addon(name: str, tool: Tool) -> bool:
-    """Disable one, until it is enabled again; says whether the lists changed.
+    """Disable an add-on until it is enabled again; return whether the lists changed.
 
-    Raises SiteError where an entry that is wider than the add-on allows it all the same.
+    Raises SiteError if an entry that is wider than the add-on still allows it.
     """
     with _alone(tool):
         addon = named(load_addons(tool.layout), name)
@@ -107,7 +107,7 @@ def disable_addon(name: str, tool: Tool) -> bool:
 
 
 def state_of(addon: Addon, tool: Tool) -> str:
-    """One word or two for people: enabled, disabled, blocked, not listed, or what is wrong."""
+    """Return one or two words for people: enabled, disabled, blocked, not listed, or the fault."""
     record = load_records(tool.layout, addon.service).get(addon.name)
     try:
         path, text = _read(addon.place, tool.layout)
@@ -173,7 +173,7 @@ def _tell(
     decision: Decision,
     tool: Tool,
 ) -> None:
-    """Say what is new, once: what the last run reported is not repeated."""
+    """Report changes once: what the last run reported is not repeated."""
     listed = {record.name for record in decision.records if record.listed}
     for candidate in candidates:
         addon = candidate.addon
@@ -214,9 +214,9 @@ def _refuse_rivals(addon: Addon, lists: Lists, tool: Tool) -> None:
 
 
 def _make_files(addon: Addon, tool: Tool) -> None:
-    """Make the add-on's files in /etc/backend.ai where they are absent; then they are the admin's.
+    """Create the add-on's absent files in /etc/backend.ai; from then on they are the admin's.
 
-    One that was made before and is gone was removed by the admin, and stays away.
+    A file that was created before and is gone was removed by the admin, and is not recreated.
     """
     for name in addon.files:
         path, record = tool.layout.etc / name, tool.layout.generated / name
@@ -226,7 +226,7 @@ def _make_files(addon: Addon, tool: Tool) -> None:
         digest = hashlib.sha256(text.encode()).hexdigest()
         tool.writer.ensure_folder(tool.layout.etc)
         origin = "found" if path.exists() else "made"
-        # Recorded first, as the services' files are: see configure.py.
+        # Recorded first, like the services' files: see configure.py.
         tool.writer.replace(record, f"{origin} {digest}\n")
         if tool.writer.create(path, text):
             tool.say(f"made {path}")
@@ -235,7 +235,7 @@ def _make_files(addon: Addon, tool: Tool) -> None:
 def _read(place: Place, layout: Layout) -> tuple[Path, str]:
     path = layout.etc / place.config
     try:
-        # Bytes, so that an admin's line ends stay.
+        # Bytes, so that an admin's line ends are kept.
         return path, path.read_bytes().decode("utf-8")
     except FileNotFoundError as error:
         raise SiteError(
@@ -249,9 +249,9 @@ def _read(place: Place, layout: Layout) -> tuple[Path, str]:
 
 
 def _write(path: Path, text: str, tool: Tool) -> None:
-    """Replace the file, whose owner and mode may be the admin's own.
+    """Replace the file, and keep its owner and mode, which may be the admin's own.
 
-    A file that nobody else has edited is still unedited afterwards.
+    A file that nobody else has edited still counts as unedited afterwards.
     """
     status = path.stat()
     record_path = tool.layout.generated / path.name

@@ -1,1 +1,1 @@
-"""What this site answers: the questions, site.toml, its edits, the secrets made for it."""
+"""The answers of this site: the questions, site.toml, its edits, and generated secrets."""

@@ -1,4 +1,4 @@
-"""What a service asks of the answers beyond their kind; a recipe's [[constraint]]."""
+"""The rules of a service for its answers, beyond their kinds; a recipe's [[constraint]]."""
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ class Constraint:
 
 
 def check_constraints(constraints: Iterable[Constraint], site: Site, label: str) -> None:
-    """Raise SiteError with every answer that breaks one."""
+    """Raise SiteError with every answer that breaks a rule."""
     problems = [
         f"{label}: {constraint.site} = {site[constraint.site]!r}: must be {constraint.message}"
         for constraint in constraints
@@ -39,7 +39,7 @@ def _check_of(constraint: Constraint) -> Callable[[Value], bool]:
 
 
 def _is_loopback(value: Value) -> bool:
-    """One address of this host alone, by number: that is what Docker publishes on."""
+    """Whether it is an address of this host alone, as a number: Docker publishes on those only."""
     listed = value if isinstance(value, list) else [str(value)]
     try:
         return all(

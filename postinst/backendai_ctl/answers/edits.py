@@ -1,4 +1,4 @@
-"""Changes single answers of site.toml, and takes answers that came before the file."""
+"""Changes single answers of site.toml, and reads answers from before the file existed."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ from backendai_ctl.base.toml import parse_document
 
 
 def read_preseed(layout: Layout) -> dict[str, str]:
-    """What was answered before any service could make site.toml, as BACKENDAI_ variables.
+    """Return the answers from before any service could create site.toml, as BACKENDAI_ variables.
 
     backendai-common's postinst writes the file from debconf; one NAME='VALUE' a line,
     quoted for a shell.
@@ -43,7 +43,7 @@ def read_preseed(layout: Layout) -> dict[str, str]:
 
 
 def get_answer(layout: Layout, name: str) -> str:
-    """The answer called SECTION.KEY as text; a list's items are joined by commas."""
+    """Return the answer SECTION.KEY as text; a list's items are joined by commas."""
     site = load_site(layout)
     _known(site, name)
     value = site[name]
@@ -51,7 +51,7 @@ def get_answer(layout: Layout, name: str) -> str:
 
 
 def is_secret(layout: Layout, name: str) -> bool:
-    """Whether the answer called SECTION.KEY must not be shown."""
+    """Whether the answer SECTION.KEY must not be shown."""
     question = load_questions(layout).with_name(name).named(name)
     return question is not None and question.is_secret
 
@@ -59,9 +59,9 @@ def is_secret(layout: Layout, name: str) -> bool:
 def set_answer(
     layout: Layout, writer: Writer, name: str, text: str, environment: Mapping[str, str]
 ) -> bool:
-    """Give one answer; every other byte of the admin's file stays. Says if that changed it.
+    """Set one answer, and keep every other byte of the file. Return whether the file changed.
 
-    Raises SiteError where the value, or the file as it is, is wrong; nothing is written then.
+    Raises SiteError if the value or the present file is wrong; nothing is written then.
     """
     question = load_questions(layout).with_name(name).named(name)
     if question is None:
@@ -84,7 +84,7 @@ def set_answer(
         if site.answers.get(name) == checked and layout.site.exists():
             return False
         after = _with(before, question.section, question.key, checked)
-        parse_site(layout, after)  # a further section wants its first answers in their order
+        parse_site(layout, after)  # a further section's first answers must come in order
         _write(layout.site, after, writer)
     return True
 
@@ -103,7 +103,7 @@ def _with(text: str, section: str, key: str, value: Value) -> str:
 
 
 def _write(path: Path, text: str, writer: Writer) -> None:
-    """Replace the file with its owner and mode, which may be the admin's own."""
+    """Replace the file, and keep its owner and mode, which may be the admin's own."""
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The kinds of answers that site.toml may hold: their checks, and the words for what is allowed."""
+"""The kinds of answers in site.toml: their checks, and the words for the allowed values."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-# What a question's answer may be; a list is of addresses.
+# The type of an answer; a list is of addresses.
 Value = str | int | list[str]
 Check = Callable[[object], Value]
 
@@ -31,7 +31,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Read HOST:PORT, an IPv6 host in brackets; ValueError where it is not."""
+        """Parse HOST:PORT, an IPv6 host in brackets; ValueError if it is malformed."""
         host, colon, port = text.rpartition(":")
         bracketed = _IPV6.fullmatch(host)
         if not colon or not (bracketed or _HOST.fullmatch(host)):
@@ -45,7 +45,7 @@ class Address:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, by name or address, is reached from this machine alone."""
+    """Whether a host, by name or address, can be reached from this machine only."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -56,7 +56,7 @@ _URL_PORTS = {"http": ":80", "https": ":443"}
 
 
 def host_of(url: str) -> str:
-    """HOST or HOST:PORT of a URL, without a port that goes without saying."""
+    """Return HOST or HOST:PORT of a URL; a default port is left out."""
     parts = urlsplit(url)
     return parts.netloc.removesuffix(_URL_PORTS.get(parts.scheme, "")).lower()
 
@@ -119,7 +119,7 @@ def _any_addresses(value: object) -> Value:
     raise ValueError
 
 
-# Without what no text in UTF-8 has: bytes that could not be decoded.
+# Without surrogates, which stand for bytes that could not be decoded.
 _LINE = r"[^\x00-\x1f\x7f\ud800-\udfff]*"
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_-]{1,62}"
 _PATH = r"(/[A-Za-z0-9_+@:,=~-][A-Za-z0-9._+@:,=~-]*)+"
@@ -133,7 +133,7 @@ _URL = r"https?://[A-Za-z0-9\[][A-Za-z0-9.:\]_-]*(/[A-Za-z0-9._~/-]*)?"
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What the answers to a question may be, and the words that say so."""
+    """A check for the answers to a question, and the words for the allowed ones."""
 
     check: Check
     allowed: str

@@ -22,27 +22,27 @@ class Question:
     about: str
     allowed: str
     check: Check
-    # Where the answer may stay empty: the secret that is made instead.
+    # If the answer may stay empty: the name of the secret that is generated instead.
     secret: str | None = None
     # The answer must not be shown, whatever its key is called.
     hidden: bool = False
-    # Where it may stay empty: the answer that other answers make, as {SECTION.KEY} in a text.
+    # If it may stay empty: a text with {SECTION.KEY} that makes the answer of other answers.
     otherwise: str = ""
-    # Answers that ask for another one: this answer to the name of that question.
+    # Answers that require another one: this answer to that question's name.
     asks_for: Mapping[str, str] = field(default_factory=dict)
-    # The default in a further section of the kind.
+    # The default in a further section of the same kind.
     further: Value = ""
-    # The question of the section whose host and port an empty answer stands for.
+    # The question of the same section whose host and port replace an empty answer.
     host_of: str = ""
 
     @property
     def name(self) -> str:
-        """SECTION.KEY, as recipes and messages call it."""
+        """SECTION.KEY, as in recipes and messages."""
         return f"{self.section}.{self.key}"
 
     @property
     def variable(self) -> str:
-        """The environment variable that answers it when site.toml is made."""
+        """The environment variable that answers it when site.toml is created."""
         return as_variable(f"{self.section}_{self.key}")
 
     @property
@@ -51,18 +51,18 @@ class Question:
         return self.hidden or self.secret is not None
 
     def shown(self, value: object) -> str:
-        """``value``, given as an answer, as a message may show it."""
+        """Return ``value``, an answer to this question, as a message may show it."""
         if self.is_secret:
             return HIDDEN
         if isinstance(value, (str, int, float, list, dict)):
             try:
                 value = tomlkit.item(value).as_string().strip()
-            except (ValueError, TypeError, RecursionError):  # nothing that TOML can hold
+            except (ValueError, TypeError, RecursionError):  # a value that TOML cannot hold
                 value = type(value).__name__
         return redact_urls(str(value))
 
     def from_text(self, text: str) -> object:
-        """The value of the environment variable, as TOML would hold it."""
+        """Return the value of the environment variable as TOML would hold it."""
         if isinstance(self.default, list):
             return [item.strip() for item in text.split(",") if item.strip()]
         if isinstance(self.default, int):
@@ -71,7 +71,7 @@ class Question:
 
 
 def as_variable(name: str) -> str:
-    """``name`` as an environment variable of ours spells it."""
+    """Return the environment variable that stands for ``name``."""
     return f"BACKENDAI_{name}".upper().replace("-", "_").replace(".", "_")
 
 
@@ -81,24 +81,24 @@ class Questions:
 
     sections: Mapping[str, str]  # name to explanation
     all: tuple[Question, ...]
-    # Sections that further ones of the kind, [SECTION.LABEL], may follow.
+    # Sections that may be followed by further ones of their kind, [SECTION.LABEL].
     repeatable: frozenset[str] = frozenset()
 
     def named(self, name: str) -> Question | None:
-        """The question called SECTION.KEY."""
+        """Return the question SECTION.KEY."""
         return next((question for question in self.all if question.name == name), None)
 
     def of_section(self, section: str) -> list[Question]:
-        """The questions of one section."""
+        """Return the questions of one section."""
         return [question for question in self.all if question.section == section]
 
     def labels(self, section: str) -> list[str]:
-        """The labels of the further sections of the kind."""
+        """Return the labels of the further sections of its kind."""
         begin = f"{section}."
         return [name.removeprefix(begin) for name in self.sections if name.startswith(begin)]
 
     def with_labels(self, section: str, labels: Iterable[str]) -> "Questions":
-        """The same and those of [SECTION.LABEL] for each label."""
+        """Return these questions and those of [SECTION.LABEL] for each label."""
         known = self.labels(section)
         added = [f"{section}.{label}" for label in dict.fromkeys(labels) if label not in known]
         questions = [
@@ -113,7 +113,7 @@ class Questions:
         )
 
     def with_name(self, name: str) -> "Questions":
-        """The same and those of the further section that SECTION.LABEL.KEY is in, if it is so."""
+        """Return these questions and, if ``name`` is SECTION.LABEL.KEY, those of that section."""
         section, _, rest = name.partition(".")
         label, dot, _ = rest.rpartition(".")
         if section in self.repeatable and dot and is_label(label):
@@ -126,12 +126,12 @@ _LABEL_OF_SECTION = re.compile("[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
 def is_label(text: object) -> bool:
-    """Whether a further section may be called so."""
+    """Whether ``text`` can be the label of a further section."""
     return isinstance(text, str) and _LABEL_OF_SECTION.fullmatch(text) is not None
 
 
 def load_questions(layout: Layout) -> Questions:
-    """The questions that backendai-common shipped; RecipeError where they are broken."""
+    """Load the questions that backendai-common shipped; RecipeError if they are broken."""
     path = layout.questions
     with shipped_table(path, "backendai-common") as table:
         return Questions(
@@ -144,7 +144,7 @@ def load_questions(layout: Layout) -> Questions:
 
 
 def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:
-    ports: dict[str, str] = {}  # by default, of the questions so far
+    ports: dict[str, str] = {}  # default ports of the questions so far
     for section in sections:
         listed = section["question"]
         if not isinstance(listed, list):
@@ -172,7 +172,7 @@ def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:
 
 
 def _with_ports(value: object, ports: Mapping[str, str]) -> object:
-    """A default with the port of another question's, so that each port stands once."""
+    """Return a default that takes its port from another question, so that each port stands once."""
     if not isinstance(value, str):
         return value
     return _PORT_OF.sub(lambda match: ports[match[1]], value)

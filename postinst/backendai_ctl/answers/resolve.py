@@ -18,7 +18,7 @@ _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9.-]*)(?:!([a-z]+))?\}")
 
 
 def _sql_text(text: str) -> str:
-    # E'' so that a backslash means the same whatever standard_conforming_strings says.
+    # E'' so that a backslash means the same whatever standard_conforming_strings is.
     return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
@@ -48,23 +48,23 @@ def _quoted(text: str, quoting: str) -> str:
 
 
 def placeholders(template: str) -> set[str]:
-    """The names of the answers that a template is filled in with."""
+    """Return the names of the answers in a template."""
     return {match[1] for match in _PLACEHOLDER.finditer(template)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What the values of a recipe are resolved from."""
+    """The sources of a recipe's values."""
 
     site: Site
     secrets: SecretStore
-    # Which further section stands for one, in turn: see ``each``.
+    # The further section that replaces a section at present: see ``each``.
     standing: Mapping[str, str] = field(default_factory=dict)
-    # Answers by SECTION.KEY that hold instead of site.toml's.
+    # Answers by SECTION.KEY that replace those of site.toml.
     overrides: Mapping[str, Value] = field(default_factory=dict)
 
     def each(self, template: str) -> Iterator["Answers"]:
-        """These answers once for every section that ``template`` may be about.
+        """Yield these answers once for each section that ``template`` can refer to.
 
         Nearly always that is once; [registry] may be followed by [registry.LABEL].
         """
@@ -74,7 +74,7 @@ class Answers:
                 yield replace(self, standing={section: f"{section}.{label}"})
 
     def value(self, name: str) -> Value:
-        """The answer called SECTION.KEY; where it may be empty and is, its secret."""
+        """Return the answer SECTION.KEY; if it is empty and has a secret, the secret."""
         section, _, key = name.partition(".")
         name = f"{self.standing.get(section, section)}.{key}"
         if name in self.overrides:
@@ -87,7 +87,7 @@ class Answers:
         return self.secrets.secret(secret) if secret and answer == "" else answer
 
     def hidden(self) -> list[str]:
-        """Every secret of this host that a program's output may hold; none is made for that."""
+        """Return the existing secrets of this host that a program's output may hold."""
         given = [
             str(self.site.answers[question.name])
             for question in self.site.questions.all
@@ -96,19 +96,19 @@ class Answers:
         return given + self.secrets.made()
 
     def fill(self, template: str, quoting: str = "plain") -> str:
-        """``template`` with each {SECTION.KEY} or {SECTION.KEY!QUOTING} filled in."""
+        """Return ``template`` with each {SECTION.KEY} or {SECTION.KEY!QUOTING} filled in."""
 
         def answer_to(match: re.Match[str]) -> str:
             answer = self.value(match[1])
             text = ",".join(answer) if isinstance(answer, list) else str(answer)
-            # An address needs its colon, and its parts were checked to be harmless.
+            # An address needs its colon, and its parts are validated as harmless.
             is_address = match[1].endswith("address")
             return _quoted(text, match[2] or ("plain" if is_address else quoting))
 
         return _PLACEHOLDER.sub(answer_to, template)
 
     def resolve(self, wanted: object) -> object:
-        """The value that a [config.set] entry asks for; None to leave its key out."""
+        """Return the value that a [config.set] entry describes; None to leave its key out."""
         if not isinstance(wanted, dict):
             return wanted
         return self._value(wanted) if self._is_due(wanted) else None
@@ -133,14 +133,14 @@ class Answers:
         raise RecipeError(f"a recipe has a value of no known kind: {wanted!r}")
 
     def _kept_near(self, value: Value, other: str) -> Value:
-        """The address ``value``, on loopback alone where ``other`` is reached there alone."""
+        """Return the address ``value``, on loopback if ``other`` is reached there alone."""
         known = str(self.value(other))
         if not is_loopback(Address.parse(known).host if ":" in known else known):
             return value
         return str(Address(host="127.0.0.1", port=Address.parse(str(value)).port))
 
     def _is_due(self, wanted: Mapping[str, object]) -> bool:
-        """Whether the other answers are as the entry's conditions ask."""
+        """Whether the other answers meet the entry's conditions."""
         answers = {key: str(name) for key, name in wanted.items() if key in _CONDITIONS}
         if "unless" in answers and self.value(answers["unless"]):
             return False
@@ -156,7 +156,7 @@ class Answers:
 
 
 def resolve_tree(answers: Answers, tree: Mapping[str, object]) -> dict[str, object]:
-    """``tree`` with every value resolved, and the answers filled into its keys.
+    """Return ``tree`` with every value resolved, and the answers filled into its keys.
 
     A key whose value resolves to None is left out.
     """
@@ -173,7 +173,7 @@ def resolve_tree(answers: Answers, tree: Mapping[str, object]) -> dict[str, obje
 
 
 def is_tree(wanted: object) -> bool:
-    """Whether this holds values, and is none itself."""
+    """Whether ``wanted`` is a table of values rather than a value."""
     return isinstance(wanted, Mapping) and not set(wanted) <= _VALUES
 
 
@@ -200,7 +200,7 @@ def _list_of_tables(value: Value) -> object:
 
 _DRIVERS = {"journal": ["console"], "file": ["file"], "both": ["console", "file"]}
 
-# How an answer is written where the service wants it otherwise than site.toml has it.
+# Conversions of an answer for a service that needs another form than site.toml has.
 _FORMS: Mapping[str, Callable[[Value], object]] = {
     "plain": lambda value: value,
     "table": _address_tables,
@@ -217,7 +217,7 @@ _FORMS: Mapping[str, Callable[[Value], object]] = {
 
 
 def _projects(listed: str, machine: str) -> str:
-    """On arm64 the images of several architectures are wanted, too."""
+    """Return the projects; arm64 also needs the images of several architectures."""
     words = [word.strip() for word in listed.split(",") if word.strip()]
     if machine == "aarch64" and "multiarch" not in words:
         words.append("multiarch")

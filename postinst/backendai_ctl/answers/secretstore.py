@@ -1,4 +1,4 @@
-"""Secrets and key pairs of this host: made once, then only read."""
+"""Secrets and key pairs of this host: created once, then only read."""
 
 import importlib
 import secrets
@@ -11,23 +11,23 @@ from pathlib import Path
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import Writer, private_writer
 
-# Makes NAME.key and NAME.key_secret in a folder.
+# Creates NAME.key and NAME.key_secret in a folder.
 KeyPairMaker = Callable[[Path, str], None]
 
 _BYTES = 32
-# What a service reads in this folder itself; systemd/backendai.tmpfiles.conf and the service's
-# unit name it, too. Configurations have copies of all others, which are root's alone.
+# Secrets that a service itself reads in this folder; systemd/backendai.tmpfiles.conf and the
+# service's unit list them, too. All others are root's alone: configurations have copies.
 READ_BY_SERVICES = frozenset({"manager-rpc.key_secret"})
 _PAIR = (".key", ".key_secret")
 
 
 def make_curve_pair(folder: Path, name: str) -> None:
-    """Make a ZeroMQ CURVE pair, the kind that manager and agents talk by.
+    """Create a ZeroMQ CURVE pair, as used between manager and agents.
 
-    The same call as `backend.ai mgr generate-rpc-keypair`, which takes four
+    Makes the same call as `backend.ai mgr generate-rpc-keypair`, which takes four
     seconds to start and prints the secret key.
     """
-    # Only the service's own CPython has it.
+    # Only the service's own CPython has ZeroMQ.
     importlib.import_module("zmq.auth.certs").create_certificates(folder, name)
 
 
@@ -43,11 +43,11 @@ class SecretStore:
     make_pair: KeyPairMaker = make_curve_pair
 
     def writer_of(self, name: str) -> Writer:
-        """What writes the file called so: for root alone, unless a service reads it."""
+        """Return the writer of the file ``name``: for root alone, unless a service reads it."""
         return self.writer if name in READ_BY_SERVICES else private_writer()
 
     def secret(self, name: str) -> str:
-        """The secret called so, made now if this host has none."""
+        """Return the secret ``name``; create it if this host has none."""
         path = self.folder / name
         if not path.exists():
             self.writer_of(name).create(path, secrets.token_urlsafe(_BYTES) + "\n")
@@ -59,7 +59,7 @@ class SecretStore:
         return value
 
     def made(self) -> list[str]:
-        """The secrets that this host has and that can be read; no key pairs."""
+        """Return the readable secrets of this host, without key pairs."""
         found = []
         for path in self.folder.glob("[!.]*"):
             if path.suffix not in _PAIR:
@@ -68,11 +68,11 @@ class SecretStore:
         return found
 
     def public_half(self, name: str) -> Path:
-        """Where the public half of the key pair called so is, if this host has it."""
+        """Return the path of a key pair's public half, if this host has the pair."""
         return self.folder / f"{name}.key"
 
     def ensure_pair(self, name: str) -> Path:
-        """The secret half of the key pair called so, made now if this host has none."""
+        """Return the path of a key pair's secret half; create the pair if this host has none."""
         secret, public = self.folder / f"{name}.key_secret", self.folder / f"{name}.key"
         if secret.exists():
             return secret
@@ -81,7 +81,7 @@ class SecretStore:
         made.mkdir(mode=0o700)
         try:
             self.make_pair(made, name)
-            # The secret half last: it is what says that the pair is complete.
+            # The secret half comes last: it marks the pair as complete.
             self.writer_of(public.name).adopt(made / public.name, public)
             self.writer_of(secret.name).adopt(made / secret.name, secret)
         finally:

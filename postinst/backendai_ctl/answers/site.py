@@ -1,4 +1,4 @@
-"""site.toml: reading and checking the answers, and making the file where it is absent."""
+"""site.toml: reads and checks the answers, and creates the file if it is absent."""
 
 import difflib
 import secrets
@@ -20,7 +20,7 @@ from backendai_ctl.base.errors import HostError, SiteError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.toml import NotTomlError, parse_table, shipped_table
 
-# In a suggestion, in the place of a password.
+# Stands for a password in a suggestion.
 _NEW_PASSWORD = "{new}"
 _PASSWORD_BYTES = 32
 _HEAD = """\
@@ -33,7 +33,7 @@ _HEAD = """\
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Every question's answer; what site.toml leaves out has its default."""
+    """Every question's answer; a question that site.toml leaves out has its default."""
 
     questions: Questions
     answers: Mapping[str, Value]
@@ -47,18 +47,18 @@ class Site:
         return answer
 
     def secret_of(self, name: str) -> str | None:
-        """The secret that is made where this answer is empty."""
+        """Return the name of the secret that replaces this answer if it is empty."""
         question = self.questions.named(name)
         return question.secret if question else None
 
 
 def load_site(layout: Layout) -> Site:
-    """Read and check site.toml; raises SiteError with every problem at once."""
+    """Read and check site.toml; raise SiteError with every problem at once."""
     return parse_site(layout, read_site(layout))
 
 
 def read_site(layout: Layout) -> str:
-    """The text of site.toml, each byte as it is; empty where there is no such file."""
+    """Return the text of site.toml, every byte unchanged; empty if there is no such file."""
     label = str(layout.site)
     try:
         return layout.site.read_bytes().decode("utf-8")
@@ -71,7 +71,7 @@ def read_site(layout: Layout) -> str:
 
 
 def parse_site(layout: Layout, text: str) -> Site:
-    """The answers in ``text``, which is or shall be site.toml; SiteError as above."""
+    """Return the answers in ``text``, the present or future site.toml; SiteError as above."""
     label = str(layout.site)
     try:
         table = parse_table(text)
@@ -82,7 +82,7 @@ def parse_site(layout: Layout, text: str) -> Site:
 
 
 def new_site(layout: Layout, environment: Mapping[str, str]) -> str:
-    """The text of a first site.toml, from BACKENDAI_ variables, suggestions and defaults.
+    """Return the text of a first site.toml, from BACKENDAI_ variables, suggestions and defaults.
 
     Raises SiteError for a variable that is wrong.
     """
@@ -96,7 +96,7 @@ def new_site(layout: Layout, environment: Mapping[str, str]) -> str:
 
 
 def _suggested(layout: Layout, questions: Questions) -> dict[str, object]:
-    """What installed packages suggest; only a new site.toml follows them."""
+    """Return the suggestions of installed packages; only a new site.toml follows them."""
     found: dict[str, object] = {}
     for path in sorted(layout.suggestions.glob("*.toml")):
         with shipped_table(path, f"backendai-{path.stem}") as table:
@@ -106,12 +106,12 @@ def _suggested(layout: Layout, questions: Questions) -> dict[str, object]:
 
 
 def _made_now(value: object) -> object:
-    """A suggested password is one of this host's own."""
+    """Replace the placeholder of a password by a password of this host's own."""
     return secrets.token_urlsafe(_PASSWORD_BYTES) if value == _NEW_PASSWORD else value
 
 
 def render_site(site: Site) -> str:
-    """site.toml with these answers and an explanation of each."""
+    """Return site.toml with these answers and an explanation of each."""
     document = tomlkit.document()
     for line in _HEAD.splitlines():
         document.add(tomlkit.comment(line.removeprefix("# ")))
@@ -165,7 +165,7 @@ def _flatten(
 def _answers_of(
     questions: Questions, section: str, content: Mapping[str, object]
 ) -> Iterable[tuple[str, object]]:
-    """The names and values of one section, and of the further ones of its kind."""
+    """Yield the names and values of one section, and of the further ones of its kind."""
     labels = questions.labels(section)
     for key, value in content.items():
         if key in labels and isinstance(value, dict):
@@ -175,7 +175,7 @@ def _answers_of(
 
 
 def _with_labels(questions: Questions, table: Mapping[str, object]) -> Questions:
-    """With the questions of every [SECTION.LABEL] that ``table`` has."""
+    """Return ``questions`` with those of every [SECTION.LABEL] in ``table``."""
     for section in questions.repeatable:
         content = table.get(section)
         if isinstance(content, dict):
@@ -190,7 +190,7 @@ def _with_labels(questions: Questions, table: Mapping[str, object]) -> Questions
 
 
 def _with_variables(questions: Questions, environment: Iterable[str]) -> Questions:
-    """With the questions of every further section that a variable answers."""
+    """Return ``questions`` with those of every further section that a variable answers."""
     known = {question.variable for question in questions.all}
     for section in questions.repeatable:
         begin = f"{as_variable(section)}_"
@@ -239,7 +239,7 @@ def _check_all(
 
 
 def _filled(questions: Questions, answers: Mapping[str, Value]) -> dict[str, Value]:
-    """The answers, and what others make of those that are empty."""
+    """Return the answers, with empty ones derived from others."""
     found = dict(answers)
     for question in questions.all:
         if question.otherwise and found[question.name] == "":

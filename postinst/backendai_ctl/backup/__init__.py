@@ -1,1 +1,1 @@
-"""Archives of what the stores hold."""
+"""Archives of the stores' content."""

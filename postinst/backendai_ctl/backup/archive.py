@@ -1,6 +1,6 @@
 """One file with all that makes a cluster: databases, etcd's namespace, secrets, configuration.
 
-Whoever can read it has every password, so it is root's alone.
+Its reader gets every password, so it is root's alone.
 """
 
 import glob
@@ -41,15 +41,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """An unpacked archive; its folder goes with the block that opened it."""
+    """An unpacked archive; its folder is removed with the block that opened it."""
 
     folder: Path
     manifest: dict[str, Any]
-    kept: Mapping[str, KeptFile] = field(default_factory=dict)  # by the name of its content
+    kept: Mapping[str, KeptFile] = field(default_factory=dict)  # by its content's file name
 
     @property
     def dumps(self) -> dict[str, Path]:
-        """The dump of each service that has database."""
+        """The dump of each service that has a database."""
         return {path.stem: path for path in sorted((self.folder / _DATABASES).glob(f"*{_DUMP}"))}
 
     @property
@@ -62,9 +62,9 @@ class Archive:
         return found
 
     def put_files(self, layout: Layout, say: Say) -> list[Path]:
-        """Put secrets and configuration back over what is there; returns what was put.
+        """Restore secrets and configuration over the present files; return the restored files.
 
-        What cannot be put back is reported, and the rest is.
+        A file that cannot be restored is reported, and the others are restored.
         """
         put: list[Path] = []
         for content, kept in self.kept.items():
@@ -79,7 +79,7 @@ class Archive:
 
 @dataclass(frozen=True, kw_only=True)
 class Backup:
-    """What goes into one archive."""
+    """The content of one archive."""
 
     layout: Layout
     databases: Sequence[SeededDatabase]
@@ -88,15 +88,15 @@ class Backup:
     say: Say
 
     def write(self, path: Path) -> None:
-        """Write the archive to ``path``, which appears once it was opened again and is whole.
+        """Write the archive to ``path``, which appears only once the archive was read back.
 
-        Raises HostError or NotReadyError where a store does not answer or the disk is full.
+        Raises HostError or NotReadyError if a store does not answer or the disk is full.
         """
         with _scratch(self.dumper.folder) as folder:
             (folder / _DATABASES).mkdir(mode=0o700)
             for (
                 database
-            ) in self.databases:  # each dump is listed by pg_restore before it has its name
+            ) in self.databases:  # pg_restore lists each dump before the dump gets its name
                 self.dumper.make(database, folder / _DATABASES / f"{database.data.service}{_DUMP}")
             if self.etcd is not None:
                 private_writer().replace(folder / _ETCD, json.dumps(self.etcd.all(), indent=1))
@@ -139,7 +139,7 @@ class Backup:
 
 
 def verify_archive(path: Path) -> None:
-    """Read the whole of an archive; HostError where it is cut, or a member is not as written."""
+    """Read the whole archive; HostError if it is truncated, or a member has changed."""
     found: dict[str, str] = {}
     wanted: dict[str, str] = {}
     try:
@@ -161,7 +161,7 @@ def verify_archive(path: Path) -> None:
 
 @contextmanager
 def open_archive(path: Path, scratch: Path, layout: Layout, say: Say) -> Iterator[Archive]:
-    """Unpack ``path`` below ``scratch``; HostError where it is not one of ours.
+    """Unpack ``path`` below ``scratch``; HostError if it is not one of this tool's.
 
     Members that no backup contains are reported and left out.
     """
@@ -182,7 +182,7 @@ def open_archive(path: Path, scratch: Path, layout: Layout, say: Say) -> Iterato
 
 
 def _unpack(tar: tarfile.TarFile, folder: Path, layout: Layout, say: Say) -> dict[str, KeptFile]:
-    """Write the members below ``folder``, under names of ours; returns the host's files."""
+    """Write the members below ``folder`` under new names; return the host's files."""
     (folder / _DATABASES).mkdir(mode=0o700)
     (folder / FILES).mkdir(mode=0o700)
     kept: dict[str, KeptFile] = {}
@@ -233,7 +233,7 @@ def _hash_stream(stream: Any) -> str:
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """A private folder; what killed runs of this host left goes first, under the lock."""
+    """Create a private folder, after removing those of killed runs; the caller holds the lock."""
     private_writer().ensure_folder(folder, mode=0o700)
     mine = f"{_AT_WORK}{socket.gethostname()}-"
     for left in folder.glob(f"{mine}*"):

@@ -1,4 +1,4 @@
-"""Which files a backup holds: secrets and configuration, as what they are."""
+"""The files that a backup holds: secrets and configuration, with types, owners and modes."""
 
 import os
 import stat
@@ -15,12 +15,12 @@ _TEMPORARY = ".backendai-tmp"
 
 
 def kept_folders(layout: Layout) -> tuple[Path, ...]:
-    """The folders whose files are backed up, and the only ones that a restore writes to."""
+    """Return the folders that are backed up, and the only ones that a restore writes to."""
     return (layout.etc, layout.secrets, layout.credentials)
 
 
 def add_files(tar: tarfile.TarFile, layout: Layout, say: Callable[[str], None]) -> None:
-    """Add every file below the kept folders; what cannot be restored is reported."""
+    """Add every file below the kept folders; report files that cannot be restored."""
     for folder in kept_folders(layout):
         for path in _below(folder):
             name = f"{FILES}/{path.relative_to(layout.root)}"
@@ -37,7 +37,7 @@ def add_files(tar: tarfile.TarFile, layout: Layout, say: Callable[[str], None]) 
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The folder, which may itself be a link, and all below; no link is followed."""
+    """Yield the paths below ``folder``, which may itself be a link; no other link is followed."""
     if not folder.is_dir():
         return
     for above, folders, files in os.walk(folder):
@@ -50,7 +50,7 @@ def _add_file(tar: tarfile.TarFile, path: Path, name: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     with os.fdopen(descriptor, "rb") as stream:
         member = tar.gettarinfo(arcname=name, fileobj=stream)
-        if member.islnk():  # a second name of a file: each name is a file of its own
+        if member.islnk():  # a second name of a file: each name becomes a file of its own
             member.type = tarfile.REGTYPE
             member.size = os.fstat(stream.fileno()).st_size
         tar.addfile(member, stream)
@@ -58,7 +58,7 @@ def _add_file(tar: tarfile.TarFile, path: Path, name: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptFile:
-    """A file, folder or link of a backup, and what it is to be on the host."""
+    """A file, folder or link of a backup, with its properties on the host."""
 
     path: PurePosixPath  # below the host's root
     kind: str  # "file", "folder" or "link"
@@ -69,7 +69,7 @@ class KeptFile:
 
 
 def read_member(member: tarfile.TarInfo, layout: Layout) -> KeptFile:
-    """What a member of an archive restores; HostError for what no backup contains."""
+    """Return what a member of an archive restores; HostError for a member that no backup has."""
     path = PurePosixPath(member.name).relative_to(FILES)
     tops = [PurePosixPath(folder.relative_to(layout.root)) for folder in kept_folders(layout)]
     # One of these folders itself is never replaced by a file or a link.
@@ -84,7 +84,7 @@ def read_member(member: tarfile.TarInfo, layout: Layout) -> KeptFile:
     return KeptFile(
         path=path,
         kind=kind,
-        mode=member.mode & 0o770,  # nothing here is others' to read, or runs as somebody else
+        mode=member.mode & 0o770,  # nothing here is for others to read, or runs as another user
         uid=member.uid,
         gid=member.gid,
         link=member.linkname if kind == "link" else "",

@@ -1,4 +1,4 @@
-"""Puts one file of a backup where it was, below folders that are opened without following links."""
+"""Restores one file of a backup to its place, in folders opened without following links."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 def put_back(layout: Layout, kept: KeptFile, source: Path) -> Path:
-    """Put the file, folder or link in its place; HostError where something else is there."""
+    """Restore the file, folder or link; HostError if its place has something else."""
     target = layout.root / kept.path
     try:
         if kept.kind == "folder":
@@ -50,10 +50,10 @@ def _write(folder: int, name: str, kept: KeptFile, source: Path) -> None:
 
 @contextlib.contextmanager
 def _opened(layout: Layout, path: Path, wanted: KeptFile | None) -> Iterator[int]:
-    """Open a folder that is one of ours or below it, and make what is missing on the way.
+    """Open a kept folder, or one below it, and create what is missing on the way.
 
-    Ours may be a link that an admin put there; below it, no link is followed. ``wanted`` says
-    whose the last folder is, where it has to be made.
+    A kept folder may be a link that an admin put there; below it, no link is followed. ``wanted``
+    gives owner and mode of the last folder if that has to be created.
     """
     top = next(folder for folder in kept_folders(layout) if path.is_relative_to(folder))
     top.mkdir(mode=0o750, parents=True, exist_ok=True)

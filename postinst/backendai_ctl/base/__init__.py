@@ -1,1 +1,1 @@
-"""What the rooms above stand on: errors, where things are, files, programs, systemd."""
+"""The base of all other packages: errors, paths, files, programs, systemd."""

@@ -1,4 +1,4 @@
-"""Whose the files are, and what only root may do."""
+"""The owners of files, and the check for root."""
 
 import grp
 import os
@@ -11,26 +11,26 @@ ACCOUNT = "backendai"
 
 
 def is_root() -> bool:
-    """Whether root runs this."""
+    """Whether root runs this process."""
     return os.geteuid() == 0
 
 
 def require_root(action: str) -> None:
-    """Raise HostError unless root runs this; ``action`` is what only root can do."""
+    """Raise HostError unless root runs this process; ``action`` is what only root can do."""
     if not is_root():
         raise HostError(f"only root can {action}", hint="use sudo")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """Who owns what this tool writes."""
+    """The owner of the files that this tool writes."""
 
     uid: int
     gid: int
 
     @classmethod
     def of_account(cls) -> "Owner":
-        """root and the account's group: settings and secrets; HostError where it has none."""
+        """Return root and the account's group, for settings and secrets; HostError if none."""
         require_root("write the configuration")
         try:
             return cls(uid=0, gid=grp.getgrnam(ACCOUNT).gr_gid)
@@ -41,7 +41,7 @@ class Owner:
 
     @classmethod
     def account(cls) -> "Owner":
-        """The account itself, which owns users' folders; HostError where there is none."""
+        """Return the account itself, which owns users' folders; HostError if there is none."""
         try:
             entry = pwd.getpwnam(ACCOUNT)
         except KeyError as error:
@@ -52,5 +52,5 @@ class Owner:
 
     @classmethod
     def caller(cls) -> "Owner":
-        """The user who runs this."""
+        """Return the user who runs this process."""
         return cls(uid=os.geteuid(), gid=os.getegid())

@@ -10,7 +10,7 @@ _CAPITALS = frozenset(ascii_uppercase)
 
 
 def read_environment(layout: Layout, service: str) -> dict[str, str]:
-    """The variables in the service's file; none where it has no file, or it cannot be read.
+    """Return the variables in the service's file; none if it is absent or cannot be read.
 
     The run script reads the same lines: those that begin with a capital letter.
     """
@@ -24,6 +24,6 @@ def read_environment(layout: Layout, service: str) -> dict[str, str]:
 
 
 def use_environment(layout: Layout, service: str) -> None:
-    """Let this process's own PostgreSQL client see what the service's sees."""
+    """Give this process's own PostgreSQL client the environment of the service's."""
     for name, value in read_environment(layout, service).items():
         os.environ.setdefault(name, value)

@@ -1,12 +1,12 @@
-"""What can go wrong on the target, and the exit status each kind of failure has."""
+"""The failures on the target, and the exit status of each kind."""
 
 from enum import IntEnum
 
 
 class Status(IntEnum):
-    """Exit statuses, by sysexits.h, whose names `systemctl status` shows.
+    """Exit statuses from sysexits.h, whose names `systemctl status` shows.
 
-    Maintainer scripts treat all but OK as "warn and go on", and stop at REFUSED, where
+    Maintainer scripts treat all but OK as "warn and go on", and stop at REFUSED, because
     going on would destroy data.
     """
 
@@ -14,7 +14,7 @@ class Status(IntEnum):
     INTERNAL = 1
     NOT_READY = 69
     HOST = 71
-    TIMEOUT = 75  # EX_TEMPFAIL: it may still come
+    TIMEOUT = 75  # EX_TEMPFAIL: it may still succeed later
     REFUSED = 77
     SITE = 78
 
@@ -31,7 +31,7 @@ class TargetError(Exception):
 
 
 class SiteError(TargetError):
-    """site.toml, or a BACKENDAI_ variable that feeds it, is wrong; one line a problem."""
+    """Errors in site.toml, or in a BACKENDAI_ variable that feeds it; one line for each problem."""
 
     status = Status.SITE
 
@@ -41,7 +41,7 @@ class SiteError(TargetError):
 
 
 class RecipeError(TargetError):
-    """A recipe or sample that the package brought is wrong: the package is broken."""
+    """An error in a recipe or sample of the package, which is therefore broken."""
 
 
 class HostError(TargetError):
@@ -57,6 +57,6 @@ class NotReadyError(TargetError):
 
 
 class RefusedError(TargetError):
-    """What was asked for would destroy data."""
+    """The requested action would destroy data."""
 
     status = Status.REFUSED

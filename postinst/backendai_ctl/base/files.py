@@ -1,4 +1,4 @@
-"""Writes files so that a reader, or a kill, never sees half of one."""
+"""Writes files so that a reader never sees a partial one, even after a kill."""
 
 import contextlib
 import fcntl
@@ -18,13 +18,13 @@ _SUFFIX = ".backendai-tmp"
 
 @dataclass(frozen=True, kw_only=True)
 class Writer:
-    """Puts files in place: complete, readable by root and the account alone."""
+    """Writes complete files, which only root and the account can read."""
 
     owner: Owner
     mode: int = 0o640
 
     def ensure_folder(self, path: Path, mode: int = 0o750) -> None:
-        """Make ``path`` where it is absent; an existing folder is left as it is."""
+        """Create ``path`` if it is absent; an existing folder is left unchanged."""
         if path.is_dir():
             return
         try:
@@ -39,7 +39,7 @@ class Writer:
             raise HostError(f"cannot make {path}: {error.strerror}") from error
 
     def sweep(self, folder: Path) -> None:
-        """Remove what killed runs left in ``folder``; nobody else may be at work there."""
+        """Remove what killed runs left in ``folder``; no other run may be active there."""
         for left in folder.glob(f".*{_SUFFIX}"):
             if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left)
@@ -47,9 +47,9 @@ class Writer:
                 left.unlink()
 
     def create(self, path: Path, text: str) -> bool:
-        """Put ``text`` at ``path`` unless something is there; says whether it did."""
-        # link(2) fails where the name exists, so an admin's file that appears
-        # in between is safe, which rename(2) would replace.
+        """Write ``text`` to ``path`` unless something exists there; return whether it did."""
+        # link(2) fails if the name exists, so it keeps an admin's file that appears
+        # in between, which rename(2) would replace.
         with self._beside(path, text) as temporary:
             try:
                 os.link(temporary, path)
@@ -58,7 +58,7 @@ class Writer:
         return True
 
     def replace(self, path: Path, text: str) -> None:
-        """Put ``text`` at ``path``, whatever is there."""
+        """Write ``text`` to ``path``, replacing any present file."""
         with self._beside(path, text) as temporary:
             temporary.rename(path)
 
@@ -89,18 +89,18 @@ class Writer:
 
 
 def private_writer() -> Writer:
-    """Writes files that only the user who runs this, root, can read."""
+    """Return a writer of files that only the current user, root, can read."""
     return Writer(owner=Owner.caller(), mode=0o600)
 
 
 def _temporary(path: Path) -> Path:
-    """A fixed name, so that what a killed run left is replaced and never piles up."""
+    """Return a fixed name, so that a killed run's file is replaced and never piles up."""
     return path.with_name(f".{path.name}{_SUFFIX}")
 
 
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` against another run of this tool."""
+    """Lock ``folder`` against another run of this tool."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,6 +1,6 @@
-"""Changes files by their descriptors: a link that somebody put in a file's place is refused.
+"""Changes files through descriptors, and refuses a link that somebody put in a file's place.
 
-A path may lead elsewhere by the time that it is used; a descriptor cannot.
+A path may point elsewhere by the time it is used; a descriptor cannot.
 """
 
 import contextlib
@@ -19,8 +19,8 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 def opened(path: Path) -> Iterator[int]:
     """Open the file or folder at ``path`` itself.
 
-    Raises HostError for a link, a file with a second name, and all that is neither file nor
-    folder: another user may have chosen what is changed then.
+    Raises HostError for a link, a file with a second name, and anything that is neither file nor
+    folder, because another user may have chosen what would be changed.
     """
     try:
         descriptor = os.open(path, _OPEN)
@@ -40,12 +40,12 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def set_mode(path: Path, mode: int) -> None:
-    """Change the mode of a file or folder; HostError as ``opened`` says."""
+    """Change the mode of a file or folder; HostError as in ``opened``."""
     with opened(path) as descriptor:
         os.fchmod(descriptor, mode)
 
 
 def set_owner(path: Path, uid: int, gid: int) -> None:
-    """Change the owner of a file or folder; HostError as ``opened`` says."""
+    """Change the owner of a file or folder; HostError as in ``opened``."""
     with opened(path) as descriptor:
         os.fchown(descriptor, uid, gid)

@@ -1,4 +1,4 @@
-"""Where things are on the host, below a root that is / except in images and tests."""
+"""Paths on the host, below a root that is / except in images and tests."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +9,11 @@ _SHIPPED = "usr/lib/backendai"
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The folders and files of a host; a path in a message is the one the admin sees."""
+    """The folders and files of a host; messages show paths as the admin sees them."""
 
     root: Path = Path("/")
 
-    # What the admin edits.
+    # Files that the admin edits.
 
     @property
     def etc(self) -> Path:
@@ -27,10 +27,10 @@ class Layout:
 
     @property
     def allow_upgrade(self) -> Path:
-        """Its presence lets an upgrade go on that would be refused."""
+        """A file whose presence allows an upgrade that would otherwise be refused."""
         return self.etc / "allow-upgrade"
 
-    # What the packages keep between runs.
+    # Files that the packages keep between runs.
 
     @property
     def state(self) -> Path:
@@ -54,7 +54,7 @@ class Layout:
 
     @property
     def trust(self) -> Path:
-        """Certificates of registries' authorities, for the manager and, copied, for Docker."""
+        """Certificates of registries' authorities, for the manager and, as copies, for Docker."""
         return self.state / "trust"
 
     @property
@@ -63,31 +63,31 @@ class Layout:
         return self.root / "etc/docker"
 
     def unit_settings(self, unit: str) -> Path:
-        """The folder of the admin's settings for ``unit``."""
+        """Return the folder of the admin's settings for ``unit``."""
         return self.root / f"etc/systemd/system/{unit}.d"
 
     def shipped_unit(self, unit: str) -> Path:
-        """``unit`` as its package ships it."""
+        """Return the file of ``unit`` as its package ships it."""
         return self.root / f"usr/lib/systemd/system/{unit}"
 
     @property
     def first_boot(self) -> Path:
-        """One empty file per service that is to be configured at the first boot of an image."""
+        """One empty file for each service to configure at the first boot of an image."""
         return self.state / "first-boot"
 
     @property
     def preseed(self) -> Path:
-        """Answers from before site.toml could be made; gone once it is."""
+        """Answers from before site.toml could be created; removed once it exists."""
         return self.state / "early-answers"
 
     @property
     def seed_state(self) -> Path:
-        """The state of seeding."""
+        """The result of the last seeding run."""
         return self.state / "seed"
 
     @property
     def waiting(self) -> Path:
-        """One empty file per service that starts once its stores are seeded."""
+        """One empty file for each service that starts once its stores are seeded."""
         return self.seed_state / "waiting"
 
     @property
@@ -96,22 +96,22 @@ class Layout:
         return self.state / "upgrade"
 
     def upgrade_log(self, service: str) -> Path:
-        """What the last migration printed; for root alone."""
+        """Return the log of the last migration, for root alone."""
         return self.upgrades / f"{service}.log"
 
     def stopped_note(self, service: str) -> Path:
-        """Says that the service ran, and was stopped for a migration or a restore."""
+        """Return the note that the service ran and was stopped for a migration or a restore."""
         return self.upgrades / f"{service}.stopped"
 
     def failure_note(self, service: str) -> Path:
-        """Why the last upgrade of the service did not end."""
+        """Return the note with the reason why the last upgrade of the service failed."""
         return self.upgrades / f"{service}.failed"
 
     def addons_note(self, service: str) -> Path:
-        """Says that an rpm transaction changed the service's add-ons."""
+        """Return the note that an rpm transaction changed the service's add-ons."""
         return self.state / f".addons-{service}.posttrans"
 
-    # What the packages ship.
+    # Files that the packages ship.
 
     @property
     def shipped(self) -> Path:
@@ -120,12 +120,12 @@ class Layout:
 
     @property
     def suggestions(self) -> Path:
-        """Answers that installed packages suggest for a site.toml yet to be made."""
+        """Answers that installed packages suggest for a new site.toml."""
         return self.shipped / "suggestions"
 
     @property
     def questions(self) -> Path:
-        """What site.toml answers; shipped by backendai-common."""
+        """The questions that site.toml answers; shipped by backendai-common."""
         return self.shipped / "questions.toml"
 
     @property
@@ -135,41 +135,41 @@ class Layout:
 
     @property
     def recipes(self) -> Path:
-        """How each installed service's configuration is made; shipped by its package."""
+        """The recipe of each installed service's configuration; shipped by its package."""
         return self.shipped / "recipes"
 
     @property
     def seed_data(self) -> Path:
-        """What is seeded into each service's database; shipped by its package."""
+        """The data to seed into each service's database; shipped by its package."""
         return self.shipped / "seed"
 
     def upgrade_data(self, service: str) -> Path:
-        """What the package of ``service`` says about its upgrades."""
+        """Return the upgrade data of the package of ``service``."""
         return self.shipped / "upgrade" / f"{service}.toml"
 
     @property
     def addons(self) -> Path:
-        """What each installed add-on says of itself; shipped by its package."""
+        """The data of each installed add-on; shipped by its package."""
         return self.shipped / "addons"
 
     # A service's private CPython.
 
     def prefix(self, service: str) -> Path:
-        """The folder of the private CPython of ``service``."""
+        """Return the folder of the private CPython of ``service``."""
         return self.root / _SERVICES / service
 
     def python(self, service: str) -> Path:
-        """The private CPython of ``service``."""
+        """Return the private CPython of ``service``."""
         return self.prefix(service) / "bin/python3"
 
     def run_script(self, service: str) -> Path:
-        """What starts programs of ``service`` in its environment."""
+        """Return the script that starts programs of ``service`` in its environment."""
         return self.prefix(service) / f"bin/run-{service}"
 
     def samples(self, service: str) -> Path:
-        """The sample configurations of the installed release of ``service``."""
+        """Return the folder of sample configurations of the installed release of ``service``."""
         return self.prefix(service) / "share/backendai/samples"
 
     def fixtures(self, service: str) -> Path:
-        """The fixtures of the installed release, whose accounts are public knowledge."""
+        """Return the folder of the installed release's fixtures, whose accounts are public."""
         return self.prefix(service) / "share/backendai/fixtures"

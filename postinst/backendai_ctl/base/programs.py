@@ -1,4 +1,4 @@
-"""The one door to other programs on the target."""
+"""The only module on the target that runs other programs."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What a program that ended has left."""
+    """The result of a program that has ended."""
 
     status: int
     stdout: str
@@ -29,10 +29,10 @@ def run_program(
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
 ) -> Done:
-    """Run ``command`` to its end; with ``log``, its output goes to the end of that file.
+    """Run ``command`` to its end; with ``log``, its output is appended to that file.
 
-    Raises NotReadyError where it cannot be run, or takes longer than ``seconds``. What must
-    not be seen by others travels by ``stdin``.
+    Raises NotReadyError if it cannot be run or takes longer than ``seconds``. Values that
+    others must not see are passed by ``stdin``.
     """
     try:
         if log is not None:
@@ -49,7 +49,7 @@ def run_program(
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """Open files that a program gets; without ``stdout``, what it prints is returned."""
+    """Open files for a program; without ``stdout``, its output is returned."""
 
     stdin: int | None = None
     stdout: int | None = None
@@ -64,9 +64,9 @@ def run_on_files(
     user: Owner | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Done:
-    """Run ``command`` on open files, as ``user`` with no other group where one is given.
+    """Run ``command`` on open files; with ``user``, as that user without supplementary groups.
 
-    Raises NotReadyError where it cannot be run, or takes longer than ``seconds``.
+    Raises NotReadyError if it cannot be run or takes longer than ``seconds``.
     """
     try:
         done = subprocess.run(  # noqa: TID251 - builder.run is not on the target

@@ -1,4 +1,4 @@
-"""Hides what must not be printed: the password or token in a URL, and known secrets. Pure."""
+"""Hides secrets in text: the password or token in a URL, and known secrets. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ _PARAMETER = re.compile(
     r"[\w.~%-]*=)[^&;#\s\"'<>]+",
     re.IGNORECASE,
 )
-_SHORTEST = 4  # what is shorter occurs in any text
+_SHORTEST = 4  # shorter texts occur anywhere by chance
 
 
 def redact_urls(text: str) -> str:
-    """Hide the user's name and password of each URL, and what its query calls a secret."""
+    """Hide the user name and password of each URL, and secret parameters in its query."""
     return _PARAMETER.sub(rf"\1{HIDDEN}", _USERINFO.sub(f"{HIDDEN}@", text))
 
 

@@ -1,6 +1,6 @@
-"""The one door to systemd: what it says of units, and what it is to do with them.
+"""The only module that talks to systemd: reads the state of units, and starts and stops them.
 
-A host without it has none that is active.
+On a host without systemd, no unit is active.
 """
 
 import time
@@ -24,22 +24,22 @@ _MICRO = 1_000_000
 
 
 def has_systemd(layout: Layout) -> bool:
-    """Whether systemd runs here, and ``layout`` is this host and not a folder."""
+    """Whether systemd runs here and ``layout`` is this host rather than a folder."""
     return layout.root == Path("/") and Path("/run/systemd/system").is_dir()
 
 
 def unit_of(service: str) -> str:
-    """The unit of ``service``."""
+    """Return the name of the unit of ``service``."""
     return f"backendai-{service}.service"
 
 
 def command(action: str, *words: str) -> list[str]:
-    """How systemd is asked for ``action``."""
+    """Return the command that requests ``action`` from systemd."""
     return ["systemctl", action, *words]
 
 
 def show_unit(unit: str) -> Mapping[str, str]:
-    """The properties of ``unit``; empty where systemd does not answer."""
+    """Return the properties of ``unit``; empty if systemd does not answer."""
     try:
         done = run_program(command("show", f"--property={_PROPERTIES}", unit), seconds=_SECONDS)
     except NotReadyError:
@@ -51,7 +51,7 @@ def show_unit(unit: str) -> Mapping[str, str]:
 
 
 def is_active(unit: str) -> bool:
-    """Whether ``unit`` runs, or is just coming up."""
+    """Whether ``unit`` runs or is starting."""
     return show_unit(unit).get("ActiveState") in ("active", "activating", "reloading")
 
 
@@ -61,9 +61,9 @@ def is_enabled(unit: str) -> bool:
 
 
 def control(action: str, *units: str, wait: bool = True, seconds: float = _CONTROL_SECONDS) -> str:
-    """Run a command of systemctl on ``units``; returns why it failed, empty where it did not.
+    """Run a command of systemctl on ``units``; return why it failed, or an empty text.
 
-    Without ``wait``, systemd is asked, and what becomes of it is not waited for.
+    Without ``wait``, the request is queued and its result is not awaited.
     """
     options = () if wait else ("--no-block",)
     try:
@@ -74,19 +74,19 @@ def control(action: str, *units: str, wait: bool = True, seconds: float = _CONTR
 
 
 def ask(layout: Layout, action: str, unit: str) -> None:
-    """Ask systemd, where it runs, to start, restart or stop ``unit``; waits for nothing."""
+    """Ask systemd, if it runs, to start, restart or stop ``unit``; do not wait."""
     if has_systemd(layout):
         control(action, unit, wait=False)
 
 
 def reload_units(layout: Layout) -> None:
-    """Let systemd, where it runs, read its units again."""
+    """Make systemd, if it runs, read its units again."""
     if has_systemd(layout):
         control("daemon-reload")
 
 
 def process_age(unit: str) -> float | None:
-    """For how many seconds the main process of ``unit`` runs; None where it has none."""
+    """Return how many seconds the main process of ``unit`` has run; None if it has none."""
     state = show_unit(unit)
     began = state.get("ExecMainStartTimestampMonotonic", "0")
     if state.get("MainPID", "0") == "0" or began == "0":
@@ -95,7 +95,7 @@ def process_age(unit: str) -> float | None:
 
 
 def list_units(pattern: str) -> Sequence[str]:
-    """The units that match ``pattern`` and failed, or are loaded; by their names."""
+    """Return the units that match ``pattern`` and failed or are loaded, by their names."""
     try:
         done = run_program(
             command("list-units", "--all", "--plain", "--no-legend", pattern),

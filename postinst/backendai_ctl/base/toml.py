@@ -1,4 +1,4 @@
-"""Reads TOML, and says in one way what is wrong with a file of it."""
+"""Reads TOML, and reports errors in it uniformly."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from backendai_ctl.base.errors import HostError, RecipeError
 _FAULTS = (OSError, UnicodeDecodeError, TOMLKitError, LookupError, TypeError, ValueError)
 
 
-# tomlkit's own errors, and what it lets through: a month 13, a number of 5,000 digits, a key of
-# two kinds.
+# tomlkit's own errors, and those for values that it accepts: a month 13, a number of 5,000 digits,
+# a key of two types.
 _PARSER_FAULTS = (TOMLKitError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
@@ -23,7 +23,7 @@ class NotTomlError(Exception):
 
 
 def parse_document(text: str) -> tomlkit.TOMLDocument:
-    """``text`` with its comments, to be edited; NotTomlError where it is not TOML."""
+    """Return ``text`` with its comments, for editing; NotTomlError if it is not TOML."""
     try:
         return tomlkit.parse(text)
     except RecursionError as error:
@@ -33,7 +33,7 @@ def parse_document(text: str) -> tomlkit.TOMLDocument:
 
 
 def parse_table(text: str) -> dict[str, Any]:
-    """The values in ``text``; NotTomlError where it is not TOML."""
+    """Return the values in ``text``; NotTomlError if it is not TOML."""
     document = parse_document(text)
     try:
         return document.unwrap()
@@ -44,9 +44,9 @@ def parse_table(text: str) -> dict[str, Any]:
 
 
 def read_table(path: Path, *, hint: str | None = None) -> dict[str, Any]:
-    """The values in a file of this host; HostError where it cannot be read.
+    """Return the values in a file of this host; HostError if it cannot be read.
 
-    ``hint`` says what makes the file where it is missing.
+    ``hint`` says what creates the file if it is missing.
     """
     try:
         return parse_table(path.read_text(encoding="utf-8"))
@@ -60,9 +60,9 @@ def read_table(path: Path, *, hint: str | None = None) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def shipped_table(path: Path, package: str) -> Iterator[dict[str, Any]]:
-    """The values in a file that ``package`` shipped.
+    """Yield the values in a file that ``package`` shipped.
 
-    RecipeError where it cannot be read, or the block does not find in it what it should have.
+    RecipeError if the file cannot be read, or if the block misses a value or type in it.
     """
     try:
         yield tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
@@ -83,19 +83,19 @@ def _words(error: Exception) -> str:
 
 
 def as_table(value: object) -> dict[str, object]:
-    """``value``, which has to be a table; TypeError where it is not."""
+    """Return ``value`` as a table; TypeError if it is none."""
     if not isinstance(value, dict):
         raise TypeError(f"a table is due where there is {value!r}")
     return value
 
 
 def as_list(value: object) -> list[object]:
-    """``value``, which has to be a list; TypeError where it is not."""
+    """Return ``value`` as a list; TypeError if it is none."""
     if not isinstance(value, list):
         raise TypeError(f"a list is due where there is {value!r}")
     return value
 
 
 def as_words(value: object) -> tuple[str, ...]:
-    """The texts of a list; TypeError where it is none."""
+    """Return the texts of a list; TypeError if it is none."""
     return tuple(str(word) for word in as_list(value))

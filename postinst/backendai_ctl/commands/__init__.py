@@ -1,4 +1,4 @@
-"""The commands of `backendai-ctl`, one module a subject."""
+"""The commands of `backendai-ctl`, one module for each subject."""
 
 from backendai_ctl.commands import (
     addon,

@@ -1,4 +1,4 @@
-"""The commands about add-ons: which there are, enable and disable one."""
+"""The commands for add-ons: list, enable and disable."""
 
 import argparse
 import json
@@ -32,12 +32,12 @@ _RESTART_S = 240
 
 
 def tool_of(options: argparse.Namespace, layout: Layout) -> Tool:
-    """What the work on add-ons needs."""
+    """Return the dependencies of the work on add-ons."""
     return Tool(layout=layout, writer=secret_store(options, layout).writer, say=say)
 
 
 def _list(options: argparse.Namespace, layout: Layout) -> Status:
-    # No writer, and so no root: whoever may read the configuration may ask.
+    # No writer, and so no root: any user who may read the configuration may list.
     tool = Tool(layout=layout, writer=Writer(owner=Owner.caller()), say=say)
     rows = [_row(addon, tool) for addon in load_addons(layout)]
     if options.json:
@@ -85,14 +85,14 @@ def _change(
 
 
 def _restart(addon: Addon, layout: Layout) -> None:
-    """Let a running service see the change; one that is stopped stays so."""
+    """Restart a running service so that it sees the change; a stopped one stays stopped."""
     unit = unit_of(addon.service)
     if has_systemd(layout) and control("try-restart", unit, seconds=_RESTART_S):
         say(f"warning: could not restart {unit}; see: systemctl status {unit}")
 
 
 def sync_installed(options: argparse.Namespace, layout: Layout, service: str) -> None:
-    """Let a service load the add-ons that are there; a failure is only reported."""
+    """Make a service load the installed add-ons; a failure is only reported."""
     if not load_addons(layout, service):
         return
     try:

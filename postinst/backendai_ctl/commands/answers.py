@@ -1,4 +1,4 @@
-"""The commands that read and give single answers of site.toml."""
+"""The commands that read and set single answers of site.toml."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""The commands that make a backup, and put one back."""
+"""The commands that make and restore a backup."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""What the commands of `backendai-ctl` share: their shape, their output, their answers."""
+"""Code that the commands of `backendai-ctl` share: their shape, their output, their answers."""
 
 import argparse
 import sys
@@ -13,23 +13,23 @@ from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 
-# What a command or action does; returns its exit status.
+# The function of a command or action; returns its exit status.
 Act = Callable[[argparse.Namespace, Layout], int]
 
 
 def no_arguments(parser: argparse.ArgumentParser) -> None:
-    """A command that takes none."""
+    """Add no arguments."""
 
 
 def service_argument(parser: argparse.ArgumentParser) -> None:
-    """A command about one service."""
+    """Add the service that a command is about."""
     parser.add_argument("service", metavar="SERVICE", help="for example manager")
 
 
 def action_adder(
     parser: argparse.ArgumentParser,
 ) -> Callable[[str, str, Act], argparse.ArgumentParser]:
-    """For a command of several actions: adds one by its name, what it does, and the function."""
+    """Return a function that adds an action to a command by its name, description and function."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     def add(name: str, about: str, act: Act) -> argparse.ArgumentParser:
@@ -41,14 +41,14 @@ def action_adder(
 
 
 def run_action(options: argparse.Namespace, layout: Layout) -> int:
-    """Run the action that was named: the function at ``act``."""
+    """Run the function of the chosen action."""
     act: Act = options.act
     return act(options, layout)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One command of the tool: what `--help` says, what it takes, what it does."""
+    """One command of the tool: its help text, its arguments and its function."""
 
     name: str
     about: str
@@ -57,18 +57,18 @@ class Command:
 
 
 def answers(options: argparse.Namespace, layout: Layout) -> Answers:
-    """The answers of site.toml, and the secrets that fill its gaps."""
+    """Return the answers of site.toml, and the secrets that replace empty ones."""
     return Answers(site=load_site(layout), secrets=secret_store(options, layout))
 
 
 def secret_store(options: argparse.Namespace, layout: Layout) -> SecretStore:
-    """The secrets of this host, readable by the account where it exists."""
+    """Return the secrets of this host, which the account, if it exists, can read."""
     owner = Owner.caller() if options.as_caller else Owner.of_account()
     return SecretStore(folder=layout.secrets, writer=Writer(owner=owner))
 
 
 def account(options: argparse.Namespace) -> Owner:
-    """Whose the files are: the account's, or in a test the caller's."""
+    """Return the owner of the files: the account or, in a test, the caller."""
     return Owner.caller() if options.as_caller else Owner.account()
 
 
@@ -78,7 +78,7 @@ def say(message: str) -> None:
 
 
 def print_out(text: str) -> None:
-    """Write what was asked for to stdout; HostError where its reader has gone."""
+    """Write a command's result to stdout; HostError if its reader has gone."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

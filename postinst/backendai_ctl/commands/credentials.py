@@ -1,4 +1,4 @@
-"""The command that prints where the first accounts' passwords and keys are."""
+"""The command that prints the place of the first accounts' passwords and keys."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ _SECRET = ("password", "secret_key")
 
 
 def _run(options: argparse.Namespace, layout: Layout) -> Status:
-    # The folder is root's: nobody else learns what is in it.
+    # The folder is root's: no other user can see its content.
     paths = sorted(layout.credentials.glob("*.toml"))
     if not paths:
         raise NotReadyError(
@@ -36,7 +36,7 @@ def _run(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _table(path: Path, account: Account, *, show: bool) -> dict[str, object]:
-    """An account for programs; what is secret is null unless it was asked for."""
+    """Return an account as JSON data; secrets are null unless they were requested."""
     table = {**asdict(account), "file": str(path)}
     return table if show else {**table, **dict.fromkeys(_SECRET)}
 

@@ -1,4 +1,4 @@
-"""The commands about images: what the first boot makes, and what a clone must not have."""
+"""The commands for images: configure at the first boot, and remove what a clone must not have."""
 
 import argparse
 import sys
@@ -64,7 +64,7 @@ def _refuse_running(layout: Layout) -> None:
 
 
 def _is_wanted(identity: Identity) -> bool:
-    """Ask a person; without a terminal, nobody has agreed."""
+    """Ask a person for consent; without a terminal there is none."""
     say(
         f"this removes {len(identity.secrets)} secrets, {len(identity.configurations)} generated"
         " configurations, and the state of seeding and upgrades"

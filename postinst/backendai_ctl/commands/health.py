@@ -1,4 +1,4 @@
-"""The commands that look at the whole of this host."""
+"""The commands that report the state of the whole host."""
 
 import argparse
 import json
@@ -31,7 +31,7 @@ def _status(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _follow(options: argparse.Namespace, layout: Layout) -> Status:
-    """Progress goes to stderr, what it came to goes to stdout."""
+    """Follow the start; progress goes to stderr, the result to stdout."""
     if not has_systemd(layout):
         raise HostError("no systemd runs here, so no service can come up")
 
@@ -111,7 +111,7 @@ def _text(finding: Finding) -> str:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    """Lines for 80 columns; words, which are paths and commands, stay whole."""
+    """Wrap text for 80 columns; words, such as paths and commands, stay whole."""
     return textwrap.wrap(
         text,
         _WIDTH,

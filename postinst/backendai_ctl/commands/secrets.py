@@ -1,4 +1,4 @@
-"""The commands that give all nodes of a cluster the same secrets."""
+"""The commands that copy a cluster's secrets to all of its nodes."""
 
 import argparse
 import os
@@ -76,7 +76,7 @@ def _adopt(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _adopt_keys(session: Session, etcd: Etcd, secrets: Iterable[str]) -> list[str]:
-    """Put this host's secrets where etcd has others for its services; returns these keys."""
+    """Replace secrets in etcd that differ from this host's; return the changed keys."""
     known = {secret.strip() for secret in secrets}
     trees = [resolve_tree(session.answers, recipe.etcd) for recipe in session.recipes.values()]
     wanted = {key: value for tree in trees for key, value in leaves(tree) if value in known}

@@ -1,4 +1,4 @@
-"""The commands that fill the stores: plan, apply, status, and the scan for images."""
+"""The commands that seed the stores: plan, apply, status, and the scan for images."""
 
 import argparse
 import json
@@ -81,7 +81,7 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
             for database in databases
             if complete and database.data.rescan and _lacks_images(database)
         ]
-    if late:  # their packages leave them to a run that is at work; stores may have come late
+    if late:  # their packages leave them to an active run; stores may have come late
         say(f"configured meanwhile: {', '.join(sorted(late))}")
         return _apply(options, layout)
     if scans and not options.no_start:
@@ -97,7 +97,7 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _stores_work(session: Session, databases: list[SeededDatabase], wait: float) -> bool:
-    """Wait for the stores, and try what the services do with them; problems are reported."""
+    """Wait for the stores, and try the services' operations in them; report problems."""
     away = wait_for(stores_of(session, databases), wait, say)
     for store in away:
         say(f"{store} does not answer")
@@ -112,7 +112,7 @@ def _stores_work(session: Session, databases: list[SeededDatabase], wait: float)
 def _upgrade(
     options: argparse.Namespace, layout: Layout, session: Session, databases: list[SeededDatabase]
 ) -> bool:
-    """End upgrades that were cut off, or found their database away; false where one is left."""
+    """Complete interrupted and postponed upgrades; return whether none still waits."""
     if not pending_upgrades(layout):
         return True
     outcome = finish_of(options, layout, session.answers, wait=False).run(session, databases)
@@ -130,7 +130,7 @@ def _finish(options: argparse.Namespace, layout: Layout, left: dict[str, str]) -
 
 
 def _notes(database: SeededDatabase, results: list[StepResult]) -> list[str]:
-    """What was fixed in the release's fixtures, where this run or an earlier one used them."""
+    """Return the corrections to the release's fixtures, if this or an earlier run used them."""
     if not database.profile.fixtures or any(result.state is State.DIFFERS for result in results):
         return []
     return [f"{database.data.service}: normalised {text}" for text in database.fixtures.normalised]
@@ -181,7 +181,7 @@ def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
 
 def _stores(options: argparse.Namespace, layout: Layout) -> Status:
     session = _session(options, layout)
-    if session.unconfigured:  # of this transaction, and not the last: its script fills them
+    if session.unconfigured:  # the transaction's last package seeds them
         return Status.NOT_READY
     with session.open_databases() as databases:
         away = [store for store in stores_of(session, databases) if not store.is_up()]

@@ -1,4 +1,4 @@
-"""The commands about one service: its configuration, its port, its stores."""
+"""The commands for one service: its configuration, its port, its stores."""
 
 import argparse
 import contextlib
@@ -36,7 +36,7 @@ def _configure(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def configure_service(service: str, options: argparse.Namespace, layout: Layout) -> None:
-    """Make the configuration of ``service`` where absent, and all that follows from it."""
+    """Create the absent configuration of ``service``, and all that depends on it."""
     host = Host(account=account(options), environment=os.environ, say=say)
     configure(service, layout=layout, secrets=secret_store(options, layout), host=host)
     recipe = load_recipe(layout, service)
@@ -85,10 +85,10 @@ def _sql(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _as_configured(found: Answers, layout: Layout, recipe: Recipe) -> Answers:
-    """The answers as the service reads them; those of all services for the stores' own."""
+    """Return the answers as the service reads them; for a recipe of stores, as all services do."""
     services = [recipe.service] if recipe.listens else installed_services(layout)
     for service in services:
-        with contextlib.suppress(TargetError):  # not configured yet: site.toml's hold
+        with contextlib.suppress(TargetError):  # if not configured yet, site.toml's hold
             own = load_recipe(layout, service)
             found = as_configured(found, own, ServiceConfig.load(layout, own))
     return found

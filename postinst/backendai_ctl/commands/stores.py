@@ -1,4 +1,4 @@
-"""The command that lets the stores of this host ask who is there."""
+"""The command that makes the stores of this host require a login."""
 
 import argparse
 import os
@@ -38,9 +38,9 @@ _RESTART_SECONDS = 330.0
 
 @dataclass(kw_only=True)
 class Securing:
-    """One run. Each step looks first, so that a run that was cut off is completed by the next.
+    """One run. Each step inspects first, so that the next run completes an interrupted one.
 
-    Answers are kept before a store asks for them, and a note says until the end that services
+    Answers are saved before a store requires them, and a note says until the end that services
     have to be restarted.
     """
 
@@ -51,7 +51,7 @@ class Securing:
 
     @property
     def etcd(self) -> EtcdUsers:
-        """The first member, which has to be on this host."""
+        """The first member, which must be on this host."""
         return EtcdUsers(
             address=Address.parse(self.site["etcd.addresses"][0]),  # type: ignore[index]
             namespace=str(self.site["etcd.namespace"]),
@@ -61,7 +61,7 @@ class Securing:
 
     @property
     def redis(self) -> RedisAdmin:
-        """The server, which has to be on this host."""
+        """The server, which must be on this host."""
         return RedisAdmin(address=Address.parse(str(self.site["redis.address"])))
 
     @property
@@ -70,7 +70,7 @@ class Securing:
         return self.redis.lets_in() or self.etcd.is_open()
 
     def refuse_others(self) -> None:
-        """HostError unless both stores are this host's own."""
+        """Raise HostError unless both stores are this host's own."""
         answered = self.site["etcd.user"] and self.site["redis.password"]
         if _HALFSTACK in installed_services(self.layout) and not answered:
             raise HostError(
@@ -86,7 +86,7 @@ class Securing:
             )
 
     def choose(self) -> None:
-        """Keep a user and passwords in site.toml where it has none."""
+        """Save a user and passwords in site.toml if it has none."""
         if not self.site["redis.password"]:
             if not self.redis.lets_in():
                 raise HostError(
@@ -104,7 +104,7 @@ class Securing:
             self.give("etcd.user", _USER)
 
     def prepare_etcd(self) -> None:
-        """Make the users; services that run do not notice."""
+        """Create the users; running services are not affected."""
         user, password = str(self.site["etcd.user"]), str(self.site["etcd.password"])
         if self.etcd.is_open():
             self.etcd.prepare(user, password, self.store.secret(_ROOT_SECRET))
@@ -115,7 +115,7 @@ class Securing:
             self.etcd.put(_REDIS_PASSWORD, str(self.site["redis.password"]))
 
     def _give_again(self, user: str, password: str) -> None:
-        """By root of etcd: a purge of the packages leaves etcd's data, and takes site.toml away."""
+        """Set the user again as etcd's root: a purge keeps etcd's data, but not site.toml."""
         if (self.store.folder / _ROOT_SECRET).exists():
             root_password = self.store.secret(_ROOT_SECRET)
             if self.etcd.lets_in(ROOT, root_password):
@@ -125,7 +125,7 @@ class Securing:
         raise HostError("etcd refuses the user and password of site.toml")
 
     def close(self, *, is_resumed: bool) -> None:
-        """From here on, whoever shows no password is refused; also a run that was cut off here."""
+        """Refuse clients without a password from now on; also completes an interrupted run."""
         password = str(self.site["redis.password"])
         if self.redis.lets_in():
             self.redis.set_password(password)
@@ -172,7 +172,7 @@ def _secure(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _restart(layout: Layout) -> None:
-    """Restart what runs and has a configuration; what waits for a password starts by itself."""
+    """Restart running services with a configuration; waiting ones start by themselves."""
     if not has_systemd(layout):
         return
     recipes = [load_recipe(layout, service) for service in installed_services(layout)]

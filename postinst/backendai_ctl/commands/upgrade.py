@@ -1,4 +1,4 @@
-"""The commands about upgrades: what would happen, and doing it."""
+"""The commands for upgrades: check one, and apply it."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ _ALLOW = "BACKENDAI_ALLOW_UPGRADE"
 
 
 def dumper_of(given: Answers) -> Dumper:
-    """How this site wants its dumps."""
+    """Return the dumper with this site's settings."""
     return Dumper(
         folder=Path(str(given.value("backup.folder"))),
         keep=int(str(given.value("backup.keep"))),
@@ -106,7 +106,7 @@ def _upgrade(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def finish_of(options: argparse.Namespace, layout: Layout, given: Answers, *, wait: bool) -> Finish:
-    """What ends the pending upgrades of this host."""
+    """Return the run that completes the pending upgrades of this host."""
     return Finish(
         layout=layout,
         dumper=dumper_of(given),
@@ -117,9 +117,9 @@ def finish_of(options: argparse.Namespace, layout: Layout, given: Answers, *, wa
 
 
 def _fill_again(layout: Layout, outcome: Outcome) -> None:
-    """Let the unit that fills the stores make what is new in a release, in the background.
+    """Start the seeding unit in the background, to create what is new in a release.
 
-    It begins with pending upgrades, so it also goes on with those that could not begin.
+    It begins with pending upgrades, so it also continues those that could not begin.
     """
     if outcome.waiting and systemd.has_systemd(layout):
         say("what is left is tried again by itself")
@@ -141,7 +141,7 @@ def _ended(options: argparse.Namespace, outcome: Outcome) -> Status:
 
 
 def _named(options: argparse.Namespace, layout: Layout) -> list[str]:
-    """The services with a database, or those of them that were named."""
+    """Return the services that have a database, or the named ones among them."""
     known = seeded_services(layout)
     return (
         [service for service in known if service in options.service] if options.service else known

@@ -1,4 +1,4 @@
-"""The commands about people's accounts: add, list, activate, deactivate."""
+"""The commands for people's accounts: add, list, activate, deactivate."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ from backendai_ctl.seed.accounts import Account, read_accounts, write_accounts
 from backendai_ctl.users.api import KeyPair, ManagerApi
 from backendai_ctl.users.people import ACTIVE, NewPerson, People
 
-# As wide as the manager's column; no slash, because a file is called after it.
+# As wide as the manager's column; no slash, because a file is named after it.
 _EMAIL = re.compile(r"[^@\s/\"'\\]+@[^@\s/\"'\\]+")
 _EMAIL_LENGTH = 64
 _PASSWORD_LENGTH = 20
@@ -54,7 +54,7 @@ def _add(options: argparse.Namespace, layout: Layout) -> Status:
     project_ids = people.project_ids(person)
     path = None if options.show or options.password_stdin else _file_of(layout, person.email)
     if path is not None:
-        # Kept first: killed in between, the account would have a password that nobody has.
+        # Saved first: if killed in between, the account would have a password that nobody has.
         _keep(path, _account(person))
     try:
         pair = people.add(person, project_ids)
@@ -81,7 +81,7 @@ def _account(person: NewPerson, pair: KeyPair | None = None) -> Account:
 
 
 def _tell(options: argparse.Namespace, account: Account, path: Path | None) -> None:
-    """What was made; secrets only where they were asked for."""
+    """Print the new account; its secrets only if they were requested."""
     table = {**asdict(account), "file": str(path) if path else None}
     if not options.show:
         table |= {"password": None, "secret_key": None}
@@ -115,7 +115,7 @@ def _read_password() -> str:
 
 
 def _new_password() -> str:
-    """Letters, digits and a dash: what the Web UI asks of a password."""
+    """Return letters, digits and a dash, as the Web UI requires of a password."""
     letters = string.ascii_letters + string.digits
     kinds = (str.islower, str.isupper, str.isdigit)
     while True:
@@ -154,7 +154,7 @@ def _deactivate(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _people(layout: Layout) -> People:
-    """By what the environment has, as for the client, or by what this host knows."""
+    """Return the accounts, by the client's environment variables or this host's data."""
     url = os.environ.get("BACKEND_ENDPOINT") or str(load_site(layout)["manager.url"])
     return People(api=ManagerApi(url=url, keys=_keys(layout, os.environ)))
 

@@ -1,1 +1,1 @@
-"""Finds what an active unit hides, names the remedy, and applies the safe ones."""
+"""Finds faults that an active unit hides, names the remedy, and applies the safe ones."""

@@ -51,7 +51,7 @@ _ERRORS = 4
 
 
 def examine(view: HostView, checks: dict[str, Check] | None = None) -> list[Finding]:
-    """Every finding, the worst first; a check that fails is a finding, too."""
+    """Return the findings of all checks, the worst first; a failing check is one, too."""
     found: list[Finding] = []
     for name, check in (CHECKS if checks is None else checks).items():
         try:
@@ -63,7 +63,7 @@ def examine(view: HostView, checks: dict[str, Check] | None = None) -> list[Find
 
 
 def fix_findings(findings: Sequence[Finding]) -> tuple[list[str], list[str]]:
-    """Apply every safe remedy; what was done, and what could not be."""
+    """Apply every safe remedy; return what was fixed, and what could not be."""
     done: list[str] = []
     failed: list[str] = []
     for finding in findings:
@@ -77,6 +77,6 @@ def fix_findings(findings: Sequence[Finding]) -> tuple[list[str], list[str]]:
 
 
 def exit_status(findings: Sequence[Finding]) -> int:
-    """0 nothing but notes, 3 warnings, 4 errors."""
+    """Return 0 for nothing but notes, 3 for warnings, 4 for errors."""
     worst = min((finding.severity for finding in findings), default=Severity.NOTE)
     return {Severity.ERROR: _ERRORS, Severity.WARNING: _WARNINGS}.get(worst, _CLEAN)

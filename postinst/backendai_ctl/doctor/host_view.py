@@ -1,4 +1,4 @@
-"""What the checks look at: this host, or in a test a tree and answers made up."""
+"""The view of a host that the checks use: this host or, in a test, a made-up tree and answers."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ _SECONDS = 20.0
 
 
 def run_bounded(command: Sequence[str]) -> Done:
-    """Run a program; a status of 127 where it cannot be run or takes too long."""
+    """Run a program; return status 127 if it cannot be run or takes too long."""
     try:
         return run_program(command, seconds=_SECONDS)
     except NotReadyError as error:
@@ -28,7 +28,7 @@ def run_bounded(command: Sequence[str]) -> Done:
 
 
 def find_account() -> Owner | None:
-    """The account, or None where the host has none."""
+    """Return the account; None if the host has none."""
     try:
         return Owner.account()
     except TargetError:
@@ -37,7 +37,7 @@ def find_account() -> Owner | None:
 
 @dataclass(frozen=True)
 class HostView:
-    """One host. Everything that is asked more than once is asked once."""
+    """One host. Values that several checks need are read once."""
 
     layout: Layout
     run: Run = run_bounded
@@ -46,35 +46,35 @@ class HostView:
     is_root: bool = field(default_factory=is_root)
 
     def path(self, name: str) -> Path:
-        """Where an absolute path of the host lies."""
+        """Return the real path of an absolute path of the host."""
         return self.layout.root / name.lstrip("/")
 
     def shown(self, path: Path) -> str:
-        """The path as the admin knows it."""
+        """Return the path as the admin sees it."""
         return "/" + os.fspath(path.relative_to(self.layout.root))
 
     @cached_property
     def recipes(self) -> tuple[Recipe, ...]:
-        """Of every installed service."""
+        """The recipes of all installed services."""
         return tuple(
             load_recipe(self.layout, service) for service in installed_services(self.layout)
         )
 
     @cached_property
     def site(self) -> Site | None:
-        """The answers; None where they are wrong or may not be read, which a check reports."""
+        """The answers; None if they are wrong or may not be read, which a check reports."""
         try:
             return load_site(self.layout)
         except TargetError:
             return None
 
     def answer(self, name: str) -> str:
-        """An answer as text; empty where there is none."""
+        """Return an answer as text; empty if there is none."""
         return str(self.site[name]) if self.site else ""
 
     @cached_property
     def units(self) -> Mapping[str, Mapping[str, str]]:
-        """What systemd says of each service's unit."""
+        """The properties that systemd reports for each service's unit."""
         return {recipe.service: self.show(unit_of(recipe.service)) for recipe in self.recipes}
 
     def is_active(self, service: str) -> bool:
@@ -83,7 +83,7 @@ class HostView:
 
     @cached_property
     def configs(self) -> Mapping[str, ServiceConfig]:
-        """What each service reads itself; without those that cannot be read."""
+        """The configuration that each service reads; without those that cannot be read."""
         found: dict[str, ServiceConfig] = {}
         for recipe in self.recipes:
             try:
@@ -94,5 +94,5 @@ class HostView:
 
     @property
     def account_name(self) -> str:
-        """What the account is called."""
+        """The name of the account."""
         return ACCOUNT

@@ -1,4 +1,4 @@
-"""A finding: what is wrong, where, and what fixes it."""
+"""A finding: the fault, its place, and its remedy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,33 +7,33 @@ from typing import Any
 
 
 class Severity(IntEnum):
-    """How much a finding matters; the worst comes first."""
+    """The weight of a finding; the worst comes first."""
 
     ERROR = 0  # something does not work, or is open to others
-    WARNING = 1  # it will not, or not for long
-    NOTE = 2  # worth knowing
+    WARNING = 1  # something will stop working, or not work for long
+    NOTE = 2  # useful information
 
     @property
     def word(self) -> str:
-        """As it is shown."""
+        """The word in the output."""
         return self.name.lower()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is not as it should be."""
+    """A deviation that a check found."""
 
     severity: Severity
     what: str
     where: str
     remedy: str
     value: str = ""
-    # Fixes it without harm to sessions or data, and returns what it did; None: the admin's to do.
+    # Fixes it without harm to sessions or data, and returns what it did; None: left to the admin.
     fix: Callable[[], str] | None = None
     check: str = ""
 
     def as_table(self) -> dict[str, Any]:
-        """For --json."""
+        """Return the finding for --json."""
         return {
             "severity": self.severity.word,
             "check": self.check,
@@ -46,15 +46,15 @@ class Finding:
 
 
 def error(what: str, where: str, remedy: str, **more: Any) -> Finding:
-    """A finding that something does not work."""
+    """Return a finding that something does not work."""
     return Finding(severity=Severity.ERROR, what=what, where=where, remedy=remedy, **more)
 
 
 def warning(what: str, where: str, remedy: str, **more: Any) -> Finding:
-    """A finding that something will go wrong."""
+    """Return a finding that something will go wrong."""
     return Finding(severity=Severity.WARNING, what=what, where=where, remedy=remedy, **more)
 
 
 def note(what: str, where: str, remedy: str, **more: Any) -> Finding:
-    """A finding that is worth knowing."""
+    """Return a finding that is useful information only."""
     return Finding(severity=Severity.NOTE, what=what, where=where, remedy=remedy, **more)

@@ -1,1 +1,1 @@
-"""Registries of images that site.toml names: what they are, whom they trust, how they answer."""
+"""The image registries that site.toml names: their data, certificate authorities and answers."""

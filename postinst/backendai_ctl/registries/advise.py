@@ -1,4 +1,4 @@
-"""What is wrong with the registries of site.toml, as far as this host can say without asking."""
+"""Reports problems of the registries in site.toml that this host detects without network."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,7 +12,7 @@ from backendai_ctl.stores.readiness import check_docker
 
 
 def local_problems(layout: Layout, registry: Registry) -> Iterator[tuple[str, str]]:
-    """Every problem that needs no network: the answer of site.toml, and what is wrong."""
+    """Yield the problems found without network, as the answer of site.toml and its fault."""
     for key, reason in problems_of(registry):
         yield f"{registry.section}.{key}", reason
     try:
@@ -27,7 +27,7 @@ def local_problems(layout: Layout, registry: Registry) -> Iterator[tuple[str, st
 
 
 def take_registries(layout: Layout, site: Site, say: Callable[[str], None]) -> None:
-    """Trust every registry on this host, and warn of what cannot work."""
+    """Set up trust in every registry on this host, and warn of registries that cannot work."""
     registries = registries_of(site)
     for registry in registries:
         for where, reason in local_problems(layout, registry):

@@ -1,4 +1,4 @@
-"""Asks a registry whether it lets this site in, as the manager and Docker would."""
+"""Logs in to a registry as the manager and Docker would, to see whether it lets this site in."""
 
 import base64
 import email.message
@@ -20,7 +20,7 @@ _OK = 200
 _BAD_REQUEST = 400
 _UNAUTHORIZED = (401, 403)
 _NOT_FOUND = 404
-# Their passwords are made anew by the cloud, which this tool cannot do.
+# The cloud renews their passwords, which this tool cannot do.
 _BY_CLOUD = ("ecr", "ecr-public")
 _REALM = re.compile(r'realm="([^"]+)"')
 _SERVICE = re.compile(r'service="([^"]+)"')
@@ -28,18 +28,18 @@ _BEARER = "bearer"
 
 
 class Outcome(Enum):
-    """What asking a registry came to."""
+    """The result of asking a registry."""
 
     FINE = "fine"
     UNREACHABLE = "unreachable"
     UNTRUSTED = "untrusted"
     REFUSED = "refused"
-    OTHER = "other"  # something answers, and is no registry
+    OTHER = "other"  # something answers, but it is no registry
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """An outcome in words, and what to do about it."""
+    """An outcome in words, with its remedy."""
 
     outcome: Outcome
     says: str = ""
@@ -56,15 +56,15 @@ class _Reply:
 def ask_registry(registry: Registry, authority: str = "", *, bundle: Path | None = None) -> Verdict:
     """Log in, as the manager and Docker do.
 
-    The certificate is checked by those whom the host trusts (in ``bundle``, where OpenSSL
-    does not find them itself) and by ``authority``.
+    The certificate is verified against the host's trusted CAs (in ``bundle``, if OpenSSL does
+    not find them itself) and against ``authority``.
     """
     opener = _opener(authority, bundle)
     root = registry.url.rstrip("/")
     try:
         reply = _get(opener, f"{root}/v2/", registry)
         return _judge(opener, registry, reply)
-    except OSError as error:  # urllib's own, and of the socket and of TLS
+    except OSError as error:  # errors of urllib, of the socket and of TLS
         return _failed(registry, error)
     except ValueError as error:
         return Verdict(

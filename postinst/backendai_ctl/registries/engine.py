@@ -1,4 +1,4 @@
-"""What Docker on this host says to a registry without TLS."""
+"""Reads whether Docker on this host accepts a registry without TLS."""
 
 import ipaddress
 import json
@@ -8,9 +8,9 @@ from backendai_ctl.registries.model import Registry
 
 
 def is_let_in(layout: Layout, registry: Registry) -> bool:
-    """Whether Docker pulls from the registry, by TLS or because it is configured to do without.
+    """Whether Docker pulls from the registry, by TLS or because it is configured to go without.
 
-    A range of addresses counts for a registry that is named by its address alone.
+    A range of addresses applies only to a registry that is named by its address.
     """
     if registry.has_tls or registry.is_loopback or registry.is_local:
         return True
@@ -23,7 +23,7 @@ def _insecure(layout: Layout) -> list[str]:
         table = json.loads((layout.docker / "daemon.json").read_text(encoding="utf-8"))
         return [str(name) for name in table.get("insecure-registries", [])]
     except (OSError, ValueError, AttributeError, TypeError):
-        return []  # Docker has none, or does not start with this file either
+        return []  # Docker has no configuration, or this file also keeps it from starting
 
 
 def _is_within(host: str, ranges: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""The registries that site.toml names, and what is wrong with an answer about one of them."""
+"""The registries that site.toml names, and the checks of their answers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,23 +10,23 @@ from backendai_ctl.answers.site import Site
 from backendai_ctl.base.errors import SiteError
 
 SECTION = "registry"
-LOCAL = "local"  # images that Docker on the node has already
+LOCAL = "local"  # images that Docker on the node already has
 _HUB = "docker.io"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """One registry, by its section of site.toml."""
+    """One registry, from its section of site.toml."""
 
     section: str
-    name: str  # HOST or HOST:PORT: what images' names begin with
+    name: str  # HOST or HOST:PORT, with which the images' names begin
     url: str
     type: str
     projects: tuple[str, ...]
     user: str = ""
     password: str = field(default="", repr=False)
     ca: str = ""
-    # Whether every answer is the default: nobody asked for this registry.
+    # Whether every answer is the default, so that nobody asked for this registry.
     is_default: bool = False
 
     @property
@@ -36,23 +36,23 @@ class Registry:
 
     @property
     def has_tls(self) -> bool:
-        """Whether the URL asks for TLS."""
+        """Whether the URL requires TLS."""
         return self.parts.scheme == "https"
 
     @property
     def is_local(self) -> bool:
-        """Whether it is no server, but the Docker of the node."""
+        """Whether it is the Docker of the node rather than a server."""
         return self.type == LOCAL
 
     @property
     def is_hub(self) -> bool:
-        """Whether it is Docker Hub, whose accounts the release does not scan as a whole."""
+        """Whether it is Docker Hub, whose accounts the release cannot scan as a whole."""
         host = self.parts.hostname or ""
         return host == _HUB or host.endswith(f".{_HUB}")
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is on the node itself: Docker pulls from there without TLS."""
+        """Whether it runs on the node itself: Docker pulls from there without TLS."""
         host = self.parts.hostname or ""
         try:
             return ip_address(host).is_loopback
@@ -61,7 +61,7 @@ class Registry:
 
 
 def registries_of(site: Site) -> tuple[Registry, ...]:
-    """Every registry that site.toml names; SiteError where two of them are the same."""
+    """Return every registry that site.toml names; SiteError if two of them are the same."""
     sections = [SECTION, *(f"{SECTION}.{label}" for label in site.questions.labels(SECTION))]
     found = tuple(_registry(site, section) for section in sections)
     problems = list(_doubles(found))
@@ -96,7 +96,7 @@ def _doubles(registries: tuple[Registry, ...]) -> Iterator[str]:
 
 
 def problems_of(registry: Registry) -> Iterator[tuple[str, str]]:
-    """Answers that cannot work, as the key and the reason; needs nothing but the answers."""
+    """Yield answers that cannot work, as key and reason; the answers alone are checked."""
     if registry.is_local:
         if registry.name != LOCAL:
             yield "name", f"'{registry.name}': a registry of type local is called 'local'"

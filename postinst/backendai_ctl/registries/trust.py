@@ -1,8 +1,8 @@
-"""Whom a registry's certificate is checked by: for the manager, and for Docker on this host.
+"""The authorities that verify a registry's certificate, for the manager and Docker on this host.
 
-The manager verifies by the file that SSL_CERT_FILE names; its run script puts the
-certificates kept here beside those of the distribution. Docker has a folder for each
-registry, /etc/docker/certs.d/HOST[:PORT], and reads it anew for every pull.
+The manager verifies with the file in SSL_CERT_FILE; its run script adds the certificates
+kept here to those of the distribution. Docker has a folder for each registry,
+/etc/docker/certs.d/HOST[:PORT], and reads it anew for every pull.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _CERTIFICATE = re.compile(
     "-----BEGIN (?:TRUSTED )?CERTIFICATE-----.*?-----END (?:TRUSTED )?CERTIFICATE-----", re.DOTALL
 )
 _NEXT = ".next"
-# What the distribution trusts, by whichever it is; the run script has the same list.
+# The trusted CAs of each distribution; the run script has the same list.
 _BUNDLES = (
     "etc/ssl/certs/ca-certificates.crt",
     "etc/pki/tls/cert.pem",
@@ -35,9 +35,9 @@ _BUNDLES = (
 
 
 def read_ca(layout: Layout, registry: Registry) -> str:
-    """The certificates of the registry's authority, and nothing else of the file.
+    """Return the certificates of the registry's authority, and nothing else of the file.
 
-    Returns an empty text where none is named; SiteError where the file is not fit.
+    Returns an empty text if none is named; SiteError if the file is not suitable.
     """
     if not registry.ca:
         return ""
@@ -65,27 +65,27 @@ def _words(error: Exception) -> str:
 
 
 def kept_authorities(layout: Layout) -> Path:
-    """The certificates of all registries' authorities, for the manager's run script."""
+    """Return the file with all registries' authorities, for the manager's run script."""
     return layout.trust / "registries.pem"
 
 
 def system_bundle(layout: Layout) -> Path | None:
-    """The file of those whom the host trusts; the bundled OpenSSL looks for it elsewhere."""
+    """Return the file of the host's trusted CAs; the bundled OpenSSL looks for it elsewhere."""
     named = os.environ.get("SSL_CERT_FILE")
     paths = [Path(named)] if named else [layout.root / path for path in _BUNDLES]
     return next((path for path in paths if path.exists()), None)
 
 
 def trusted_bundle(layout: Layout) -> Path | None:
-    """Make the file by which commands of the manager verify, as its run script does.
+    """Write the file with which the manager's commands verify, as its run script does.
 
-    Returns None where the host has no such file, and no registry an authority of its own.
+    Returns None if the host has no such file and no registry has an authority of its own.
     """
     kept = kept_authorities(layout)
     if not kept.exists():
         return system_bundle(layout)
     system = system_bundle(layout)
-    # With the comments of the bundle as they are, in whatever encoding.
+    # With the comments of the bundle unchanged, in whatever encoding.
     text = (decode(system.read_bytes()) + "\n") if system else ""
     path = kept.with_name("bundle.pem")
     _writer().replace(path, text + kept.read_text(encoding="utf-8"))
@@ -93,9 +93,9 @@ def trusted_bundle(layout: Layout) -> Path | None:
 
 
 def sync_trust(layout: Layout, registries: Sequence[Registry], say: Say) -> None:
-    """Keep the authorities of all registries, and give them to Docker where it is.
+    """Save the authorities of all registries, and copy them to Docker if it is installed.
 
-    A file that is not fit is left out: nothing else of an installation needs it.
+    A file that is not suitable is left out: nothing else of an installation needs it.
     """
     authorities: dict[str, str] = {}
     for registry in registries:
@@ -119,14 +119,14 @@ def _keep(path: Path, text: str) -> None:
 
 
 def docker_authority(layout: Layout, name: str) -> Path:
-    """Where Docker looks for the authority of a registry."""
+    """Return the file in which Docker expects the authority of a registry."""
     return layout.docker / "certs.d" / name / "ca.crt"
 
 
 def sync_docker(layout: Layout, authorities: dict[str, str], say: Say) -> None:
-    """Give Docker each authority, and take back those that nobody names any more.
+    """Copy each authority to Docker, and remove those that nobody names any more.
 
-    A copy of what was given is kept: a file that differs from it is an admin's, and stays.
+    A copy of each file is kept: a file that differs from its copy is an admin's, and stays.
     """
     records = layout.trust / "docker"
     for name, pem in authorities.items():
@@ -140,7 +140,7 @@ def sync_docker(layout: Layout, authorities: dict[str, str], say: Say) -> None:
             path = docker_authority(layout, name)
             if _is_ours(path, records / name):
                 path.unlink()
-                with contextlib.suppress(OSError):  # an admin's own files are beside it
+                with contextlib.suppress(OSError):  # an admin's own files are in the folder, too
                     path.parent.rmdir()
                 say(f"removed {path}: no registry of site.toml needs it")
             record.unlink()
@@ -157,7 +157,7 @@ def _give(path: Path, record: Path, pem: str, say: Say) -> None:
     writer = _writer()
     for folder in (path.parent, record.parent):
         writer.ensure_folder(folder, mode=0o755)
-    # Killed between any two of these, the file is still known as this tool's.
+    # If killed between any two of these, the file still counts as this tool's.
     following = record.with_name(record.name + _NEXT)
     writer.replace(following, pem)
     writer.replace(path, pem)
@@ -181,5 +181,5 @@ def _content(path: Path) -> str | None:
 
 
 def _writer() -> Writer:
-    """Certificates are for everybody to read."""
+    """Return the writer for certificates, which everybody can read."""
     return Writer(owner=Owner.caller(), mode=0o644)

@@ -1,1 +1,1 @@
-"""Seeds the stores that an installation needs, once, and reports their state."""
+"""Seeds the stores of an installation, once, and reports their state."""

@@ -1,7 +1,7 @@
 """The first accounts: passwords and keys that every node derives from one shared secret.
 
-So a run that was killed, or another node that takes over, makes the same ones again, and
-what the admin reads is what is in the database.
+A run that was killed, or another node that takes over, therefore derives the same values,
+and the file for the admin matches the database.
 """
 
 import hashlib
@@ -37,12 +37,12 @@ _HEAD = """\
 
 @dataclass(frozen=True, kw_only=True)
 class Deriver:
-    """Texts that look random, and are always the same for one secret and one purpose."""
+    """Derives random-looking texts that are always the same for one secret and one purpose."""
 
     secret: str
 
     def text(self, purpose: str, alphabet: str, length: int) -> str:
-        """``length`` letters of ``alphabet``, each as likely as any other."""
+        """Return ``length`` letters of ``alphabet``, each equally likely."""
         limit = _BYTE - _BYTE % len(alphabet)
         found: list[str] = []
         block = 0
@@ -54,7 +54,7 @@ class Deriver:
         return "".join(found[:length])
 
     def password(self, user: str) -> str:
-        """Letters, digits and a dash: what the Web UI asks of a password."""
+        """Return letters, digits and a dash, as the Web UI requires of a password."""
         for attempt in itertools.count():
             text = self.text(f"password/{user}/{attempt}", _LETTERS, _PASSWORD_LENGTH)
             kinds = (str.islower, str.isupper, str.isdigit)
@@ -64,17 +64,17 @@ class Deriver:
         raise AssertionError  # the loop has no end
 
     def access_key(self, pair: str) -> str:
-        """In the form that the release's own have."""
+        """Return an access key in the form that the release uses."""
         return "AKIA" + self.text(f"access/{pair}", _KEY_LETTERS, _ACCESS_LENGTH)
 
     def secret_key(self, pair: str) -> str:
-        """In the form that the release's own have."""
+        """Return a secret key in the form that the release uses."""
         return self.text(f"secret/{pair}", _LETTERS, _SECRET_LENGTH)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """What an admin wants to know of one account."""
+    """One account, with the values that an admin needs."""
 
     email: str
     role: str
@@ -112,7 +112,7 @@ def renew(tables: dict[str, list[Row]], spec: Accounts, deriver: Deriver, admin:
 
 
 def _follow(tables: dict[str, list[Row]], columns: Sequence[str], new: Mapping[str, str]) -> None:
-    """Let what names a value by its old name name the new one."""
+    """Replace the old name by the new one wherever a row refers to it."""
     for column in columns:
         table, _, key = column.partition(".")
         for row in tables.get(table, []):
@@ -121,7 +121,7 @@ def _follow(tables: dict[str, list[Row]], columns: Sequence[str], new: Mapping[s
 
 
 def accounts_of(users: Sequence[Row], pairs: Sequence[Row]) -> list[Account]:
-    """The accounts in these rows, the superadmin first."""
+    """Return the accounts in these rows, the superadmin first."""
     by_user = {str(pair["user"]): pair for pair in reversed(pairs)}
     found = []
     for user in users:
@@ -140,7 +140,7 @@ def accounts_of(users: Sequence[Row], pairs: Sequence[Row]) -> list[Account]:
 
 
 def write_accounts(path: Path, accounts: Sequence[Account], *, head: str = _HEAD) -> None:
-    """Keep the accounts in a file that only its owner, root, can read."""
+    """Write the accounts to a file that only its owner, root, can read."""
     document = tomlkit.document()
     for line in head.splitlines():
         document.add(tomlkit.comment(line.removeprefix("# ")))
@@ -158,7 +158,7 @@ def write_accounts(path: Path, accounts: Sequence[Account], *, head: str = _HEAD
 
 
 def read_accounts(path: Path) -> list[Account]:
-    """What ``write_accounts`` wrote; HostError where it cannot be read."""
+    """Return what ``write_accounts`` wrote; HostError if it cannot be read."""
     table = read_table(path)
     return [
         Account(**{key.replace("-", "_"): value for key, value in item.items()})

@@ -1,4 +1,4 @@
-"""Does what the plan says, and goes on with what does not depend on a step that failed."""
+"""Applies a plan; when a step fails, continues with the steps that do not depend on it."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from backendai_ctl.seed.session import Say
 
 @dataclass(kw_only=True)
 class Run:
-    """One run over all groups; ``results`` is what became of each step."""
+    """One run over all groups; ``results`` has the outcome of each step."""
 
     say: Say
     results: list[StepResult] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Run:
         return self.results
 
     def _is_done(self, group: Group) -> bool:
-        """Look at all without the lock; where nothing is to be done, that is all."""
+        """Inspect all steps without the lock; return whether there is nothing to do."""
         try:
             findings = [(step, step.inspect()) for step in group.steps]
         except TargetError:
@@ -57,14 +57,14 @@ class Run:
                     return
 
     def _run(self, group: str, step: Step) -> bool:
-        """Do one step; says whether the next ones make sense."""
+        """Run one step; return whether the next steps can run."""
         try:
             finding = step.inspect()
             if finding.state is State.CREATE:
                 self.say(f"{group}: {step.name}: {finding.detail or 'new'}")
                 finding = self._apply(step)
         except RecipeError:
-            raise  # the package is broken, which waiting does not fix
+            raise  # the package is broken, and waiting does not fix that
         except TargetError as error:
             self._failed(group, step, error)
             return False
@@ -75,7 +75,7 @@ class Run:
         try:
             step.apply()
         except TargetError:
-            # Somebody else may have been faster, as two hosts that make one database.
+            # Somebody else may have been faster: two hosts may create the same database.
             if step.inspect().state is not State.EXISTS:
                 raise
         finding = step.inspect()

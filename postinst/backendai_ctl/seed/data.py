@@ -1,4 +1,4 @@
-"""What is seeded into a service's database, as its package ships it for every release line."""
+"""The data that seeds a service's database, as its package ships it for every release line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ __all__ = [
     "installed_version",
     "load_seed_data",
     "seeded_services",
-    "version_numbers",  # upgrades compare by it
+    "version_numbers",  # upgrades compare the database with it
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accounts:
-    """Which tables of the fixtures hold accounts, and who is active by default."""
+    """The tables of the fixtures that hold accounts, and the users active by default."""
 
     users: str
     keypairs: str
-    # Columns elsewhere that name a user by e-mail, or a key pair, as TABLE.COLUMN.
+    # Columns of other tables that name a user by e-mail, or a key pair, as TABLE.COLUMN.
     emails: tuple[str, ...] = ()
     access_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A column of a fixture's table that gets an answer of this site, in every row."""
+    """A column of a fixture's table that is set to an answer of this site in every row."""
 
     table: str
     column: str
@@ -64,7 +64,7 @@ class Allowance:
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """A JSON column of the fixtures' rows that has to know the volumes, and the rights there."""
+    """A JSON column of the fixtures' rows that lists volumes and the rights on them."""
 
     table: str
     key: str  # the column that identifies its rows
@@ -80,15 +80,15 @@ class Proxied:
     table: str
     address: str  # the columns
     token: str
-    examples: tuple[str, ...]  # addresses of the release's fixtures, which lead nowhere
-    where: str  # the service that has to be on this node
+    examples: tuple[str, ...]  # addresses in the release's fixtures, where nothing answers
+    where: str  # the service that must be on this node
     to: object  # the values, as in a recipe
     by: object
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command of the release that is run once, where the query ``wanted`` says so."""
+    """A command of the release that runs once, if the query ``wanted`` returns true."""
 
     name: str
     words: tuple[str, ...]
@@ -100,14 +100,14 @@ class Command:
 class Listed:
     """The rows of a table that are registered in a scope."""
 
-    type: str  # as the release names what a row is
+    type: str  # the release's name for the type of a row
     key: str = "id"  # the column with the row's number
     condition: str = "true"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """The scope whose members every user may read, and the tables that belong there."""
+    """The scope whose members every user may read, and the tables that belong in it."""
 
     scope: str
     tables: Mapping[str, Listed]
@@ -115,12 +115,12 @@ class Shared:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedProfile:
-    """What a release line's own fixtures ask for."""
+    """The data of one release line: its fixtures, and their adaptations to this site."""
 
     since: tuple[int, ...]
     fixtures: tuple[str, ...] = ()
-    optional: frozenset[str] = frozenset()  # of these, what not every release ships
-    integers: tuple[str, ...] = ()  # TABLE.COLUMN that the fixtures have as text
+    optional: frozenset[str] = frozenset()  # fixtures that some releases do not ship
+    integers: tuple[str, ...] = ()  # TABLE.COLUMN of numbers that the fixtures have as text
     settings: tuple[Setting, ...] = ()
     accounts: Accounts | None = None
     registries: Registries | None = None
@@ -131,26 +131,26 @@ class SeedProfile:
     shared: Shared | None = None
 
     def commands_of(self, version: str) -> list[Command]:
-        """The commands that the release ``version`` has."""
+        """Return the commands that the release ``version`` has."""
         return [command for command in self.commands if command.since <= version_numbers(version)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeedData:
-    """How one service's database is filled."""
+    """The data that seeds one service's database."""
 
     service: str
     distribution: str
     database: str  # the section of the service's configuration
     alembic: str
-    entry: str  # MODULE:FUNCTION of the release's commands, for a call in this process
-    command: tuple[str, ...]  # the same by the run script
+    entry: str  # MODULE:FUNCTION of the release's commands, to call in this process
+    command: tuple[str, ...]  # the same commands through the run script
     postgresql: int  # the oldest major version that the release works with
     rescan: bool  # whether its registries are scanned for images
     profiles: tuple[SeedProfile, ...]
 
     def profile(self, version: str) -> SeedProfile:
-        """The profile of ``version``'s line; RecipeError for a release older than all lines."""
+        """Return the profile of ``version``'s line; RecipeError if it is older than all lines."""
         found = newest_line(self.profiles, lambda profile: profile.since, version)
         if found is None:
             raise RecipeError(f"{self.distribution} {version} is older than what can be seeded")
@@ -158,19 +158,19 @@ class SeedData:
 
 
 def seeded_services(layout: Layout) -> list[str]:
-    """The installed services whose database this tool fills."""
+    """Return the installed services whose database this tool fills."""
     return sorted(path.stem for path in layout.seed_data.glob("*.toml"))
 
 
 def load_seed_data(layout: Layout, service: str) -> SeedData:
-    """The shipped data of ``service``; RecipeError where it is broken."""
+    """Load the shipped data of ``service``; RecipeError if it is broken."""
     path = layout.seed_data / f"{service}.toml"
     with shipped_table(path, f"backendai-{service}") as table:
         return _data(service, table)
 
 
 def installed_version(layout: Layout, data: SeedData) -> str:
-    """The release that is installed; RecipeError where there is none."""
+    """Return the installed release; RecipeError if there is none."""
     version = find_version(layout, data.service, data.distribution)
     if version is None:
         raise RecipeError(
@@ -223,7 +223,7 @@ def _registries(table: Mapping[str, Any]) -> Registries:
 
 def _grants(table: Mapping[str, Any]) -> list[Grant]:
     words = {key: tuple(table[key]) for key in ("volumes", "permissions")}
-    # A transaction may unpack this tool before the data: of revision 1 they name one row.
+    # A transaction may unpack this tool before the data; the data of revision 1 names one row.
     keys: Mapping[str, str] = table.get("keys") or {table["table"]: "name"}
     return [
         Grant(table=name, key=key, column=table["column"], **words) for name, key in keys.items()

@@ -1,4 +1,4 @@
-"""The release's own fixtures, made fit to load: broken values fixed, no public accounts."""
+"""The release's own fixtures, prepared for loading: broken values fixed, no public accounts."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -11,13 +11,13 @@ from backendai_ctl.registries.model import Registry
 from backendai_ctl.seed.accounts import Account, Deriver, Row, accounts_of, renew
 from backendai_ctl.seed.data import SeedProfile
 
-# Keys of a fixture that are no table.
+# Keys of a fixture that are not tables.
 _RESERVED = "__"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fixtures:
-    """The fixtures in the order in which they load, and what was changed in them."""
+    """The fixtures in the order in which they load, and the changes made to them."""
 
     files: Mapping[str, Mapping[str, Any]]
     accounts: tuple[Account, ...]
@@ -26,18 +26,18 @@ class Fixtures:
 
 @dataclass(frozen=True, kw_only=True)
 class Values:
-    """What of this site goes into the fixtures."""
+    """The values of this site that the fixtures get."""
 
     deriver: Deriver
     admin_email: str
-    resolve: Callable[[object], object]  # a recipe's value to this site's
+    resolve: Callable[[object], object]  # turns a recipe's value into this site's
     registries: tuple[Registry, ...] = ()
 
 
 def prepare(folder: Path, profile: SeedProfile, values: Values) -> Fixtures:
-    """Read the fixtures that ``profile`` names and make them this installation's.
+    """Read the fixtures that ``profile`` names, and prepare them for this installation.
 
-    The same input gives the same rows. Raises RecipeError where one is missing or broken.
+    The same input gives the same rows. Raises RecipeError if one is missing or broken.
     """
     files = read_fixtures(folder, profile)
     if profile.registries is not None:
@@ -55,7 +55,7 @@ def prepare(folder: Path, profile: SeedProfile, values: Values) -> Fixtures:
                 row[setting.column] = values.resolve(setting.value)
     accounts: list[Account] = []
     if profile.accounts is not None:
-        # A fixture that only changes rows names them by their id alone.
+        # A fixture that only changes rows names them by id alone.
         users = [row for row in merged.get(profile.accounts.users, []) if "role" in row]
         pairs = merged.get(profile.accounts.keypairs, [])
         renew(merged, profile.accounts, values.deriver, values.admin_email)
@@ -64,7 +64,7 @@ def prepare(folder: Path, profile: SeedProfile, values: Values) -> Fixtures:
 
 
 def read_fixtures(folder: Path, profile: SeedProfile) -> dict[str, dict[str, Any]]:
-    """The fixtures that ``profile`` names, as the release ships them, in their order."""
+    """Return the fixtures that ``profile`` names, as the release ships them, in their order."""
     paths = {name: folder / f"example-{name}.json" for name in profile.fixtures}
     return {
         name: _read(path)
@@ -74,7 +74,7 @@ def read_fixtures(folder: Path, profile: SeedProfile) -> dict[str, dict[str, Any
 
 
 def tables_of(fixture: Mapping[str, Any]) -> list[str]:
-    """The tables that a fixture has rows for."""
+    """Return the tables that a fixture has rows for."""
     return [name for name, rows in fixture.items() if not name.startswith(_RESERVED) and rows]
 
 
@@ -89,7 +89,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merged(files: Mapping[str, dict[str, Any]]) -> dict[str, list[Row]]:
-    """The rows of each table from all files; changing a row changes it in its file."""
+    """Return the rows of each table from all files; changing a row changes it in its file."""
     merged: dict[str, list[Row]] = {}
     for fixture in files.values():
         for table in tables_of(fixture):
@@ -110,7 +110,7 @@ def _fix_integers(tables: Mapping[str, list[Row]], columns: tuple[str, ...]) -> 
 
 
 def _is_wanted(rows: Sequence[Row], registries: Sequence[Registry]) -> bool:
-    """Whether a registry of site.toml is the one in ``rows``; its own step makes any other."""
+    """Whether ``rows`` hold a registry of site.toml; any other registry has a step of its own."""
     shipped = {(row["registry_name"], row["url"], row["type"]) for row in rows}
     projects = {row.get("project") for row in rows}
     return any(

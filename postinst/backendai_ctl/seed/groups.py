@@ -1,4 +1,4 @@
-"""Which steps this host has, in their order."""
+"""The steps that this host has, in their order."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -32,10 +32,10 @@ Lock = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Steps that are done together, one after the other, under one lock.
+    """Steps that run one after the other under one lock.
 
-    Where a step of an earlier group with the same name, or of the cluster's, blocks, these
-    are not tried.
+    They are not tried if a step of an earlier group with the same name, or of the cluster's
+    group, blocks.
     """
 
     name: str
@@ -49,7 +49,7 @@ CLUSTER = "cluster"
 def groups_of(
     session: Session, databases: Sequence[SeededDatabase], *, lock_seconds: float
 ) -> list[Group]:
-    """Every step of this host: the cluster's first, then each database's."""
+    """Return every step of this host: the cluster's first, then each database's."""
     groups = [Group(name=CLUSTER, steps=_cluster_steps(session, databases))]
     for database in databases:
         groups += _database_groups(session, database, lock_seconds)
@@ -64,7 +64,7 @@ def _cluster_steps(session: Session, databases: Sequence[SeededDatabase]) -> lis
         return []
     for database in databases:
         if database.profile.accounts is not None:
-            _ = database.fixtures  # makes the secrets that are to be compared
+            _ = database.fixtures  # creates the secrets that are compared
     names = session.layout.shared_secrets
     secrets = shared_secrets(session.layout.secrets, names)
     steps: list[Step] = [SecretsStep(etcd=etcd, secrets=secrets)] if secrets else []

@@ -1,6 +1,6 @@
 """Fills the catalogue of images from the configured registries, in a unit of its own.
 
-Registries are on the Internet more often than not: nothing waits for them.
+Registries are usually on the Internet, so nothing waits for them.
 """
 
 import json
@@ -32,7 +32,7 @@ class Catalogue:
 
     @property
     def registries(self) -> dict[str, Registry]:
-        """Those that the release's command can scan, by what it calls them."""
+        """The registries that the release's command can scan, by the name that it uses."""
         return {
             registry.name: registry
             for registry in reversed(self.database.registries)
@@ -40,13 +40,13 @@ class Catalogue:
         }
 
     def unscanned(self) -> list[str]:
-        """The names of those that no scan has found anything in yet."""
+        """Return the names of the registries in which no scan has found an image yet."""
         return [
             name for name in self.registries if self.database.marks.get(scan_mark(name)) is None
         ]
 
     def scan(self) -> str:
-        """Scan each, and say what was found; NotReadyError where one of them has no image."""
+        """Scan each registry and return what was found; NotReadyError if one has no image."""
         layout = self.database.layout
         found: list[str] = []
         failures: list[NotReadyError] = []
@@ -73,7 +73,7 @@ class Catalogue:
             raise self._explained(registry, error) from error
         count = int(self.database.connection.value(_COUNT, name))
         if not count:
-            # The command says so in its log, and ends as if all were well.
+            # The command reports this in its log only, and exits with success.
             raise self._explained(
                 registry,
                 NotReadyError(
@@ -84,7 +84,7 @@ class Catalogue:
         return count
 
     def _explained(self, registry: Registry, error: NotReadyError) -> NotReadyError:
-        """The same, with what keeps the registry from answering where that is the cause."""
+        """Return the reason why the registry does not answer, else ``error`` itself."""
         if registry.is_local:
             return error
         for says, remedy in why(self.database.layout, registry):
@@ -93,7 +93,7 @@ class Catalogue:
 
 
 def why(layout: Layout, registry: Registry) -> Iterator[tuple[str, str]]:
-    """What keeps a registry from answering, and what to do; nothing where it answers."""
+    """Yield each reason why a registry does not answer, with its remedy; nothing if it answers."""
     try:
         verdict = ask_registry(registry, read_ca(layout, registry), bundle=system_bundle(layout))
     except SiteError as error:
@@ -104,7 +104,7 @@ def why(layout: Layout, registry: Registry) -> Iterator[tuple[str, str]]:
 
 
 def save(layout: Layout, state: str, detail: str) -> None:
-    """Keep what the last scan came to."""
+    """Save the result of the last scan."""
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     text = json.dumps({"state": state, "detail": detail, "at": at})
     writer = Writer(owner=private_writer().owner, mode=0o644)
@@ -112,7 +112,7 @@ def save(layout: Layout, state: str, detail: str) -> None:
 
 
 def load(layout: Layout) -> dict[str, Any] | None:
-    """What the last scan came to; None where there was none."""
+    """Return the result of the last scan; None if there was none."""
     try:
         table = json.loads((layout.seed_state / _FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

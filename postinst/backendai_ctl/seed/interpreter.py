@@ -1,4 +1,4 @@
-"""The CPython that the tool goes on in: a service's own, whose libraries it works with."""
+"""Restarts the tool in a service's CPython, whose libraries it needs."""
 
 import os
 import sys
@@ -9,10 +9,10 @@ from backendai_ctl.seed.data import load_seed_data, seeded_services
 
 
 def reexec_in_service_python(layout: Layout, *, most_called: bool = False) -> None:
-    """Go on in the CPython of a service that has a PostgreSQL client.
+    """Restart in the CPython of a service that has a PostgreSQL client.
 
-    With ``most_called``, in no other than that of the service whose commands are called
-    most: its release's commands then run in this process.
+    With ``most_called``, use only the service whose commands are called most: its release's
+    commands then run in this process.
     """
     services = _by_fixtures(layout) if most_called else seeded_services(layout)[::-1]
     installed = [name for name in services if layout.python(name).exists()]
@@ -25,7 +25,7 @@ def reexec_in_service_python(layout: Layout, *, most_called: bool = False) -> No
 
 
 def _by_fixtures(layout: Layout) -> list[str]:
-    """The filled services, first the one with most fixtures, each of which is a call."""
+    """Return the seeded services, most fixtures first: each fixture is a call."""
     return sorted(
         seeded_services(layout),
         key=lambda name: -len(load_seed_data(layout, name).profiles[-1].fixtures),

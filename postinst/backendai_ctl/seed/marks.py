@@ -1,4 +1,4 @@
-"""What this tool did to a database, kept in the database itself: backups carry it along."""
+"""Marks of what this tool did to a database, kept in the database so that backups include them."""
 
 import socket
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from backendai_ctl.stores.postgresql import Database
 
 SCHEMA = "backendai_packages"
 _TABLE = f"{SCHEMA}.marks"
-# The schema that each release had here, by which a downgrade knows whether it fits.
+# The schema that each release had here: a downgrade compares with it.
 _OF_RELEASE = "schema/"
 _MAKE = f"""
 CREATE TABLE IF NOT EXISTS {_TABLE} (
@@ -26,43 +26,43 @@ class Marks:
         self._database = database
 
     def get(self, name: str) -> str | None:
-        """The value of a mark; None where it, or the whole table, is not there."""
+        """Return the value of a mark; None if the mark or the whole table is missing."""
         if not self._database.has_table(_TABLE):
             return None
         value = self._database.value(f"SELECT value FROM {_TABLE} WHERE name = $1", name)
         return None if value is None else str(value)
 
     def values(self, prefix: str) -> dict[str, str]:
-        """The marks whose names begin with ``prefix``, and their values."""
+        """Return the marks whose names begin with ``prefix``, and their values."""
         if self._database.value("SELECT to_regclass($1) IS NULL", _TABLE):
             return {}
         statement = f"SELECT name, value FROM {_TABLE} WHERE starts_with(name, $1)"
         return {str(row[0]): str(row[1]) for row in self._database.rows(statement, prefix)}
 
     def host(self, name: str) -> str:
-        """The host that made a mark that exists."""
+        """Return the host that set an existing mark."""
         return str(self._database.value(f"SELECT host FROM {_TABLE} WHERE name = $1", name))
 
     def set(self, name: str, value: str) -> None:
-        """Make or change a mark."""
+        """Create or change a mark."""
         self._database.execute(*self.prepared(name, value))
 
     def drop(self, name: str) -> None:
-        """Take a mark away, if it is there."""
+        """Remove a mark, if it exists."""
         if self.get(name) is not None:
             self._database.execute((f"DELETE FROM {_TABLE} WHERE name = $1", (name,)))
 
     def set_schema(self, version: str, revisions: Sequence[str]) -> None:
-        """Note which revisions the release ``version`` worked with here."""
+        """Record the revisions that the release ``version`` worked with here."""
         self.set(f"{_OF_RELEASE}{version}", " ".join(sorted(revisions)))
 
     def schema_of(self, version: str) -> list[str] | None:
-        """The revisions that ``version`` worked with here, sorted; None where it did not."""
+        """Return the revisions that ``version`` worked with here, sorted; None if it never did."""
         text = self.get(f"{_OF_RELEASE}{version}")
         return None if text is None else text.split()
 
     def prepared(self, name: str, value: str) -> list[tuple[str, Sequence[object]]]:
-        """The statements that ``set`` does, for a transaction with others."""
+        """Return the statements that ``set`` runs, for a transaction with others."""
         put = (
             f"INSERT INTO {_TABLE} (name, value, host) VALUES ($1, $2, $3) "
             "ON CONFLICT (name) DO UPDATE SET value = $2, host = $3, at = now()"

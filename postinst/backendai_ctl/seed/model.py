@@ -1,4 +1,4 @@
-"""What a plan of seeding is made of: steps, and what each found."""
+"""The parts of a seeding plan: steps and their findings."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ _BLOCKED = "for "
 
 
 class State(Enum):
-    """What a step found; only CREATE asks for work."""
+    """The state that a step found; only CREATE asks for work."""
 
     EXISTS = "exists"
     CREATE = "would create"
@@ -19,9 +19,9 @@ class State(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a step found, in words; ``remedy`` is what an admin may do.
+    """The finding of a step, in words; ``remedy`` is what an admin can do.
 
-    Nothing else is done where it ``blocks``.
+    If it ``blocks``, the steps that follow are not tried.
     """
 
     state: State
@@ -31,22 +31,22 @@ class Finding:
 
     @classmethod
     def blocked_by(cls, by: str) -> "Finding":
-        """Of a step that was not looked at, because another comes first."""
+        """Return the finding of a step that was skipped because another one must come first."""
         return cls(state=State.WAITING, detail=f"{_BLOCKED}{by}")
 
 
 class Step(Protocol):
-    """One named piece of work. Both calls raise TargetError where a store is not as needed."""
+    """One named piece of work. Both calls raise TargetError if a store is not as needed."""
 
     @property
     def name(self) -> str:
-        """What the plan calls it."""
+        """The name in the plan."""
 
     def inspect(self) -> Finding:
-        """Inspect what is there, and change nothing."""
+        """Inspect the present state without changing anything."""
 
     def apply(self) -> None:
-        """Create what ``inspect`` found missing; harmless where somebody else was faster."""
+        """Create what ``inspect`` found missing; harmless if somebody else was faster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class StepResult:
 
     @classmethod
     def of(cls, group: str, step: str, finding: Finding) -> "StepResult":
-        """What a step of a group found."""
+        """Return the line for the finding of one step of a group."""
         return cls(
             group=group,
             step=step,
@@ -72,15 +72,15 @@ class StepResult:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether it only waits for another step."""
+        """Whether the step only waits for another one."""
         return self.state is State.WAITING and self.detail.startswith(_BLOCKED)
 
     @classmethod
     def from_table(cls, table: Mapping[str, str]) -> "StepResult":
-        """The line that ``as_table`` returned."""
+        """Return the line that ``as_table`` returned as a table."""
         words = {name: table[name] for name in ("group", "step", "detail", "remedy")}
         return cls(state=State(table["state"]), **words)
 
     def as_table(self) -> dict[str, str]:
-        """The line for JSON."""
+        """Return the line for JSON."""
         return {**asdict(self), "state": self.state.value}

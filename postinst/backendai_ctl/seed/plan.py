@@ -1,4 +1,4 @@
-"""The plan: what each step finds, and what would be done; nothing is changed."""
+"""The plan: what each step finds and would do; nothing is changed."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +11,7 @@ _FULL = 79
 
 
 def plan(groups: Sequence[Group]) -> list[StepResult]:
-    """One line a step. A step that depends on one that is still to be done says so."""
+    """Return one line for each step, which says so if it depends on a step still to be done."""
     results: list[StepResult] = []
     pending: dict[str, str] = {}
     for group in groups:
@@ -37,7 +37,7 @@ def _look(step: Step, pending: str | None) -> Finding:
 
 
 def render(results: Sequence[StepResult]) -> str:
-    """The plan as a table for 80 columns; long words go below their result."""
+    """Return the plan as a table for 80 columns; long texts go below their result."""
     return "\n".join(text for result in results for text in _rendered(result)) + "\n"
 
 

@@ -1,7 +1,7 @@
-"""Calls the release's own commands: in this process where it is the service's CPython.
+"""Calls the release's own commands, in this process if it is the service's CPython.
 
-One call costs four seconds by the run script, nearly all of it imports; in one process
-only the first does.
+One call by the run script takes four seconds, nearly all of it imports; in one process
+only the first call pays for them.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _TAIL_LINES = 12
 
 @dataclass(kw_only=True)
 class ReleaseCli:
-    """The commands of one service; what they print goes to a log that only root reads.
+    """The commands of one service; their output goes to a log that only root can read.
 
     A failing fixture prints its rows, so nothing is shown before ``hidden`` is masked.
     """
@@ -38,11 +38,11 @@ class ReleaseCli:
 
     @property
     def log(self) -> Path:
-        """What the last commands printed."""
+        """The file with the output of the last commands."""
         return self.layout.seed_state / f"{self.data.service}.log"
 
     def run(self, *words: str) -> None:
-        """Run one command; NotReadyError with the end of its output where it fails."""
+        """Run one command; NotReadyError with the end of its output if it fails."""
         private_writer().replace(self.log, "")
         failure = self._in_process(words) if self.is_own else self._by_script(words)
         if failure:
@@ -85,7 +85,7 @@ class ReleaseCli:
         if bundle is not None:
             variables["SSL_CERT_FILE"] = str(bundle)
         if "DOCKER_HOST" not in os.environ and not Path("/run/docker.sock").exists():
-            # The release's commands ask for an address, also where Docker is not used.
+            # The release's commands need an address even if Docker is not used.
             variables["DOCKER_HOST"] = "unix:///run/docker.sock"
         return variables
 
@@ -95,7 +95,7 @@ class ReleaseCli:
         except OSError:
             return ""
         text = redact_urls(hide(text, self.hidden))
-        # The values of a statement may hold what nobody listed.
+        # The values of a statement may hold secrets that ``hidden`` does not list.
         lines = [line for line in text.splitlines() if "[parameters:" not in line]
         return "\n".join(lines[-_TAIL_LINES:])
 
@@ -116,7 +116,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _output_into(path: Path) -> Iterator[None]:
-    """Send what the process writes, its libraries included, to the end of a file."""
+    """Append the output of this process, its libraries included, to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(1), os.dup(2)]

@@ -1,4 +1,4 @@
-"""What one run of seeding works with: the services of this host and their stores."""
+"""The services of this host and the stores that one seeding run works with."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +35,7 @@ ACCOUNTS_SECRET = "manager-accounts"
 
 @dataclass(kw_only=True)
 class SeededDatabase:
-    """A service whose database is filled, with its connection and what its release brings."""
+    """A service whose database is filled, with its connection and its release's data."""
 
     layout: Layout
     answers: Answers
@@ -55,14 +55,14 @@ class SeededDatabase:
 
     @cached_property
     def deriver(self) -> Deriver:
-        """Makes the accounts' passwords and keys."""
+        """The source of the accounts' passwords and keys."""
         return Deriver(secret=self.answers.secrets.secret(ACCOUNTS_SECRET))
 
     @cached_property
     def fixtures(self) -> Fixtures:
-        """The release's fixtures, made this installation's."""
+        """The release's fixtures, prepared for this installation."""
         values = Values(
-            # Without accounts no secret is wanted, and none is made.
+            # Without accounts no secret is needed, and none is created.
             deriver=self.deriver if self.profile.accounts else Deriver(secret=""),
             admin_email=str(self.answers.value("admin.email")),
             resolve=self.answers.resolve,
@@ -72,11 +72,11 @@ class SeededDatabase:
 
     @property
     def sql(self) -> str:
-        """What makes the role and the database of ``target``; it holds the password."""
+        """The SQL that creates the role and the database of ``target``; it holds the password."""
         return as_configured(self.answers, self.recipe, self.config).fill(self.recipe.sql)
 
     def schema(self) -> Schema:
-        """At which schema the database is, beside the installed release's."""
+        """Return the schema of the database and that of the installed release."""
         return inspect_schema(self.connection, self.layout, self.data.service, self.data.alembic)
 
     @cached_property
@@ -96,7 +96,7 @@ class SeededDatabase:
 
 @dataclass(kw_only=True)
 class Session:
-    """The configured services of this host; those whose configuration is missing are reported."""
+    """The configured services of this host; services without a configuration are reported."""
 
     layout: Layout
     answers: Answers
@@ -107,7 +107,7 @@ class Session:
 
     @classmethod
     def open(cls, layout: Layout, answers: Answers, say: Say) -> "Session":
-        """Read what is installed and configured here."""
+        """Read what is installed and configured on this host."""
         configs: dict[str, ServiceConfig] = {}
         recipes: dict[str, Recipe] = {}
         problems: dict[str, str] = {}
@@ -132,7 +132,7 @@ class Session:
 
     @cached_property
     def etcd(self) -> Etcd | None:
-        """The cluster's etcd, by the first service here that uses it."""
+        """The cluster's etcd, as the first service here that uses it is configured."""
         for config in self.configs.values():
             with contextlib.suppress(TargetError):
                 config.get("etcd.addr")
@@ -141,7 +141,7 @@ class Session:
 
     @contextlib.contextmanager
     def open_databases(self) -> Iterator[list[SeededDatabase]]:
-        """The services whose databases are filled; connections end with the block."""
+        """Yield the services whose databases are filled; connections close with the block."""
         databases = [
             self._open(service)
             for service in seeded_services(self.layout)
@@ -156,7 +156,7 @@ class Session:
     def _open(self, service: str) -> SeededDatabase:
         data = load_seed_data(self.layout, service)
         version = installed_version(self.layout, data)
-        use_environment(self.layout, service)  # whether by TLS, and whom to trust
+        use_environment(self.layout, service)  # whether to use TLS, and which CAs to trust
         target = Target.from_config(self.configs[service], data.database)
         connection = Database(target, service=service)
         return SeededDatabase(

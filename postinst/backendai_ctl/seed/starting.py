@@ -1,4 +1,4 @@
-"""Starts the services that wait for their stores, once these are filled."""
+"""Starts the services that wait for their stores, once the stores are filled."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from backendai_ctl.stores.readiness import check_needs
 
 
 def waiting_services(layout: Layout) -> list[str]:
-    """The services that were installed, and not started because a store was not as needed."""
+    """Return the services that were installed but not started because a store was not as needed."""
     try:
         return sorted(path.name for path in layout.waiting.iterdir())
     except FileNotFoundError:
@@ -18,9 +18,9 @@ def waiting_services(layout: Layout) -> list[str]:
 
 
 def start_waiting(layout: Layout, say: Callable[[str], None]) -> dict[str, str]:
-    """Start those that can start now; returns what the others wait for.
+    """Start the services that can start now; return what each of the others waits for.
 
-    One that the admin has disabled in the meantime is left alone.
+    A service that the admin has disabled in the meantime is left alone.
     """
     left: dict[str, str] = {}
     for service in waiting_services(layout):

@@ -1,4 +1,4 @@
-"""What the last run of seeding ended with, kept on this host for `seed status` and others."""
+"""The result of the last seeding run, kept on this host for `seed status` and others."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _FILE = "state.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """One run: what each step came to, and whether nothing is left to do."""
+    """The result of each step of one run, and whether nothing is left to do."""
 
     complete: bool
     results: Sequence[StepResult]
@@ -28,7 +28,7 @@ class Report:
 
 
 def save_report(layout: Layout, report: Report) -> None:
-    """Write the state file; HostError where the disk does not take it."""
+    """Write the state file; HostError if the disk refuses it."""
     table = {
         "complete": report.complete,
         "digest": digest(layout),
@@ -43,7 +43,7 @@ def save_report(layout: Layout, report: Report) -> None:
 
 
 def load_state(layout: Layout) -> dict[str, Any] | None:
-    """The state file as it was written; None where there is none that can be read."""
+    """Return the state file's content; None if there is no readable one."""
     try:
         text = (layout.seed_state / _FILE).read_text(encoding="utf-8")
         table = json.loads(text)
@@ -57,18 +57,18 @@ def load_state(layout: Layout) -> dict[str, Any] | None:
 
 
 def results_of(state: Mapping[str, Any]) -> list[StepResult]:
-    """What each step came to, as ``load_state`` has it."""
+    """Return the result of each step in a state from ``load_state``."""
     return [StepResult.from_table(step) for step in state.get("steps") or ()]
 
 
 def is_complete(layout: Layout) -> bool:
-    """Whether the last run left nothing to do, and nothing that it depends on has changed."""
+    """Whether the last run left nothing to do and everything that it depends on is unchanged."""
     state = load_state(layout)
     return bool(state and state.get("complete") and state.get("digest") == digest(layout))
 
 
 def digest(layout: Layout) -> str:
-    """Of everything that a run depends on and that lies on this host."""
+    """Return a digest of everything on this host that a run depends on."""
     folders = (layout.recipes, layout.seed_data, layout.addons)
     paths = [path for folder in folders for path in folder.glob("*.toml")]
     paths += [path for path in layout.etc.glob("*.*") if path.suffix in (".toml", ".conf", ".ini")]
@@ -88,5 +88,5 @@ def _content(path: Path) -> bytes:
 
 
 def failed(results: Sequence[StepResult]) -> bool:
-    """Whether a step says that something is still missing."""
+    """Whether a step reports that something is still missing."""
     return any(result.state in (State.WAITING, State.CREATE) for result in results)

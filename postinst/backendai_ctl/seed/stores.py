@@ -17,13 +17,13 @@ _TELL_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """One store: what it is called, and the addresses of which one has to answer."""
+    """One store: its name, and the addresses of which one has to answer."""
 
     name: str
     addresses: tuple[Address, ...]
 
     def is_up(self) -> bool:
-        """Whether one of its addresses takes a connection."""
+        """Whether one of its addresses accepts a connection."""
         return any(answers(address) for address in self.addresses)
 
     def __str__(self) -> str:
@@ -31,7 +31,7 @@ class Store:
 
 
 def stores_of(session: Session, databases: Sequence[SeededDatabase]) -> list[Store]:
-    """The stores without which no step here can be done."""
+    """Return the stores without which no step here can run."""
     found: dict[str, Store] = {}
     for config in session.configs.values():
         addresses = _addresses(config, "etcd.addr")
@@ -56,7 +56,7 @@ def find_faults(session: Session) -> list[TargetError]:
 
 
 def wait_for(stores: Sequence[Store], seconds: float, say: Callable[[str], None]) -> list[Store]:
-    """Wait until all answer; returns those that do not after ``seconds``."""
+    """Wait until all stores answer; return those that do not after ``seconds``."""
     begin = time.monotonic()
     reported = begin
     away = [store for store in stores if not store.is_up()]

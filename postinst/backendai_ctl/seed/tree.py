@@ -1,4 +1,4 @@
-"""What etcd has to hold, as keys and values."""
+"""The keys and values that etcd must hold."""
 
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
@@ -9,7 +9,7 @@ from backendai_ctl.base.toml import shipped_table
 
 
 def leaves(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, str]]:
-    """Every key below ``above`` with its value; the empty name is a key's own value.
+    """Yield every key below ``above`` with its value; the empty name is a key's own value.
 
     Names are quoted as the services do it; a value of None is left out.
     """
@@ -24,7 +24,7 @@ def leaves(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, s
 
 
 def addon_trees(layout: Layout, answers: Answers) -> dict[str, dict[str, object]]:
-    """What the installed add-ons want in etcd, by their names."""
+    """Return the keys that each installed add-on needs in etcd, by the add-on's name."""
     found = {}
     for path in sorted((layout.addons).glob("*.toml")):
         with shipped_table(path, "the add-on's package") as table:

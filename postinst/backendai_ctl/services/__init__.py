@@ -1,1 +1,1 @@
-"""What a service is and how its configuration is made."""
+"""The services that are installed, and the creation of their configuration."""

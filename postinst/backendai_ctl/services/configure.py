@@ -1,4 +1,4 @@
-"""Makes a service's configuration on this host, once; later offers are FILE.new."""
+"""Creates a service's configuration on this host, once; later versions are offered as FILE.new."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -29,12 +29,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What this tool last offered for one file, and whether the file is its own making.
+    """This tool's last offer for one file, and whether the tool created the file.
 
-    Purging removes a file that was made here, and leaves one that an admin had
-    put there before; postinst/shell/purge.sh reads the first word.
-    ``left`` is the hash of the file as this tool last left it, where that is not what it
-    offered: add-ons were enabled in it.
+    Purging removes a file that this tool created, and keeps one that an admin had put
+    there before; postinst/shell/purge.sh reads the first word.
+    ``left`` is the hash of the file as this tool last left it, if that differs from the
+    offer because add-ons were enabled in it.
     """
 
     made: bool
@@ -43,7 +43,7 @@ class Record:
 
     @classmethod
     def load(cls, path: Path) -> "Record | None":
-        """The record at ``path``, or None where there is none that can be read."""
+        """Return the record at ``path``; None if there is no readable one."""
         try:
             origin, digest, *left = path.read_text(encoding="utf-8").split()
         except (OSError, ValueError):
@@ -51,11 +51,11 @@ class Record:
         return cls(made=origin == "made", digest=digest, left=left[0] if left else "")
 
     def is_of(self, path: Path) -> bool:
-        """Whether the file is as this tool made it, and nobody has edited it."""
+        """Whether this tool created the file at ``path`` and nobody has edited it."""
         return self.made and hashlib.sha256(path.read_bytes()).hexdigest() == self.digest
 
     def is_unedited(self, path: Path) -> bool:
-        """Whether nothing but this tool has changed the file, add-ons included."""
+        """Whether only this tool has changed the file, enabling add-ons included."""
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return self.made and digest in (self.digest, self.left)
 
@@ -66,7 +66,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """What surrounds the tool: the account, the caller's environment, who listens."""
+    """The host's account, the caller's environment, and the function that receives messages."""
 
     account: Owner
     environment: Mapping[str, str]
@@ -80,9 +80,9 @@ def configure(
     secrets: SecretStore,
     host: Host,
 ) -> None:
-    """Make site.toml, the secrets and the configuration of ``service`` where absent.
+    """Create site.toml, the secrets and the configuration of ``service`` if absent.
 
-    Safe to run again and to kill. What exists is never changed.
+    Safe to run again and to kill. Existing files are never changed.
     """
     writer = secrets.writer
     recipe = load_recipe(layout, service)
@@ -97,7 +97,7 @@ def configure(
         layout.preseed.unlink(missing_ok=True)
         answers = Answers(site=load_site(layout), secrets=secrets)
         check_constraints(recipe.constraints, answers.site, str(layout.site))
-        # All are made before the first is written: an error leaves nothing half done.
+        # All texts are rendered before the first is written: an error leaves nothing half done.
         texts = [
             (layout.etc / config.file, render_config(layout, service, config, answers))
             for config in recipe.configs
@@ -114,9 +114,9 @@ def configure(
 def _check_texts(
     service: str, recipe: Recipe, texts: list[tuple[Path, str]], layout: Layout, say: Say
 ) -> None:
-    """Ask the release what it thinks of each file; SiteError where it refuses a new one.
+    """Validate each file with the release's own model; SiteError if it refuses a new file.
 
-    An admin's own file is only warned of: it is the admin's, and nothing here changes it.
+    A problem in an admin's own file is only a warning, because nothing here changes that file.
     """
     validator = Validator(layout=layout, service=service)
     refused: list[str] = []
@@ -135,10 +135,10 @@ def _check_texts(
 
 
 def _prepare_folder(folder: FolderRecipe, answers: Answers, layout: Layout, host: Host) -> None:
-    """Make the folder where it is absent and the default; give an empty one its files.
+    """Create the folder if it is absent and the default; write the initial files to an empty one.
 
-    Another path is a mount point of the admin's: made here, it would take the place
-    of the volume on the day when that is not mounted.
+    Any other path is a mount point of the admin's: a folder created here would take the place
+    of the volume whenever that is not mounted.
     """
     name, account = folder.site, host.account
     shown = str(answers.value(name))
@@ -166,7 +166,7 @@ def _prepare_folder(folder: FolderRecipe, answers: Answers, layout: Layout, host
 
 
 def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: Answers) -> str:
-    """The text of one configuration file, from the sample of the installed release."""
+    """Return the text of one configuration file, from the sample of the installed release."""
     settings, remove = _edits(config, answers)
     if config.file.endswith(".env"):
         return make_env(settings)
@@ -179,7 +179,7 @@ def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: A
 
 
 def _edits(config: ConfigRecipe, answers: Answers) -> tuple[dict[str, object], tuple[str, ...]]:
-    """What is set in the sample, and which keys are taken out of it."""
+    """Return the settings to write into the sample, and the keys to remove from it."""
     resolved = {key: answers.resolve(wanted) for key, wanted in config.settings.items()}
     settings = {key: value for key, value in resolved.items() if value is not None}
     return settings, (*config.remove, *(key for key in resolved if key not in settings))
@@ -187,24 +187,24 @@ def _edits(config: ConfigRecipe, answers: Answers) -> tuple[dict[str, object], t
 
 @dataclass(frozen=True, kw_only=True)
 class Renewal:
-    """A file as it would be made now."""
+    """A file as this tool would create it now."""
 
     config: ConfigRecipe
     answers: Answers
     text: str
 
     def keeping_addons(self, text: str) -> str:
-        """``text``, in which add-ons were enabled, with the settings of now."""
+        """Return ``text``, in which add-ons were enabled, with the present settings."""
         return edit_toml(text, *_edits(self.config, self.answers))
 
 
 def digest_of(text: str) -> str:
-    """What a record knows a text by."""
+    """Return the hash by which a record identifies a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _renew(path: Path, renewal: Renewal, layout: Layout, writer: Writer, say: Say) -> bool:
-    """Make a file anew that this tool made and nobody has edited; says if it did."""
+    """Replace a file that this tool created and nobody has edited; return whether it did."""
     text, left = renewal.text, ""
     record_path = layout.generated / path.name
     known = Record.load(record_path)
@@ -216,7 +216,7 @@ def _renew(path: Path, renewal: Renewal, layout: Layout, writer: Writer, say: Sa
         text = renewal.keeping_addons(path.read_text(encoding="utf-8"))
         left = digest_of(text)
     if path.read_text(encoding="utf-8") != text:
-        # The file first: killed in between, the next run finds it as it is wanted.
+        # The file first: if killed in between, the next run finds the file as wanted.
         writer.replace(path, text)
         say(f"made {path} anew, which nobody has edited")
     offered = Record(made=True, digest=digest_of(renewal.text), left=left)
@@ -225,12 +225,12 @@ def _renew(path: Path, renewal: Renewal, layout: Layout, writer: Writer, say: Sa
 
 
 def _offer(path: Path, text: str, layout: Layout, writer: Writer, say: Say) -> None:
-    """Create ``path``, or leave it and offer ``text`` beside it where that is news."""
+    """Create ``path``; if it exists, leave it and write a new ``text`` beside it."""
     record_path = layout.generated / path.name
     known = Record.load(record_path)
     if not path.exists():
-        # Recorded first: killed in between, a purge finds a record without a file,
-        # which harms nobody, rather than secrets that nothing removes.
+        # Recorded first: if killed in between, a purge finds a record without a file, which is
+        # harmless, rather than secrets that nothing removes.
         writer.replace(record_path, str(Record(made=True, digest=digest_of(text))))
         if writer.create(path, text):
             say(f"made {path}")

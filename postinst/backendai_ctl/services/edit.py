@@ -1,4 +1,4 @@
-"""Edits TOML and INI text by key, and leaves comments and order as they were."""
+"""Edits TOML and INI text by key, and keeps comments and order."""
 
 import re
 from collections.abc import Mapping, MutableMapping
@@ -12,7 +12,7 @@ from backendai_ctl.base.toml import NotTomlError, parse_document
 
 
 def edit_toml(text: str, settings: Mapping[str, object], remove: tuple[str, ...]) -> str:
-    """``text`` with each dotted key set, and each of ``remove`` taken out."""
+    """Return ``text`` with each dotted key set, and each key of ``remove`` removed."""
     try:
         document = parse_document(text)
     except NotTomlError as error:
@@ -59,7 +59,7 @@ def _item(value: object) -> Item:
 
 
 def edit_ini(text: str, settings: Mapping[str, object]) -> str:
-    """``text`` with each SECTION.KEY set; a % is doubled, as configparser wants it."""
+    """Return ``text`` with each SECTION.KEY set; a % is doubled, as configparser requires."""
     lines = lines_of(text)
     for dotted, value in settings.items():
         section, _, key = dotted.partition(".")
@@ -74,7 +74,7 @@ def edit_ini(text: str, settings: Mapping[str, object]) -> str:
 
 
 def _section(lines: list[str], section: str) -> tuple[int, int]:
-    """The range of lines in [section]; made at the end where it is absent."""
+    """Return the range of lines in [section]; an absent one is added at the end."""
     heads = [at for at, line in enumerate(lines) if line.startswith("[")]
     for at in heads:
         if lines[at].strip() == f"[{section}]":
@@ -90,5 +90,5 @@ _ENV_HEAD = """\
 
 
 def make_env(settings: Mapping[str, object]) -> str:
-    """The text of a file of environment variables, for what the release reads only there."""
+    """Return the text of an environment file, for settings that the release reads only there."""
     return _ENV_HEAD + "".join(f"{name}={value}\n" for name, value in settings.items())

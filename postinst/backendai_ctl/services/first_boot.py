@@ -1,6 +1,6 @@
-"""What makes hosts of one image distinct: secrets of the first boot, none in a clone.
+"""Makes hosts of one image distinct: secrets are created at the first boot, never cloned.
 
-The packages' scripts leave one empty file a service in the folder of ``Layout.first_boot``.
+The packages' scripts leave one empty file for each service in the folder ``Layout.first_boot``.
 """
 
 import shutil
@@ -20,16 +20,16 @@ Say = Callable[[str], None]
 def configure_waiting(
     layout: Layout, configure: Callable[[str], None], say: Say
 ) -> dict[str, TargetError]:
-    """Configure each service that waits for the first boot; returns what failed.
+    """Configure each service that waits for the first boot; return the failures.
 
-    A service waits until its configuration was made, so that a run that was cut off, or
-    refused an answer, is repeated at the next boot.
+    A service waits until its configuration is complete, so the next boot repeats a run that
+    was interrupted or refused an answer.
     """
     failed: dict[str, TargetError] = {}
     installed = installed_services(layout)
     for note in sorted(layout.first_boot.glob("[!.]*")):
         if note.name not in installed:
-            note.unlink()  # removed again, before the image booted
+            note.unlink()  # the service was removed again before the image booted
             continue
         try:
             configure(note.name)
@@ -43,7 +43,7 @@ def configure_waiting(
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What is of this host alone, below its folders."""
+    """The files that belong to this host alone, below its folders."""
 
     secrets: tuple[Path, ...]
     configurations: tuple[Path, ...]  # generated, and not edited since
@@ -57,7 +57,7 @@ class Identity:
 
 
 def find_identity(layout: Layout) -> Identity:
-    """What a clone of this host must not have."""
+    """Return the files that a clone of this host must not have."""
     files = [layout.etc / config.file for config in _configs(layout)]
     present = [path for path in files if path.exists()]
     made = [path for path in present if _is_as_made(layout, path)]
@@ -70,9 +70,9 @@ def find_identity(layout: Layout) -> Identity:
 
 
 def remove_identity(layout: Layout, identity: Identity) -> Sequence[str]:
-    """Remove it, and let the next boot configure; returns the services that will wait for it.
+    """Remove the identity, so that the next boot configures; return the services that then wait.
 
-    The notes are written first: killed in between, the next run, or boot, completes the work.
+    The notes are written first: if killed in between, the next run or boot completes the work.
     """
     services = installed_services(layout)
     writer = private_writer()
@@ -101,7 +101,7 @@ def _is_as_made(layout: Layout, path: Path) -> bool:
 
 
 def _state(layout: Layout) -> Iterator[Path]:
-    """Accounts of the first seeding, what it recorded, offers with secrets, an agent's sessions."""
+    """Yield the first seeding's accounts and records, offers with secrets, an agent's sessions."""
     for folder in (layout.credentials, layout.seed_state, layout.upgrades):
         yield from _below(folder)
     yield from sorted(layout.etc.glob("*.new"))

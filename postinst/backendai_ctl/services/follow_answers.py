@@ -1,6 +1,6 @@
-"""Takes changed answers over into configurations that exist, edited ones included.
+"""Writes changed answers into existing configurations, edited ones included.
 
-Only for a command of the admin's that names the answers: nothing else changes an edited file.
+Only an admin's command that names the answers does this: nothing else changes an edited file.
 """
 
 from collections.abc import Collection, Iterator
@@ -21,7 +21,7 @@ from backendai_ctl.services.recipe import (
 
 @dataclass(frozen=True, kw_only=True)
 class Follower:
-    """Writes the answers called ``names`` wherever a recipe puts them."""
+    """Writes the answers in ``names`` to every place where a recipe uses them."""
 
     layout: Layout
     answers: Answers
@@ -29,7 +29,7 @@ class Follower:
     writer: Writer
 
     def run(self) -> list[str]:
-        """Change what differs; returns the services whose configuration changed."""
+        """Write the answers that differ; return the services whose configuration changed."""
         changed: list[str] = []
         for service in installed_services(self.layout):
             for config in load_recipe(self.layout, service).configs:
@@ -46,7 +46,7 @@ class Follower:
         record_path = self.layout.generated / path.name
         record = Record.load(record_path)
         if config.template:
-            # A template's text says nothing of keys: it is made anew, or is the admin's.
+            # A rendered template has no keys to set: it is rendered anew, or is the admin's.
             if record is None or not record.is_of(path):
                 return False
             after = render_config(self.layout, service, config, self.answers)
@@ -55,7 +55,7 @@ class Follower:
         if after == before:
             return False
         is_unedited = record is not None and record.is_unedited(path)
-        # The file first: killed in between, it counts as edited, and is as wanted.
+        # The file first: if killed in between, it counts as edited, and has the wanted content.
         self.writer.replace(path, after)
         if is_unedited:
             made = render_config(self.layout, service, config, self.answers)
@@ -66,7 +66,7 @@ class Follower:
         return True
 
     def _settings(self, config: ConfigRecipe) -> Iterator[tuple[str, object]]:
-        """The keys of one file that have one of the answers, and their values now."""
+        """Yield the keys of one file that are set from these answers, and their present values."""
         for key, wanted in config.settings.items():
             named = isinstance(wanted, dict) and (wanted.get("site") in self.names)
             filled = isinstance(wanted, dict) and any(

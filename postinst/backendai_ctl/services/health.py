@@ -1,4 +1,4 @@
-"""What the doctor reads from a recipe's [health]."""
+"""The doctor's view of a recipe's [health]."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from backendai_ctl.base.errors import RecipeError
 
 @dataclass(frozen=True, kw_only=True)
 class DockerVolume:
-    """A volume of Docker that the service fills once, and never looks at again."""
+    """A Docker volume that the service fills once and never checks again."""
 
     pattern: str
     holds: tuple[str, ...]
-    # Containers with this label are sessions, which use the volume.
+    # Containers with this label are sessions, and use the volume.
     session_label: str
 
 
@@ -29,21 +29,21 @@ class GuardedUnit:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenCall:
-    """A request that a service obeys without any secret, of whoever reaches its port."""
+    """A request that a service executes without any secret for anyone who reaches its port."""
 
-    key: str  # of the listening file: true where it does
+    key: str  # of the listening file: true if the service does so
     says: str
     remedy: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """Another service that this one passes requests on to, on whichever node."""
+    """Another service, on any node, to which this one forwards requests."""
 
-    key: str  # of the listening file, which has its addresses
+    key: str  # of the listening file: the other service's addresses
     says: str
     remedy: str
-    # A key that has to be true for it to be asked; what to say where it is not.
+    # The key that must be true for requests to go there, and the message if it is not.
     where: str = ""
     unasked: str = ""
     unasked_remedy: str = ""
@@ -51,15 +51,15 @@ class Peer:
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """What to look at beside units, ports and stores."""
+    """The subjects that the doctor checks beside units, ports and stores."""
 
-    # Keys of the listening file: a * stands for any name; "parent" where it is the folder above.
+    # Keys of the listening file: * stands for any name; "parent" if the volume is the folder above.
     volumes: Mapping[str, str] = field(default_factory=dict)
     docker_volumes: tuple[DockerVolume, ...] = ()
     guarded_units: tuple[GuardedUnit, ...] = ()
     open_calls: tuple[OpenCall, ...] = ()
     peers: tuple[Peer, ...] = ()
-    # What to do about a port that the release opens on every address.
+    # The remedy for a port that the release opens on every address.
     exposed: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -67,7 +67,7 @@ _KEYS = {"volumes", "docker-volume", "guarded-unit", "open-call", "exposed", "pe
 
 
 def parse_health(table: Mapping[str, Any]) -> Health:
-    """Read a recipe's [health]; RecipeError where it is not as above."""
+    """Parse a recipe's [health]; RecipeError if a key or value does not fit the types above."""
     unknown = ", ".join(sorted(set(table) - _KEYS))
     if unknown:
         raise RecipeError(f"a recipe's [health] has unknown keys: {unknown}")

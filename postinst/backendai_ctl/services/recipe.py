@@ -1,4 +1,4 @@
-"""Recipes: what a service's package ships about its configuration, stores and health."""
+"""Recipes: the data that a service's package ships about its configuration, stores and health."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from backendai_ctl.services.release import Numbers, find_version, newest_line, v
 
 @dataclass(frozen=True, kw_only=True)
 class Listens:
-    """Where the service's own configuration says which address it listens on."""
+    """The place in the service's own configuration that has its listening address."""
 
     file: str
     key: str
@@ -23,19 +23,19 @@ class Listens:
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What must answer before a first start makes sense; keys of the listening file."""
+    """The stores that must answer before a first start makes sense; keys of the listening file."""
 
     tcp: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     docker: bool = False
-    etcd: tuple[str, ...] = ()  # keys of etcd itself
+    etcd: tuple[str, ...] = ()  # keys in etcd itself
     database: str | None = None
     table: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Override:
-    """What is of one release line, beside what all have in common: in etcd, or in one file."""
+    """Settings of one release line, in addition to the common ones: in etcd, or in one file."""
 
     since: Numbers
     etcd: Mapping[str, object] = field(default_factory=dict)
@@ -46,23 +46,23 @@ class Override:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigRecipe:
-    """One configuration file: what is set in, and removed from, its sample.
+    """One configuration file: the settings to write into its sample, and the keys to remove.
 
-    With a ``template``, a path below /usr/lib/backendai, the answers fill that instead.
+    With a ``template``, a path below /usr/lib/backendai, the answers fill the template instead.
     """
 
     file: str
     settings: Mapping[str, object]
     remove: tuple[str, ...] = ()
     template: str | None = None
-    # MODULE:CLASS of the release that reads the file.
+    # MODULE:CLASS of the release that validates the file.
     model: str | None = None
-    # Whether a later release, or package, may make it anew where nobody has edited it.
+    # Whether a later release or package may replace the file if nobody has edited it.
     renewed: bool = False
     overrides: tuple[Override, ...] = ()
 
     def of_release(self, version: str | None) -> "ConfigRecipe":
-        """With what the line of ``version`` adds."""
+        """Return the recipe with the additions of ``version``'s line."""
         override = _override_of(self.overrides, version)
         return replace(
             self,
@@ -75,7 +75,7 @@ class ConfigRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderRecipe:
-    """A folder of the account's that an answer names, and what a new one begins with."""
+    """A folder of the account's that an answer names, and the initial files of a new one."""
 
     site: str
     files: Mapping[str, str]
@@ -83,7 +83,7 @@ class FolderRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that the tool knows of one service."""
+    """All data about one service."""
 
     service: str
     configs: tuple[ConfigRecipe, ...]
@@ -91,17 +91,17 @@ class Recipe:
     needs: Needs
     sql: str
     steps: str
-    # What the cluster has to know of this service, below keys of etcd.
+    # The values that the cluster needs from this service, below keys of etcd.
     etcd: Mapping[str, object]
     folders: tuple[FolderRecipe, ...]
     constraints: tuple[Constraint, ...] = ()
     health: Health = field(default_factory=Health)
-    distribution: str = ""  # whose version says which line holds
+    distribution: str = ""  # the distribution whose version selects the release line
     overrides: tuple[Override, ...] = ()
-    uses_registries: bool = False  # of images, as site.toml names them
+    uses_registries: bool = False  # whether it uses the image registries of site.toml
 
     def of_release(self, version: str | None) -> "Recipe":
-        """With what the line of ``version`` adds."""
+        """Return the recipe with the additions of ``version``'s line."""
         return replace(
             self,
             configs=tuple(config.of_release(version) for config in self.configs),
@@ -111,7 +111,7 @@ class Recipe:
 
 
 def load_recipe(layout: Layout, service: str) -> Recipe:
-    """The recipe that the package of ``service`` shipped, for its release."""
+    """Load the recipe that the package of ``service`` shipped, for its release."""
     path = layout.recipes / f"{service}.toml"
     if not path.exists():
         known = ", ".join(installed_services(layout)) or "none"
@@ -122,9 +122,9 @@ def load_recipe(layout: Layout, service: str) -> Recipe:
 
 
 def _override_of(overrides: tuple[Override, ...], version: str | None) -> Override:
-    """The line that ``version`` has reached; the newest where nobody knows the release.
+    """Return the newest line that ``version`` has reached; the newest of all if it is None.
 
-    So it is in an image that is being built, and in a test.
+    The version is unknown in an image that is being built, and in a test.
     """
     if version is None:
         found = max(overrides, key=lambda override: override.since, default=None)
@@ -134,7 +134,7 @@ def _override_of(overrides: tuple[Override, ...], version: str | None) -> Overri
 
 
 def _joined(tree: Mapping[str, object], other: Mapping[str, object]) -> Mapping[str, object]:
-    """Both trees in one; what both have is of ``other``."""
+    """Return both trees merged; on conflict the value of ``other`` holds."""
     found = dict(tree)
     for key, value in other.items():
         known = found.get(key)
@@ -144,7 +144,7 @@ def _joined(tree: Mapping[str, object], other: Mapping[str, object]) -> Mapping[
 
 
 def installed_services(layout: Layout) -> list[str]:
-    """Names of the services whose packages brought a recipe."""
+    """Return the names of the services whose packages installed a recipe."""
     return sorted(path.stem for path in layout.recipes.glob("*.toml"))
 
 
@@ -242,7 +242,7 @@ def _model(table: Mapping[str, object]) -> str | None:
 
 
 def read_sample(layout: Layout, service: str, config: ConfigRecipe) -> str:
-    """What the configuration file is made from: the installed release's, or the package's own."""
+    """Return the sample of a configuration file: the installed release's, or the package's own."""
     path: Path = layout.samples(service) / config.file
     if config.template:
         path = layout.shipped / config.template

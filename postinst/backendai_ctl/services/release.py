@@ -1,4 +1,4 @@
-"""Which release of a service is installed, and which of its lines' data it takes."""
+"""The installed release of a service, and the release line whose data applies to it."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -11,13 +11,13 @@ Numbers = tuple[int, ...]
 
 
 def version_numbers(version: str) -> Numbers:
-    """The numbers that a version begins with: (26, 9, 6)."""
+    """Return the numbers that a version begins with: (26, 9, 6)."""
     found = re.match(r"\d+(\.\d+)*", version)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def find_version(layout: Layout, service: str, distribution: str) -> str | None:
-    """The version of ``distribution`` in the service's CPython, by its metadata's folder."""
+    """Return the version of ``distribution`` in the service's CPython, by its metadata's folder."""
     stem = distribution.replace("-", "_")
     pattern = re.compile(rf"(?i){re.escape(stem)}-(?P<version>[^-]+)\.dist-info")
     packages = layout.prefix(service) / "lib"
@@ -29,6 +29,6 @@ def find_version(layout: Layout, service: str, distribution: str) -> str | None:
 
 
 def newest_line(lines: Iterable[T], since: Callable[[T], Numbers], version: str) -> T | None:
-    """Of lines that hold until a newer one begins, the one that ``version`` has reached."""
+    """Return the newest line that ``version`` has reached; a line holds until the next begins."""
     number = version_numbers(version)
     return max((line for line in lines if since(line) <= number), key=since, default=None)

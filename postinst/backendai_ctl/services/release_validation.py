@@ -1,4 +1,4 @@
-"""Asks the installed release what it thinks of a configuration, before a service does."""
+"""Validates a configuration with the installed release's own model, before a service reads it."""
 
 import json
 import os
@@ -19,9 +19,9 @@ from backendai_ctl.services.recipe import ConfigRecipe
 
 _SECONDS = 30.0
 _WORKER = Path(__file__).with_name("release_validation_worker.py")
-# These say something of the host, which may change, rather than of an answer.
+# These problems depend on the host, which may change, rather than on an answer.
 _OF_THE_HOST = {"path_not_file", "path_not_directory", "path_does_not_exist", "path_exists"}
-# An admin may have added keys that no answer is behind.
+# An admin may have added keys that come from no answer.
 _SECRET = ("password", "secret", "token", "private", "key")
 _LONG = 80
 
@@ -35,7 +35,7 @@ class Problem:
     value: str
     says: str
     is_of_host: bool = False
-    answer: str = ""  # of site.toml, where the value comes from one
+    answer: str = ""  # the answer in site.toml that the value comes from, if any
 
     def __str__(self) -> str:
         shown = f" = {self.value}" if self.value else ""
@@ -45,16 +45,16 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the release says of one file."""
+    """The release's verdict on one file."""
 
     problems: tuple[Problem, ...] = ()
     unknown: tuple[str, ...] = ()
-    # Why the release could not be asked; empty where it was.
+    # The reason why the release could not check the file; empty if it did.
     unasked: str = ""
 
     @property
     def refused(self) -> tuple[Problem, ...]:
-        """The problems that an answer of site.toml, and not the host, is to blame for."""
+        """The problems that come from an answer in site.toml, not from the host."""
         return tuple(
             problem for problem in self.problems if problem.answer and not problem.is_of_host
         )
@@ -62,17 +62,17 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Validator:
-    """Asks the CPython of one service; answers by default what ``layout`` has installed."""
+    """Validates with the CPython of one service; the answers default to those of ``layout``."""
 
     layout: Layout
     service: str
     worker: Path = field(default=_WORKER)
 
     def check(self, config: ConfigRecipe, text: str) -> Verdict:
-        """What the release says of ``text``, which is or shall be the file of ``config``.
+        """Validate ``text``, the present or future content of ``config``'s file.
 
-        A file that no model is known of, and a service without its CPython (an image that is
-        being built, a test), pass.
+        A file without a known model passes, and so does any file of a service without its CPython
+        (an image that is being built, a test).
         """
         python = self.layout.python(self.service)
         if config.model is None or not python.exists():
@@ -108,9 +108,9 @@ class Validator:
         )
 
     def check_file(self, config: ConfigRecipe) -> Verdict:
-        """The same of the file as it lies in /etc; HostError where it cannot be read.
+        """Validate the file as it lies in /etc; HostError if it cannot be read.
 
-        It is the admin's: no answer of site.toml is to blame for what is in it.
+        The file is the admin's: no problem in it is attributed to an answer of site.toml.
         """
         path = self.layout.etc / config.file
         if config.model is None:
@@ -146,7 +146,7 @@ def _problem(  # noqa: PLR0913, PLR0917
 
 
 def _find(table: Mapping[str, object], at: list[str]) -> tuple[list[str], object]:
-    """The keys as the file spells them, and what is there; the release may use its own words."""
+    """Return the keys as the file spells them, and their value; the release may use other names."""
     names: list[str] = []
     value: object = table
     for part in at:
@@ -155,7 +155,7 @@ def _find(table: Mapping[str, object], at: list[str]) -> tuple[list[str], object
             value = value[int(part)]
             continue
         if not isinstance(value, Mapping):
-            break  # what follows names a kind, not a key
+            break  # the rest of the path names a type, not a key
         spelled = next((spelling for spelling in _spellings(part) if spelling in value), None)
         names.append(spelled or part)
         value = value.get(spelled) if spelled else None
@@ -176,7 +176,7 @@ def _shown(value: object) -> str:
 
 
 def hidden_settings(config: ConfigRecipe, questions: Questions) -> frozenset[str]:
-    """The keys of a configuration that hold a secret, by the answers that they are made of."""
+    """Return the keys of a configuration that are set from answers that hold a secret."""
     return frozenset(
         setting
         for setting, wanted in config.settings.items()
@@ -203,7 +203,7 @@ def _without_value(says: str, value: object) -> str:
 
 
 def _answer(config: ConfigRecipe, key: str) -> str:
-    """The answer that the recipe sets this key, or the table around it, from."""
+    """Return the answer from which the recipe sets this key or the table around it."""
     found = [
         str(wanted["site"])
         for setting, wanted in config.settings.items()

@@ -1,8 +1,8 @@
-"""Loads a configuration by the release's own model; run by a service's private CPython.
+"""Loads a configuration with the release's own model; a service's private CPython runs it.
 
-Reads {"model": "MODULE:CLASS", "text": TOML} as JSON on stdin, and prints JSON: the
-problems that the model reports, or that the text could not be looked at. It needs nothing
-of this tool, so that the service's CPython may be of any release.
+Reads {"model": "MODULE:CLASS", "text": TOML} as JSON from stdin, and prints JSON: the
+problems that the model reports, or the reason why the text could not be checked. It imports
+nothing of this tool, so the service's CPython may be of any release.
 """
 
 import importlib
@@ -16,7 +16,7 @@ _UNKNOWN = "Unknown config field"
 
 
 class _Notes(logging.Handler):
-    """Keeps what the model warns of."""
+    """Collects the model's warnings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class _Notes(logging.Handler):
 
 
 def check(model: str, text: str) -> dict[str, Any]:
-    """What the model says of ``text``: problems, and names that it does not know."""
+    """Validate ``text``; return its problems, and the names that the model does not know."""
     notes = _Notes()
     logging.getLogger().addHandler(notes)
     _make_no_folders()
@@ -54,7 +54,7 @@ def _parse(text: str) -> Any:
 
 
 def _make_no_folders() -> None:
-    """Let folders that a model makes seem made: a look leaves nothing behind."""
+    """Make folder creation by a model seem to succeed: a check leaves nothing behind."""
     made: set[str] = set()
     is_dir = pathlib.Path.is_dir
 
@@ -69,7 +69,7 @@ def _make_no_folders() -> None:
 
 
 def _errors(error: BaseException | None) -> list[dict[str, Any]] | None:
-    """The errors of pydantic, which the release may have wrapped in its own."""
+    """Return the errors of pydantic, which the release may have wrapped in its own."""
     while error is not None:
         listed = getattr(error, "errors", None)
         if callable(listed):
@@ -86,9 +86,9 @@ def _errors(error: BaseException | None) -> list[dict[str, Any]] | None:
 
 
 def main() -> None:
-    """One question, one answer."""
+    """Read one request and print one answer."""
     question = json.load(sys.stdin)
-    # What the release prints by itself must not get into the answer.
+    # Output that the release prints by itself must not get into the answer.
     answer, sys.stdout = sys.stdout, sys.stderr
     json.dump(check(question["model"], question["text"]), answer)
 

@@ -16,14 +16,14 @@ from backendai_ctl.services.recipe import installed_services, load_recipe
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
 _MAX_BYTES = 65536
-# What a cut or damaged archive, compressed in any way, makes the standard library raise.
+# Errors that the standard library raises for a truncated or damaged archive, however compressed.
 _DAMAGE = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
-# What makes one node distinct from the others.
+# The secrets that distinguish one node from the others.
 _OF_NODE = "agent-rpc."
 
 
 def pack_secrets(layout: Layout) -> bytes:
-    """Every secret that nodes share; HostError where they cannot be read."""
+    """Return an archive of every secret that nodes share; HostError if one cannot be read."""
     buffer = io.BytesIO()
     try:
         with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -40,7 +40,7 @@ def pack_secrets(layout: Layout) -> bytes:
 
 
 def unpack_secrets(content: bytes) -> dict[str, str]:
-    """The secrets in an archive, by name; TargetError where it is not one of ours."""
+    """Return the secrets in an archive, by name; TargetError if it is not one of this tool's."""
     found: dict[str, str] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
@@ -63,9 +63,9 @@ def unpack_secrets(content: bytes) -> dict[str, str]:
 def import_secrets(
     layout: Layout, store: SecretStore, secrets: Mapping[str, str], *, replace: bool
 ) -> list[str]:
-    """Put the secrets in place; returns the names of those that are new or another one now.
+    """Write the secrets; return the names of those that are new or changed.
 
-    Raises TargetError, before anything is changed, where this host has others and ``replace``
+    Raises TargetError, before any change, if this host has other secrets and ``replace``
     is not set.
     """
     present = {
@@ -82,14 +82,14 @@ def import_secrets(
         )
     store.writer.ensure_folder(layout.secrets)
     changed = [name for name in secrets if name not in present or name in other]
-    # A key pair's secret half last: it is what says that the pair is complete.
+    # A key pair's secret half comes last: it marks the pair as complete.
     for name in sorted(changed, key=lambda name: name.endswith("_secret")):
         store.writer_of(name).replace(layout.secrets / name, secrets[name])
     return changed
 
 
 def remove_unmodified_configs(layout: Layout) -> tuple[Sequence[str], Sequence[str]]:
-    """Remove the configuration that was made here and that nobody has edited.
+    """Remove the configuration files that this tool created and nobody has edited.
 
     Returns the services to configure again, and the files that an admin has to correct.
     """

@@ -1,7 +1,7 @@
-"""Files beside its own that a service's configuration names, and that its unit would hide.
+"""Files outside a service's own that its configuration names, and that its unit would hide.
 
-The units of services that run as the account hide /etc/backend.ai and the secrets, except what
-the package knows. An admin's certificate there is shown to its service by a drop-in.
+The units of services that run as the account hide /etc/backend.ai and the secrets, except the
+files that the package lists. A drop-in shows an admin's certificate there to its service.
 """
 
 import re
@@ -12,31 +12,31 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
 
-# What both folders are called in any format of configuration, and a file in one.
+# The paths of both folders in any format of configuration, and of a file in one.
 _NAMED = re.compile(r"/(?:etc/backend\.ai|var/lib/backendai/secrets)/[\w./@+-]+")
 _HEAD = "# Made by `backendai-ctl configure`: files that the configuration of this service names.\n"
 _HIDES = "TemporaryFileSystem=/etc/backend.ai"
 
 
 def drop_in(layout: Layout, service: str) -> Path:
-    """Where the unit of ``service`` gets the files from."""
+    """Return the path of the drop-in that shows the files to the unit of ``service``."""
     return layout.unit_settings(unit_of(service)) / "50-files.conf"
 
 
 def hidden_files(layout: Layout, recipe: Recipe) -> list[str]:
-    """What the configuration names, and the unit does not show."""
+    """Return the files that the configuration names and the unit does not show."""
     shown = _read(drop_in(layout, recipe.service)).splitlines()
     return [path for path in _named_files(layout, recipe) if _setting(path) not in shown]
 
 
 def show_named_files(layout: Layout, recipe: Recipe) -> bool:
-    """Write, or remove, the drop-in of the service's unit; says whether it changed."""
+    """Write or remove the drop-in of the service's unit; return whether it changed."""
     path = drop_in(layout, recipe.service)
     known = _read(path)
     settings = [_setting(file) for file in _named_files(layout, recipe)]
     text = "\n".join([f"{_HEAD}[Service]", *settings, ""]) if settings else ""
     if text == known or (known and not known.startswith(_HEAD)):
-        return False  # as wanted, or the admin's own
+        return False  # already as wanted, or the admin's own
     if not text:
         path.unlink()
         return True
@@ -47,10 +47,10 @@ def show_named_files(layout: Layout, recipe: Recipe) -> bool:
 
 
 def _named_files(layout: Layout, recipe: Recipe) -> list[str]:
-    """What exists, is named, and is neither shown by the package nor a file that it made."""
+    """Return the files that are named and exist, and that the packages neither show nor make."""
     unit = _read(layout.shipped_unit(unit_of(recipe.service)))
     if _HIDES not in unit:
-        return []  # runs as root, from which no unit hides anything
+        return []  # the service runs as root, and no unit hides anything from root
     shown = unit.splitlines()
     made = _made_files(layout)
     return sorted(
@@ -65,13 +65,13 @@ def _named_files(layout: Layout, recipe: Recipe) -> list[str]:
 
 
 def _made_files(layout: Layout) -> set[str]:
-    """Names of the files that the packages make; none is another service's to read."""
+    """Return the names of the files that the packages create; each is for one service only."""
     recipes = [load_recipe(layout, service) for service in installed_services(layout)]
     return {layout.site.name, *(config.file for recipe in recipes for config in recipe.configs)}
 
 
 def _paths(text: str) -> set[str]:
-    """The files of both folders that the lines of a configuration name, comments aside."""
+    """Return the files of both folders that a configuration names outside its comments."""
     lines = (line for line in text.splitlines() if not line.lstrip().startswith(("#", ";")))
     return {path for line in lines for path in _NAMED.findall(line) if ".." not in path}
 

@@ -1,1 +1,1 @@
-"""What `backendai-ctl status` shows."""
+"""The state of this host, as `backendai-ctl status` shows it."""

@@ -1,4 +1,4 @@
-"""The last words of an installation: what starts by itself, where the Web UI is, what to do."""
+"""The summary after an installation: what starts by itself, the Web UI's address, next steps."""
 
 import socket
 from collections.abc import Sequence
@@ -14,26 +14,26 @@ _WEB = "webserver"
 _MANAGER = "manager"
 _PUBLIC_HOST = "node.public-host"
 _WILDCARDS = ("0.0.0.0", "::", "*", "")
-# Of the block for documentation (RFC 5737): nothing is sent, the route alone is looked up.
+# An address for documentation (RFC 5737): nothing is sent, only the route is looked up.
 _ELSEWHERE = ("192.0.2.1", 9)
 _INDENT = "  "
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Whether the packages could start anything on this host."""
+    """Whether the packages could start services on this host."""
 
     has_systemd: bool = True
     is_allowed: bool = True  # by policy-rc.d
 
     @property
     def is_possible(self) -> bool:
-        """Whether they could."""
+        """Whether services could be started."""
         return self.has_systemd and self.is_allowed
 
 
 def closing(view: HostView, node: NodeStatus, outlook: NodeOutlook, start: Start) -> str:
-    """The block that ends an installation or upgrade; empty where no service is installed."""
+    """Return the text that ends an installation or upgrade; empty if no service is installed."""
     if not node.services:
         return ""
     versions = sorted({service.version for service in node.services if service.version})
@@ -106,7 +106,7 @@ def _commands(view: HostView, node: NodeStatus, start: Start) -> list[str]:
 
 
 def web_address(view: HostView) -> str:
-    """The URL of the Web UI as others reach it; empty where its configuration is not there."""
+    """Return the URL of the Web UI as others reach it; empty if it has no configuration here."""
     config = view.configs.get(_WEB)
     if config is None:
         return ""
@@ -127,14 +127,14 @@ def _scheme(config: ServiceConfig) -> str:
 
 
 def _public_host(view: HostView) -> str:
-    """What the administrator says that users' browsers know, or what this host can tell."""
+    """Return the host name that the admin configured for browsers, else a detected address."""
     named = view.answer(_PUBLIC_HOST)
     question = view.site.questions.named(_PUBLIC_HOST) if view.site else None
     return named if question and named != question.default else _outward_address()
 
 
 def _outward_address() -> str:
-    """The address of this host on its default route, or its name where it has none."""
+    """Return this host's address on its default route, or its name if it has none."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.connect(_ELSEWHERE)

@@ -1,4 +1,4 @@
-"""Waits until a host is up: progress on change, an early end where nothing can get better."""
+"""Waits until a host is up: prints progress on change, and ends early if waiting is pointless."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _REMIND_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """Time, which tests make up."""
+    """The time, which tests replace."""
 
     now: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
@@ -21,7 +21,7 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class Followed:
-    """How the wait ended."""
+    """The end of the wait."""
 
     outlook: NodeOutlook
     status: Status
@@ -34,7 +34,7 @@ class Followed:
         return words.get(self.status, "stuck")
 
     def as_table(self) -> dict[str, object]:
-        """For --json."""
+        """Return the result for --json."""
         return {
             "ended": self.word,
             "seconds": round(self.seconds, 1),
@@ -58,10 +58,10 @@ def follow(
     seconds: float,
     clock: Clock | None = None,
 ) -> Followed:
-    """Look until the host is up, is held up for good, or ``seconds`` are over.
+    """Look until the host is up, is stuck for good, or ``seconds`` are over.
 
-    Each state is printed when it changes, and what is left once a minute: a log stays short
-    and a person sees that the command lives.
+    Prints each state when it changes, and the remaining ones once a minute: a log stays short,
+    and a person sees that the command is alive.
     """
     clock = clock or Clock()
     begin = reminded = clock.now()
@@ -83,7 +83,7 @@ def follow(
             say(f"{passed:4.0f} s  {line}")
         if outlook.is_done:
             return Followed(outlook=outlook, status=Status.OK, seconds=passed)
-        # Looked at twice: units and notes are not read in the same moment.
+        # Checked twice, because units and notes are not read at the same moment.
         if outlook.is_held_up and was_held_up:
             return Followed(outlook=outlook, status=Status.NOT_READY, seconds=passed)
         was_held_up = outlook.is_held_up

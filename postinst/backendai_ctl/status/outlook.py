@@ -1,4 +1,4 @@
-"""What becomes of each service without help: up, on its way, waiting, or held up for good."""
+"""Predicts each service's future without help: up, starting, waiting, or stuck for good."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ _MOVING = ("activating", "reloading", "deactivating")
 
 
 class Outlook(StrEnum):
-    """What a service will come to if nobody does anything."""
+    """The state that a service will reach if nobody does anything."""
 
     UP = "up"
     STARTING = "starting"
-    WAITING = "waiting"  # for a store or another service; started by itself then
+    WAITING = "waiting"  # for a store or another service, after which it starts by itself
     STUCK = "stuck"
-    OFF = "off"  # disabled or masked, by the administrator
+    OFF = "off"  # disabled or masked by the admin
 
 
 class Seeding(StrEnum):
-    """What becomes of filling the stores."""
+    """The state of seeding."""
 
-    NONE = "none"  # nothing on this host is seeded
+    NONE = "none"  # this host seeds nothing
     DONE = "done"
     RUNNING = "running"
     RETRIED = "retried"
@@ -40,7 +40,7 @@ class Seeding(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceOutlook:
-    """One service; ``reason`` and ``hint`` are empty where there is nothing to say."""
+    """The outlook of one service; ``reason`` and ``hint`` may be empty."""
 
     service: str
     outlook: Outlook
@@ -53,31 +53,31 @@ class ServiceOutlook:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeOutlook:
-    """All of this host."""
+    """The outlook of this host."""
 
     services: tuple[ServiceOutlook, ...]
     seeding: Seeding
 
     def having(self, *outlooks: Outlook) -> tuple[ServiceOutlook, ...]:
-        """The services with one of these outlooks."""
+        """Return the services with one of these outlooks."""
         return tuple(service for service in self.services if service.outlook in outlooks)
 
     @property
     def is_seeded(self) -> bool:
-        """Whether nothing is left to be filled, or the administrator masked it."""
+        """Whether nothing is left to seed, or the admin masked the unit."""
         return self.seeding in (Seeding.NONE, Seeding.DONE, Seeding.MASKED)
 
     @property
     def is_done(self) -> bool:
-        """Whether all that is enabled is up, and the stores are filled."""
+        """Whether all enabled services are up and the stores are seeded."""
         return self.is_seeded and not self.having(Outlook.STARTING, Outlook.WAITING, Outlook.STUCK)
 
     @property
     def is_held_up(self) -> bool:
-        """Whether time alone cannot bring the host up, and nothing is in motion any more.
+        """Whether something is stuck and nothing is starting any more.
 
-        A service that waits may wait for one that is stuck, or for another node: either way
-        the one that is stuck remains.
+        A waiting service may wait for a stuck one, or for another node: either way the stuck
+        one remains.
         """
         is_moving = bool(self.having(Outlook.STARTING)) or self.seeding is Seeding.RUNNING
         is_stuck = bool(self.having(Outlook.STUCK)) or self.seeding is Seeding.STUCK
@@ -85,7 +85,7 @@ class NodeOutlook:
 
     @property
     def states(self) -> dict[str, str]:
-        """What is shown as progress, by what it is of."""
+        """The states to print as progress, by service, and by "stores" for seeding."""
         shown = {
             service.service: str(service)
             for service in self.services
@@ -95,7 +95,7 @@ class NodeOutlook:
 
     @property
     def obstacles(self) -> list[ServiceOutlook]:
-        """What is not up, the stores among it; what is stuck first."""
+        """The services that are not up, and the stores if not seeded; stuck services first."""
         found = sorted(
             self.having(Outlook.STUCK, Outlook.WAITING, Outlook.STARTING),
             key=lambda service: service.outlook is not Outlook.STUCK,
@@ -122,7 +122,7 @@ _SEEDING_WORDS = {
 
 
 def predict(view: HostView, node: NodeStatus) -> NodeOutlook:
-    """Judge each service of ``node``, which was read from the same ``view``."""
+    """Predict the outlook of each service of ``node``, which was read from the same ``view``."""
     seeding = _seeding(view)
     waiting = _waiting(view)
     return NodeOutlook(
@@ -137,7 +137,7 @@ def predict(view: HostView, node: NodeStatus) -> NodeOutlook:
 def _waiting(view: HostView) -> list[str]:
     try:
         return waiting_services(view.layout)
-    except OSError:  # for root alone
+    except OSError:  # readable by root only
         return []
 
 
@@ -148,11 +148,11 @@ def _seeding(view: HostView) -> Seeding:
     try:
         state = load_state(view.layout)
     except TargetError:
-        return Seeding.NONE  # cannot be seen
+        return Seeding.NONE  # the state cannot be read
     is_wanted = state is not None or _waiting(view) or any(view.layout.seed_data.glob("*"))
     if not is_wanted:
         return Seeding.NONE
-    # Only root can compare what the last run was of.
+    # Only root can detect whether the inputs of the last run have changed.
     is_done = is_complete(view.layout) if view.is_root else bool(state and state.get("complete"))
     if is_done:
         return Seeding.DONE
@@ -163,7 +163,7 @@ def _seeding(view: HostView) -> Seeding:
 
 
 def _is_moving(unit: Mapping[str, str]) -> bool:
-    """Whether systemd starts or stops it, or has a job for it in its queue."""
+    """Whether systemd is starting or stopping the unit, or has a job for it in its queue."""
     return unit.get("ActiveState") in _MOVING or unit.get("Job", "") not in ("", "0")
 
 
@@ -214,7 +214,7 @@ def _after_failed_upgrade(view: HostView, service: str) -> tuple[Outlook, str, s
 
 
 def _noted(seeding: Seeding, problem: str) -> tuple[Outlook, str, str]:
-    """One that the next run of seeding starts, once its stores are as needed."""
+    """Return the outlook of a service that the next seeding run starts once its stores work."""
     if seeding is Seeding.MASKED:
         return Outlook.STUCK, f"{SEED_UNIT} is masked", f"sudo systemctl unmask {SEED_UNIT}"
     if seeding is Seeding.STUCK:

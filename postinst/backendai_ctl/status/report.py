@@ -21,7 +21,7 @@ _WIDTH = 80
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceStatus:
-    """One service; ``is_up`` is what its users would say."""
+    """One service; ``is_up`` is the view of its users."""
 
     service: str
     version: str
@@ -32,17 +32,17 @@ class ServiceStatus:
     address: str
     answers: bool | None
     config: str
-    needs: str  # what it lacks; empty where it has all, or if that is unknown
+    needs: str  # what it lacks; empty if it has everything, or if that is unknown
     problems: tuple[str, ...] = ()
 
     @property
     def is_up(self) -> bool:
-        """Running and answering."""
+        """Whether it runs and answers."""
         return self.active == "active" and self.answers is not False
 
     @property
     def is_coming(self) -> bool:
-        """Starting, and not answering yet."""
+        """Whether it is starting and does not answer yet."""
         return self.active in ("activating", "reloading")
 
     @property
@@ -53,21 +53,21 @@ class ServiceStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeStatus:
-    """All of this host."""
+    """The state of this host."""
 
     services: tuple[ServiceStatus, ...]
     seeded: str
     addons: tuple[str, ...]
-    hidden: tuple[str, ...] = field(default=())  # what only root can see
+    hidden: tuple[str, ...] = field(default=())  # parts that only root can see
 
     @property
     def is_up(self) -> bool:
-        """Every service that is enabled runs and answers."""
+        """Whether every enabled service runs and answers."""
         return all(service.is_up for service in self.services if service.is_wanted)
 
     @property
     def verdict(self) -> str:
-        """One line for a person."""
+        """The state in one line for a person."""
         down = [
             service.service for service in self.services if service.is_wanted and not service.is_up
         ]
@@ -84,7 +84,7 @@ class NodeStatus:
         return f"up: {count} of {len(self.services)} services, all that are enabled"
 
     def as_table(self) -> dict[str, Any]:
-        """For --json."""
+        """Return the state for --json."""
         return {
             "up": self.is_up,
             "verdict": self.verdict,
@@ -99,7 +99,7 @@ class NodeStatus:
 
 
 def inspect_node(view: HostView) -> NodeStatus:
-    """Ask systemd, the ports, the stores and the files."""
+    """Read the state from systemd, the ports, the stores and the files."""
     versions = package_versions(view)
     hidden = () if view.is_root else ("configuration", "stores", "ports")
     return NodeStatus(
@@ -141,7 +141,7 @@ def _service(view: HostView, recipe: Recipe, versions: Mapping[str, str]) -> Ser
 
 
 def _problems(view: HostView, recipe: Recipe, *, is_active: bool) -> tuple[str, ...]:
-    """What keeps a service down, or is left to do for one that runs."""
+    """Return the reasons why a service is down, or the work that is left for a running one."""
     found = _upgrade_problems(view, recipe.service)
     if not is_active:
         found += host_problems(view.layout, recipe)
@@ -166,13 +166,13 @@ def _upgrade_problems(view: HostView, service: str) -> list[str]:
 
 
 def _short_time(text: str) -> str:
-    """ "Mon 2026-11-23 20:01:02 UTC" without day, seconds and zone."""
+    """Return the date and the minute of "Mon 2026-11-23 20:01:02 UTC"."""
     words = text.split()
     return f"{words[1]} {words[2][:5]}" if len(words) > 2 else ""  # noqa: PLR2004
 
 
 def _config(view: HostView, recipe: Recipe) -> str:
-    """As made, edited, missing; with what waits beside it."""
+    """Return whether the files are made, edited or missing, and whether a new one waits."""
     states: set[str] = set()
     for config in recipe.configs:
         path = view.layout.etc / config.file
@@ -203,8 +203,8 @@ def _needs(view: HostView, recipe: Recipe) -> str:
 
 
 def _seeded(view: HostView) -> str:
-    """What the last run of seeding came to; empty where nothing here is seeded."""
-    # Only where the tool for it is there and the stores are filled from this node.
+    """Return the result of the last seeding run; empty if this host seeds nothing."""
+    # Only if the seeding tool is installed and this node seeds the stores.
     from backendai_ctl.seed.state import is_complete, load_state  # noqa: PLC0415
 
     try:
@@ -213,7 +213,7 @@ def _seeded(view: HostView) -> str:
         return "unseen"
     if state is None:
         return ""
-    # Whether something has changed since then, only root can see.
+    # Only root can detect whether something has changed since then.
     is_done = is_complete(view.layout) if view.is_root else state.get("complete")
     return "complete" if is_done else "not complete: see backendai-ctl seed status"
 
@@ -230,7 +230,7 @@ def _addons(view: HostView) -> tuple[str, ...]:
 
 
 def render(node: NodeStatus) -> str:
-    """A table for 80 columns, and a line for each thing that is not as it should be."""
+    """Return a table for 80 columns, and a line for each deviation."""
     head = ("SERVICE", "VERSION", "UNIT", "SINCE", "PORT", "CONFIG")
     rows = [head, *(_row(service) for service in node.services)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
@@ -252,7 +252,7 @@ def render(node: NodeStatus) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    """Lines for 80 columns; paths and commands stay whole."""
+    """Wrap text for 80 columns; paths and commands stay whole."""
     return textwrap.wrap(
         text, _WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )

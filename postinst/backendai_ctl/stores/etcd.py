@@ -1,6 +1,6 @@
-"""Asks etcd for keys, and creates absent ones, by its JSON gateway.
+"""Reads keys of etcd, and creates absent ones, through its JSON gateway.
 
-The services' own client would take seconds to import, and is another one in other releases.
+The services' own client would take seconds to import, and differs between releases.
 """
 
 import base64
@@ -15,13 +15,13 @@ from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.stores.remedies import Names, StoreKind, find_remedy
 
 _SECONDS = 3.0
-# Where Backend.AI keeps the keys of a namespace.
+# The prefix below which Backend.AI keeps the keys of a namespace.
 _ROOT = "/sorna"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Etcd:
-    """One member, and how its users log in; without a user, nobody does."""
+    """One member, and the user to log in as, if any."""
 
     address: Address
     namespace: str
@@ -30,13 +30,13 @@ class Etcd:
     root: str = _ROOT
 
     def has(self, key: str) -> bool:
-        """Whether ``key`` of the namespace is set; NotReadyError where etcd does not say."""
+        """Whether ``key`` of the namespace is set; NotReadyError if etcd does not answer."""
         question = {"key": self._path(key), "count_only": True}
         answer = self._ask("kv/range", question, self._token())
         return int(str(answer.get("count", 0))) > 0
 
     def get(self, key: str) -> str | None:
-        """The value of ``key`` of the namespace; None where it is not set."""
+        """Return the value of ``key`` of the namespace; None if it is not set."""
         answer = self._ask("kv/range", {"key": self._path(key)}, self._token())
         found = answer.get("kvs")
         if not isinstance(found, list) or not found:
@@ -44,7 +44,7 @@ class Etcd:
         return base64.b64decode(str(found[0].get("value", ""))).decode(errors="replace")
 
     def all(self) -> dict[str, str]:
-        """Every key of the namespace, without the namespace, and its value."""
+        """Return every key of the namespace, without the namespace, and its value."""
         start, end = (f"{_ROOT}/{self.namespace}{last}" for last in ("/", "0"))  # 0 follows /
         question = {"key": _encoded(start), "range_end": _encoded(end)}
         found = self._ask("kv/range", question, self._token()).get("kvs", [])
@@ -55,7 +55,7 @@ class Etcd:
         }
 
     def create(self, pairs: Mapping[str, str]) -> bool:
-        """Set all these keys where none of them is set, in one transaction; says whether it did."""
+        """Set these keys in one transaction if none of them is set; return whether it did."""
         absent = [
             {"key": self._path(key), "result": "EQUAL", "target": "CREATE", "create_revision": "0"}
             for key in pairs
@@ -68,13 +68,13 @@ class Etcd:
         return bool(answer.get("succeeded", False))
 
     def alarms(self) -> set[str]:
-        """The alarms of all members, such as NOSPACE and CORRUPT: etcd takes no writes then."""
+        """Return the alarms of all members, such as NOSPACE, under which etcd refuses writes."""
         found = self._ask("maintenance/alarm", {"action": "GET"}, self._token()).get("alarms")
         listed = found if isinstance(found, list) else []
         return {str(entry.get("alarm", "unknown")) for entry in listed}
 
     def try_write(self, key: str, seconds: int) -> None:
-        """Set ``key`` under a lease of ``seconds``, and end the lease, which removes it."""
+        """Set ``key`` under a lease of ``seconds``, then end the lease, which removes the key."""
         token = self._token()
         lease = str(self._ask("lease/grant", {"TTL": str(seconds)}, token).get("ID"))
         try:
@@ -84,12 +84,12 @@ class Etcd:
             self._ask("lease/revoke", {"ID": lease}, token)
 
     def put(self, key: str, value: str) -> None:
-        """Set ``key``, whatever it was."""
+        """Set ``key``, replacing any present value."""
         self._ask("kv/put", {"key": self._path(key), "value": _encoded(value)}, self._token())
 
     def list(self, prefix: str) -> dict[str, str]:
-        """Every key of the namespace that begins with ``prefix``, which ends with a slash."""
-        # etcd's way to say "all that begin so": up to the letter after the slash.
+        """Return the keys of the namespace that begin with ``prefix``, which ends with a slash."""
+        # etcd's range for "all with this prefix": up to the character after the slash.
         question = {"key": self._path(prefix), "range_end": self._path(f"{prefix[:-1]}0")}
         found = self._ask("kv/range", question, self._token()).get("kvs")
         listed = found if isinstance(found, list) else []
@@ -131,7 +131,7 @@ class Etcd:
 
 
 def _refusal(error: urllib.error.HTTPError) -> str:
-    """What etcd says of a request that it does not do, such as `user name is empty`."""
+    """Return etcd's reason for refusing a request, such as `user name is empty`."""
     try:
         said = json.load(error)
         return str(said.get("error") or said.get("message") or error)

@@ -1,4 +1,4 @@
-"""Makes etcd's users and roles, and lets it ask for them."""
+"""Creates etcd's users and roles, and turns authentication on."""
 
 import base64
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.stores.etcd import Etcd
 
-ROOT = "root"  # etcd's own name for the user and the role that may do everything
-# Backend.AI's keys, and those that the doctor's notes of nodes are below.
+ROOT = "root"  # etcd's own name for the user and the role with all rights
+# The prefixes of Backend.AI's keys, and of the doctor's notes of nodes.
 _PREFIXES = ("/sorna", "/backendai-packages")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EtcdUsers(Etcd):
-    """The member as whoever it lets in: everybody, or ``user``."""
+    """One member, accessed without a login while it is open, else as ``user``."""
 
     def is_open(self) -> bool:
         """Whether it answers without a login."""
@@ -28,7 +28,7 @@ class EtcdUsers(Etcd):
         return True
 
     def lets_in(self, name: str, password: str) -> bool:
-        """Whether ``password`` is that of a user; only where it is not open."""
+        """Whether ``password`` is that of the user; only if the member is not open."""
         try:
             self._ask("auth/authenticate", {"name": name, "password": password}, {})
         except NotReadyError as error:
@@ -38,10 +38,10 @@ class EtcdUsers(Etcd):
         return True
 
     def prepare(self, name: str, password: str, root_password: str) -> None:
-        """Make the user of the services, who may do everything below the namespace, and root.
+        """Create root and the services' user, who has all rights below the namespace.
 
-        Nothing is asked of anybody yet. What exists is completed; root's password is not changed.
-        Where etcd asks for a user already, this is to be called as root.
+        Authentication is not turned on yet. Existing users and roles are completed; root's password
+        is not changed. If authentication is on already, call this as root.
         """
         headers = {} if self.is_open() else self._token()
         self._unless_there("auth/role/add", {"name": name}, headers)
@@ -61,11 +61,11 @@ class EtcdUsers(Etcd):
         self._ask("auth/user/grant", {"user": ROOT, "role": ROOT}, headers)
 
     def put_open(self, key: str, value: str) -> None:
-        """Set a key of the namespace while nobody needs a user."""
+        """Set a key of the namespace while no login is needed."""
         self._ask("kv/put", {"key": self._path(key), "value": _encoded(value)}, {})
 
     def close(self) -> None:
-        """From now on ask everybody for a user."""
+        """Turn authentication on: from now on every client needs a user."""
         self._ask("auth/enable", {}, {})
 
     def _unless_there(

@@ -6,7 +6,7 @@ from backendai_ctl.stores.service_config import ServiceConfig
 
 
 def find_etcd(config: ServiceConfig) -> Etcd:
-    """The first member that answers, of those that the service's configuration names."""
+    """Return the first member that answers among those in the service's configuration."""
     addresses = config.addresses("etcd.addr")
     return Etcd(
         address=next((address for address in addresses if answers(address)), addresses[0]),

@@ -1,4 +1,4 @@
-"""Makes the role and the database on a PostgreSQL of this host, as its own user postgres."""
+"""Creates the role and the database on a PostgreSQL of this host, as its own user postgres."""
 
 import contextlib
 import os
@@ -22,40 +22,40 @@ _FOLDERS = ("/run/postgresql", "/var/run/postgresql", "/tmp")
 
 @dataclass(frozen=True, kw_only=True)
 class LocalServer:
-    """psql as the server's own user, through its socket; the SQL goes by standard input."""
+    """Runs psql as the server's own user, through its socket; the SQL goes by standard input."""
 
     socket_folder: Path
     port: int
 
     def run(self, sql: str) -> str:
-        """What ``sql`` prints, unaligned; NotReadyError where the server refuses it."""
+        """Run ``sql`` and return its output, unaligned; NotReadyError if the server refuses it."""
         command = [
             *("runuser", "-u", _USER, "--", "psql", "--no-psqlrc", "--quiet", "--tuples-only"),
             *("--no-align", "--no-password", "--set=ON_ERROR_STOP=1", "--dbname=postgres"),
             *(f"--host={self.socket_folder}", f"--port={self.port}"),
         ]
-        # Anybody may make a socket in /tmp; libpq asks the kernel who listens there.
+        # Any user can create a socket in /tmp; libpq asks the kernel who listens there.
         env = {**os.environ, "PGREQUIREPEER": _USER}
         done = run_program(command, seconds=_SECONDS, stdin=sql, env=env)
         if done.status:
-            # Without the statement that psql may repeat: it holds the password.
+            # Without the statement, which psql may repeat and which holds the password.
             errors = [line for line in done.stderr.splitlines() if re.search("ERROR:|FATAL:", line)]
             said = "; ".join(errors) or f"exit status {done.status}"
             raise NotReadyError(f"psql as {_USER}: {said}")
         return done.stdout
 
     def run_alone(self, sql: str) -> str:
-        """The same, while no other run of this kind is under way on the server."""
+        """Run ``sql`` while no other run of this kind is under way on the server."""
         return self.run(f"SELECT pg_advisory_lock({LOCK_KEY});\n{sql}")
 
     def has_role(self, name: str) -> bool:
-        """Whether a role is called so."""
+        """Whether a role with this name exists."""
         quoted = name.replace("'", "''")
         return bool(self.run(f"SELECT 1 FROM pg_roles WHERE rolname = '{quoted}';").strip())
 
 
 def find_local_server(address: Address) -> LocalServer | None:
-    """The server behind ``address`` where it is this host's and this is root; else None."""
+    """Return the server at ``address`` if it is on this host and the user is root; else None."""
     if not is_root() or not _is_here(address.host):
         return None
     if not all(shutil.which(tool) for tool in ("runuser", "psql")):

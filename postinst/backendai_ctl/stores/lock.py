@@ -1,6 +1,6 @@
-"""The cluster's lock for whoever fills or migrates a database: an advisory lock in it.
+"""The cluster's lock for filling or migrating a database: an advisory lock in the database.
 
-PostgreSQL lets go of it when the holder's connection ends, however the holder ended.
+PostgreSQL releases it when the holder's connection ends, however the holder ended.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.stores.postgresql import Database
 
-# Every tool of these packages asks for this one number: "backends" in ASCII.
+# Every tool of these packages locks this one number: "backends" in ASCII.
 LOCK_KEY = 0x6261636B656E6473
 _PAUSE_SECONDS = 0.5
 _TELL_SECONDS = 15.0
@@ -27,7 +27,7 @@ SELECT coalesce(host(a.client_addr), 'this host') FROM pg_locks l
 def database_lock(
     database: Database, *, seconds: float, say: Callable[[str], None]
 ) -> Iterator[None]:
-    """Hold the lock; NotReadyError where another holds it for longer than ``seconds``."""
+    """Hold the lock; NotReadyError if another process holds it for longer than ``seconds``."""
     until = time.monotonic() + seconds
     reported = 0.0
     while not database.value("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
@@ -42,12 +42,12 @@ def database_lock(
     try:
         yield
     finally:
-        with contextlib.suppress(NotReadyError):  # a lost connection has let go of it
+        with contextlib.suppress(NotReadyError):  # a lost connection has released it
             database.value("SELECT pg_advisory_unlock($1)", LOCK_KEY)
 
 
 def check_lock(database: Database) -> None:
-    """Raise NotReadyError where the connection that held the lock is gone."""
+    """Raise NotReadyError if the connection that held the lock is gone."""
     held = database.value(
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
         " AND pid = pg_backend_pid() AND objsubid = 1"

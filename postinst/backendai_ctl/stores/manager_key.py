@@ -1,8 +1,8 @@
-"""The manager's public key, by which an agent answers to the manager alone.
+"""The manager's public key, with which an agent accepts calls of the manager alone.
 
-It is no secret. The manager's node publishes it in etcd, below our own prefix; an agent's node
-takes it from there once, or from site.toml. The agent's RPC asks for it when the configuration
-names it together with the agent's own pair.
+It is no secret. The manager's node publishes it in etcd, below this tool's own prefix; an
+agent's node reads it from there once, or from site.toml. The agent's RPC requires it when
+the configuration names it together with the agent's own pair.
 """
 
 import re
@@ -24,14 +24,14 @@ _IN_FILE = re.compile(rf'^\s*public-key\s*=\s*"({_Z85})"\s*$', re.MULTILINE)
 
 
 def key_file(layout: Layout) -> Path:
-    """Where a node has the public half."""
+    """Return the path of the public half on a node."""
     return layout.secrets / f"{PAIR}.key"
 
 
 def read_key(path: Path) -> str | None:
-    """The public key in a certificate of ZeroMQ's; None where there is no such file.
+    """Return the public key in a ZeroMQ certificate; None if there is no such file.
 
-    Raises HostError where the file has no key.
+    Raises HostError if the file has no key.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -46,20 +46,20 @@ def read_key(path: Path) -> str | None:
 
 
 def certificate(key: str) -> str:
-    """The file that has ``key``, as ZeroMQ's certificates are."""
+    """Return the text of a ZeroMQ certificate with ``key``."""
     return f'# The public key of the manager.\nmetadata\ncurve\n    public-key = "{key}"\n'
 
 
 def has_own_pair(layout: Layout) -> bool:
-    """Whether this node has the secret half, too: a manager's, or carried here."""
+    """Whether this node has the secret half, too: a manager's node, or one that imported it."""
     return (layout.secrets / f"{PAIR}.key_secret").exists()
 
 
 def take_key(layout: Layout, site: Site, config: ServiceConfig, store: SecretStore) -> str:
-    """Make sure that this node has the manager's public key; returns it.
+    """Make sure that this node has the manager's public key; return it.
 
-    Raises NotReadyError while nobody has published it, SiteError where the answer is none, and
-    HostError where etcd has another than this node was given: it is believed once.
+    Raises NotReadyError while nobody has published it, SiteError if the answer is no key, and
+    HostError if etcd's differs from the key on this node: the first one is trusted.
     """
     path = key_file(layout)
     known = read_key(path)
@@ -81,7 +81,7 @@ def take_key(layout: Layout, site: Site, config: ServiceConfig, store: SecretSto
 
 
 def published_key(etcd: Etcd) -> str | None:
-    """The key that the manager's node has published."""
+    """Return the key that the manager's node has published."""
     found = etcd.get(PUBLISHED)
     return found if found and re.fullmatch(_Z85, found) else None
 

@@ -1,4 +1,4 @@
-"""Whether a port is free, and whether something answers on it."""
+"""Checks whether a port is free, and whether something answers on it."""
 
 import os
 import socket
@@ -12,12 +12,12 @@ from backendai_ctl.stores.service_config import ServiceConfig
 
 _CONNECT_SECONDS = 3.0
 _PAUSE_SECONDS = 0.5
-# A wildcard is where to listen, not where to connect.
+# A wildcard is an address to listen on, not to connect to.
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1", "": "127.0.0.1"}
 
 
 def check_port(layout: Layout, recipe: Recipe) -> None:
-    """Raise NotReadyError where something else holds the port of the service."""
+    """Raise NotReadyError if another process holds the port of the service."""
     config = ServiceConfig.load(layout, recipe)
     key = recipe.listens.key if recipe.listens else ""
     for address in config.addresses(key):
@@ -40,7 +40,7 @@ def wait_until_answering(
     seconds: float,
     main_pid: int | None,
 ) -> Address:
-    """Wait until the service's port takes a connection; returns the address.
+    """Wait until the service's port accepts a connection; return the address.
 
     Raises NotReadyError after ``seconds``, or at once when ``main_pid`` is gone.
     """
@@ -60,12 +60,12 @@ def wait_until_answering(
 
 
 def answers(address: Address) -> bool:
-    """Whether something takes a connection there."""
+    """Whether something accepts a connection at ``address``."""
     host = _REACHABLE.get(address.host, address.host)
     try:
         with socket.create_connection((host, address.port), timeout=_CONNECT_SECONDS):
             return True
-    # UnicodeError: a name that no name server takes, from an admin's own file.
+    # UnicodeError: a name that no name server accepts, from an admin's own file.
     except (OSError, UnicodeError):
         return False
 

@@ -12,7 +12,7 @@ from backendai_ctl.stores.remedies import Names, StoreKind, find_remedy
 from backendai_ctl.stores.service_config import ServiceConfig
 
 _CONNECT_SECONDS = 10.0
-# A lock is waited for by asking again, so no statement of ours takes long.
+# A lock is polled, so no statement of this tool takes long.
 _COMMAND_SECONDS = 60.0
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _NO_DATABASE = "3D000"
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class NoDatabaseError(NotReadyError):
-    """The server answers, and has no such database."""
+    """The server answers, but has no such database."""
 
 
 class RefusedError(NotReadyError):
@@ -30,7 +30,7 @@ class RefusedError(NotReadyError):
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Which database, and who asks."""
+    """A database, and the role that logs in to it."""
 
     address: Address
     name: str
@@ -39,7 +39,7 @@ class Target:
 
     @classmethod
     def from_config(cls, config: ServiceConfig, section: str) -> "Target":
-        """What the service's own configuration says, the admin's changes included."""
+        """Return the target in the service's own configuration, the admin's changes included."""
         return cls(
             address=config.addresses(f"{section}.addr")[0],
             name=str(config.get(f"{section}.name")),
@@ -52,12 +52,12 @@ class Target:
 
 
 def sql_by_hand(service: str) -> str:
-    """The command that makes or corrects the service's role and database on their server."""
+    """Return the command that creates or corrects the service's role and database."""
     return f"sudo backendai-ctl sql {service} | sudo -u postgres psql -v ON_ERROR_STOP=1"
 
 
 class Database:
-    """A connection in an event loop of its own, so that other loops may run between calls."""
+    """A connection in an event loop of its own, so that other loops can run between calls."""
 
     def __init__(
         self,
@@ -73,10 +73,10 @@ class Database:
         self._connection: Any = None
 
     def connect(self) -> None:
-        """Log in; raises NoDatabaseError, RefusedError, or NotReadyError for the rest."""
+        """Log in; raise NoDatabaseError, RefusedError, or NotReadyError for any other failure."""
         if self._connection is not None and not self._connection.is_closed():
             return
-        # Only the service's own CPython has it.
+        # Only the service's own CPython has asyncpg.
         asyncpg = importlib.import_module("asyncpg")
         target = self.target
         try:
@@ -92,33 +92,33 @@ class Database:
                     server_settings={"application_name": "backendai-ctl"},
                 )
             )
-        # Of every kind: network, TLS, password, a server that only starts.
+        # Failures of any kind: network, TLS, password, a server that is still starting.
         except Exception as error:
             raise self.fault(_state_of(error), _words(error)) from error
 
     def close(self) -> None:
-        """Let go of the connection, and of the locks that it holds."""
+        """Close the connection, which releases its locks."""
         if self._connection is not None:
             self._connection.terminate()
-            # The transport closes in the loop's next turn.
+            # The transport closes in the next turn of the loop.
             self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
     def value(self, statement: str, *arguments: object) -> Any:
-        """The first column of the first row; NotReadyError where the server refuses."""
+        """Return the first column of the first row; NotReadyError if the server refuses."""
         return self._do(self._live().fetchval(statement, *arguments))
 
     def rows(self, statement: str, *arguments: object) -> Sequence[Any]:
-        """Every row."""
+        """Return every row."""
         rows: Sequence[Any] = self._do(self._live().fetch(statement, *arguments))
         return rows
 
     def has_table(self, name: str) -> bool:
-        """Whether a table of this name is there."""
+        """Whether a table with this name exists."""
         return not self.value("SELECT to_regclass($1) IS NULL", name)
 
     def execute(self, *statements: tuple[str, Sequence[object]]) -> None:
-        """Do all statements in one transaction."""
+        """Run all statements in one transaction."""
 
         async def run(connection: Any) -> None:
             async with connection.transaction():
@@ -128,7 +128,7 @@ class Database:
         self._do(run(self._live()))
 
     def try_statements(self, *statements: str) -> None:
-        """Do all statements in one transaction, and roll it back."""
+        """Run all statements in one transaction, and roll it back."""
 
         async def run(connection: Any) -> None:
             transaction = connection.transaction()
@@ -152,7 +152,7 @@ class Database:
             raise self.fault(_state_of(error), _words(error)) from error
 
     def fault(self, state: str, words: str) -> NotReadyError:
-        """An error of the server by its SQLSTATE, with its remedy as the hint."""
+        """Return the error for a SQLSTATE, with its remedy as the hint."""
         names = Names(
             address=str(self.target.address),
             database=self.target.name,
@@ -169,12 +169,12 @@ class Database:
 
 
 def _state_of(error: Exception) -> str:
-    """The SQLSTATE; empty where the error is not the server's."""
+    """Return the SQLSTATE; empty if the error is not the server's."""
     return str(getattr(error, "sqlstate", None) or "")
 
 
 def _words(error: Exception) -> str:
     if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
         return "does not answer in time"
-    # Never the statement or its values: asyncpg puts neither into the text.
+    # asyncpg puts neither the statement nor its values into the text.
     return str(error).strip() or type(error).__name__

@@ -1,4 +1,4 @@
-"""What keeps a service from starting: Docker, its port, and its stores."""
+"""Finds what keeps a service from starting: Docker, its port, and its stores."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from backendai_ctl.stores.service_config import ServiceConfig
 from backendai_ctl.stores.trials import try_database, try_stores
 
 _CONNECT_SECONDS = 3.0
-# The unit is started with the service that requires it.
+# systemd starts this unit with the service that requires it.
 _DOCKER = (
     "run/docker.sock",
     "usr/lib/systemd/system/docker.service",
@@ -24,12 +24,12 @@ _DOCKER = (
 
 
 def host_problems(layout: Layout, recipe: Recipe) -> list[str]:
-    """What would keep the service from starting on this host, beside its stores."""
+    """Return what would keep the service from starting on this host, apart from its stores."""
     found: list[str] = []
     checks: list[Callable[[], None]] = []
     if recipe.needs.docker:
         checks.append(lambda: check_docker(layout))
-    # What runs holds its port itself.
+    # A running service holds its port itself.
     if recipe.listens and not is_active(unit_of(recipe.service)):
         checks.append(lambda: check_port(layout, recipe))
     for check in checks:
@@ -41,9 +41,9 @@ def host_problems(layout: Layout, recipe: Recipe) -> list[str]:
 
 
 def check_needs(layout: Layout, recipe: Recipe, *, thorough: bool = False) -> None:
-    """Raise NotReadyError unless a first start makes sense: stores work, schema in.
+    """Raise NotReadyError unless a first start makes sense: stores work, the schema exists.
 
-    ``thorough`` tries writes, and takes them back.
+    ``thorough`` tries writes, and undoes them.
     """
     if recipe.needs == Needs():
         return
@@ -68,7 +68,7 @@ def check_needs(layout: Layout, recipe: Recipe, *, thorough: bool = False) -> No
 
 
 def check_docker(layout: Layout) -> None:
-    """Raise NotReadyError where the host has neither Docker's socket nor its unit."""
+    """Raise NotReadyError if the host has neither Docker's socket nor its unit."""
     if not any((layout.root / path).exists() for path in _DOCKER):
         raise NotReadyError(
             "this host has no Docker, which runs the sessions",
@@ -79,7 +79,7 @@ def check_docker(layout: Layout) -> None:
 def _check_keys(config: ServiceConfig, keys: tuple[str, ...]) -> None:
     """Raise NotReadyError unless the first member that answers has every key.
 
-    One that ends with a slash stands for any key below it.
+    A key that ends with a slash stands for any key below it.
     """
     etcd = find_etcd(config)
     for alternatives in keys:

@@ -1,6 +1,6 @@
-"""Asks Redis or Valkey by its own protocol, and tries what the services do with it.
+"""Speaks the protocol of Redis or Valkey, and tries the operations that the services need.
 
-The services' own client is in their CPython alone, and takes seconds to import.
+Only the services' CPython has their own client, which takes seconds to import.
 https://redis.io/docs/latest/develop/reference/protocol-spec/
 """
 
@@ -22,7 +22,7 @@ _DEPTH = 8
 
 
 class ServerRefusalError(NotReadyError):
-    """An error that the server answered with; ``words`` begin with its kind."""
+    """An error that the server returned; ``words`` begin with its kind."""
 
     def __init__(self, address: Address, words: str) -> None:
         remedy = find_remedy(StoreKind.REDIS, message=words, names=Names(address=str(address)))
@@ -32,7 +32,7 @@ class ServerRefusalError(NotReadyError):
 
 @dataclass(frozen=True, kw_only=True)
 class Redis:
-    """A server, or the Sentinels that know it."""
+    """A server, or the Sentinels that report its address."""
 
     address: Address | None
     password: str = ""
@@ -41,7 +41,7 @@ class Redis:
     sentinel_password: str = ""
 
     def server(self) -> Address:
-        """The server's address; NotReadyError where no Sentinel knows it."""
+        """Return the server's address; NotReadyError if no Sentinel reports it."""
         if self.address is not None and not self.sentinels:
             return self.address
         problems: list[str] = []
@@ -63,9 +63,9 @@ class Redis:
         )
 
     def try_work(self) -> None:
-        """Write a key and a stream that end by themselves, and remove both.
+        """Write a key and a stream that expire by themselves, and remove both.
 
-        Raises NotReadyError, with the remedy as its hint, where the server lets it not.
+        Raises NotReadyError, with the remedy as its hint, if the server refuses.
         """
         key = f"backendai-ctl:trial:{secrets.token_hex(8)}"
         stream = f"{key}:stream"
@@ -84,7 +84,7 @@ class _Link:
     stream: io.BufferedIOBase
 
     def ask(self, *words: str) -> object:
-        """The server's answer to one command; ServerRefusalError where it is an error."""
+        """Return the server's reply to one command; ServerRefusalError if it is an error."""
         parts = [word.encode() for word in words]
         request = b"*%d\r\n" % len(parts)
         request += b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
@@ -129,5 +129,5 @@ def _connected(address: Address, password: str) -> Iterator[_Link]:
 
 
 def addresses_of(listed: Sequence[str]) -> tuple[Address, ...]:
-    """HOST:PORT of each; ValueError where one is not."""
+    """Parse HOST:PORT of each; ValueError if one is malformed."""
     return tuple(Address.parse(text) for text in listed)

@@ -1,4 +1,4 @@
-"""Speaks to Redis or Valkey as an administrator: whether it asks for a password, and to set one."""
+"""Administers Redis or Valkey: checks whether it requires a password, and sets one."""
 
 import socket
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ _SECONDS = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class RedisAdmin:
-    """One server. Passwords travel by the connection alone."""
+    """One server. Passwords are sent over the connection only."""
 
     address: Address
 
     def lets_in(self, password: str = "") -> bool:
-        """Whether it takes commands from whoever shows this password; none where it is empty."""
+        """Whether it accepts commands with this password, or without one if it is empty."""
         return self._says(self._dialogue(password, ["PING"])) == "+PONG"
 
     def set_password(self, password: str) -> None:
-        """Make an open server ask for ``password``, now and after a restart.
+        """Make an open server require ``password``, now and after a restart.
 
-        HostError where it cannot keep that in its configuration; it is open then as before.
+        HostError if it cannot save that in its configuration; it is then open as before.
         """
         replies = self._dialogue("", ["CONFIG", "SET", "requirepass", password])
         self._require(replies, "does not take a password")
         self.keep_password(password)
 
     def keep_password(self, password: str) -> None:
-        """Make a server that asks for ``password`` do so after a restart, too; see above."""
+        """Make a server that requires ``password`` do so after a restart, too; errors as above."""
         replies = self._dialogue(password, ["CONFIG", "REWRITE"])
         if self._says(replies) != "+OK":
             self._dialogue(password, ["CONFIG", "SET", "requirepass", ""])
@@ -47,7 +47,7 @@ class RedisAdmin:
         return replies[-1] if replies else ""
 
     def _dialogue(self, password: str, words: list[str]) -> list[str]:
-        """The first line of each reply; of a refused login that alone."""
+        """Return the first line of each reply; after a refused login no more."""
         try:
             with socket.create_connection(
                 (self.address.host, self.address.port), timeout=_SECONDS

@@ -1,7 +1,7 @@
-"""What a store's refusal means, and what fixes it: one table for all three stores.
+"""The meaning and the remedy of a store's refusal: one table for all three stores.
 
-PostgreSQL names a fault by its SQLSTATE (class and code), etcd and Redis by words. The first
-row that fits counts, so a row about a code stands before the one about its class.
+PostgreSQL identifies a fault by its SQLSTATE (class and code), etcd and Redis by words. The
+first row that fits counts, so a row for a code stands before the one for its class.
 """
 
 import re
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class StoreKind(StrEnum):
-    """The stores."""
+    """The kinds of stores."""
 
     POSTGRESQL = "PostgreSQL"
     ETCD = "etcd"
@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """What a remedy names, as its reader would type it."""
+    """The names in a remedy, as its reader would type them."""
 
     address: str = "HOST:PORT"
     database: str = "DATABASE"
@@ -82,8 +82,8 @@ TABLE: tuple[Row, ...] = (
     _postgresql(
         "3F000", f"{_AS_POSTGRES} -d {{database}} -c 'CREATE SCHEMA public AUTHORIZATION {{role}}'"
     ),
-    # From PostgreSQL 15 on, only its owner creates in the schema public; a grant on the
-    # database does not include it.
+    # From PostgreSQL 15 on, only the database's owner creates in the schema public; a grant on
+    # the database does not include that.
     _postgresql(
         "42501",
         f"{_AS_POSTGRES} -d {{database}} -c 'GRANT ALL ON SCHEMA public TO {{role}}';"
@@ -214,7 +214,7 @@ TABLE: tuple[Row, ...] = (
 def find_remedy(
     store: StoreKind, *, code: str = "", message: str = "", names: Names | None = None
 ) -> str | None:
-    """What fixes the fault that a store names so; None where the table does not have it."""
+    """Return the remedy for a store's fault; None if the table does not have it."""
     shown = names or Names()
     for row in TABLE:
         if row.fits(store, code, message):
@@ -228,7 +228,7 @@ def find_remedy(
 
 
 def _identifier(name: str) -> str:
-    """A name as SQL takes it, in double quotes where it needs them."""
+    """Return a name as SQL writes it, in double quotes if it needs them."""
     if re.fullmatch(r"[a-z_][a-z0-9_]*|DATABASE|ROLE", name):
         return name
     return '"' + name.replace('"', '""') + '"'

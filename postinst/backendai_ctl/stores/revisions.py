@@ -1,6 +1,6 @@
 """The Alembic revisions of the installed release, read without running its scripts.
 
-Importing a few hundred of them takes seconds, and only the service's own CPython can.
+Importing a few hundred scripts takes seconds, and only the service's own CPython can.
 """
 
 import configparser
@@ -20,19 +20,19 @@ _WORD = re.compile(r"[\"']([^\"']+)[\"']")
 
 @dataclass(frozen=True, kw_only=True)
 class Revisions:
-    """Every revision that the release knows, and those that nothing follows."""
+    """Every revision in the release, and the heads: revisions that no other follows."""
 
     known: frozenset[str]
     heads: frozenset[str]
     parents: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def ahead(self, listed: Iterable[str], found: Iterable[str]) -> list[str]:
-        """Those of ``listed`` that a database at ``found`` has yet to come by, in their order."""
+        """Return those of ``listed`` that a database at ``found`` still lacks, in order."""
         passed = self._passed(found)
         return [revision for revision in listed if revision in self.known - passed]
 
     def _passed(self, found: Iterable[str]) -> frozenset[str]:
-        """``found`` and every revision that comes before one of them."""
+        """Return ``found`` and every revision before them."""
         seen: set[str] = set()
         left = list(found)
         while left:
@@ -44,9 +44,9 @@ class Revisions:
 
 
 def read_revisions(layout: Layout, service: str, alembic_config: str) -> Revisions:
-    """The revisions below the folder that ``alembic_config`` names as script_location.
+    """Return the revisions below ``script_location`` of ``alembic_config``.
 
-    Raises HostError where that file cannot be read, RecipeError where the release has none.
+    Raises HostError if that file cannot be read, RecipeError if the release has none.
     """
     path = layout.etc / alembic_config
     parser = configparser.ConfigParser(interpolation=None)
@@ -63,7 +63,7 @@ def read_revisions(layout: Layout, service: str, alembic_config: str) -> Revisio
 
 
 def collect(folder: Path) -> Revisions:
-    """The revisions of the scripts in ``folder``."""
+    """Return the revisions of the scripts in ``folder``."""
     parents: dict[str, frozenset[str]] = {}
     for script in folder.glob("*.py"):
         text = script.read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
-"""At which schema a database is, beside what the installed release knows.
+"""The schema of a database, compared with that of the installed release.
 
-Whoever asks (seeding, an upgrade, a first start) asks here.
+Seeding, upgrades and first starts all use this comparison.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from backendai_ctl.stores.postgresql import Database
 from backendai_ctl.stores.revisions import Revisions, read_revisions
 
 _VERSIONS = "alembic_version"
-# Everything a migration may change but the rows: columns with their types, and indexes.
+# All that a migration may change except rows: columns with their types, and indexes.
 _FINGERPRINT = """
 SELECT md5(coalesce(string_agg(line, E'\\n' ORDER BY line), '')) FROM (
     SELECT format('%s.%s %s %s %s', c.relname, a.attname, a.atttypid::regtype, a.attnotnull,
@@ -30,7 +30,7 @@ SELECT md5(coalesce(string_agg(line, E'\\n' ORDER BY line), '')) FROM (
 
 
 class SchemaState(Enum):
-    """How a database stands to the installed release."""
+    """The relation of a database to the installed release."""
 
     EMPTY = "empty"
     CURRENT = "current"
@@ -47,7 +47,7 @@ class Schema:
 
     @property
     def state(self) -> SchemaState:
-        """How the one stands to the other."""
+        """The relation of the database to the release."""
         if not self.found:
             return SchemaState.EMPTY
         if set(self.found) == self.release.heads:
@@ -56,7 +56,7 @@ class Schema:
 
 
 def inspect_schema(database: Database, layout: Layout, service: str, alembic_config: str) -> Schema:
-    """Read what the database and the installed release say; NotReadyError without an answer."""
+    """Read the revisions of the database and the release; NotReadyError without an answer."""
     return Schema(
         found=revisions_of(database),
         release=read_revisions(layout, service, alembic_config),
@@ -64,7 +64,7 @@ def inspect_schema(database: Database, layout: Layout, service: str, alembic_con
 
 
 def revisions_of(database: Database) -> Sequence[str]:
-    """The revisions that the database says it is at; none where it has no schema."""
+    """Return the revisions that the database records; none if it has no schema."""
     if not has_schema(database):
         return ()
     rows = database.rows(f"SELECT version_num FROM {_VERSIONS} ORDER BY 1")
@@ -72,10 +72,10 @@ def revisions_of(database: Database) -> Sequence[str]:
 
 
 def has_schema(database: Database, table: str = _VERSIONS) -> bool:
-    """Whether the table that is made last is there."""
+    """Whether the table that is created last exists."""
     return database.has_table(table)
 
 
 def fingerprint(database: Database) -> str:
-    """What changes whenever a migration has changed a table, an index or an enum."""
+    """Return a text that differs after any change to a table, an index or an enum."""
     return str(database.value(_FINGERPRINT))

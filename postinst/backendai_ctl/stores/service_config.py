@@ -25,17 +25,17 @@ class ServiceConfig:
 
     @classmethod
     def load(cls, layout: Layout, recipe: Recipe) -> "ServiceConfig":
-        """Read the file that ``recipe`` says holds the address to listen on."""
+        """Read the file that ``recipe`` names as the one with the listening address."""
         if recipe.listens is None:
             raise RecipeError(f"the recipe of {recipe.service} does not say where it listens")
         path = layout.etc / recipe.listens.file
         table = read_table(path, hint=f"`sudo backendai-ctl configure {recipe.service}` makes it")
-        # What its PostgreSQL client reads is part of it, whoever asks the database.
+        # The environment of its PostgreSQL client is part of it, whichever process connects.
         use_environment(layout, recipe.service)
         return cls(label=str(path), table=table)
 
     def get(self, dotted: str) -> object:
-        """The value at a dotted key; HostError where it is missing."""
+        """Return the value at a dotted key; HostError if it is missing."""
         value: object = self.table
         for name in dotted.split("."):
             if not isinstance(value, dict) or name not in value:
@@ -44,7 +44,7 @@ class ServiceConfig:
         return value
 
     def first(self, names: list[str]) -> str:
-        """The first of the dotted keys that is there; the first of all where none is."""
+        """Return the first of the dotted keys that exists; the first of all if none does."""
         for dotted in names:
             with contextlib.suppress(HostError):
                 self.get(dotted)
@@ -52,7 +52,7 @@ class ServiceConfig:
         return names[0]
 
     def addresses(self, dotted: str) -> list[Address]:
-        """The addresses at a dotted key: one or a list, tables or HOST:PORT."""
+        """Return the addresses at a dotted key: one or a list, tables or HOST:PORT."""
         value = self.get(dotted)
         if isinstance(value, str):
             value = value.split(",")
@@ -72,7 +72,7 @@ class ServiceConfig:
                 except ValueError as error:
                     raise HostError(f"{self.label}: {dotted} = {text!r} is {error}") from error
         shown = item
-        if isinstance(item, dict):  # the whole of a section may hold more than an address
+        if isinstance(item, dict):  # a whole section may hold more than an address
             shown = {key: item[key] for key in ("host", "ip", "port") if key in item}
         raise HostError(f"{self.label}: {dotted} = {shown!r} is not an address")
 
@@ -82,7 +82,7 @@ MANAGER_KEY = "agent.rpc-auth-manager-public-key"
 
 
 def is_rpc_closed(config: ServiceConfig) -> bool:
-    """Whether the agent, whose configuration this is, refuses callers without the manager's key."""
+    """Whether the agent with this configuration refuses callers without the manager's key."""
     try:
         return all(config.get(key) for key in (AGENT_PAIR, MANAGER_KEY))
     except HostError:
@@ -90,7 +90,7 @@ def is_rpc_closed(config: ServiceConfig) -> bool:
 
 
 def _address_of_url(url: str) -> Address:
-    """Where a URL leads to; ValueError where it does not."""
+    """Return the host and port of a URL; ValueError if it has none."""
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     if not parts.hostname or not port:
@@ -99,7 +99,7 @@ def _address_of_url(url: str) -> Address:
 
 
 def as_configured(answers: Answers, recipe: Recipe, config: ServiceConfig) -> Answers:
-    """``answers`` with what the service's own configuration has in the place of site.toml's.
+    """Return ``answers``, with values of the service's own configuration in place of site.toml's.
 
     An admin may have changed the configuration since it was made, and the service reads that.
     """

@@ -1,6 +1,6 @@
-"""Tries in each store what a service does there, and takes it back.
+"""Tries in each store the operations that a service needs, and undoes them.
 
-A store that takes connections may still take no writes: etcd with an alarm, a PostgreSQL that
+A store that accepts connections may still refuse writes: etcd with an alarm, a PostgreSQL that
 recovers or whose schema is another role's, a Redis that is a replica. ``thorough`` trials
 write. The others only read what would prevent a write, for commands that are run often.
 """
@@ -16,7 +16,7 @@ from backendai_ctl.stores.redis import Redis, addresses_of
 from backendai_ctl.stores.remedies import Names, StoreKind, find_remedy
 from backendai_ctl.stores.service_config import ServiceConfig
 
-# A key of the trial ends with its lease, also where this is killed before it ends it.
+# The trial's key expires with its lease, even if this process is killed before revoking it.
 _LEASE_SECONDS = 20
 _STATE = """
 SELECT pg_is_in_recovery() AS recovering,
@@ -32,7 +32,7 @@ SELECT pg_is_in_recovery() AS recovering,
 
 
 def try_stores(config: ServiceConfig, *, thorough: bool) -> None:
-    """Try etcd and Redis where the service's configuration names them.
+    """Try etcd and Redis if the service's configuration names them.
 
     Raises NotReadyError, whose hint is the remedy.
     """
@@ -45,7 +45,7 @@ def try_stores(config: ServiceConfig, *, thorough: bool) -> None:
 
 
 def try_etcd(etcd: Etcd, *, thorough: bool) -> None:
-    """Look for alarms, and write a key that is removed again."""
+    """Check for alarms, and write a key that is removed again."""
     alarms = etcd.alarms()
     if alarms:
         found = ", ".join(sorted(alarms))
@@ -58,7 +58,7 @@ def try_etcd(etcd: Etcd, *, thorough: bool) -> None:
 
 
 def try_database(database: Database, *, thorough: bool) -> None:
-    """Look for what prevents writes, and make a table in a transaction that is rolled back."""
+    """Check what prevents writes, and create a table in a transaction that is rolled back."""
     (state,) = database.rows(_STATE)
     if state["recovering"]:
         raise database.fault("25006", "is in recovery: the server is a standby")
@@ -87,7 +87,7 @@ def _etcd_of(config: ServiceConfig) -> Etcd | None:
 
 
 def _redis_of_config(config: ServiceConfig) -> Redis | None:
-    """The Redis that the service's own configuration names."""
+    """Return the Redis that the service's own configuration names."""
     for section in ("redis", "session.redis"):
         found: dict[str, object] = {}
         with contextlib.suppress(HostError):
@@ -108,7 +108,7 @@ def _redis_of_config(config: ServiceConfig) -> Redis | None:
 
 
 def _redis_of_etcd(etcd: Etcd) -> Redis | None:
-    """The Redis that etcd has for the whole cluster; None before it is seeded."""
+    """Return the Redis that etcd names for the whole cluster; None before it is seeded."""
     found = etcd.list("config/redis/")
     values = {key.removeprefix("config/redis/"): value for key, value in found.items()}
     try:

@@ -1,1 +1,1 @@
-"""Upgrades of a service's database, and the backups that make them safe."""
+"""Upgrades of a service's database, and the dumps that make them safe."""

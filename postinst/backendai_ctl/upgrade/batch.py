@@ -1,4 +1,4 @@
-"""Brings the databases of several services to the installed release, each by itself."""
+"""Migrates the databases of several services to the installed release, each independently."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from backendai_ctl.upgrade.units import stop_for_work
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of each service, by its name."""
+    """The outcome for each service, by its name."""
 
     done: Mapping[str, str]
     failed: Mapping[str, TargetError]
-    waiting: Mapping[str, TargetError]  # nothing was begun for these, as with a database away
+    waiting: Mapping[str, TargetError]  # not begun, for example because a store is unreachable
 
 
 def migrate_all(
     layout: Layout, databases: Sequence[SeededDatabase], dumper: Dumper, say: Callable[[str], None]
 ) -> Outcome:
-    """Migrate where a release asks for it; a service that stays without is down, and says why."""
+    """Migrate the databases that need it; a service whose migration fails stays down."""
     done: dict[str, str] = {}
     failed: dict[str, TargetError] = {}
     waiting: dict[str, TargetError] = {}
@@ -45,7 +45,7 @@ def migrate_all(
 
 
 def _migrate(layout: Layout, database: SeededDatabase, migration: Migration) -> str:
-    """What was done."""
+    """Migrate one database; return what was done."""
     try:
         database.connection.connect()
     except NoDatabaseError:
@@ -57,6 +57,6 @@ def _migrate(layout: Layout, database: SeededDatabase, migration: Migration) -> 
 
 
 def _keep_down(layout: Layout, service: str, error: TargetError) -> None:
-    """It cannot work with this database, nor may what is left of the old release."""
+    """Keep the service down: neither release can work with this database now."""
     private_writer().replace(layout.failure_note(service), f"{error.message}\n")
     stop_for_work(layout, service)

@@ -1,4 +1,4 @@
-"""Says whether an upgrade can go on; asks and compares, and changes nothing."""
+"""Checks whether an upgrade can proceed, without changing anything."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,12 +15,12 @@ from backendai_ctl.upgrade.dump import Dumper, free_bytes
 from backendai_ctl.upgrade.peers import other_nodes
 
 _MB = 1024 * 1024
-_PAYLOAD_BYTES = 800 * _MB  # old and new are there together while files are unpacked
+_PAYLOAD_BYTES = 800 * _MB  # the old and the new payload exist together while files are unpacked
 _QUESTION_SECONDS = "5s"
 
 
 class Verdict(Enum):
-    """What a finding means for the upgrade."""
+    """The consequence of a finding for the upgrade."""
 
     FINE = "fine"
     WARN = "warning"
@@ -29,7 +29,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     service: str
     check: str
@@ -37,13 +37,13 @@ class Result:
     detail: str
 
     def as_table(self) -> dict[str, str]:
-        """The finding for JSON."""
+        """Return the finding for JSON."""
         return {**asdict(self), "verdict": self.verdict.value}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examiner:
-    """Examines one service; ``to`` is the version that is about to come, if one is."""
+    """Examines one service; ``to`` is the version to be installed, if there is one."""
 
     database: SeededDatabase
     dumper: Dumper
@@ -51,7 +51,7 @@ class Examiner:
     from_lines: Sequence[str] = ()
 
     def examine(self) -> list[Result]:
-        """Every finding; a store that is away makes warnings, never a refusal."""
+        """Return every finding; an unreachable store is a warning, never a refusal."""
         results = [self._version()]
         results += [
             self._guarded(name, check)
@@ -99,7 +99,7 @@ class Examiner:
     def _schema_for(self, new: str, found: Schema, at: str) -> tuple[Verdict, str]:
         if found.state is SchemaState.EMPTY or not is_older(new, self.database.version):
             return Verdict.FINE, at
-        # A downgrade. The database remembers the schema of each release that used it.
+        # A downgrade. The database records the schema of each release that used it.
         known = self.database.marks.schema_of(new)
         if known == sorted(found.found):
             return Verdict.FINE, f"{at}, which {new} has too"

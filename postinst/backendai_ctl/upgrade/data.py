@@ -1,4 +1,4 @@
-"""What a service's package says of its own upgrades."""
+"""The data that a service's package ships about its upgrades."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from backendai_ctl.seed.data import version_numbers
 
 @dataclass(frozen=True, kw_only=True)
 class UpgradeData:
-    """One service's: SQL that counts what an upgrade would disturb, and where one stops."""
+    """SQL that counts what an upgrade of one service would disturb, and where migrations stop."""
 
     running: str = ""
-    # Revisions after which the migrations go on in a transaction of their own.
+    # Revisions after which the migrations continue in a transaction of their own.
     stops: tuple[str, ...] = ()
 
 
 def load_upgrade_data(layout: Layout, service: str) -> UpgradeData:
-    """The shipped data; a package that ships none has nothing to say."""
+    """Load the shipped data; empty data if the package ships none."""
     path = layout.upgrade_data(service)
     if not path.exists():
         return UpgradeData()
@@ -26,15 +26,15 @@ def load_upgrade_data(layout: Layout, service: str) -> UpgradeData:
 
 
 def upstream(version: str) -> str:
-    """The release in a package's version: 26.9.6 of 26.9.6-1, 26.9.0rc1 of 26.9.0~rc1-1."""
+    """Return the release in a package's version: 26.9.6 of 26.9.6-1, 26.9.0rc1 of 26.9.0~rc1-1."""
     return version.rpartition("-")[0].replace("~", "") or version
 
 
 def is_older(version: str, other: str) -> bool:
-    """Whether ``version`` comes before ``other``; a candidate of a release counts as it."""
+    """Whether ``version`` is older than ``other``; a release candidate counts as its release."""
     return version_numbers(upstream(version)) < version_numbers(upstream(other))
 
 
 def line_of(version: str) -> str:
-    """The line of a release: 26.9 of 26.9.6."""
+    """Return the line of a release: 26.9 of 26.9.6."""
     return ".".join(map(str, version_numbers(upstream(version))[:2]))

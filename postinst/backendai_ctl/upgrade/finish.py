@@ -1,8 +1,8 @@
-"""Ends all pending upgrades of a host together: databases, add-ons, one restart.
+"""Completes all pending upgrades of a host together: databases, add-ons, one restart.
 
-Whoever is first does it: the package manager at the end of its transaction, or, where that
-was cut off or could not begin, `seed apply` at the next boot or the next try. A unit is
-restarted only where it still runs what was there before, so a second run does no harm.
+The first of these does it: the package manager at the end of its transaction or, if that was
+interrupted or could not begin, `seed apply` at the next boot or the next try. A unit is
+restarted only if it still runs the old release, so a second run does no harm.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,14 +19,14 @@ from backendai_ctl.upgrade.pending import Pending, pending_upgrades
 from backendai_ctl.upgrade.session import LOCK_SECONDS
 from backendai_ctl.upgrade.worklock import work_lock
 
-# All at once, each with the time that its unit gives it.
+# For all units at once, each within the time that its unit allows.
 _RESTART_SECONDS = 330.0
 _ASK_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finish:
-    """One run; ``sync`` lets a service load the add-ons that are there now.
+    """One run; ``sync`` enables the installed add-ons in a service.
 
     With ``wait`` it restarts what runs the old release and waits until all answer. Without,
     for a unit that others are ordered after, it starts what is down, and waits for nothing.
@@ -39,12 +39,12 @@ class Finish:
     wait: bool
 
     def run(self, session: Session, databases: Sequence[SeededDatabase]) -> Outcome:
-        """Complete what can be completed; the outcome has the databases that were pending.
+        """Complete the upgrades that can be completed; return the outcome of the pending databases.
 
-        One whose service has no readable configuration waits: the service goes on with the
-        release from before, until somebody fixes it.
+        A service without a readable configuration waits: it keeps running the old release until
+        somebody fixes the file.
         """
-        # Not held while units start: they may wait for a run of this.
+        # Not held while units start, because they may wait for a run of this command.
         with work_lock(self.layout, seconds=LOCK_SECONDS, say=self.say):
             pending = pending_upgrades(self.layout)
             names = {upgrade.service for upgrade in pending}
@@ -62,7 +62,7 @@ class Finish:
             outcome = replace(outcome, waiting={**outcome.waiting, **lost})
             for service in names:
                 self.sync(service)
-                # What rpm's scriptlets of add-ons would do once more.
+                # Without the note, rpm's scriptlets of add-ons do not repeat this.
                 self.layout.addons_note(service).unlink(missing_ok=True)
         down = {*outcome.failed, *outcome.waiting}
         self._start([upgrade for upgrade in pending if upgrade.service not in down])
@@ -86,9 +86,9 @@ class Finish:
             self._control("start", *idle)
 
     def _is_over(self, pending: Pending, outcome: Outcome) -> bool:
-        """Whether its note has said all it had to say."""
+        """Whether the note is no longer needed."""
         if pending.service in outcome.waiting:
-            return False  # tried again by itself
+            return False  # this upgrade is retried without an admin
         return pending.service in outcome.failed or not pending.old_units()
 
     def _control(self, action: str, *units: str) -> None:

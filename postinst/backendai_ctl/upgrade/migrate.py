@@ -1,4 +1,4 @@
-"""Brings a database to the installed release: dump, migrate, and back where that fails."""
+"""Migrates a database to the installed release: dump, migrate, and restore if that fails."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -18,22 +18,22 @@ from backendai_ctl.upgrade.dump import Dumper
 from backendai_ctl.upgrade.peers import other_nodes
 from backendai_ctl.upgrade.session import LOCK_SECONDS
 
-# There while a migration is under way; what a killed one leaves is repaired by the next run.
+# Set while a migration is under way; after a kill, the next run repairs the database.
 _UNDER_WAY = "migration"
 _TAIL_LINES = 8
 
 
 class NotBegunError(NotReadyError):
-    """Nothing was done to the database, and nothing stands in the way of trying again."""
+    """Nothing was done to the database, and the migration can be tried again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnderWay:
-    """What a migration began with."""
+    """The state of a database before its migration."""
 
     found: Sequence[str]
     fingerprint: str
-    dump: str  # empty where site.toml wants none
+    dump: str  # empty if site.toml turns dumps off
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +45,9 @@ class Migration:
     say: Callable[[str], None]
 
     def run(self, *, before: Callable[[], None]) -> bool:
-        """Migrate where the release asks for it; ``before`` is called first, and only then.
+        """Migrate if the release requires it; ``before`` is called first, and only in that case.
 
-        Says whether it did. Raises NotBegunError; or NotReadyError or HostError, and then the
+        Returns whether it did. Raises NotBegunError; or NotReadyError or HostError, and then the
         database is as it was, unless the message says otherwise.
         """
         if self._is_settled():
@@ -72,7 +72,7 @@ class Migration:
         found = self.database.schema()
         self._refuse_newer(found)
         if found.state is SchemaState.EMPTY:
-            return True  # seeding makes it
+            return True  # seeding creates the schema
         if found.state is SchemaState.OLDER or self._under_way() is not None:
             return False
         if self.database.marks.schema_of(self.database.version) != sorted(found.found):
@@ -94,7 +94,7 @@ class Migration:
     def _migrate(self, found: Sequence[str]) -> None:
         database = self.database
         dump = self._dump()
-        # Before anything is changed: a downgrade may come back to it.
+        # Before anything is changed: a downgrade may return to it.
         started = UnderWay(
             found=found,
             fingerprint=fingerprint(database.connection),
@@ -127,7 +127,7 @@ class Migration:
         kind: type[TargetError] = NotBegunError
         try:
             self.dumper.check(self.database)
-            kind = HostError  # one that breaks off may have taken long
+            kind = HostError  # a migration that fails may have taken long
             dump = self.dumper.make(self.database, before=True)
         except TargetError as error:
             raise kind(
@@ -154,7 +154,7 @@ class Migration:
         if done.status:
             text = log.read_text(encoding="utf-8", errors="replace")
             text = redact_urls(hide(text, [database.target.password, *database.answers.hidden()]))
-            # The values of a statement may be anybody's.
+            # The values of a statement may be private.
             lines = [line for line in text.splitlines() if "[parameters:" not in line]
             raise NotReadyError(
                 f"`alembic upgrade {target}` failed with status {done.status}:\n"
@@ -163,14 +163,14 @@ class Migration:
             )
 
     def _mend(self) -> None:
-        """Undo what a migration left that was killed in between."""
+        """Undo what a migration that was killed has left."""
         left = self._under_way()
         if left is not None and self.database.schema().state is not SchemaState.CURRENT:
             self.say(f"the last migration of {self.database.target} was cut off")
             self.say(self._undo(left))
 
     def _undo(self, started: UnderWay) -> str:
-        """Go back to what was before; says what came of it. HostError where it cannot."""
+        """Restore the previous state; return what came of it. HostError if that is impossible."""
         database = self.database
         is_same = list(revisions_of(database.connection)) == list(started.found)
         if is_same and fingerprint(database.connection) == started.fingerprint:
@@ -183,7 +183,7 @@ class Migration:
                 hint="on the host that has it, or with a backup of yours: "
                 "sudo backendai-ctl restore FILE",
             )
-        self.dumper.restore(database, Path(started.dump))  # the mark goes with it
+        self.dumper.restore(database, Path(started.dump))  # this removes the mark, too
         return f"{database.target} was put back from {started.dump}"
 
     def _under_way(self) -> UnderWay | None:

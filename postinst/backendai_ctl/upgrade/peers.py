@@ -1,4 +1,4 @@
-"""Which other nodes work with a database: what they run may not know its next schema."""
+"""Detects other nodes that use a database: their release may not know its next schema."""
 
 from backendai_ctl.stores.postgresql import Database
 
@@ -14,5 +14,5 @@ SELECT DISTINCT host(client_addr) FROM pg_stat_activity
 
 
 def other_nodes(database: Database) -> list[str]:
-    """The addresses of hosts, other than this one, whose service is connected."""
+    """Return the addresses of other hosts whose service is connected."""
     return [str(row[0]) for row in database.rows(_OTHERS)]

@@ -1,7 +1,7 @@
-"""The upgrades that a transaction of the package manager has begun, and leaves to its end.
+"""The upgrades that a transaction of the package manager has begun and left for its end.
 
-A maintainer script leaves a note for each service whose files are new. Its lines are the
-units that ran then, with the old release in memory; its time is when that was.
+A maintainer script writes a note for each service with new files. Its lines are the units
+that ran at that moment, with the old release in memory; its time is that moment.
 """
 
 import time
@@ -18,7 +18,7 @@ _SUFFIX = ".pending"
 
 @dataclass(frozen=True, kw_only=True)
 class Pending:
-    """One service's note."""
+    """The note of one service."""
 
     service: str
     units: Sequence[str]
@@ -26,24 +26,24 @@ class Pending:
     at: float  # seconds since the epoch
 
     def old_units(self) -> list[str]:
-        """Those that still run what was there before the note."""
+        """Return the units that still run the release from before the note."""
         age = time.time() - self.at
         ages = {unit: process_age(unit) for unit in self.units}
         return [unit for unit, unit_age in ages.items() if unit_age is not None and unit_age > age]
 
     def idle_units(self) -> list[str]:
-        """Those that do not run any more, because their database was worked on."""
+        """Return the units that were stopped for work on their database and do not run yet."""
         return [unit for unit in self.units if not is_active(unit)]
 
 
 def pending_upgrades(layout: Layout) -> list[Pending]:
-    """Every note on this host, by the name of its service; HostError where one is not readable."""
+    """Return every note on this host, by its service's name; HostError if one cannot be read."""
     found = []
     for path in sorted(layout.upgrades.glob(f"*{_SUFFIX}")):
         try:
             units = tuple(path.read_text(encoding="utf-8").split())
             at = path.stat().st_mtime
-        except FileNotFoundError:  # another run has just ended it
+        except FileNotFoundError:  # another run has just removed the note
             continue
         except OSError as error:
             raise HostError(f"cannot read {path}: {error.strerror}") from error

@@ -1,6 +1,6 @@
-"""PostgreSQL's own programs, run as the account: none of their work needs root.
+"""PostgreSQL's own programs, run as the account because none of their work needs root.
 
-They get open files, so that the folders of dumps stay root's alone.
+They receive open files, so that the folders of dumps stay root's alone.
 """
 
 import os
@@ -28,13 +28,13 @@ class PgPrograms:
     seconds: float
 
     def dump(self, database: SeededDatabase, output: int) -> None:
-        """Write a dump of the database to an open file; NotReadyError where that fails."""
+        """Write a dump of the database to an open file; NotReadyError if that fails."""
         command = ["pg_dump", "--format=custom", "--no-owner", "--no-privileges"]
         command += [f"--lock-wait-timeout={LOCK_TIMEOUT}"]
         self._ask(database, command, Files(stdout=output))
 
     def list_dump(self, dump: Path) -> str:
-        """List what ``dump`` has, a line an entry; HostError where it is no dump, or is empty."""
+        """Return the entries of ``dump``, one a line; HostError if it is no dump or is empty."""
         with _reading(dump) as stream:
             done = self._run(["pg_restore", "--list"], Files(stdin=stream))
         if done.status:
@@ -58,7 +58,7 @@ class PgPrograms:
             raise HostError(f"{dump}: cannot be read: {last_lines(done.stderr)}")
 
     def run_script(self, database: SeededDatabase, script: int) -> None:
-        """Run an open script in one transaction; NotReadyError where the server refuses it."""
+        """Run an open script in one transaction; NotReadyError if the server refuses it."""
         command = ["psql", "--no-psqlrc", "--quiet", "--single-transaction", "--no-password"]
         command += ["--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"]
         self._ask(database, command, Files(stdin=script))
@@ -86,7 +86,7 @@ def _reading(path: Path) -> Iterator[int]:
 
 
 def variables(database: SeededDatabase) -> Mapping[str, str]:
-    """How PostgreSQL's own programs reach the database as its role."""
+    """Return the environment in which PostgreSQL's programs reach the database as its role."""
     target = database.target
     return {
         **os.environ,
@@ -94,7 +94,7 @@ def variables(database: SeededDatabase) -> Mapping[str, str]:
         "PGPORT": str(target.address.port),
         "PGDATABASE": target.name,
         "PGUSER": target.user,
-        # The account, which the programs run as, has it in its own configuration.
+        # The programs run as the account, whose configuration has the password, too.
         "PGPASSWORD": target.password,
         "PGCONNECT_TIMEOUT": "10",
         "PGAPPNAME": "backendai-ctl",
@@ -104,6 +104,6 @@ def variables(database: SeededDatabase) -> Mapping[str, str]:
 
 
 def last_lines(text: str) -> str:
-    """The end of what a program said, without the statement, which names every table."""
+    """Return the end of a program's output, without the statement, which names every table."""
     lines = [line for line in text.strip().splitlines() if _STATEMENT not in line]
     return "; ".join(lines[-_TAIL_LINES:]) or "no reason was given"

@@ -9,7 +9,7 @@ from backendai_ctl.base.account import require_root
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.seed.session import SeededDatabase, Session
 
-# The longest path that another node's run of the tool takes, a dump among it.
+# The longest time that another node's run of the tool takes, a dump included.
 LOCK_SECONDS = 900.0
 
 
@@ -17,9 +17,9 @@ LOCK_SECONDS = 900.0
 def open_session(
     layout: Layout, answers: Answers, say: Callable[[str], None], services: list[str]
 ) -> Iterator[tuple[Session, list[SeededDatabase]]]:
-    """This host's session and the databases of ``services``, or of all where none is named.
+    """Open this host's session and the databases of ``services``, or of all if none is named.
 
-    Raises HostError where this is not root, whom alone every file here belongs to.
+    Raises HostError if the user is not root, to whom every file here belongs.
     """
     if layout.root == Path("/"):
         require_root("work on the stores")

@@ -12,7 +12,7 @@ _START_SECONDS = 240
 
 
 def stop_for_work(layout: Layout, service: str) -> None:
-    """Stop the service, and remember that it ran; NotReadyError where it does not stop."""
+    """Stop the service, and record that it ran; NotReadyError if it does not stop."""
     if not has_systemd(layout) or not is_active(unit_of(service)):
         return
     private_writer().ensure_folder(layout.upgrades, mode=0o755)
@@ -23,7 +23,7 @@ def stop_for_work(layout: Layout, service: str) -> None:
 
 
 def start_stopped(layout: Layout, service: str, say: Callable[[str], None]) -> None:
-    """Start the service where ``stop_for_work`` stopped it; a failing start is reported."""
+    """Start the service if ``stop_for_work`` stopped it; a failing start is reported."""
     note = layout.stopped_note(service)
     if not note.exists():
         return

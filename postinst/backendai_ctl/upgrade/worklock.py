@@ -1,6 +1,6 @@
 """The lock of this host that backups, restores and upgrades share.
 
-It is flock(2)'s on a folder: the kernel lets go of it when its holder ends, however that ended.
+It is flock(2) on a folder: the kernel releases it when its holder ends, however that ended.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _LOCK_FIELDS = 6
 def work_lock(
     layout: Layout, *, seconds: float = 0.0, say: Callable[[str], None] | None = None
 ) -> Iterator[None]:
-    """Hold the lock; NotReadyError where another run holds it for longer than ``seconds``."""
+    """Hold the lock; NotReadyError if another run holds it for longer than ``seconds``."""
     private_writer().ensure_folder(layout.upgrades, mode=0o755)
     descriptor = os.open(layout.upgrades, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -56,7 +56,7 @@ def _acquire(descriptor: int, seconds: float, say: Callable[[str], None] | None)
 
 
 def find_holder(descriptor: int, proc: Path = Path("/proc")) -> str:
-    """Which process holds the lock, in words for a message; /proc/locks lists it by the inode."""
+    """Describe the process that holds the lock for a message; /proc/locks lists it by the inode."""
     wanted = f":{os.fstat(descriptor).st_ino}"
     with contextlib.suppress(OSError):
         for line in (proc / "locks").read_text(encoding="ascii").splitlines():
@@ -69,7 +69,7 @@ def find_holder(descriptor: int, proc: Path = Path("/proc")) -> str:
 
 
 def _command(proc: Path, pid: str) -> str:
-    """`backendai-ctl backup` of a process; without its arguments, which are nobody's business."""
+    """Return `backendai-ctl NAME` of a process, without its arguments, which are private."""
     with contextlib.suppress(OSError):
         words = (proc / pid / "cmdline").read_bytes().decode(errors="replace").split("\0")
         name = next((word for word in words if word in _COMMANDS), "")

@@ -1,1 +1,1 @@
-"""Accounts of people, by the API of the manager: from any node, and as the Web UI makes them."""
+"""Accounts of people, through the manager's API: from any node, and as the Web UI makes them."""

@@ -1,7 +1,7 @@
-"""The manager's API, asked with an administrator's key pair.
+"""The manager's API, called with an administrator's key pair.
 
-The signature is that of Backend.AI's API, version 4 and later: an HMAC of what the request
-is about, by a key of the day and the host.
+The signature is that of Backend.AI's API, version 4 and later: an HMAC of the request's
+properties, with a key derived from the day and the host.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from backendai_ctl.base.errors import NotReadyError, RefusedError, TargetError
 
 _PATH = "/admin/gql"
-_API_VERSION = "v7.20230615"  # the oldest that the supported releases answer
+_API_VERSION = "v7.20230615"  # the oldest version that the supported releases accept
 _TYPE = "application/json"
 _SECONDS = 60.0
 _UNAUTHORIZED = (401, 403)
@@ -26,7 +26,7 @@ _UNAUTHORIZED = (401, 403)
 
 @dataclass(frozen=True, kw_only=True)
 class KeyPair:
-    """Who asks. Neither half is ever printed."""
+    """The caller's key pair. Neither half is ever printed."""
 
     access_key: str
     secret_key: str
@@ -34,16 +34,16 @@ class KeyPair:
 
 @dataclass(frozen=True, kw_only=True)
 class ManagerApi:
-    """Asks the manager at ``url``."""
+    """Sends requests to the manager at ``url``."""
 
     url: str
     keys: KeyPair
 
     def query(self, text: str, **variables: object) -> Mapping[str, Any]:
-        """The data that a GraphQL query or mutation returns.
+        """Return the data of a GraphQL query or mutation.
 
-        Raises NotReadyError where the manager is unreachable, RefusedError where it does not
-        accept the key pair, TargetError with its own words where it reports an error.
+        Raises NotReadyError if the manager is unreachable, RefusedError if it does not accept the
+        key pair, TargetError with the manager's own words if it reports an error.
         """
         body = json.dumps({"query": text, "variables": variables}).encode()
         answer = self._post(body)
@@ -58,7 +58,7 @@ class ManagerApi:
         request = urllib.request.Request(
             base + _PATH, data=body, headers=self._headers(datetime.now(UTC)), method="POST"
         )
-        # Not through a proxy of the environment: the manager is on a network of the nodes.
+        # Not through a proxy of the environment: the manager is on the nodes' network.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=_SECONDS) as response:
@@ -96,7 +96,7 @@ class ManagerApi:
                 f"host:{parts.netloc}",
                 f"content-type:{_TYPE}",
                 f"x-backendai-version:{_API_VERSION}",
-                hashlib.sha256(b"").hexdigest(),  # the body is not part of it
+                hashlib.sha256(b"").hexdigest(),  # the body is not part of the signature
             ]
         )
         key = _hmac(self.keys.secret_key.encode(), date.strftime("%Y%m%d")).digest()

@@ -1,4 +1,4 @@
-"""People's accounts as the manager has them: find, add, list, activate, deactivate."""
+"""People's accounts in the manager: find, add, list, activate, deactivate."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class Person:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Person":
-        """The account in the API's words."""
+        """Return the account from the API's table."""
         return cls(
             email=str(table["email"]),
             role=str(table["role"]),
@@ -61,7 +61,7 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True)
 class NewPerson:
-    """An account that is to be made."""
+    """An account to create."""
 
     email: str
     password: str
@@ -73,17 +73,17 @@ class NewPerson:
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """The accounts of the cluster that ``api`` leads to."""
+    """The accounts of the cluster behind ``api``."""
 
     api: ManagerApi
 
     def find(self, email: str) -> Person | None:
-        """The account with this address."""
+        """Return the account with this address."""
         found = self._page(0, 1, f"email == {json.dumps(email)}")[0]
         return found[0] if found else None
 
     def all(self) -> list[Person]:
-        """Every account, by address."""
+        """Return every account, by address."""
         found: list[Person] = []
         while True:
             people, total = self._page(len(found), _PAGE, None)
@@ -96,7 +96,7 @@ class People:
         return [Person.from_table(item) for item in data["items"]], int(data["total_count"])
 
     def project_ids(self, person: NewPerson) -> list[str]:
-        """The ids of the person's projects; TargetError where the domain lacks one."""
+        """Return the ids of the person's projects; TargetError if the domain lacks one."""
         return [self._project_id(name, person.domain) for name in person.projects]
 
     def _project_id(self, name: str, domain: str) -> str:
@@ -106,9 +106,9 @@ class People:
         return str(found[0]["id"])
 
     def add(self, person: NewPerson, project_ids: Sequence[str]) -> KeyPair:
-        """Make an active account with an active key pair, in these projects.
+        """Create an active account with an active key pair, in these projects.
 
-        The manager makes its roles and key pair, as for an account made by the Web UI.
+        The manager creates its roles and key pair, as for an account created in the Web UI.
         """
         props = {
             "username": person.email,
@@ -127,7 +127,7 @@ class People:
         return pairs[0]
 
     def set_active(self, email: str, *, active: bool) -> None:
-        """Let the account and all its key pairs in, or keep them out."""
+        """Activate or deactivate the account and all its key pairs."""
         props = {"status": ACTIVE if active else INACTIVE}
         _check(self.api.query(_MODIFY, email=email, props=props)["modify_user"])
         for pair in self._pairs(email):
@@ -143,6 +143,6 @@ class People:
 
 
 def _check(result: Mapping[str, Any]) -> None:
-    """Some releases report a failure beside ``errors``."""
+    """Raise the failure that some releases report beside ``errors``."""
     if not result.get("ok"):
         raise TargetError(f"the manager reports: {result.get('msg')}")

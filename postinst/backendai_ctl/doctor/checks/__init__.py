@@ -1,1 +1,1 @@
-"""The checks, one module a subject: each takes a view of the host and yields findings."""
+"""The checks, one module for each subject: each takes a view of the host and yields findings."""

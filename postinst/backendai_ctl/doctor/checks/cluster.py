@@ -1,7 +1,7 @@
-"""What has to agree between nodes: clocks, and the numbers of the account.
+"""Checks what must agree between nodes: clocks, and the numbers of the account.
 
-Each node that is examined leaves a note of itself in etcd, below a prefix that is
-not Backend.AI's, and compares the notes of the others with its own.
+Each examined node leaves a note of itself in etcd, below a prefix that is not
+Backend.AI's, and compares the notes of the others with its own.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ _FAR_APART = 30.0
 
 
 def check_clock(view: HostView) -> Iterator[Finding]:
-    """The clock is kept by the network, and agrees with the stores'."""
+    """Check that the network sets the clock, and that it agrees with the stores' clocks."""
     done = view.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
     if done.status == 0 and done.stdout.strip() == "no":
         yield note(
@@ -65,18 +65,18 @@ def _clocks(view: HostView) -> Iterator[tuple[str, Address, float]]:
 
 
 def _etcd_time(address: Address) -> float | None:
-    """What its HTTP server says; None where it does not."""
+    """Return the time that its HTTP server reports; None if it reports none."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://{address}/version", timeout=_SECONDS) as reply:
             date = email.utils.parsedate_to_datetime(reply.headers["Date"])
     except (OSError, ValueError, TypeError):
         return None
-    return date.timestamp() + 0.5  # whole seconds, cut off
+    return date.timestamp() + 0.5  # whole seconds, rounded down
 
 
 def _redis_time(address: Address, password: str) -> float | None:
-    """What TIME says; None where it does not."""
+    """Return the time that TIME reports; None if it reports none."""
     commands = [["AUTH", password]] if password else []
     commands.append(["TIME"])
     sent = b"".join(_command(words) for words in commands)
@@ -105,7 +105,7 @@ def _command(words: list[str]) -> bytes:
 
 
 def first_etcd(view: HostView) -> Etcd | None:
-    """The etcd of the first service that has one and can ask it."""
+    """Return the etcd of the first service that has one and whose client is available."""
     for config in view.configs.values():
         try:
             config.get("etcd.addr")
@@ -117,7 +117,7 @@ def first_etcd(view: HostView) -> Etcd | None:
 
 
 def check_nodes(view: HostView) -> Iterator[Finding]:
-    """The account has the same numbers, and the volume the same path, on every node."""
+    """Check that the account's numbers and the volume's path are the same on every node."""
     etcd = first_etcd(view)
     if etcd is None or view.account is None or not view.is_root:
         return

@@ -1,4 +1,4 @@
-"""The host: files that others can read, room on the disks, versions that differ."""
+"""Checks the host: files that others can read, free space, versions that differ."""
 
 import os
 import stat
@@ -19,7 +19,7 @@ _SHARE = 0.03
 
 
 def check_files(view: HostView) -> Iterator[Finding]:
-    """Settings and secrets are root's, and nobody but root and the account reads them."""
+    """Check that settings and secrets are root's, and readable by root and the account only."""
     for folder in (view.layout.etc, view.layout.secrets):
         try:
             paths = [folder, *sorted(path for path in folder.iterdir() if _is_ours(path))]
@@ -32,7 +32,7 @@ def check_files(view: HostView) -> Iterator[Finding]:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether it is a file: what a link leads to belongs to others, as a CA bundle does."""
+    """Whether it is a file; the target of a link belongs to others, such as a CA bundle."""
     return stat.S_ISREG(path.lstat().st_mode)
 
 
@@ -73,7 +73,7 @@ def _look_at(view: HostView, path: Path) -> Iterator[Finding]:
 
 
 def check_room(view: HostView) -> Iterator[Finding]:
-    """The disks that services, packages and Docker write to have room."""
+    """Check the free space of the disks that services, packages and Docker write to."""
     seen: set[int] = set()
     for name in ("/var/lib/backendai", "/opt", "/var/lib/docker", view.answer("storage.path")):
         place = view.path(name)
@@ -97,7 +97,7 @@ def check_room(view: HostView) -> Iterator[Finding]:
 
 
 def package_versions(view: HostView) -> dict[str, str]:
-    """Every installed package of ours and its version, by whichever package manager knows."""
+    """Return every installed package of Backend.AI with its version, from any package manager."""
     commands = (
         ["dpkg-query", "--show", "--showformat=${Package} ${Version} ${db:Status-Status}\\n",
          "backendai-*"],
@@ -113,7 +113,7 @@ def package_versions(view: HostView) -> dict[str, str]:
 
 
 def check_versions(view: HostView) -> Iterator[Finding]:
-    """All packages are of one release, and the running processes as well."""
+    """Check that all packages, and the running processes, are of one release."""
     versions = package_versions(view)
     releases = {
         name: version.rpartition("-")[0] or version

@@ -1,4 +1,4 @@
-"""Ports that are open on every address, though nobody asked for it."""
+"""Checks for ports that are open on every address although nobody asked for it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ _RANGE_LENGTH = 2
 
 @dataclass(frozen=True)
 class Asked:
-    """Ports that were asked for on every address."""
+    """The ports that are open on every address on purpose."""
 
     ports: frozenset[int]
 
     def has(self, port: int) -> bool:
-        """Whether this port is one."""
+        """Whether the port is one of them."""
         return port in self.ports
 
 
 def check_listeners(view: HostView) -> Iterator[Finding]:
-    """No process of ours listens on every address unless site.toml, or its file, says so."""
+    """Check that no process listens on every address unless site.toml or its own file says so."""
     if not view.is_root:
         return
     answered = _of_site(view)
@@ -77,7 +77,7 @@ def _of_site(view: HostView) -> Asked:
 
 
 def _wildcards(value: object) -> Iterator[int]:
-    """Ports of a configuration that stand beside a wildcard, at any depth."""
+    """Yield the ports of a configuration that stand beside a wildcard, at any depth."""
     if isinstance(value, list):
         for item in value:
             yield from _wildcards(item)
@@ -93,7 +93,7 @@ def _wildcards(value: object) -> Iterator[int]:
 
 
 def _ranges(value: object) -> set[int]:
-    """Ports that are in a range: they are users', and too many for a note each."""
+    """Return the ports in ranges: they are for users, and too many for a note each."""
     if not isinstance(value, Mapping):
         return set()
     found = set(_range(value))
@@ -110,7 +110,7 @@ def _range(table: Mapping[str, object]) -> Iterator[int]:
 
 
 def _open_ports(view: HostView, service: str) -> set[int]:
-    """Ports that a process of the unit listens on at every address."""
+    """Return the ports on which a process of the unit listens at every address."""
     ours = {inode for pid in _pids(view, service) for inode in _sockets(view, pid)}
     found = set()
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -123,7 +123,7 @@ def _open_ports(view: HostView, service: str) -> set[int]:
 
 
 def _pids(view: HostView, service: str) -> set[str]:
-    """Of the unit's cgroup, whichever hierarchy systemd uses; at least the main one."""
+    """Return the processes of the unit's cgroup, in either hierarchy; at least the main one."""
     state = view.units.get(service, {})
     group = state.get("ControlGroup", "").lstrip("/")
     found = {state.get("MainPID", "0")}

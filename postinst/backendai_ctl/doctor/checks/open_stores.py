@@ -1,4 +1,4 @@
-"""Whether etcd and Redis ask who is there: on loopback, every user of the host reaches them."""
+"""Checks that etcd and Redis require a login: on loopback, every user of the host reaches them."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from backendai_ctl.stores.redis_admin import RedisAdmin
 
 
 def check_open_stores(view: HostView) -> Iterator[Finding]:
-    """Each store refuses whoever shows no password; one that does not answer is left out."""
+    """Check that each store refuses clients without a password; silent stores are left out."""
     etcd = first_etcd(view)
     if etcd is not None and _lets_in(EtcdUsers(address=etcd.address, namespace=etcd.namespace)):
         yield _open("etcd", etcd.address, "the secrets of the volumes and of Redis are in it")

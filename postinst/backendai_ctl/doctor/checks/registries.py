@@ -1,4 +1,4 @@
-"""The registries of images: what site.toml says of them, whether they let this site in."""
+"""Checks the image registries: their answers in site.toml, and whether they let this site in."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ _PULLS = "agent"
 
 
 def check_registries(view: HostView) -> Iterator[Finding]:
-    """Each registry can work, and answers, where this node scans it or pulls from it."""
+    """Check that each registry can work, and answers if this node scans or pulls from it."""
     services = {recipe.service for recipe in view.recipes}
     if view.site is None or not services & {_SCANS, _PULLS}:
         return
@@ -44,11 +44,11 @@ def _ask(view: HostView, registry: Registry, *, is_manager: bool) -> Iterator[Fi
     where = f"site.toml: [{registry.section}]"
     again = "then: sudo backendai-ctl seed apply"
     if verdict.outcome is Outcome.UNREACHABLE:
-        # Nobody asked for the default, and images that are here already go on working.
+        # Nobody asked for the default registry, and images that are here already continue to work.
         report = note if registry.is_default else warning
         yield report(verdict.says, where, verdict.remedy)
     elif verdict.outcome is Outcome.REFUSED and not is_manager and not registry.user:
-        return  # the manager sends the password along, and only its node has to know it
+        return  # the manager passes the password on, so only its node needs it
     elif verdict.outcome is not Outcome.FINE:
         yield error(verdict.says, where, f"{verdict.remedy}; {again}")
     if authority and _PULLS in {recipe.service for recipe in view.recipes}:

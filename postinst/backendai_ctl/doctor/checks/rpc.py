@@ -1,4 +1,4 @@
-"""Whether the agent's RPC, whose callers are root on its node, is the manager's alone."""
+"""Checks that only the manager can call the agent's RPC, whose callers are root on its node."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ _RESTART = "systemctl restart backendai-agent (sessions continue)"
 
 
 def check_rpc(view: HostView) -> Iterator[Finding]:
-    """The agent refuses whoever has not the manager's key, and has the right database."""
+    """Check that the agent refuses callers without the manager's key, and has the right key."""
     config = view.configs.get("agent")
     if config is None or not view.is_root:
         return
@@ -54,7 +54,7 @@ def _look_at_key(view: HostView, path: Path) -> Iterator[Finding]:
 
 
 def _closer(layout: Layout, path: Path, account: Owner | None) -> Callable[[], str]:
-    """Adds both keys to an edited agent.toml, and leaves the rest of it as it is."""
+    """Return a fix that adds both keys to an edited agent.toml and keeps the rest of the file."""
 
     def close() -> str:
         owner = Owner(uid=0, gid=account.gid) if account else Owner.caller()

@@ -1,4 +1,4 @@
-"""Volumes of Docker that a service fills once: an empty one breaks every session."""
+"""Checks Docker volumes that a service fills once: an empty one breaks every session."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from backendai_ctl.services.health import DockerVolume
 
 
 def check_runner_volumes(view: HostView) -> Iterator[Finding]:
-    """Each volume that a recipe describes is whole, where it exists."""
+    """Check that each existing volume that a recipe describes is complete."""
     if not view.is_root:
         return
     for recipe in view.recipes:
@@ -53,7 +53,7 @@ def _is_filled(path: Path) -> bool:
 
 
 def _sessions(view: HostView, volume: DockerVolume) -> list[str]:
-    """Containers of sessions; where Docker does not say, there may be some."""
+    """Return the containers of sessions; if Docker does not answer, assume that there are some."""
     done = view.run(["docker", "ps", "-aq", "--filter", f"label={volume.session_label}"])
     return done.stdout.split() if done.status == 0 else ["unknown"]
 

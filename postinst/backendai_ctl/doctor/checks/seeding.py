@@ -1,4 +1,4 @@
-"""What the last run that filled the stores left undone."""
+"""Checks what the last seeding run left undone."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ _AGAIN = "it is tried again by itself; at once by: sudo backendai-ctl seed apply
 
 
 def check_seeding(view: HostView) -> Iterator[Finding]:
-    """Every step that others wait for, with the remedy that the run named."""
+    """Yield every step that others wait for, with the remedy that the run named."""
     state = load_state(view.layout)
     if not state or state.get("complete"):
         return
@@ -22,7 +22,7 @@ def check_seeding(view: HostView) -> Iterator[Finding]:
 
 
 def _is_stuck(result: StepResult) -> bool:
-    """Not one that only waits for another, nor what an admin wants otherwise."""
+    """Whether the step neither waits for another one nor differs by the admin's choice."""
     if result.state is State.DIFFERS:
         return bool(result.remedy)
     return result.state is State.WAITING and not result.is_blocked

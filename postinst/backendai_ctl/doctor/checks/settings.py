@@ -1,4 +1,4 @@
-"""site.toml, the account, and what the release says of each configuration."""
+"""Checks site.toml, the account, and each configuration with the release's own model."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from backendai_ctl.services.shown_files import hidden_files
 
 
 def check_site(view: HostView) -> Iterator[Finding]:
-    """The answers are readable and right."""
+    """Check that the answers are readable and valid."""
     try:
         load_site(view.layout)
     except SiteError as problem:
@@ -22,7 +22,7 @@ def check_site(view: HostView) -> Iterator[Finding]:
 
 
 def check_account(view: HostView) -> Iterator[Finding]:
-    """The account is there, with the numbers that site.toml gives it."""
+    """Check that the account exists, with the numbers in site.toml."""
     if view.account is None:
         yield error(
             f"this host has no account '{view.account_name}'",
@@ -44,7 +44,7 @@ def check_account(view: HostView) -> Iterator[Finding]:
 
 
 def check_configurations(view: HostView) -> Iterator[Finding]:
-    """Each file is there, the release takes it, and nothing newer waits beside it."""
+    """Check that each file exists and is valid for the release, with no newer one beside it."""
     for recipe in view.recipes:
         for config in recipe.configs:
             path = view.layout.etc / config.file
@@ -76,7 +76,7 @@ def check_configurations(view: HostView) -> Iterator[Finding]:
 
 
 def check_hidden_files(view: HostView) -> Iterator[Finding]:
-    """Each service can read what its configuration names."""
+    """Check that each service can read the files that its configuration names."""
     for recipe in view.recipes:
         for path in hidden_files(view.layout, recipe):
             yield error(

@@ -1,4 +1,4 @@
-"""Units that failed, do not run, or run without an answer; stores that are away."""
+"""Checks for units that failed, do not run, or run without an answer; unreachable stores."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ from backendai_ctl.stores.readiness import check_docker, check_needs
 
 
 def check_units(view: HostView) -> Iterator[Finding]:
-    """Every enabled service runs and answers."""
+    """Check that every enabled service runs and answers."""
     for recipe in view.recipes:
         unit = unit_of(recipe.service)
         state = view.units[recipe.service]
@@ -39,7 +39,7 @@ def _answer(view: HostView, recipe: Recipe, journal: str) -> Iterator[Finding]:
     try:
         address = config.addresses(recipe.listens.key)[0]
     except TargetError:
-        return  # the release's own verdict says so
+        return  # the release's own validation reports that
     if not answers(address):
         yield error(
             f"{recipe.service} runs and does not answer",
@@ -59,7 +59,7 @@ def _port(view: HostView, recipe: Recipe) -> Iterator[Finding]:
 
 
 def check_stores(view: HostView) -> Iterator[Finding]:
-    """What each service needs answers and is filled; reported once for all of them."""
+    """Check that the stores of each service answer and are filled; report each fault once."""
     reported: set[str] = set()
     for recipe in view.recipes:
         if recipe.service not in view.configs:
@@ -79,7 +79,7 @@ def check_stores(view: HostView) -> Iterator[Finding]:
 
 
 def check_peers(view: HostView) -> Iterator[Finding]:
-    """What a running service passes requests on to answers, on whichever node it is."""
+    """Check that the services to which a running service forwards requests answer, on any node."""
     for recipe in view.recipes:
         config = view.configs.get(recipe.service)
         if config is None or not view.is_active(recipe.service):
@@ -92,7 +92,7 @@ def check_peers(view: HostView) -> Iterator[Finding]:
                     continue
                 addresses = config.addresses(peer.key)
             except TargetError:
-                continue  # the release's own verdict says so
+                continue  # the release's own validation reports that
             silent = [str(address) for address in addresses if not answers(address)]
             if silent:
                 where = f"{config.label}: {peer.key}"
@@ -100,7 +100,7 @@ def check_peers(view: HostView) -> Iterator[Finding]:
 
 
 def check_engine(view: HostView) -> Iterator[Finding]:
-    """Docker answers where a service needs it."""
+    """Check that Docker answers if a service needs it."""
     for recipe in view.recipes:
         if not recipe.needs.docker or not view.is_root:
             continue
@@ -116,7 +116,7 @@ def check_engine(view: HostView) -> Iterator[Finding]:
 
 
 def check_guards(view: HostView) -> Iterator[Finding]:
-    """No unit runs that is open to everybody, and none obeys whoever reaches its port."""
+    """Check that no running unit is open to everybody or obeys anyone who reaches its port."""
     for recipe in view.recipes:
         for guarded in recipe.health.guarded_units:
             state = view.show(guarded.unit)

@@ -1,4 +1,4 @@
-"""The volume of users' folders: mounted, the same for every service, the account's."""
+"""Checks the volume of users' folders: mounted, the same for every service, the account's."""
 
 import contextlib
 import os
@@ -19,14 +19,14 @@ _TRIAL = ".backendai-doctor"
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
-    """What the kernel says is mounted at a place."""
+    """A mount as the kernel lists it."""
 
     at: str
     kind: str
 
 
 def check_volume(view: HostView) -> Iterator[Finding]:
-    """Every volume that a service's configuration names, and site.toml's."""
+    """Check every volume that site.toml or a service's configuration names."""
     wanted = view.answer("storage.path")
     if not wanted or not any(recipe.health.volumes for recipe in view.recipes):
         return
@@ -99,7 +99,7 @@ def _owner(view: HostView, path: str, place: Path) -> Iterator[Finding]:
     if view.account is None or owner == view.account:
         return
     wanted = f"{view.account.uid}:{view.account.gid}"
-    # A volume with something in it may be right, and this node's account wrong.
+    # A volume with content may be right, and this node's account wrong.
     is_empty = view.is_root and not any(place.iterdir())
 
     def give() -> str:
@@ -119,7 +119,7 @@ def _owner(view: HostView, path: str, place: Path) -> Iterator[Finding]:
 def _try(
     view: HostView, path: str, place: Path, account: Owner, mount: Mount | None
 ) -> Iterator[Finding]:
-    """Write as the account, which no look at modes can stand for; as root, too, on NFS."""
+    """Write as the account, since modes alone do not prove that it can; as root, too, on NFS."""
     problem = _write_as(place, account)
     if problem:
         yield error(
@@ -173,7 +173,7 @@ def _marker(view: HostView, path: str, marker: Path, text: str) -> Iterator[Find
 
 
 def _write_as(place: Path, owner: Owner) -> str:
-    """Make, own and remove a file as ``owner`` in a child; what went wrong, or nothing."""
+    """Create, chown and remove a file as ``owner`` in a child; return the error, or nothing."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -194,7 +194,7 @@ def _trial(place: Path, owner: Owner) -> str:
             os.setgroups([])
             os.setresgid(owner.gid, owner.gid, owner.gid)
             os.setresuid(owner.uid, owner.uid, owner.uid)
-        # What a run that was killed left.
+        # A file that a killed run left.
         with contextlib.suppress(FileNotFoundError):
             trial.unlink()
         descriptor = os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -231,13 +231,13 @@ def _mounts(view: HostView) -> list[Mount]:
 
 
 def _mount_of(mounts: list[Mount], path: str) -> Mount | None:
-    """The innermost mount that ``path`` lies on; the last of those at one place is on top."""
+    """Return the innermost mount that has ``path``; of several at one place, the last."""
     above = [mount for mount in mounts if PurePosixPath(path).is_relative_to(mount.at)]
     return max(reversed(above), key=lambda mount: len(mount.at), default=None)
 
 
 def _unescaped(text: str) -> str:
-    """The kernel writes blanks as octal numbers."""
+    """Decode the octal numbers that the kernel writes for blanks."""
     return text.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
 
 

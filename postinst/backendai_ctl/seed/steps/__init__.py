@@ -1,1 +1,1 @@
-"""The steps of a plan, one module a store."""
+"""The steps of a plan, one module for each store."""

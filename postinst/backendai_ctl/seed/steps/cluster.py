@@ -1,4 +1,4 @@
-"""Steps about what all nodes share: etcd's keys, the secrets, Redis or Valkey."""
+"""Steps for what all nodes share: etcd's keys, the secrets, Redis or Valkey."""
 
 import hashlib
 import hmac
@@ -12,7 +12,7 @@ from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.seed.model import Finding, State
 from backendai_ctl.stores.etcd import Etcd
 
-# Beside Backend.AI's own keys, below its namespace: carried along by its backups.
+# Beside Backend.AI's own keys, below its namespace, so that its backups include them.
 _OURS = "backendai-packages"
 _REDIS_SECONDS = 5.0
 _REPLY_BYTES = 256
@@ -21,14 +21,14 @@ _SHOWN = 3
 
 @dataclass(frozen=True, kw_only=True)
 class EtcdStep:
-    """The keys that one service or add-on needs: created where absent, never changed."""
+    """The keys that one service or add-on needs: created if absent, never changed."""
 
     name: str
     etcd: Etcd
     wanted: Mapping[str, str]
 
     def inspect(self) -> Finding:
-        """Compare; a key that was made once and is gone was removed by an admin."""
+        """Compare the keys; one that this tool created and that is gone was removed by an admin."""
         found = {key: self.etcd.get(key) for key in self.wanted}
         absent = [key for key, value in found.items() if value is None]
         removed = [key for key in absent if self.etcd.has(_made(key))]
@@ -43,21 +43,21 @@ class EtcdStep:
         return Finding(state=State.EXISTS, detail=f"{len(found)} keys")
 
     def apply(self) -> None:
-        """Create each absent key together with the note that it was made."""
+        """Create each absent key, and in the same transaction the record that it was created."""
         for key, value in self.wanted.items():
             self.etcd.create({key: value, _made(key): "1"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class SecretsStep:
-    """The fingerprints of the secrets that all nodes share; the first node's are the cluster's."""
+    """The fingerprints of the secrets that all nodes share; the first node sets the cluster's."""
 
     etcd: Etcd
     secrets: Mapping[str, str]
     name: str = "secrets"
 
     def inspect(self) -> Finding:
-        """Compare this node's with the cluster's."""
+        """Compare this node's fingerprints with the cluster's."""
         stored = {name: self.etcd.get(_print_key(name)) for name in self.secrets}
         wrong = [
             name
@@ -78,25 +78,25 @@ class SecretsStep:
         return Finding(state=State.EXISTS, detail=f"{len(stored)} as the cluster's")
 
     def apply(self) -> None:
-        """Register what no node has registered."""
+        """Register the fingerprints that no node has registered."""
         for name, value in self.secrets.items():
             self.etcd.create({_print_key(name): fingerprint(name, value)})
 
     def adopt(self) -> None:
-        """Hold all nodes to this node's, whatever was registered."""
+        """Replace the registered fingerprints by this node's, which then hold for all nodes."""
         for name, value in self.secrets.items():
             self.etcd.put(_print_key(name), fingerprint(name, value))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RedisStep:
-    """Whether the Redis or Valkey that etcd names lets the services in, and takes writes."""
+    """A test that the Redis or Valkey named in etcd lets the services in and accepts writes."""
 
     etcd: Etcd
     name: str = "redis"
 
     def inspect(self) -> Finding:
-        """Ask it for its role; Sentinel and TLS are the services' own matter."""
+        """Ask the server for its role; Sentinel and TLS are left to the services."""
         text = self.etcd.get("config/redis/addr")
         if not text:
             return Finding(state=State.EXISTS, detail="not named by config/redis/addr")
@@ -114,11 +114,11 @@ class RedisStep:
         return Finding(state=State.EXISTS, detail=str(address))
 
     def apply(self) -> None:
-        """Nothing is ever to be created here."""
+        """Do nothing: this step never finds anything to create."""
 
 
 def shared_secrets(folder: Path, names_file: Path) -> dict[str, str]:
-    """The secrets of this host that all nodes must have the same, by name."""
+    """Return the secrets of this host that must be the same on all nodes, by name."""
     try:
         names = names_file.read_text(encoding="utf-8").split()
         return {
@@ -131,7 +131,7 @@ def shared_secrets(folder: Path, names_file: Path) -> dict[str, str]:
 
 
 def fingerprint(name: str, secret: str) -> str:
-    """What distinguishes two secrets, and reveals neither."""
+    """Return a text that distinguishes two secrets and reveals neither."""
     message = f"backendai fingerprint {name}".encode()
     return hmac.new(secret.strip().encode(), message, hashlib.sha256).hexdigest()[:32]
 

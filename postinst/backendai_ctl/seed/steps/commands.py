@@ -12,10 +12,10 @@ _THERE = "there already"
 
 @dataclass(frozen=True, kw_only=True)
 class CommandStep:
-    """One command, run once where its question says so; an admin's later changes stay.
+    """One command, run once if its query asks for it; an admin's later changes stay.
 
-    A run repeats what an admin has taken back since, so a mark ends it for good, also in a
-    database that has from elsewhere what the command makes: a migration, an official guide.
+    A second run would repeat what an admin has reverted, so a mark prevents it. The mark is also
+    set if the database has the command's result from elsewhere: a migration, an official guide.
     """
 
     database: SeededDatabase
@@ -23,11 +23,11 @@ class CommandStep:
 
     @property
     def name(self) -> str:
-        """What the plan calls it."""
+        """The name in the plan."""
         return self.command.name
 
     def inspect(self) -> Finding:
-        """Find out whether it was run, or has to be."""
+        """Detect whether the command was run or has to be."""
         at = self.database.marks.get(self._mark)
         if at is not None:
             return Finding(state=State.EXISTS, detail=f"from {at}")
@@ -37,7 +37,7 @@ class CommandStep:
         return Finding(state=State.CREATE, detail=f"{_THERE}: only a mark")
 
     def apply(self) -> None:
-        """Run it where it is wanted, check that it did its work, and set the mark."""
+        """Run the command if it is wanted, check its result, and set the mark."""
         database = self.database
         if self._is_wanted():
             database.cli.run(*self.command.words)

@@ -1,4 +1,4 @@
-"""Steps about a service's database: role and database, schema, fixtures, rights."""
+"""Steps for a service's database: role and database, schema, fixtures, rights."""
 
 import json
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from backendai_ctl.stores.local_server import find_local_server
 from backendai_ctl.stores.postgresql import NoDatabaseError, RefusedError, sql_by_hand
 from backendai_ctl.stores.trials import try_database
 
-# Names of marks. The first says that fixtures are ours to load, and by whose secret.
+# Names of marks. The first says that this tool loads the fixtures, and with whose secret.
 _ACCOUNTS = "accounts"
 _DONE = "seeded"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseStep:
-    """The role and its database, and a server that is fit for them."""
+    """The role and its database, on a server that fits them."""
 
     database: SeededDatabase
     name: str = "database"
 
     def inspect(self) -> Finding:
-        """Log in; where that fails, tell whether it can be made from here."""
+        """Log in; if that fails, report whether role and database can be created from here."""
         by_hand = sql_by_hand(self.database.data.service)
         try:
             self.database.connection.connect()
@@ -39,7 +39,7 @@ class DatabaseStep:
                     state=State.WAITING, detail=error.message, remedy=f"on its server: {by_hand}"
                 )
             if isinstance(error, RefusedError) and server.has_role(self.database.target.user):
-                if self._is_let_in():  # another node has just made it
+                if self._is_let_in():  # another node has just created it
                     return Finding(state=State.CREATE, detail=str(self.database.target))
                 reason = f"{error.message}; the role has another password than this host has"
                 return Finding(state=State.WAITING, detail=reason, remedy=f"to set it: {by_hand}")
@@ -48,7 +48,7 @@ class DatabaseStep:
         return Finding(state=State.EXISTS, detail=str(self.database.target))
 
     def apply(self) -> None:
-        """Make both as the server's own user."""
+        """Create both as the server's own user."""
         server = find_local_server(self.database.target.address)
         if server is None:
             raise NotReadyError(f"{self.database.target}: its server went away")
@@ -77,18 +77,18 @@ class DatabaseStep:
 
 @dataclass(frozen=True, kw_only=True)
 class FixturesStep:
-    """One fixture of the release, loaded once; rows that exist are left alone."""
+    """One fixture of the release, loaded once; existing rows stay unchanged."""
 
     database: SeededDatabase
     fixture: str
 
     @property
     def name(self) -> str:
-        """What the plan calls it."""
+        """The name in the plan."""
         return f"fixture {self.fixture}"
 
     def inspect(self) -> Finding:
-        """Tell whether it was loaded here, or the database was filled by somebody else."""
+        """Report whether it was loaded here, or somebody else filled the database."""
         known = state_of_accounts(self.database)
         if known is not None:
             return known
@@ -98,7 +98,7 @@ class FixturesStep:
         return Finding(state=State.CREATE)
 
     def apply(self) -> None:
-        """Load it by the release's own command, and see that its tables have rows."""
+        """Load it with the release's own command, and check that its tables have rows."""
         database = self.database
         if database.profile.accounts is not None and database.marks.get(_ACCOUNTS) is None:
             database.marks.set(_ACCOUNTS, _own_print(database))
@@ -119,13 +119,13 @@ class FixturesStep:
 
 @dataclass(frozen=True, kw_only=True)
 class CredentialsStep:
-    """The file with the first accounts' passwords, there before any account is."""
+    """The file with the first accounts' passwords, written before any account exists."""
 
     database: SeededDatabase
     name: str = "credentials"
 
     def inspect(self) -> Finding:
-        """Compare the file with what this host's secret gives."""
+        """Compare the file with the passwords that this host's secret gives."""
         maker = self.database.marks.get(_ACCOUNTS)
         if maker is None and has_accounts(self.database):
             return Finding(state=State.EXISTS, detail="accounts were there before")
@@ -142,7 +142,7 @@ class CredentialsStep:
         return Finding(state=State.CREATE, detail=str(path))
 
     def apply(self) -> None:
-        """Write it, for root alone."""
+        """Write the file, readable by root alone."""
         path = credentials_path(self.database)
         private_writer().ensure_folder(path.parent, mode=0o700)
         write_accounts(path, self.database.fixtures.accounts)
@@ -150,13 +150,13 @@ class CredentialsStep:
 
 @dataclass(frozen=True, kw_only=True)
 class FinishStep:
-    """The mark that says that all is in; what is removed later is not loaded again."""
+    """The mark that all is loaded; rows that are removed later are not loaded again."""
 
     database: SeededDatabase
     name: str = "finish"
 
     def inspect(self) -> Finding:
-        """Tell which release filled the database."""
+        """Report which release filled the database."""
         at = self.database.marks.get(_DONE)
         if at is not None:
             return Finding(state=State.EXISTS, detail=f"filled from {at}")
@@ -165,22 +165,22 @@ class FinishStep:
         return Finding(state=State.CREATE)
 
     def apply(self) -> None:
-        """Set it."""
+        """Set the mark."""
         self.database.marks.set(_DONE, self.database.version)
 
 
 def credentials_path(database: SeededDatabase) -> Path:
-    """Where the first accounts of this service are kept."""
+    """Return the file that holds the first accounts of this service."""
     return database.layout.credentials / f"{database.data.service}.toml"
 
 
 def is_seeded(database: SeededDatabase) -> bool:
-    """Whether an earlier run has filled the database to its end."""
+    """Whether an earlier run has filled the database completely."""
     return database.marks.get(_DONE) is not None
 
 
 def state_of_accounts(database: SeededDatabase) -> Finding | None:
-    """What settles every fixture at once; None where each is looked at by itself."""
+    """Return the finding that holds for all fixtures; None if each is inspected separately."""
     done = database.marks.get(_DONE)
     if done is not None:
         return Finding(state=State.EXISTS, detail=f"filled from {done}")
@@ -193,13 +193,13 @@ def state_of_accounts(database: SeededDatabase) -> Finding | None:
 
 
 def has_accounts(database: SeededDatabase) -> bool:
-    """Whether somebody has made accounts."""
+    """Whether somebody has created accounts."""
     accounts = database.profile.accounts
     return accounts is not None and has_rows(database, accounts.users)
 
 
 def has_rows(database: SeededDatabase, table: str) -> bool:
-    """Whether a table of the service's is there, and not empty."""
+    """Whether a table of the service exists and is not empty."""
     if not database.connection.has_table(table):
         return False
     quoted = '"' + table.replace('"', '""') + '"'

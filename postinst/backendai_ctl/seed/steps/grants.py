@@ -1,4 +1,4 @@
-"""The step that gives rights on the configured volumes to what the fixtures have made."""
+"""The step that grants the fixtures' rows rights on the configured volumes."""
 
 import json
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.seed.steps.database import state_of_accounts
 
 _SHOWN = 3
-_LEFT = "left"  # a mark's value where an admin's own list stays without the volume
-Rights = Mapping[str, object]  # of each volume, what may be done there
+_LEFT = "left"  # a mark's value if an admin's own list stays without the volume
+Rights = Mapping[str, object]  # the permissions on each volume
 
 
 class Verdict(Enum):
-    """What is right for a row and a volume."""
+    """The decision for a row and a volume."""
 
     GIVE = "give"
-    KNOWN = "known"  # it has rights there
+    KNOWN = "known"  # the row has rights on the volume
     LEAVE = "leave"  # an admin has changed the row
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A row and a volume without a mark."""
+    """A row and a volume that have no mark."""
 
     row: str
     volume: str
@@ -40,8 +40,8 @@ class Pair:
 class GrantStep:
     """Rights on each volume for the fixtures' rows of one table; decided once, never reduced.
 
-    A row gets them as long as it is as the fixture made it, or as this step did. A mark says
-    that a row and a volume are decided, whichever way: what an admin removes stays removed.
+    A row gets them only while it is as the fixture or this step left it. A mark says that a row
+    and a volume are decided, either way: what an admin removes stays removed.
     """
 
     database: SeededDatabase
@@ -49,11 +49,11 @@ class GrantStep:
 
     @property
     def name(self) -> str:
-        """What the plan calls it."""
+        """The name in the plan."""
         return f"{self.grant.column} of {self.grant.table}"
 
     def inspect(self) -> Finding:
-        """List the rows that were never decided."""
+        """List the rows that have no decision yet."""
         rows = self._rows()
         if self._fixture_rows and not rows and state_of_accounts(self.database) is None:
             return Finding(state=State.CREATE)
@@ -107,7 +107,7 @@ class GrantStep:
         return statement, (rights, pair.row, pair.volume)
 
     def _rows(self) -> dict[str, Rights]:
-        """The rights that the fixtures' rows have now; without those that are gone."""
+        """Return the present rights of the fixtures' rows that still exist."""
         grant = self.grant
         found = self.database.connection.rows(
             f"SELECT {grant.key}::text, {grant.column}::text FROM {grant.table}"
@@ -118,7 +118,7 @@ class GrantStep:
 
     @cached_property
     def _fixture_rows(self) -> dict[str, Rights]:
-        """The same as the release makes them."""
+        """The rights of the same rows as the release ships them."""
         grant = self.grant
         return {
             str(row[grant.key]): row.get(grant.column) or {}
@@ -138,7 +138,7 @@ class GrantStep:
 
 
 def _same(rights: Rights, others: Rights) -> bool:
-    """Compare without the order of permissions, which the release keeps as a set."""
+    """Compare regardless of the order of permissions, which the release keeps as a set."""
     return _sorted(rights) == _sorted(others)
 
 

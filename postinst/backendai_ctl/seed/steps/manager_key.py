@@ -9,9 +9,10 @@ from backendai_ctl.stores.manager_key import PUBLISHED, published_key
 
 @dataclass(frozen=True, kw_only=True)
 class ManagerKeyStep:
-    """The key of this node's manager. Another one was published before the pair was replaced:
+    """The key of this node's manager.
 
-    that this node's pair is the cluster's, an earlier step has made sure.
+    If another key is published, the pair was replaced since: an earlier step has made sure that
+    this node's pair is the cluster's.
     """
 
     etcd: Etcd
@@ -19,11 +20,11 @@ class ManagerKeyStep:
     name: str = "manager's key"
 
     def inspect(self) -> Finding:
-        """Compare with what agents find."""
+        """Compare with the published key."""
         if published_key(self.etcd) == self.key:
             return Finding(state=State.EXISTS, detail="published for the agents")
         return Finding(state=State.CREATE, detail="publish it for the agents")
 
     def apply(self) -> None:
-        """Let agents find it."""
+        """Publish the key for the agents."""
         self.etcd.put(PUBLISHED, self.key)

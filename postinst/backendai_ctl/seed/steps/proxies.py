@@ -1,4 +1,4 @@
-"""The step that lets resource groups know the app proxy, by which users reach applications."""
+"""The step that sets the app proxy, by which users reach applications, in resource groups."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ from backendai_ctl.seed.session import SeededDatabase
 
 @dataclass(frozen=True, kw_only=True)
 class ProxyStep:
-    """Address and token of the app proxy, for each group that has none; once, never changed."""
+    """The app proxy's address and token for each group that has none; set once, never changed."""
 
     database: SeededDatabase
     proxied: Proxied
 
     @property
     def name(self) -> str:
-        """What the plan calls it."""
+        """The name in the plan."""
         return f"{self.proxied.address} of {self.proxied.table}"
 
     def inspect(self) -> Finding:
-        """List the groups without an address that were never given one."""
+        """List the groups that have no address and were never given one."""
         if not self._has_table():
             return Finding(state=State.CREATE)
         new = self._new()
@@ -33,7 +33,7 @@ class ProxyStep:
         return Finding(state=State.EXISTS, detail=", ".join(row[0] for row in known) or "none")
 
     def apply(self) -> None:
-        """Give both to each group, with the note that they were."""
+        """Set both in each group, and record it."""
         proxied, resolve = self.proxied, self.database.answers.resolve
         address, token = str(resolve(proxied.to)), str(resolve(proxied.by))
         # Names come from the shipped data, never from an admin.
@@ -56,7 +56,7 @@ class ProxyStep:
         return [name for name in names if self.database.marks.get(self._mark(name)) is None]
 
     def _is_open(self, examples: str) -> str:
-        """The condition of a group that has no address, or that of the release's example."""
+        """Return the SQL condition of a group without an address, or with an example's."""
         column = self.proxied.address
         return f"({column} IS NULL OR {column} = '' OR {column} = ANY({examples}::text[]))"
 

@@ -1,4 +1,4 @@
-"""Steps about the registries of site.toml: their rows in the database, and who may use them."""
+"""Steps for the registries of site.toml: their rows in the database, and who may use them."""
 
 import json
 import uuid
@@ -18,13 +18,13 @@ from backendai_ctl.seed.steps.cluster import fingerprint
 from backendai_ctl.seed.steps.database import is_seeded, state_of_accounts
 from backendai_ctl.seed.steps.shared import shared_mark
 
-# For ids of rows that nothing else has an id for.
+# For ids of rows that have no other source of an id.
 _NAMESPACE = uuid.UUID("5f0c9a4e-31c7-4f0e-8d0d-6b1c6c7f3f6a")
 _UPDATE = {"__mode": "update"}
 
 
 class Due(Enum):
-    """What is to be done about one row."""
+    """The work that is due on one row."""
 
     NOTHING = ""
     INSERT = "insert"
@@ -35,7 +35,7 @@ class Due(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class RegistryStep:
-    """One row a project, made where it is absent, and changed while nobody else did."""
+    """One row for each project, created if absent, and changed only if nobody else changed it."""
 
     database: SeededDatabase
     spec: Registries
@@ -43,12 +43,12 @@ class RegistryStep:
 
     @property
     def name(self) -> str:
-        """What the plan calls it."""
+        """The name in the plan."""
         label = self.registry.section.partition(".")[2]
         return f"registry {self.registry.name}" + (f" ({label})" if label else "")
 
     def inspect(self) -> Finding:
-        """Compare each row with site.toml, and with what this tool last wrote."""
+        """Compare each row with site.toml and with what this tool last wrote."""
         due = dict(self._due())
         if self.registry.is_default and _is_foreign(self.database):
             return Finding(state=State.EXISTS, detail="not asked for")
@@ -66,7 +66,7 @@ class RegistryStep:
         return Finding(state=State.EXISTS, detail=", ".join(due))
 
     def apply(self) -> None:
-        """Make and change rows by the release's own command, which knows what goes with them."""
+        """Create and change rows by the release's own command, which handles related rows."""
         marks = self.database.marks
         for project, due in dict(self._due()).items():
             if due not in (Due.INSERT, Due.UPDATE):
@@ -74,7 +74,7 @@ class RegistryStep:
             known = self._row(project)
             row = self._wanted(project, str(known["id"]) if known else None)
             written = self._print(row)
-            # Until it is certain which of the two is there, both are this tool's.
+            # Until it is certain which of the two is in the database, both count as this tool's.
             before = [self._print(known)] if known else []
             marks.set(self._mark(project), " ".join([*before, written]))
             if known is None:
@@ -142,7 +142,7 @@ class RegistryStep:
         return fingerprint("registry", json.dumps(values))
 
     def _is_untouched(self, project: str, row: Mapping[str, Any]) -> bool:
-        """Whether this is as a fixture made it, before rows had marks."""
+        """Whether the row is as a fixture created it, before rows had marks."""
         if row["username"] or row["password"]:
             return False
         shipped = {(row["id"], row["url"], row["type"]) for row in self._shipped()}
@@ -162,7 +162,7 @@ class RegistryStep:
 
 @dataclass(frozen=True, kw_only=True)
 class AllowanceStep:
-    """The registries that the users of a domain may use: added once, never taken away."""
+    """The registries that the users of a domain may use: added once, never removed."""
 
     database: SeededDatabase
     spec: Allowance
@@ -170,11 +170,11 @@ class AllowanceStep:
 
     @property
     def name(self) -> str:
-        """What the plan calls it."""
+        """The name in the plan."""
         return f"{self.spec.column} of {self.spec.row}"
 
     def inspect(self) -> Finding:
-        """Return the names that the row lacks, and was never given."""
+        """Return the names that the row lacks and was never given."""
         known = self._known()
         if known is None:
             if state_of_accounts(self.database) is not None:
@@ -186,7 +186,7 @@ class AllowanceStep:
         return Finding(state=State.EXISTS, detail=", ".join(known) or "none")
 
     def apply(self) -> None:
-        """Add them, with the note that they were."""
+        """Add the names, and record it."""
         spec = self.spec
         for name in self._new(self._known() or []):
             # The names of table and column come from the shipped data, never from an admin.
@@ -205,10 +205,10 @@ class AllowanceStep:
         for name in dict.fromkeys(
             registry.name
             for registry in self.registries
-            # The local one, too: sessions need no permission for it, but the Web UI lists by it.
+            # The local registry, too: sessions need no permission, but the Web UI lists by it.
             if not (foreign and registry.is_default)
         ):
-            # What a fixture brought, and is gone, was removed before there were marks.
+            # A name that a fixture brought and that is gone was removed before there were marks.
             is_gone = name in shipped or self.database.marks.get(self._mark(name)) is not None
             if name not in known and not is_gone:
                 yield name
@@ -234,12 +234,12 @@ class AllowanceStep:
 
 
 def scan_mark(name: str) -> str:
-    """The mark that says how many images the last scan of a registry found."""
+    """Return the mark that holds the number of images in the last scan of a registry."""
     return f"images/{name}"
 
 
 def shipped_rows(database: SeededDatabase, table: str) -> Sequence[Mapping[str, Any]]:
-    """The rows of a table in the release's own fixtures, as they are shipped."""
+    """Return the rows of a table in the release's own fixtures, as shipped."""
     files = read_fixtures(database.layout.fixtures(database.data.service), database.profile)
     return [row for file in files.values() for row in file.get(table, [])]
 

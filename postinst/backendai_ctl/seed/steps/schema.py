@@ -1,4 +1,4 @@
-"""The step that makes the schema of a fresh database, and never changes another one."""
+"""The step that creates the schema of an empty database, and never changes an existing one."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
 """
-# The release makes its tables in one transaction and their version in another.
+# The release creates its tables in one transaction and their version in another.
 _CLEAR = """
 DO $$
 DECLARE
@@ -46,7 +46,7 @@ class SchemaStep:
     name: str = "schema"
 
     def inspect(self) -> Finding:
-        """Detect whose tables are there, and of which release."""
+        """Detect whether there are tables, whose they are, and of which release."""
         if has_schema(self.database.connection):
             schema = self.database.schema()
             if schema.found:
@@ -63,7 +63,7 @@ class SchemaStep:
         )
 
     def apply(self) -> None:
-        """Make it; what a run that was cut off has left is cleared first."""
+        """Create the schema, after removing what an interrupted run has left."""
         database = self.database
         cut_off = database.marks.get(_MARK) == _MAKING
         database.marks.set(_MARK, _MAKING)

@@ -1,4 +1,4 @@
-"""The step that registers in the scope of everybody what the fixtures bring for everybody."""
+"""The step that registers the fixtures' rows for everybody in the scope of everybody."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from backendai_ctl.seed.data import Shared
 from backendai_ctl.seed.model import Finding, State
 from backendai_ctl.seed.session import SeededDatabase
 
-# What holds scopes and their members, in releases that have such scopes.
+# The tables of scopes and their members, in releases that have such scopes.
 _GRAPH = ("global_entities", "virtual_entities", "entity_memberships", "scope_bindings")
-# The scope, and its members to be; $1 names the scope, $2 the type.
+# The scope, and the rows that become its members; $1 names the scope, $2 the type.
 _PAIRS = """
 WITH scope AS (
     SELECT node.id
@@ -42,9 +42,9 @@ SELECT scope.id, member.id FROM scope, member ON CONFLICT DO NOTHING
 
 @dataclass(frozen=True, kw_only=True)
 class SharedStep:
-    """The rows of each table, registered in one scope; once a table, never changed.
+    """The rows of each table, registered in one scope; once for each table, never changed.
 
-    A mark says that a table was done, whoever did it: a row that is removed from the scope
+    A mark says that a table is done, whoever did it: a row that is removed from the scope
     later stays removed.
     """
 
@@ -53,11 +53,11 @@ class SharedStep:
 
     @property
     def name(self) -> str:
-        """What the plan calls it."""
+        """The name in the plan."""
         return f"scope {self.shared.scope}"
 
     def inspect(self) -> Finding:
-        """List the tables that were never done."""
+        """List the tables that are not done."""
         if not self._has_graph():
             return Finding(state=State.EXISTS, detail="not in this release")
         new = self._new()
@@ -107,5 +107,5 @@ class SharedStep:
 
 
 def shared_mark(table: str) -> str:
-    """The mark that says that the rows of a table were registered."""
+    """Return the mark that says that the rows of a table were registered."""
     return f"shared/{table}"

@@ -1,4 +1,4 @@
-"""The GraphQL gateway: answers one schema that is made of the manager's several.
+"""The GraphQL gateway: serves the manager's several schemas as one.
 
-Runs by the manager's private CPython, which has graphql-core and aiohttp.
+Runs in the manager's private CPython, which has graphql-core and aiohttp.
 """

@@ -1,4 +1,4 @@
-"""What `python3 /usr/lib/backendai/graphql` runs; installed there as __main__.py."""
+"""The entry point of `python3 /usr/lib/backendai/graphql`; installed there as __main__.py."""
 
 import sys
 

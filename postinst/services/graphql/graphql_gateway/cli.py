@@ -1,4 +1,4 @@
-"""The commands: `serve`, which the unit runs, and `dump`, which that runs beside itself."""
+"""The commands: `serve`, which the unit runs, and `dump`, which `serve` runs as a child."""
 
 import asyncio
 import logging
@@ -22,9 +22,9 @@ _GRACE_SECONDS = 10.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status."""
+    """Run one command; return its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # The journal has the time.
+    # The journal adds the time.
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     try:
         match words:

@@ -1,4 +1,4 @@
-"""Reads one subgraph's schema text: its types, and what federation says of them.
+"""Reads one subgraph's schema text: its types, and its federation directives.
 
 https://specs.apollo.dev/federation/v2.7
 """
@@ -41,10 +41,10 @@ ROOTS: Mapping[OperationType, str] = {
     OperationType.MUTATION: "Mutation",
     OperationType.SUBSCRIPTION: "Subscription",
 }
-# What federation itself adds to a subgraph, which no client sees.
+# Definitions that federation adds to a subgraph, which no client sees.
 _MACHINERY_FIELDS = {"_entities", "_service"}
 _MACHINERY_TYPES = {"_Any", "_Entity", "_Service", "_FieldSet", "FieldSet", "federation__FieldSet"}
-# These change who resolves a field, or who may see it, in ways that are not made here.
+# These change who resolves a field, or who may see it, in ways not implemented here.
 _UNSUPPORTED = {
     "requires", "provides", "inaccessible", "interfaceObject", "authenticated",
     "requiresScopes", "policy", "fromContext",
@@ -59,7 +59,7 @@ _INPUT = (InputObjectTypeDefinitionNode, InputObjectTypeExtensionNode)
 
 @dataclass(kw_only=True)
 class TypeParts:
-    """One type of a subgraph, of its definition and all extensions."""
+    """One type of a subgraph, from its definition and all extensions."""
 
     name: str
     kind: str  # of the definition's node
@@ -79,13 +79,13 @@ class SubgraphParts:
 
     name: str
     types: dict[str, TypeParts]
-    # Root fields that it takes over: field to the subgraph that had it.
+    # Root fields that it overrides: field to the subgraph that had it.
     overrides: dict[tuple[str, str], str]
     warnings: list[str]
 
 
 def collect(name: str, text: str) -> SubgraphParts:
-    """Read the schema text of the subgraph ``name``; GatewayError where it is none."""
+    """Parse the schema text of the subgraph ``name``; GatewayError if it is not valid."""
     try:
         document = parse(text, no_location=True)
     except GraphQLError as error:
@@ -147,7 +147,7 @@ def _add_field(parts: SubgraphParts, found: TypeParts, node: FieldDefinitionNode
 
 
 def _keys(directives: Iterable[ConstDirectiveNode]) -> list[tuple[str, ...]]:
-    """The keys by which the subgraph finds an entity; those of keys within keys are left out."""
+    """Return the keys by which the subgraph finds an entity, without nested ones."""
     found = []
     for directive in directives:
         if _plain(directive) == "key" and _argument(directive, "resolvable") != "false":
@@ -158,7 +158,7 @@ def _keys(directives: Iterable[ConstDirectiveNode]) -> list[tuple[str, ...]]:
 
 
 def _plain(directive: ConstDirectiveNode) -> str:
-    """Its name, whether imported or not."""
+    """Return its name without the namespace of an import."""
     return directive.name.value.removeprefix("federation__")
 
 

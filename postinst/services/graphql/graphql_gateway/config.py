@@ -1,4 +1,4 @@
-"""What the gateway reads: its own settings, and the subgraphs of the release."""
+"""The gateway's input: its own settings, and the subgraphs of the release."""
 
 import tomllib
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ SUBGRAPHS = Path(__file__).parent.parent / "subgraphs.toml"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The admin's file."""
+    """The settings in the admin's file."""
 
     host: str
     port: int
@@ -27,7 +27,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class SubgraphSpec:
-    """One of the manager's schemas: where it answers, and where its text is."""
+    """One of the manager's schemas: its address, and the source of its text."""
 
     name: str
     path: str
@@ -36,7 +36,7 @@ class SubgraphSpec:
 
 
 def load_settings(path: Path) -> Settings:
-    """Read the admin's file; GatewayError where it is not as due."""
+    """Read the admin's file; GatewayError if it is not valid."""
     table = _read(path)
     try:
         gateway, manager = table["gateway"], table["manager"]
@@ -58,7 +58,7 @@ def load_settings(path: Path) -> Settings:
 
 
 def _check(path: Path, settings: Settings) -> None:
-    """A wrong kind would only show later, as a traceback for some request."""
+    """Check the types now: a wrong one would show only later, as a traceback for some request."""
     kinds: Mapping[str, type | tuple[type, ...]] = {
         "host": str,
         "port": int,
@@ -74,7 +74,7 @@ def _check(path: Path, settings: Settings) -> None:
 
 
 def load_subgraphs(path: Path = SUBGRAPHS) -> tuple[SubgraphSpec, ...]:
-    """The subgraphs that the package was built for."""
+    """Return the subgraphs that the package was built for."""
     table = _read(path)
     try:
         return tuple(SubgraphSpec(**entry) for entry in table["subgraph"])

@@ -1,9 +1,9 @@
-"""What can go wrong, in the words that a client or the journal gets."""
+"""The gateway's errors, in the words for a client or the journal."""
 
 from collections.abc import Mapping
 from typing import Any
 
-Error = dict[str, Any]  # as a GraphQL answer has it
+Error = dict[str, Any]  # as in a GraphQL response
 
 
 class GatewayError(Exception):
@@ -11,7 +11,7 @@ class GatewayError(Exception):
 
 
 class RequestError(Exception):
-    """A request that no subgraph is asked for."""
+    """A request that is refused before any subgraph is asked."""
 
     def __init__(self, errors: list[Error]) -> None:
         super().__init__("; ".join(str(error["message"]) for error in errors))
@@ -19,17 +19,17 @@ class RequestError(Exception):
 
     @classmethod
     def of(cls, message: str, code: str = "BAD_USER_INPUT") -> "RequestError":
-        """One error with one message."""
+        """Return an error with one message."""
         return cls([make_error(message, code)])
 
 
 def make_error(message: str, code: str, **extensions: object) -> Error:
-    """An error as clients know it from other gateways."""
+    """Return an error in the form that clients get from other gateways."""
     return {"message": message, "extensions": {"code": code, **extensions}}
 
 
 class SubgraphError(Exception):
-    """The manager did not answer as a subgraph does."""
+    """The manager did not answer as a subgraph should."""
 
     def __init__(
         self, subgraph: str, message: str, response: Mapping[str, object] | None = None
@@ -39,7 +39,7 @@ class SubgraphError(Exception):
         self.response = response
 
     def as_error(self, path: list[str | int] | None = None) -> Error:
-        """The same for a client; the Web UI looks at ``response`` to log in again."""
+        """Return the error for a client; the Web UI reads ``response`` to log in again."""
         more = {"response": self.response} if self.response else {}
         error = make_error(str(self), "DOWNSTREAM_SERVICE_ERROR", serviceName=self.subgraph, **more)
         return error if path is None else {**error, "path": path}

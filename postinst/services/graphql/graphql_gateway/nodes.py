@@ -1,4 +1,4 @@
-"""The nodes and the text that subgraphs are asked with."""
+"""Builds the nodes and the text of requests to subgraphs."""
 
 from collections.abc import Sequence
 
@@ -21,17 +21,17 @@ TYPENAME = "__typename"
 
 
 def response_key(node: FieldNode) -> str:
-    """What a field is called in the answer."""
+    """Return the name of a field in the response."""
     return node.alias.value if node.alias else node.name.value
 
 
 def printed(directives: Sequence[DirectiveNode] | None) -> tuple[str, ...]:
-    """The text of each directive."""
+    """Return the text of each directive."""
     return tuple(print_ast(directive) for directive in directives or ())
 
 
 def name_field(name: str, alias: str | None = None) -> FieldNode:
-    """A field that takes nothing and has nothing below it."""
+    """Return a field without arguments and selections."""
     return FieldNode(
         alias=NameNode(value=alias) if alias else None,
         name=NameNode(value=name),
@@ -46,7 +46,7 @@ def inline_fragment(
     directives: Sequence[DirectiveNode] | None,
     selections: Sequence[SelectionNode],
 ) -> InlineFragmentNode:
-    """Selections of objects of one type, or of any where none is named."""
+    """Return a fragment for objects of one type, or of any type if none is named."""
     condition = NamedTypeNode(name=NameNode(value=type_name)) if type_name else None
     return InlineFragmentNode(
         type_condition=condition,
@@ -69,9 +69,9 @@ def text_of(
     selections: Sequence[SelectionNode],
     entity: str | None = None,
 ) -> tuple[str, frozenset[str]]:
-    """The text of an operation with these selections, and the variables it takes.
+    """Return the text of an operation with these selections, and the variables that it uses.
 
-    With ``entity``, the selections are those of entities that are asked for by their keys.
+    With ``entity``, the selections are those of entities that are requested by their keys.
     """
     body = SelectionSetNode(selections=tuple(selections))
     used = _Variables()

@@ -1,4 +1,4 @@
-"""Plans an operation: which subgraph is asked for what. Pure."""
+"""Plans an operation: the request for each subgraph. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,31 +30,31 @@ from graphql_gateway.supergraph import Subgraph, Supergraph
 _MAX_TOKENS = 20_000  # the longest operation of the Web UI has under 2,000
 _MAX_ROOT_FIELDS = 1_000
 _INTROSPECTION = {"__schema", "__type"}
-# Quadratic, and each subgraph looks itself before it resolves anything.
+# The rule is quadratic, and each subgraph applies it itself before it resolves anything.
 _RULES = tuple(rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What one subgraph is asked."""
+    """The request to one subgraph."""
 
     subgraph: str
     query: str
     operation_name: str | None
     variables: frozenset[str]
-    keys: tuple[str, ...]  # of its answer
+    keys: tuple[str, ...]  # of its response
     hops: tuple[Hop, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All that an operation takes."""
+    """The requests that answer an operation."""
 
     kind: OperationType
     document: DocumentNode
     operation: OperationDefinitionNode
     parts: tuple[Part, ...]
-    # The one part's answer is the whole answer, as it is.
+    # Whether the one part's response is the whole response, unchanged.
     is_plain: bool
 
     @property
@@ -66,7 +66,7 @@ class Plan:
 def plan_operation(
     supergraph: Supergraph, query: str, operation_name: str | None, *, introspection: bool
 ) -> Plan:
-    """Plan one operation of ``query``; RequestError where it is not one of this schema."""
+    """Plan one operation of ``query``; RequestError if it does not fit the schema."""
     document = _parse(query)
     operation = _operation(document, operation_name)
     errors = validate(supergraph.schema, document, _RULES)
@@ -78,7 +78,7 @@ def plan_operation(
         if isinstance(definition, FragmentDefinitionNode)
     }
     found = _root_fields(operation.selection_set.selections, fragments, ())
-    # No more than that: fragments that name others twice, again and again, would explode.
+    # Stop at the limit: fragments that name others twice, again and again, would explode.
     fields = list(islice(found, _MAX_ROOT_FIELDS + 1))
     if len(fields) > _MAX_ROOT_FIELDS:
         raise RequestError.of("the query is too large")
@@ -117,12 +117,12 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
     return found[0]
 
 
-# The directives of the fragments that a root field is in, from the outermost one.
+# The directives of the fragments around a root field, from the outermost one.
 _Under = tuple[tuple[DirectiveNode, ...], ...]
 
 
 def _refuse_introspection(fields: Sequence[tuple[FieldNode, _Under]]) -> None:
-    """What the manager itself refuses by default: its schema, and what every type is."""
+    """Refuse what the manager itself refuses by default: its schema, and the type of anything."""
     for field, _ in fields:
         if field.name.value in _INTROSPECTION:
             raise RequestError.of(
@@ -151,7 +151,7 @@ def _root_fields(
 
 @dataclass(kw_only=True)
 class _Group:
-    """Root fields that go to one subgraph together."""
+    """Root fields that go to one subgraph in one request."""
 
     subgraph: Subgraph
     fields: list[tuple[FieldNode, _Under]]
@@ -196,7 +196,7 @@ class _Planner:
         )
 
     def _groups(self, root: str, fields: Sequence[tuple[FieldNode, _Under]]) -> list[_Group]:
-        """In a mutation only neighbours go together: what is listed first is done first."""
+        """Group the fields by subgraph; in a mutation only neighbours, because order matters."""
         groups: list[_Group] = []
         for field, under in fields:
             owner = self._supergraph.owner(root, field.name.value)
@@ -229,7 +229,7 @@ class _Planner:
         )
 
     def _plain(self, part: Part) -> Part:
-        """The client's own words where they are one operation; else the one without the rest."""
+        """Return the client's own text if it is one operation, else that operation alone."""
         others = [
             definition
             for definition in self._document.definitions

@@ -1,4 +1,4 @@
-"""Runs a plan: asks the subgraphs, follows the entities, and puts the answer together."""
+"""Runs a plan: queries the subgraphs, resolves the entities, and builds the response."""
 
 import asyncio
 import copy
@@ -22,7 +22,7 @@ Place = tuple[dict[str, Any], Path]
 
 @dataclass(kw_only=True)
 class _Entity:
-    """An entity by its key, and every place of the answer that it is at."""
+    """An entity by its key, and every place in the response where it occurs."""
 
     representation: dict[str, object]
     places: list[Place] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Run:
     headers: Mapping[str, str]
 
     async def answer(self) -> bytes:
-        """The whole answer, as JSON."""
+        """Return the whole response, as JSON."""
         if self.plan.is_plain:
             return await self._plain(self.plan.parts[0])
         data: dict[str, Any] = {}
@@ -52,7 +52,7 @@ class Run:
         return self._complete(data, errors)
 
     async def answers(self) -> AsyncIterator[bytes]:
-        """Those of a subscription."""
+        """Yield the responses of a subscription."""
         (part,) = self.plan.parts
         try:
             async for reply in self.upstream.subscribe(
@@ -125,7 +125,7 @@ class Run:
         found = (reply.data or {}).get("_entities")
         listed = found if isinstance(found, list) else []
         errors += _moved(reply, entities)
-        # Each place gets its own: what is found below differs in nothing but its place.
+        # Each place gets its own copy, because the results below it may differ.
         fresh = [
             (place, copy.deepcopy(value), path)
             for entity, value in zip(entities, listed, strict=False)
@@ -137,7 +137,7 @@ class Run:
             _merge(place, value)
 
     def _complete(self, data: dict[str, Any], errors: list[Error]) -> bytes:
-        """What the client asked for, of all that was found; null where the schema says so."""
+        """Return the requested part of all results; null where the schema requires it."""
         result = execute(
             self.supergraph.schema,
             self.plan.document,
@@ -166,7 +166,7 @@ def _json(value: object) -> bytes:
 
 
 def _places(value: object, keys: Sequence[str], path: Path) -> Iterator[Place]:
-    """Every object that the keys lead to, through any lists."""
+    """Yield every object that the keys lead to, through any lists."""
     if isinstance(value, list):
         for index, item in enumerate(value):
             yield from _places(item, keys, [*path, index])
@@ -178,7 +178,7 @@ def _places(value: object, keys: Sequence[str], path: Path) -> Iterator[Place]:
 
 
 def _entities(hop: Hop, places: Sequence[Place]) -> list[_Entity]:
-    """Those that have the key of this hop: others are of other types, or were skipped."""
+    """Return the entities with the key of this hop: others have other types, or were skipped."""
     found: dict[str, _Entity] = {}
     for start, path in places:
         for place, at in _places(start, hop.path, path):
@@ -194,7 +194,7 @@ def _entities(hop: Hop, places: Sequence[Place]) -> list[_Entity]:
 
 
 def _moved(reply: Reply, entities: Sequence[_Entity]) -> Iterator[Error]:
-    """A subgraph's errors, at the places that the client knows."""
+    """Yield a subgraph's errors, at the places that the client knows."""
     for error in reply.errors:
         path = error.get("path") or []
         rest = path[2:]
@@ -227,7 +227,7 @@ def _merged(known: Any, value: Any) -> Any:
 
 
 def _unreported(found: Sequence[GraphQLError], reported: Sequence[Error]) -> Iterator[Error]:
-    """The errors about nulls that are not allowed, unless their cause is reported already."""
+    """Yield the errors about forbidden nulls whose cause is not reported already."""
     paths = [list(error.get("path") or []) for error in reported]
     for error in found:
         path = list(error.path or [])

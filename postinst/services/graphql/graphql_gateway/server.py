@@ -20,17 +20,17 @@ from graphql_gateway.upstream import Upstream, headers_to_forward
 
 log = logging.getLogger("graphql_gateway")
 
-# Where the webserver sends what it gets at its own /func/admin/gql.
+# The webserver forwards requests from its own /func/admin/gql to this path.
 PATH = "/admin/gql"
 _READY_PATHS = ("/readiness", "/healthcheck")
-# Characters of queries whose plans are kept: the Web UI has 250,000 in all. A plan takes
+# Characters of queries whose plans are kept: the Web UI has 250,000 in all. A plan uses
 # some fifty times as many bytes.
 _KEPT = 1_000_000
-_EVENT_SECONDS = 12.0  # between signs of life, for proxies that close what is silent
+_EVENT_SECONDS = 12.0  # between keep-alive messages, for proxies that close silent connections
 
 
 class Gateway:
-    """Answers requests by one supergraph."""
+    """Answers requests with one supergraph."""
 
     def __init__(self, supergraph: Supergraph, upstream: Upstream, settings: Settings) -> None:
         self._supergraph = supergraph
@@ -40,7 +40,7 @@ class Gateway:
         self._kept = 0
 
     def application(self) -> web.Application:
-        """The routes."""
+        """Return the application with its routes."""
         app = web.Application(client_max_size=self._settings.max_request_bytes)
         app.router.add_post(PATH, self.answer)
         for path in _READY_PATHS:
@@ -48,11 +48,11 @@ class Gateway:
         return app
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """The webserver asks before it sends anything; there is a schema by then."""
+        """Report readiness, which the webserver checks first; the schema exists by then."""
         return web.json_response({"ready": True})
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """One operation."""
+        """Answer one operation."""
         try:
             table = read_request(await request.read())
         except web.HTTPRequestEntityTooLarge as error:
@@ -84,12 +84,12 @@ class Gateway:
         )
 
     async def _plan(self, query: str, name: str | None) -> Plan:
-        """Planned once: the Web UI asks the same again and again."""
+        """Return the plan of a query from a cache: the Web UI repeats its queries."""
         same = (query, name)
         if same in self._plans:
             self._plans.move_to_end(same)
             return self._plans[same]
-        # Beside the loop: a long query must not keep others waiting.
+        # Outside of the loop: a long query must not keep others waiting.
         plan = await asyncio.to_thread(
             plan_operation,
             self._supergraph,
@@ -110,7 +110,7 @@ class Gateway:
 
 
 def read_request(body: bytes) -> dict[str, Any]:
-    """The request; ValueError where it is none."""
+    """Parse the request; ValueError if it is not valid."""
     try:
         table: dict[str, Any] = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -126,7 +126,7 @@ def _refuse(error: Error, status: int) -> web.Response:
 
 
 async def _send_events(request: web.Request, answers: AsyncIterator[bytes]) -> web.StreamResponse:
-    """Server-sent events, as graphql-sse has them: a request is one stream."""
+    """Send server-sent events as in graphql-sse: a request is one stream."""
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
     )
@@ -142,7 +142,7 @@ async def _send_events(request: web.Request, answers: AsyncIterator[bytes]) -> w
             await asyncio.sleep(_EVENT_SECONDS)
             await response.write(b":\n\n")
 
-    # A client that has left is noticed when something is sent; then nothing is waited for.
+    # A client that has left is noticed at the next write; then nothing else is awaited.
     tasks = [asyncio.create_task(send_all()), asyncio.create_task(keep_alive())]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

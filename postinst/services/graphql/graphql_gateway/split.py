@@ -1,4 +1,4 @@
-"""Splits selections among subgraphs: what is asked here, and what of entities elsewhere."""
+"""Splits selections among subgraphs: fields requested here, and fields of entities elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,17 +32,17 @@ from graphql_gateway.nodes import (
 from graphql_gateway.supergraph import Subgraph, Supergraph
 
 _COMPOSITE = (GraphQLObjectType, GraphQLInterfaceType, GraphQLUnionType)
-# Fragments are written out; one that names another twice, again and again, would explode.
+# Fragments are expanded; one that names another twice, again and again, would explode.
 _MAX_NODES = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hop:
-    """Fields of entities that another subgraph has: who, by which key, and what to ask."""
+    """Fields of entities that another subgraph has: the subgraph, the key, and the selections."""
 
-    path: tuple[str, ...]  # to the entities, from the answer it begins at; lists are gone through
+    path: tuple[str, ...]  # to the entities, from the response where it begins, through lists
     type_name: str
-    key: Mapping[str, str]  # field to how it is called in the answer
+    key: Mapping[str, str]  # field to its name in the response
     subgraph: str
     query: str
     variables: frozenset[str]
@@ -60,31 +60,31 @@ class _Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class _Scope:
-    """Whom selections are asked of, and about which objects."""
+    """The subgraph and the objects that selections are for."""
 
     here: Subgraph
     parent: GraphQLCompositeType
-    path: tuple[str, ...] = ()  # to the objects, from the answer it begins at
-    conditions: tuple[str, ...] = ()  # they are asked about under, from the outermost one
+    path: tuple[str, ...] = ()  # to the objects, from the response where it begins
+    conditions: tuple[str, ...] = ()  # directives and types that limit them, from the outermost one
 
     def under(self, directives: Sequence[DirectiveNode] | None) -> "_Scope":
-        """The same objects under the conditions that ``directives`` are."""
+        """Return the scope of the same objects under the conditions in ``directives``."""
         return replace(self, conditions=(*self.conditions, *printed(directives)))
 
     def among(self, kind: GraphQLCompositeType) -> "_Scope":
-        """The objects that are of this type alone."""
+        """Return the scope of the objects of this type only."""
         if kind.name == self.parent.name:
             return self
         return replace(self, parent=kind, conditions=(*self.conditions, f"on {kind.name}"))
 
     def below(self, node: FieldNode, kind: GraphQLCompositeType) -> "_Scope":
-        """The objects of this type that a field leads to."""
+        """Return the scope of the objects of this type that a field leads to."""
         path = (*self.path, response_key(node))
         return replace(self.under(node.directives), parent=kind, path=path)
 
 
 class Splitter:
-    """Splits the fields of one part; ``altered`` is whether it requests anything else."""
+    """Splits the fields of one part; ``altered`` is whether its request differs from them."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Splitter:
         self._operation = operation
         self._left = _MAX_NODES
         self._drafts: dict[tuple[object, ...], _Draft] = {}
-        # Of no name that the client uses.
+        # A prefix that no name of the client has.
         self._mark = "gw"
         while f"{self._mark}_" in query:
             self._mark += "w"
@@ -112,7 +112,7 @@ class Splitter:
         root: str,
         here: Subgraph,
     ) -> list[SelectionNode]:
-        """A root field as ``here`` is asked for it, under the conditions it is under."""
+        """Return the request to ``here`` for a root field, under the conditions around it."""
         scope = _Scope(here=here, parent=self._type(root))
         for wrap in under:
             scope = scope.under(wrap)
@@ -122,7 +122,7 @@ class Splitter:
         return [selection]
 
     def finish(self) -> tuple[Hop, ...]:
-        """What is to be asked elsewhere once the part has its answer."""
+        """Return the requests to other subgraphs that follow the part's response."""
         drafts, self._drafts = list(self._drafts.values()), {}
         return tuple(self._finish(draft) for draft in drafts)
 
@@ -180,15 +180,15 @@ class Splitter:
         ]
 
     def _field(self, node: FieldNode, scope: _Scope) -> FieldNode:
-        """A field that ``scope.here`` has, with what is below it."""
+        """Return a field that ``scope.here`` has, with its selections."""
         if node.selection_set is None:
             return node
         assert not isinstance(scope.parent, GraphQLUnionType)
         below = get_named_type(scope.parent.fields[node.name.value].type)
         assert isinstance(below, _COMPOSITE)
         selections = self._selections(node.selection_set.selections, scope.below(node, below))
-        # The answer is put together by what each object is; where nothing is left to
-        # ask, whether it is there.
+        # Each object's type is needed to build the response; if no selection is left, it shows
+        # that the object exists.
         if not (isinstance(below, GraphQLObjectType) and selections):
             selections.append(name_field(TYPENAME))
         return FieldNode(
@@ -200,7 +200,7 @@ class Splitter:
         )
 
     def _elsewhere(self, node: FieldNode, scope: _Scope) -> list[SelectionNode]:
-        """Another subgraph is asked for the field; here, for the key of the entity."""
+        """Request the field from another subgraph, and the key of the entity from this one."""
         self.altered = True
         type_name, here = scope.parent.name, scope.here
         way = self._supergraph.way(type_name, node.name.value, here)
@@ -209,8 +209,8 @@ class Splitter:
                 f"no subgraph resolves {type_name}.{node.name.value} of what {here.name} finds"
             )
         there, key = way
-        # The same entities under the same conditions are asked for at once, and here for
-        # their key: the manager counts aliases.
+        # The same entities under the same conditions are requested together, and their key only
+        # once here: the manager counts aliases.
         same = (scope.path, type_name, key, there.name, scope.conditions)
         if same in self._drafts:
             self._drafts[same].nodes.append(node)
@@ -234,7 +234,7 @@ class Splitter:
         scope = scope.under(node.directives)
         found: list[SelectionNode] = []
         for possible in self._known(target, scope):
-            # What is below holds for these objects alone.
+            # The selections below hold for these objects only.
             among = scope.among(self._type(possible))
             below = self._selections(fragment.selection_set.selections, among)
             if below:
@@ -242,7 +242,7 @@ class Splitter:
         return found
 
     def _known(self, target: GraphQLCompositeType, scope: _Scope) -> list[str]:
-        """The types of a fragment that objects of ``scope`` can be of."""
+        """Return the types of a fragment that objects of ``scope`` can have."""
         if target.name == scope.parent.name:
             return [target.name]
         these = _objects(scope.parent, scope.here)

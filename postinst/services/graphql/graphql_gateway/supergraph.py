@@ -1,4 +1,4 @@
-"""The schema that joins those of the subgraphs, and which subgraph resolves which field."""
+"""The schema that joins those of the subgraphs, and the subgraph that resolves each field."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _KEPT_DIRECTIVES = {"deprecated", "specifiedBy"}
 
 @dataclass(frozen=True, kw_only=True)
 class Subgraph:
-    """What one subgraph resolves."""
+    """The types and fields that one subgraph resolves."""
 
     name: str
     fields: Mapping[str, frozenset[str]]  # of each object and interface
@@ -42,7 +42,7 @@ class Subgraph:
     keys: Mapping[str, tuple[tuple[str, ...], ...]]  # of each entity
 
     def resolves(self, type_name: str, field: str) -> bool:
-        """Whether it can be asked for this field of an object that it has found."""
+        """Whether it can resolve this field of an object that it has found."""
         return field in self.fields.get(type_name, ())
 
     def knows(self, type_name: str) -> bool:
@@ -52,14 +52,14 @@ class Subgraph:
 
 @dataclass(frozen=True, kw_only=True)
 class Supergraph:
-    """The schema of all, and its parts in the order in which they are asked."""
+    """The joined schema, and the subgraphs in the order of precedence."""
 
     schema: GraphQLSchema
     subgraphs: tuple[Subgraph, ...]
     warnings: tuple[str, ...] = ()
 
     def owner(self, type_name: str, field: str) -> Subgraph | None:
-        """The first that resolves a field."""
+        """Return the first subgraph that resolves a field."""
         return next(
             (subgraph for subgraph in self.subgraphs if subgraph.resolves(type_name, field)), None
         )
@@ -67,7 +67,7 @@ class Supergraph:
     def way(
         self, type_name: str, field: str, here: Subgraph
     ) -> tuple[Subgraph, tuple[str, ...]] | None:
-        """Who else resolves a field of an entity, and the key from ``here`` by which."""
+        """Return the subgraph that resolves a field of an entity, and its key from ``here``."""
         for subgraph in self.subgraphs:
             if subgraph.resolves(type_name, field):
                 for key in subgraph.keys.get(type_name, ()):
@@ -77,7 +77,7 @@ class Supergraph:
 
 
 def compose(texts: Mapping[str, str]) -> Supergraph:
-    """Make one schema of each subgraph's text; GatewayError where they do not fit."""
+    """Join the schemas of the subgraphs' texts; GatewayError if they do not fit together."""
     parts = [collect(name, text) for name, text in texts.items()]
     gone = {
         (of, at[0], at[1]) for part in parts for at, of in part.overrides.items() if of != part.name
@@ -127,7 +127,7 @@ def _resolvers(parts: SubgraphParts, gone: set[tuple[str, str, str]]) -> Subgrap
 
 
 def _is_own(parts: TypeParts, field: str) -> bool:
-    """An external field is another's, except where it is a key that comes with the entity."""
+    """Whether the field is the subgraph's own; an external one is, if it is in a key."""
     return field not in parts.external or any(field in key for key in parts.keys)
 
 
@@ -203,7 +203,7 @@ def _fields(name: str, found: Sequence[TypeParts]) -> tuple[FieldDefinitionNode,
 def _weaker(
     where: str, first: FieldDefinitionNode, second: FieldDefinitionNode
 ) -> FieldDefinitionNode:
-    """Of two with the same type, the one that may be null."""
+    """Return the nullable definition of two that have the same type otherwise."""
     types = [
         print_ast(field.type.type if isinstance(field.type, NonNullTypeNode) else field.type)
         for field in (first, second)
@@ -240,7 +240,7 @@ def _value(node: EnumValueDefinitionNode) -> EnumValueDefinitionNode:
 
 
 def _kept(directives: Iterable[ConstDirectiveNode] | None) -> tuple[ConstDirectiveNode, ...]:
-    """Federation's own are for the gateway; those of the language stay."""
+    """Return the directives of the language; federation's own are for the gateway only."""
     return tuple(
         directive for directive in directives or () if directive.name.value in _KEPT_DIRECTIVES
     )

@@ -1,7 +1,7 @@
-"""The text of each subgraph's schema, as the installed release writes it itself.
+"""The text of each subgraph's schema, as the installed release prints it.
 
-Asked of a process of its own: importing the manager takes seconds, and as much memory
-as the manager has. Introspection would ask for somebody's key, and is off by default.
+A separate process prints it: importing the manager takes seconds, and as much memory as
+the manager has. Introspection would need a user's key, and is off by default.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _SECONDS = 240.0
 
 
 def dump(subgraphs: Sequence[SubgraphSpec]) -> str:
-    """In that process: every subgraph's schema by name, as JSON."""
+    """Return every subgraph's schema by name, as JSON; called in the separate process."""
     found: dict[str, str] = {}
     for subgraph in subgraphs:
         module, _, attribute = subgraph.schema.partition(":")
@@ -26,19 +26,19 @@ def dump(subgraphs: Sequence[SubgraphSpec]) -> str:
             continue
         if schema is None:
             raise GatewayError(f"{module} of this release has no {attribute}")
-        # Strawberry's str() is not its schema's text.
+        # str() of Strawberry's schema is not the schema's text.
         found[subgraph.name] = str(schema.as_str() if hasattr(schema, "as_str") else schema)
     return json.dumps(found)
 
 
 async def ask_release(main: str) -> Mapping[str, str]:
-    """The same from here; ``main`` is what this process was started as."""
+    """Run ``dump`` in a separate process; ``main`` is the path that this process was started as."""
     command = [sys.executable, "-I", "-B", main, "dump"]
     child = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        # What it says goes to the journal.
+        # Its messages go to the journal.
         stderr=None,
     )
     try:

@@ -1,4 +1,4 @@
-"""The one door to the manager: its subgraphs, and nothing else."""
+"""The only module that talks to the manager, and only to its subgraphs."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 from graphql_gateway.config import Settings, SubgraphSpec
 from graphql_gateway.errors import Error, SubgraphError
 
-# Headers of a single connection, or of a body that is not passed on unchanged. The others identify
+# Headers of a single connection, or of a body that is not forwarded unchanged. The others identify
 # the client and the user to the manager.
 _OWN_HEADERS = {
     "accept", "accept-encoding", "connection", "content-encoding", "content-length",
@@ -24,38 +24,38 @@ _OWN_HEADERS = {
 }  # fmt: skip
 _PROTOCOL = "graphql-transport-ws"
 _LAST = ("error", "complete")
-# What is said by us when the manager says so.
+# Replies to the manager's messages, by the message's type.
 _ANSWERS: Mapping[str, Mapping[str, object]] = {
     "connection_ack": {"type": "subscribe", "id": "1"},
     "ping": {"type": "pong"},
 }
-_SHOWN = 2000  # of a body that is no GraphQL
+_SHOWN = 2000  # characters of a body that is not GraphQL
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What a subgraph answered."""
+    """The response of a subgraph."""
 
     data: dict[str, Any] | None = None
     errors: list[Error] = field(default_factory=list)
 
     @classmethod
     def of(cls, table: object, subgraph: str) -> "Reply":
-        """Read it; SubgraphError where it is not one."""
+        """Parse a response; SubgraphError if it is not valid."""
         if not isinstance(table, dict) or not ("data" in table or "errors" in table):
             raise SubgraphError(subgraph, "the manager answered, but not by GraphQL")
         return cls(data=table.get("data"), errors=list(table.get("errors") or ()))
 
 
 def headers_to_forward(given: Mapping[str, str]) -> CIMultiDict[str]:
-    """A client's headers for the manager, its authentication unchanged."""
+    """Return a client's headers for the manager, its authentication unchanged."""
     return CIMultiDict(
         (name, value) for name, value in given.items() if name.lower() not in _OWN_HEADERS
     )
 
 
 class Upstream:
-    """The manager, by a session that keeps no cookies and follows no redirection."""
+    """The manager, through a session that keeps no cookies and follows no redirection."""
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class Upstream:
     async def open(
         cls, settings: Settings, subgraphs: tuple[SubgraphSpec, ...]
     ) -> AsyncIterator["Upstream"]:
-        """For as long as the block runs."""
+        """Open the session for the block."""
         async with aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=settings.timeout_seconds),
-            # Every subscription takes one for as long as somebody looks at a page.
+            # Every subscription holds a connection for as long as somebody looks at a page.
             connector=aiohttp.TCPConnector(limit=0),
             trust_env=False,
         ) as session:
@@ -86,7 +86,7 @@ class Upstream:
     async def ask(
         self, subgraph: str, payload: Mapping[str, object], headers: Mapping[str, str]
     ) -> Reply:
-        """What a subgraph answers, read; SubgraphError where it does not."""
+        """Return a subgraph's response, parsed; SubgraphError if it gives none."""
         body = await self.ask_raw(subgraph, payload, headers)
         try:
             table = json.loads(body)
@@ -97,7 +97,7 @@ class Upstream:
     async def ask_raw(
         self, subgraph: str, payload: Mapping[str, object], headers: Mapping[str, str]
     ) -> bytes:
-        """The bytes of its answer; SubgraphError where it is away, or refuses."""
+        """Return the bytes of its response; SubgraphError if it is unreachable, or refuses."""
         try:
             async with self._session.post(
                 self._urls[subgraph],
@@ -117,7 +117,7 @@ class Upstream:
     async def subscribe(
         self, subgraph: str, payload: Mapping[str, object], headers: Mapping[str, str]
     ) -> AsyncIterator[Reply]:
-        """Its answers, one after the other, until it has no more."""
+        """Yield its responses, one after the other, until it has no more."""
         said: dict[str, Any] = {"type": ""}
         try:
             async with self._session.ws_connect(
@@ -154,14 +154,14 @@ def _answer(said: str, payload: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _with_type(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """A header may come more than once, which a plain mapping would lose."""
+    """Return the headers with a content type; a plain mapping would lose repeated headers."""
     found = CIMultiDict(headers)
     found["Content-Type"] = "application/json"
     return found
 
 
 def _refusal(subgraph: str, status: int, reason: str | None, body: bytes) -> SubgraphError:
-    """Its problem document goes on to the client, which knows what to do about it."""
+    """Return the error with the manager's problem document, which the client can handle."""
     text = body.decode(errors="replace")
     try:
         content: object = json.loads(text)
