@@ -1,1 +1,1 @@
-"""What every room uses: errors, messages, processes, the cache, the nouns."""
+"""The base of every room: errors, messages, processes, the cache, the nouns."""

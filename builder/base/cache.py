@@ -5,13 +5,13 @@ Layout under the root::
     blobs/ab/abcd…      a download, named by its sha256
     derived/KIND/KEY/   something made from them: a runtime, an installed wheel, a tree,
                         sealed with the hashes of its files
-    tmp/                what is being made; everything above appears by rename
+    tmp/                unfinished entries; every entry above appears by rename
 
-Everything is hashed again where it is used: what is damaged is made again.
+Every entry is hashed again at its use, and made again if it is damaged.
 
 Two builds may share a cache: the build that makes an entry holds a lock on its key,
-the other waits and uses the result. A build that is killed leaves only ``tmp/``, which
-a later one empties.
+the other waits and uses the result. A killed build leaves only ``tmp/``, which a later
+build empties.
 """
 
 import errno
@@ -33,29 +33,29 @@ from builder.base.scratch import file_lock, scratch_folder, sweep
 from builder.base.seal import MARK, SEAL, Hashes, find_damage, make_seal
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-# The last two: a file lies where a folder is to be.
+# The last two: a file lies at the place of a folder.
 _CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
 # On a network file system a lock alone does not show whether another host is at work.
 _SWEEP_AGE_S = 24 * 3600
 
 
 def hash_file(path: Path) -> str:
-    """The sha256 of a file, in hex."""
+    """Return the sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def key_of(*parts: object) -> str:
-    """A key for something derived: the hash of all that went into it.
+    """Return the key of a derived entry: the hash of all its inputs.
 
-    Parts are anything JSON can hold; order matters.
+    Parts are any values that JSON can hold; order matters.
     """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
-    """Turn an OSError on ``path`` into an error that says what to do."""
+    """Turn an OSError on ``path`` into an error with a hint."""
     where = error.filename or path
     if error.errno in _FULL:
         return StorageError(f"no space left on the disk of {where}", hint=SPACE_HINT)
@@ -76,10 +76,10 @@ def storage_guard(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A place beside ``path`` to write to; at the end it takes the place of ``path``.
+    """Yield a file beside ``path`` to write to; at the end it replaces ``path``.
 
-    The file is for everybody to read, whatever the caller's umask. Where writing fails
-    nothing is left beside it, and ``path`` is as it was.
+    Everybody may read the file, whatever the caller's umask. If writing fails, nothing
+    is left beside ``path``, and ``path`` is unchanged.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with storage_guard(path):
@@ -109,13 +109,13 @@ class Cache:
     _damaged: dict[Path, int] = field(default_factory=dict, compare=False, repr=False)  # inodes
 
     def blob(self, sha256: str) -> Path:
-        """Where the download with this sha256 lies, or would lie."""
+        """Return the place of the download with this sha256, present or not."""
         return self.root / "blobs" / sha256[:2] / sha256
 
     def find_blob(self, sha256: str) -> Path | None:
-        """The download with this sha256 if the cache has it whole.
+        """Return the download with this sha256 if the cache has it undamaged.
 
-        Hashed at every use: a cache outlives disks and half-finished copies.
+        It is hashed at every use: a cache outlives disks and half-finished copies.
         """
         path = self.blob(sha256)
         if not path.is_file():
@@ -129,7 +129,7 @@ class Cache:
     def add_blob(self, source: Path, sha256: str, *, move: bool = False) -> Path:
         """Add ``source``, which must have this sha256; returns the blob's path.
 
-        Raises FetchError where the content is different.
+        Raises FetchError if the content is different.
         """
         found = hash_file(source)
         if found != sha256:
@@ -149,9 +149,9 @@ class Cache:
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
-        """A scratch folder on the cache's own file system, removed at the end.
+        """Yield a scratch folder on the cache's own file system, removed at the end.
 
-        It is locked as long as this process lives, so that :meth:`sweep` passes it over.
+        It is locked as long as this process lives, so that :meth:`sweep` skips it.
         """
         with storage_guard(self._scratch):
             self._scratch.mkdir(parents=True, exist_ok=True)
@@ -165,17 +165,17 @@ class Cache:
         return self.root / "tmp"
 
     def sweep(self) -> None:
-        """Remove the scratch folders of builds that were killed, a day after."""
+        """Remove the scratch folders of killed builds after a day."""
         sweep(self._scratch, min_age_s=_SWEEP_AGE_S)
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """Hold the lock ``name``; another process that wants it waits."""
+        """Hold the lock ``name``; another process that needs it waits."""
         path = self.root / "locks" / name
         with storage_guard(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = ExitStack()
-            # The second word is a hash: nothing to people.
+            # The second word is a hash: useless to people.
             kind = name.partition("-")[0]
             lock.enter_context(
                 file_lock(path, f"waiting for another build that makes the same {kind}")
@@ -184,14 +184,14 @@ class Cache:
             yield
 
     def derived(self, kind: str, key: str) -> Path:
-        """Where the derived folder of this kind and key lies, or would lie."""
+        """Return the place of the derived folder of this kind and key, present or not."""
         return self.root / "derived" / kind / key
 
     def find_derived(self, kind: str, key: str, files: Sequence[str] = ()) -> Path | None:
-        """The derived folder of this kind and key if it is whole.
+        """Return the derived folder of this kind and key if it is undamaged.
 
-        Hashed once in a process. Who needs no more than some ``files`` of it names them:
-        then only these are read.
+        It is hashed once in a process. A caller that needs only some ``files`` of it names
+        them: then only these are read.
         """
         path = self.derived(kind, key)
         if not (path / MARK).is_file() or self._damaged.get(path) == path.stat().st_ino:
@@ -202,7 +202,7 @@ class Cache:
 
     def _check(self, kind: str, path: Path, files: Sequence[str]) -> bool:
         if not (path / SEAL).exists():
-            # Made before there were seals; from its first use on a change is noticed.
+            # Made before seals existed; after its first use a change is detected.
             if not files:
                 with suppress(OSError):  # somebody else's cache
                     make_seal(path, self._hashes)
@@ -216,7 +216,7 @@ class Cache:
         return damage is None
 
     def derive(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
-        """The derived folder of this kind and key; ``make`` fills it if it is absent.
+        """Return the derived folder of this kind and key; ``make`` writes it if it is absent.
 
         ``make`` gets an empty folder that is renamed into place when it returns.
         """
@@ -249,7 +249,7 @@ class Cache:
 
 
 def open_cache(root: Path) -> Cache:
-    """A cache at ``root``, swept; raises StorageError where it cannot be written."""
+    """Open the cache at ``root`` and sweep it; raises StorageError if it cannot be written."""
     with storage_guard(root):
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):

@@ -1,7 +1,7 @@
-"""ParsedPackage ELF files: what a program or library needs, and of which version.
+"""Reads ELF files: the needs of a program or library, with versions.
 
-Pure reading, no other program. All of it comes from the dynamic segment, which is
-what the loader reads too; section headers may be stripped.
+No other program is called. All facts come from the dynamic segment, which the loader
+reads, too; section headers may be stripped.
 """
 
 import errno
@@ -33,20 +33,20 @@ GlibcVersion = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class ElfInfo:
-    """What the loader will look for on behalf of one program or shared library."""
+    """The facts by which the loader finds the libraries of one program or shared library."""
 
     machine: str  # as pyelftools spells it: EM_X86_64
     bits: int  # 32 or 64
     soname: str | None
     needed: tuple[str, ...]  # sonames, in the loader's order
-    runpath: tuple[str, ...]  # RUNPATH, or RPATH where there is none
+    runpath: tuple[str, ...]  # RUNPATH, or RPATH if there is none
     interpreter: str | None  # set for programs
     dynamic: bool  # False for a static program
     versions: dict[str, tuple[str, ...]]  # soname to the symbol versions needed of it
 
     @property
     def glibc(self) -> GlibcVersion | None:
-        """The highest GLIBC_x.y needed, or None where glibc is not needed.
+        """The highest GLIBC_x.y needed, or None if glibc is not needed.
 
         GLIBC_PRIVATE is no version and does not count.
         """
@@ -62,7 +62,7 @@ def _glibc_version(name: str) -> "GlibcVersion | None":
 
 
 def highest_glibc(files: Iterator[ElfInfo]) -> str:
-    """The highest glibc that ``files`` need, as text; "" where none needs any."""
+    """Return the highest glibc that ``files`` need, as text; "" if none needs any."""
     highest = max((info.glibc for info in files if info.glibc), default=())
     return ".".join(str(part) for part in highest)
 
@@ -70,8 +70,8 @@ def highest_glibc(files: Iterator[ElfInfo]) -> str:
 def read_elf(path: Path) -> ElfInfo | None:
     """Read a program or shared library.
 
-    None for whatever no loader would take: another kind of file, an object file, a
-    core, a damaged ELF file (wheels carry such as test data).
+    Returns None for a file that no loader accepts: another kind of file, an object file,
+    a core, a damaged ELF file (wheels have such files as test data).
     """
     with path.open("rb") as stream:
         if stream.read(4) != _MAGIC:
@@ -84,7 +84,7 @@ def read_elf(path: Path) -> ElfInfo | None:
 
 
 def scan_tree(root: Path) -> list[tuple[PurePosixPath, ElfInfo]]:
-    """Every program and shared library below ``root``, sorted by relative path.
+    """Read every program and shared library below ``root``, sorted by relative path.
 
     Symbolic links are not followed.
     """
@@ -103,7 +103,7 @@ def scan_tree(root: Path) -> list[tuple[PurePosixPath, ElfInfo]]:
 
 
 def _has_magic(path: str) -> bool:
-    """Whether this is a regular file, not a link, that begins as ELF files do."""
+    """Return whether this is a regular file, not a link, that begins as ELF files do."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -149,7 +149,7 @@ def _read(elf: Any, stream: BinaryIO) -> ElfInfo:
 def _read_versions(
     elf: Any, stream: BinaryIO, dynamic: Any, tags: dict[str, list[Any]]
 ) -> dict[str, tuple[str, ...]]:
-    """The version needs; the two structures are chained lists with relative links."""
+    """Read the version needs; the two structures are chained lists with relative links."""
     if "DT_VERNEED" not in tags:
         return {}
     _, strings = dynamic.get_table_offset("DT_STRTAB")

@@ -1,7 +1,7 @@
-"""What can go wrong, and the exit code each kind of failure has.
+"""The errors of the builder, and the exit code of each kind.
 
-Only :mod:`builder.cli` prints these and exits. A message says what failed,
-where, and with which value; ``hint`` says what to do next.
+Only :mod:`builder.cli` prints these and exits. A message states the failure, its place
+and the offending value; ``hint`` is the next step.
 """
 
 from enum import IntEnum
@@ -47,7 +47,7 @@ class UsageError(BuilderError):
 
 
 class SpecError(BuilderError):
-    """``pkgspec/`` is wrong; ``problems`` holds every one found."""
+    """``pkgspec/`` is wrong; ``problems`` holds every problem found."""
 
     exit_code = ExitCode.SPEC
 

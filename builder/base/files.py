@@ -4,11 +4,11 @@ from pathlib import Path
 
 PUBLIC_FOLDER = 0o755
 PUBLIC_FILE = 0o644
-LONGEST_NAME = 255  # bytes; of every file system in use
+LONGEST_NAME = 255  # bytes; the limit of every file system in use
 
 
 def check_file_name(name: str) -> str:
-    """``name`` if it names a file in a folder, and nothing else; raises ValueError otherwise."""
+    """Return ``name`` if it can only name a file in a folder; raises ValueError otherwise."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise ValueError(f"{name!r} is no file's name")
     if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
@@ -17,9 +17,9 @@ def check_file_name(name: str) -> str:
 
 
 def make_public_folder(path: Path) -> Path:
-    """Make the folder and its missing parents, for everybody to enter; returns it.
+    """Make the folder and its missing parents, for everybody to enter; returns the folder.
 
-    A folder that is there already keeps its mode: an admin may have closed it.
+    A folder that exists keeps its mode: an admin may have closed it.
     """
     missing = []
     folder = path

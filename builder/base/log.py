@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 _PLAIN_INTERVAL_S = 10.0
 
 console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-# A log has no width of its own, and what is cut off there is lost.
+# A log has no width of its own, and text that is cut off there is lost.
 _LOG_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
 results = Console(highlight=False, width=_LOG_WIDTH)
 _logger = logging.getLogger("builder")
@@ -26,7 +26,7 @@ Advance = Callable[[int], None]
 
 
 class _ConsoleHandler(logging.Handler):
-    """Prints records the way people expect of a build tool."""
+    """Prints records as people expect of a build tool."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = escape(record.getMessage())
@@ -46,30 +46,30 @@ def configure(verbosity: int) -> None:
 
 
 def step(message: str) -> None:
-    """Say what begins now."""
+    """Report a step that begins now."""
     _logger.info(message)
 
 
 def detail(message: str) -> None:
-    """Say something that only ``-v`` shows."""
+    """Report a detail that only ``-v`` shows."""
     _logger.debug(message)
 
 
 def warn(message: str) -> None:
-    """Say what the user should know although the build goes on."""
+    """Report a problem that does not stop the build."""
     _logger.warning(message)
 
 
 def is_verbose() -> bool:
-    """Whether tool output should be shown as it comes."""
+    """Return whether tool output is shown as it comes."""
     return _logger.isEnabledFor(logging.DEBUG)
 
 
 @contextmanager
 def progress(label: str, total: int | None, *, unit: str = "B") -> Iterator[Advance]:
-    """Show long work; the yielded function takes how much was done since.
+    """Show long work; the yielded function gets the amount done since its last call.
 
-    ``unit`` is "B" for bytes, anything else is printed as it is.
+    ``unit`` is "B" for bytes; any other unit is printed as it is.
     """
     if not _logger.isEnabledFor(logging.INFO):
         yield lambda _amount: None

@@ -29,7 +29,7 @@ class Arch(StrEnum):
 
     @classmethod
     def from_machine(cls, machine: str) -> "Arch":
-        """The architecture the kernel calls ``machine``; ValueError if unknown."""
+        """Return the architecture that the kernel calls ``machine``; ValueError if unknown."""
         for arch in cls:
             if machine in (arch.machine, arch.value):
                 return arch
@@ -37,7 +37,7 @@ class Arch(StrEnum):
 
 
 def host_arch() -> Arch:
-    """The architecture of this host; UsageError where packages are not built for it."""
+    """Return the architecture of this host; UsageError if packages are not built for it."""
     machine = os.uname().machine
     try:
         return Arch.from_machine(machine)
@@ -49,7 +49,7 @@ def host_arch() -> Arch:
 
 
 def full_version(version: str, revision: int) -> str:
-    """A package's version with the packaging's revision, as both formats spell it."""
+    """Return a package's version with the packaging's revision, as both formats spell it."""
     return f"{version}-{revision}"
 
 
@@ -60,7 +60,7 @@ class PackageFormat(StrEnum):
     RPM = "rpm"
 
     def arch_name(self, arch: Arch | None) -> str:
-        """The format's name of an architecture; None is a package for all of them."""
+        """Return the format's name of an architecture; None is a package for all of them."""
         match self:
             case PackageFormat.DEB:
                 return arch.value if arch else "all"
@@ -68,7 +68,7 @@ class PackageFormat(StrEnum):
                 return arch.machine if arch else "noarch"
 
     def file_name(self, name: str, version: str, arch: str) -> str:
-        """The name of a package's file, by the format's convention and in its spellings."""
+        """Return the name of a package's file, by the format's convention and in its spellings."""
         match self:
             case PackageFormat.DEB:
                 return f"{name}_{version}_{arch}.deb"
@@ -76,11 +76,11 @@ class PackageFormat(StrEnum):
                 return f"{name}-{version}.{arch}.rpm"
 
     def file_pattern(self, name: str) -> str:
-        """A glob of the package's files, whatever their version and architecture."""
+        """Return a glob of the package's files, whatever their version and architecture."""
         return {PackageFormat.DEB: f"{name}_*.deb", PackageFormat.RPM: f"{name}-[0-9]*.rpm"}[self]
 
     def relation(self, name: str, sign: str, version: str) -> str:
-        """A relation to versions of another package, such as a dependency."""
+        """Return a relation to versions of another package, such as a dependency."""
         match self:
             case PackageFormat.DEB:
                 return f"{name} ({sign} {version})"

@@ -1,7 +1,7 @@
-"""Parses TOML and JSON from outside: whatever the text, one kind of error.
+"""Parses TOML and JSON from outside, with one kind of error for any wrong text.
 
-Python's parsers also fail by an integer of more digits than Python reads, and by nesting that
-is deeper than its stack.
+Python's parsers also fail on an integer of more digits than Python reads, and on nesting
+deeper than its stack.
 """
 
 import json
@@ -12,11 +12,11 @@ _SHOWN = 200
 
 
 class TextError(Exception):
-    """A text that is not what it should be; the message says why."""
+    """A text is not valid; the message is the reason."""
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The table in ``text``; raises TextError where it is not TOML."""
+    """Return the table in ``text``; raises TextError if it is not TOML."""
     try:
         return tomllib.loads(text)
     except RecursionError as error:
@@ -26,7 +26,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value in ``text``; raises TextError where it is not JSON."""
+    """Return the value in ``text``; raises TextError if it is not JSON."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -36,7 +36,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def shown(value: object) -> str:
-    """``value`` as a message may show it, whatever its size."""
+    """Return ``value`` as a message may show it, whatever its size."""
     try:
         text = repr(value)
     except ValueError:  # an integer of more digits than Python writes

@@ -1,6 +1,6 @@
-"""Where the project's own files lie, and where the target's will.
+"""The paths of the project's own files, and of the target's.
 
-``Path`` is this host, ``PurePosixPath`` the target.
+``Path`` is a path of this host, ``PurePosixPath`` a path on the target.
 """
 
 import os
@@ -16,7 +16,7 @@ BUILD_INFO = "build-info.json"  # of a package, in its folder below TARGET_DOC
 
 
 def cache_root() -> Path:
-    """The cache: BUILDER_CACHE, or backendai-builder under the user's cache folder."""
+    """Return the cache's path: BUILDER_CACHE, or backendai-builder in the user's cache folder."""
     named = os.environ.get("BUILDER_CACHE")
     if named:
         return Path(named).absolute()

@@ -1,4 +1,4 @@
-"""Masks secrets in what is printed: in the userinfo of a URL and in its query. Pure."""
+"""Masks secrets in printed text: in the userinfo of a URL and in its query. Pure."""
 
 import re
 

@@ -21,11 +21,11 @@ from builder.base import log
 from builder.base.errors import SPACE_HINT, BuilderError, StorageError, ToolError
 from builder.base.redact import redact
 
-# What a child inherits: where things are, which CAs to trust, which proxy.
+# The variables that a child inherits: paths, trusted CAs, proxies.
 _PASSED = re.compile(
     r"(PATH|HOME|USER|LOGNAME|TMPDIR|LANG|TZ|SSL_CERT_(FILE|DIR)|(HTTPS?|NO|ALL)_PROXY"
     r"|(https?|no|all)_proxy|NETRC"
-    # Of uv's settings those that say how to reach an index. Others (UV_TARGET,
+    # Of uv's settings only those for access to an index. Others (UV_TARGET,
     # UV_CONSTRAINT) would make the result depend on who builds.
     r"|UV_((DEFAULT_|EXTRA_)?INDEX(_.*)?|INSECURE_HOST|KEYRING_PROVIDER|FIND_LINKS"
     r"|(SYSTEM_CERTS|NATIVE_TLS)|HTTP_.*|CONCURRENT_.*))"
@@ -43,7 +43,7 @@ Words = Sequence[str | os.PathLike[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A program to run: its arguments, what is added to its environment, what to hide."""
+    """A program to run: its arguments, additions to its environment, texts to hide."""
 
     words: Words
     cwd: Path | None = None
@@ -64,7 +64,7 @@ class Command:
         return self.redact(shlex.join(self.arguments))
 
     def redact(self, text: str) -> str:
-        """Mask in ``text`` what is to be hidden."""
+        """Mask the secrets in ``text``."""
         for secret in filter(None, self.hide):
             text = text.replace(secret, "***")
         return redact(text)
@@ -72,7 +72,7 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Child:
-    """A program that runs; with a group of its own, what it started ends with it."""
+    """A program that runs; in a group of its own, its children end with it."""
 
     process: subprocess.Popen[str]  # noqa: TID251
     has_group: bool
@@ -87,7 +87,7 @@ class _Child:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a finished program left: its output as text and its exit status."""
+    """The result of a finished program: its output as text and its exit status."""
 
     stdout: str
     stderr: str
@@ -95,7 +95,7 @@ class Result:
 
 
 def base_environment(source: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The small environment every child gets."""
+    """Return the small environment that every child gets."""
     passed = {key: value for key, value in source.items() if _PASSED.fullmatch(key)}
     return {"LC_ALL": "C.UTF-8", **passed}
 
@@ -103,7 +103,7 @@ def base_environment(source: Mapping[str, str] = os.environ) -> dict[str, str]:
 def find_tool(name: str, *, variable: str | None = None, hint: str) -> Path:
     """Find a program: the environment variable, beside this Python, then PATH.
 
-    Raises ToolError, with ``hint`` as the way out, where there is none.
+    Raises ToolError, with ``hint`` as the fix, if there is none.
     """
     named = os.environ.get(variable, "") if variable else ""
     if named:
@@ -129,7 +129,7 @@ def run(
 ) -> Result:
     """Run a command to its end; ``cwd`` and ``env`` are those of a command given as words.
 
-    Raises ToolError, with the end of its output, where it fails and ``check`` is set.
+    Raises ToolError, with the end of its output, if it fails and ``check`` is set.
     """
     if not isinstance(command, Command):
         command = Command(words=command, cwd=cwd, env=env or {})
@@ -151,7 +151,7 @@ def run(
 def _started(
     command: Command, *, stdin: int, stderr: int, has_group: bool = False
 ) -> Iterator[_Child]:
-    """A child that :func:`stop_children` reaches as long as it runs."""
+    """Start a child that :func:`stop_children` reaches as long as it runs."""
     log.detail(f"+ {command}")
     arguments = command.arguments
     with _gate:
@@ -183,8 +183,8 @@ def _started(
 def stop_children() -> None:
     """End every program that runs, and start no other.
 
-    For an interrupt: threads that wait for a program then end with an error of theirs
-    rather than finish work that is no longer wanted.
+    For an interrupt: threads that wait for a program then end with an error rather than
+    finish work that is no longer needed.
     """
     with _gate:
         _stopping.set()
@@ -193,14 +193,14 @@ def stop_children() -> None:
 
 
 def _failure(message: str, *, hint: str | None = None) -> BuilderError:
-    """The error for a failed command; a full disk is no fault of the tool."""
+    """Return the error for a failed command; a full disk is no fault of the tool."""
     if "no space left on device" in message.lower():
         return StorageError(message, hint=SPACE_HINT)
     return ToolError(message, hint=hint)
 
 
 def failure_text(words: Sequence[str], status: int, outputs: Iterable[str]) -> str:
-    """The message for a failed command: what ran, how it ended, its last lines."""
+    """Return the message for a failed command: its words, its exit status, its last lines."""
     return _describe_failure(Command(words=words), status, outputs)
 
 
@@ -215,8 +215,8 @@ def _describe_failure(command: Command, status: int, outputs: Iterable[str]) -> 
 def follow(command: Command, *, log_file: Path, on_line: OnLine = lambda _line: None) -> None:
     """Run a long command, appending its output to ``log_file`` as it comes.
 
-    ``on_line`` sees each line; ``-v`` shows it. Raises ToolError, with the end of the
-    output and the log's name, where the command fails.
+    ``on_line`` gets each line; ``-v`` shows it. Raises ToolError, with the end of the
+    output and the log's name, if the command fails.
     """
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     # A group of its own, so that a compiler started by make ends with it.

@@ -1,7 +1,7 @@
 """Scratch folders that outlive no process, and locks between processes.
 
-A folder is locked as long as its process lives; what a killed process left is removed
-by a later one.
+A folder is locked as long as its process lives; a later process removes the folders of a
+killed one.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ def remove_tree(folder: Path) -> None:
 def scratch_folder(
     parent: Path, *, prefix: str = "tmp", remove: Remove = remove_tree
 ) -> Iterator[Path]:
-    """A new folder below ``parent``, locked, and removed at the end."""
+    """Yield a new folder below ``parent``, locked, and removed at the end."""
     work = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     lock = os.open(work, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -65,7 +65,7 @@ def sweep(
 
 @contextmanager
 def file_lock(path: Path, waiting: str) -> Iterator[None]:
-    """Hold the lock at ``path``; ``waiting`` is shown where another process has it."""
+    """Hold the lock at ``path``; ``waiting`` is shown while another process has it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:

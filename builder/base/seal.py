@@ -1,7 +1,7 @@
-"""Seals finished folders of the cache, and finds what changed in them since.
+"""Seals finished folders of the cache, and detects later changes in them.
 
-The seal is a file in the folder with the sha256 of each other file. It makes no difference
-whether a disk, a crash or a hand changed a byte: the seal no longer fits.
+The seal is a file in the folder with the sha256 of each other file. Whether a disk, a crash
+or a person changed a byte, the seal no longer fits.
 """
 
 import hashlib
@@ -12,15 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 SEAL = ".sealed"
-MARK = ".complete"  # of entries made before there were seals
+MARK = ".complete"  # of entries made before seals existed
 _CHUNK = 1 << 20
 
 Hashes = dict[tuple[int, ...], str]
-"""Hashes of files by what identifies them on this host: a wheel's file is linked into stages."""
+"""Hashes of files by their identity on this host: a wheel's file is linked into stages."""
 
 
 def make_seal(folder: Path, hashes: Hashes) -> None:
-    """Seal a finished folder; ``hashes`` are those known in this process, extended here."""
+    """Seal a finished folder; ``hashes`` are this process's known hashes, extended here."""
     text = json.dumps({"files": dict(_read_tree(folder, hashes))}, sort_keys=True)
     part = folder / f"{SEAL}.{os.getpid()}.part"
     part.write_text(text + "\n", encoding="utf-8")
@@ -28,7 +28,7 @@ def make_seal(folder: Path, hashes: Hashes) -> None:
 
 
 def find_damage(folder: Path, hashes: Hashes, files: Sequence[str] = ()) -> str | None:
-    """Return the first path that is not what was sealed, or None where all are.
+    """Return the first path that differs from the seal, or None if none does.
 
     With ``files`` only these are read.
     """
@@ -43,7 +43,7 @@ def find_damage(folder: Path, hashes: Hashes, files: Sequence[str] = ()) -> str 
         return str(error)
     differing = [name for name in {**sealed, **found} if sealed.get(name) != found.get(name)]
     if differing:
-        hashes.clear()  # the numbers of files that are about to go will be used again
+        hashes.clear()  # the inode numbers of files that are about to go will be used again
     return min(differing, default=None)
 
 
@@ -62,7 +62,7 @@ def _fact_of(folder: Path, name: str) -> str:
 
 
 def _read_tree(folder: Path, hashes: Hashes) -> Iterator[tuple[str, str]]:
-    """Each file and link below ``folder`` with its fact, but for the seal itself."""
+    """Yield each file and link below ``folder`` with its fact, except the seal itself."""
     root = os.fspath(folder)
     waiting = [root]
     while waiting:
@@ -77,7 +77,7 @@ def _read_tree(folder: Path, hashes: Hashes) -> Iterator[tuple[str, str]]:
 
 
 def _fact(path: str, status: os.stat_result, hashes: Hashes) -> str:
-    """What is sealed of a file: its kind, whether it may be run, and its sha256."""
+    """Return the sealed facts of a file: its kind, whether it is executable, and its sha256."""
     if stat.S_ISLNK(status.st_mode):
         return f"link {os.readlink(path)}"  # noqa: PTH115 - 20,000 of them
     key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

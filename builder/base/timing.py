@@ -1,4 +1,4 @@
-"""How long each phase of a build takes: shown with ``-v``, and kept for ``make bench``.
+"""The time of each phase of a build: shown with ``-v``, and kept for ``make bench``.
 
 BUILDER_TIMINGS names a file that gets one JSON line a phase.
 """
@@ -17,7 +17,7 @@ VARIABLE = "BUILDER_TIMINGS"
 
 @contextmanager
 def phase(name: str, what: str = "") -> Iterator[None]:
-    """Time what is done inside; phases of different packages may overlap."""
+    """Time the work of the block; phases of different packages may overlap."""
     begin = time.time()
     yield
     end = time.time()

@@ -1,4 +1,4 @@
-"""What a build host lacks, and the one command that fixes each lack."""
+"""Checks a build host, and names the command that fixes each lack."""
 
 from builder.doctor.check import Check, Status, is_ready
 from builder.doctor.examine import Examination, examine

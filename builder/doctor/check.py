@@ -6,16 +6,16 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How a check came out."""
+    """The result of a check."""
 
     OK = "ok"
     MISSING = "missing"  # without it no build works
-    OPTIONAL = "optional"  # not there, and a build works without
+    OPTIONAL = "optional"  # missing, but a build works without it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing a build may need: whether the host has it, and what fixes a lack."""
+    """A requirement of a build: whether the host meets it, and the fix if not."""
 
     name: str
     status: Status
@@ -29,22 +29,22 @@ class Check:
 
 
 def found(name: str, detail: str) -> Check:
-    """The finding for what the host has."""
+    """Return the finding for a requirement that the host meets."""
     return Check(name=name, status=Status.OK, detail=detail)
 
 
 def lacking(name: str, detail: str, remedy: str | None) -> Check:
-    """The finding for what a build needs and the host lacks."""
+    """Return the finding for a requirement that the host lacks."""
     return Check(name=name, status=Status.MISSING, detail=detail, remedy=remedy)
 
 
 def as_optional(checks: Iterable[Check]) -> list[Check]:
-    """The same findings where a build works without what they miss."""
+    """Return the findings with each lack as optional: a build works without it."""
     return [check if check.is_ok else replace(check, status=Status.OPTIONAL) for check in checks]
 
 
 def first_ok(checks: Iterable[Check]) -> Check:
-    """The first check that is OK, or else the first of all; ``checks`` is not empty."""
+    """Return the first check that is OK, or else the first; ``checks`` is not empty."""
     failed: Check | None = None
     for check in checks:
         if check.is_ok:
@@ -56,26 +56,26 @@ def first_ok(checks: Iterable[Check]) -> Check:
 
 
 def is_ready(checks: Iterable[Check]) -> bool:
-    """Whether a build can work."""
+    """Return whether a build can work."""
     return all(check.status is not Status.MISSING for check in checks)
 
 
 def assess_runtime(
     *, prepared: Check, standalone: Check, tarball: Check, compiler: Check
 ) -> Sequence[Check]:
-    """The ways to a CPython: one that is open makes the others optional."""
+    """Assess the sources of a CPython: an available source makes the others optional."""
     ways = [prepared, standalone, tarball, compiler]
     if prepared.is_ok or standalone.is_ok or (tarball.is_ok and compiler.is_ok):
         return as_optional(ways)
-    # A prepared runtime has no remedy of its own: a build by another way makes it.
+    # A prepared runtime has no fix of its own: a build from another source makes it.
     return [*as_optional([prepared]), standalone, tarball, compiler]
 
 
 def assess_wheels(*, cached: Check, source: Check | None) -> Sequence[Check]:
-    """The wheels: in the cache, or available from ``source``; None where no network may be used."""
+    """Assess the wheels: cached, or available from ``source``; None means without network."""
     if source is None:
         return [cached]
     if cached.is_ok:
         return [cached, *as_optional([source])]
-    # What the cache lacks is fetched if it can be, and then it is no lack.
+    # A wheel absent from the cache is no lack if it can be fetched.
     return [*as_optional([replace(cached, remedy=None)]), source]

@@ -31,16 +31,16 @@ _FETCH = "run 'builder fetch' where there is a network, with the same cache"
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """What is to be examined: a build of ``release``, with its output in ``out``."""
+    """The subject: a build of ``release``, with its output in ``out``."""
 
     spec: Spec
     release: ReleaseSpec
     out: Path
-    offline: bool  # whether the cache alone will do
+    offline: bool  # whether the cache alone must suffice
 
 
 def examine(given: Examination) -> list[Check]:
-    """Every check; those of the network at once, and for a few seconds only."""
+    """Run every check; the checks of the network at once, and for a few seconds only."""
     locks_check, locks = _check_locks(given)
     arch_check = host.check_arch()
     checks = [
@@ -54,14 +54,14 @@ def examine(given: Examination) -> list[Check]:
         locks_check,
     ]
     if locks and arch_check.is_ok:
-        # Not open_cache(): to look at a cache is not to make one.
+        # Not open_cache(): an examination must not make a cache.
         cache = Cache(root=cache_root())
         checks += InputChecks(cache=cache, locks=locks, offline=given.offline).check()
     return [*checks, host.check_docker(os.environ), host.check_shellcheck()]
 
 
 def _check_locks(given: Examination) -> tuple[Check, list[Lock]]:
-    """Whether the release's locks fit the spec, and they themselves where they do."""
+    """Check that the release's locks fit the spec; returns the locks if they do."""
     problems = stale_locks(given.spec, given.release)
     if problems:
         return lacking("locks", "; ".join(problems), "builder lock"), []
@@ -83,7 +83,7 @@ class InputChecks:
     compiler: Callable[[], Check] = lambda: host.check_compiler(find_missing(), read_os_release())
 
     def check(self) -> list[Check]:
-        """What lacks of the inputs; where one way to them is open, the others are optional."""
+        """Return the checks of the inputs; an available source makes the others optional."""
         request = self._request()
         asks: list[tuple[str, Callable[[], Check]]] = [
             ("standalone", lambda: self._check_standalone(request)),
@@ -124,7 +124,7 @@ class InputChecks:
         for provider in (self.pbs, self.source):
             try:
                 runtime = provider.find_prepared(request, self.cache)
-            except BuilderError:  # nothing pinned: the provider's own check says so
+            except BuilderError:  # nothing pinned: the provider's own check reports it
                 continue
             if runtime is not None:
                 return found("runtime", f"CPython {runtime.version} ({runtime.provider}) is cached")
@@ -153,7 +153,7 @@ class InputChecks:
             return lacking("tarball", error.message, error.hint)
 
     def _check_file(self, name: str, sha256: str, urls: Iterable[str], remedy: str) -> Check:
-        """A pinned download: in the cache, or at one of ``urls``."""
+        """Check a pinned download: in the cache, or at one of ``urls``."""
         if self.cache.blob(sha256).is_file():
             return found(name, "in the cache")
         if self.offline:
@@ -174,7 +174,7 @@ def _locked_files(lock: Lock) -> Iterator[LockedFile]:
 
 
 def _check_index(file: str) -> Check:
-    """Where wheels come from: the site's mirror, which then has ``file``, or the index."""
+    """Check the source of wheels: the site's mirror, which then has ``file``, or the index."""
     try:
         site = site_mirror()
     except BuilderError as error:
@@ -186,6 +186,6 @@ def _check_index(file: str) -> Check:
 
 
 def _has_local_site() -> bool:
-    """Whether the site's mirror is a folder, which is read offline too."""
+    """Return whether the site's mirror is a folder, which is read offline, too."""
     named = os.environ.get(SITE_VARIABLE, "")
     return bool(named) and ("://" not in named or local_path(named) is not None)

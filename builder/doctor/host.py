@@ -31,7 +31,7 @@ Space = Callable[[Path], int]
 
 
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
-    """The Python that runs the builder."""
+    """Check the Python that runs the builder."""
     text = ".".join(map(str, version))
     oldest = ".".join(map(str, OLDEST_PYTHON))
     if version < OLDEST_PYTHON:
@@ -40,7 +40,7 @@ def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
 
 
 def check_arch(arch: Callable[[], str] = host_arch) -> Check:
-    """The processor architecture."""
+    """Check the processor architecture."""
     try:
         return found("architecture", arch())
     except ValueError as error:
@@ -48,7 +48,7 @@ def check_arch(arch: Callable[[], str] = host_arch) -> Check:
 
 
 def check_tool(name: str, find: Callable[[], Path]) -> Check:
-    """A program the build runs: that it is there, and that it runs on this host."""
+    """Check that a program of the build exists, and that it runs on this host."""
     try:
         path = find()
         run([path, "--version"])
@@ -58,12 +58,12 @@ def check_tool(name: str, find: Callable[[], Path]) -> Check:
 
 
 def find_patchelf() -> Path:
-    """The patchelf binary."""
+    """Return the path of the patchelf binary."""
     return find_tool("patchelf", hint=SETUP)
 
 
 def check_shellcheck() -> Check:
-    """shellcheck, which the tests alone need."""
+    """Check shellcheck, which only the tests need."""
     checked = check_tool("shellcheck", lambda: find_tool("shellcheck", hint=SETUP))
     if checked.is_ok:
         return checked
@@ -76,7 +76,7 @@ def check_shellcheck() -> Check:
 
 
 def check_compiler(missing: Sequence[Dependency], os_release: Mapping[str, str]) -> Check:
-    """What compiling CPython needs."""
+    """Check the dependencies of compiling CPython."""
     if not missing:
         return found("compiler", "all that compiling CPython needs")
     names = ", ".join(program.name for program in missing)
@@ -86,20 +86,20 @@ def check_compiler(missing: Sequence[Dependency], os_release: Mapping[str, str])
 
 
 def free_space(path: Path) -> int:
-    """Bytes that a user may still write there."""
+    """Return the bytes that a user may still write there."""
     return shutil.disk_usage(path).free
 
 
 def check_folder(
     name: str, path: Path, *, needed: int, setting: str, space: Space = free_space
 ) -> Check:
-    """A folder that the build writes: writable, or makeable, with room for ``needed`` bytes."""
+    """Check a folder of the build: writable, or makeable, with room for ``needed`` bytes."""
     present = path
     while not present.exists() and present != present.parent:
         present = present.parent
     if not present.is_dir():
         return lacking(name, f"{present} is no folder", f"point {setting} at a folder")
-    # By the system's answer, so that a read-only disk is detected even by root.
+    # By the system's answer, so that root detects a read-only disk, too.
     if not os.access(present, os.W_OK | os.X_OK):
         return lacking(name, f"{present} cannot be written", f"point {setting} elsewhere")
     free = space(present)
@@ -114,7 +114,7 @@ def check_folder(
 
 
 def check_docker(environment: Mapping[str, str]) -> Check:
-    """The Docker engine, which the integration tests alone need."""
+    """Check the Docker engine, which only the integration tests need."""
     host = environment.get("DOCKER_HOST") or _DOCKER_SOCKET
     try:
         return found("docker", f"engine {ask_docker(host)}")
@@ -129,7 +129,7 @@ def check_docker(environment: Mapping[str, str]) -> Check:
 
 
 def ask_docker(host: str) -> str:
-    """The version of the engine at ``host``, as DOCKER_HOST spells it."""
+    """Return the version of the engine at ``host``, spelled as in DOCKER_HOST."""
     parts = urlsplit(host)
     if parts.scheme == "unix":
         connection: HTTPConnection = _UnixConnection(parts.path)
@@ -149,7 +149,7 @@ def ask_docker(host: str) -> str:
 
 
 class _UnixConnection(HTTPConnection):
-    """HTTP over a Unix socket, closed also where it does not connect (httpx leaves it open)."""
+    """HTTP over a Unix socket, closed even if it cannot connect (httpx leaves it open)."""
 
     def __init__(self, path: str) -> None:
         super().__init__("localhost", timeout=_DOCKER_WAIT_S)

@@ -22,9 +22,9 @@ from builder.net.http import (
 )
 
 _BRIEF = RetryPolicy(tries=1, connect_s=4.0, read_s=4.0)
-# Name resolution and uv have waits of their own that cannot be set from here.
+# Name resolution and uv have timeouts of their own that cannot be set from here.
 _LIMIT_S = 15.0
-# uv itself: small, on every index that can serve a build.
+# uv's own distribution: small, and on every index that can serve a build.
 _PROBE = "uv"
 _INDEX_ENVIRONMENT = {"UV_HTTP_TIMEOUT": "4", "UV_HTTP_RETRIES": "0", "NO_COLOR": "1"}
 
@@ -35,7 +35,7 @@ Probe = Callable[[str], str | None]
 
 
 def probe_url(url: str, policy: RetryPolicy = _BRIEF) -> str | None:
-    """Why nothing can be fetched from ``url``; None where it can."""
+    """Return why nothing can be fetched from ``url``; None if it works."""
     try:
         local = local_path(url)
         if local is not None:
@@ -50,7 +50,7 @@ def probe_url(url: str, policy: RetryPolicy = _BRIEF) -> str | None:
 
 
 def check_places(name: str, urls: Iterable[str], *, remedy: str, probe: Probe = probe_url) -> Check:
-    """Whether one of ``urls`` can be fetched; they are tried in turn."""
+    """Check that one of ``urls`` can be fetched; they are tried in turn."""
     failures = []
     for url in urls:
         why = probe(url)
@@ -62,13 +62,13 @@ def check_places(name: str, urls: Iterable[str], *, remedy: str, probe: Probe = 
 
 
 def _place(url: str) -> str:
-    """The host of a URL, or the folder that a file:// one names."""
+    """Return the host of a URL, or the folder that a file:// URL names."""
     parts = urlsplit(url)
     return parts.hostname or str(PurePosixPath(unquote(parts.path)).parent)
 
 
 def check_index(uv: Callable[[], Path]) -> Check:
-    """Whether the Python index answers uv, which knows where it is."""
+    """Check that the Python index answers uv, whose settings name it."""
     command = ["pip", "compile", "--quiet", "--no-config", "--no-cache", "--no-deps", "-"]
     try:
         run([uv(), *command], env=_INDEX_ENVIRONMENT, stdin=f"{_PROBE}\n")
@@ -79,7 +79,7 @@ def check_index(uv: Callable[[], Path]) -> Check:
 
 
 def _cause(message: str) -> str:
-    """The innermost cause in uv's chain of them: its last line, without what leads it."""
+    """Return the innermost cause in uv's chain: its last line, without the prefix."""
     lines = [line for line in message.splitlines() if line.strip()]
     return _LEAD.sub("", lines[-1])
 
@@ -87,7 +87,7 @@ def _cause(message: str) -> str:
 def gather(
     checks: Sequence[tuple[str, Callable[[], Check]]], *, limit_s: float = _LIMIT_S
 ) -> list[Check]:
-    """The checks' findings, run at once; a check that does not end in time is a lack."""
+    """Run the checks at once and return the findings; a check that times out is a lack."""
     results: dict[str, Check] = {}
     faults: dict[str, BaseException] = {}
 
@@ -97,7 +97,7 @@ def gather(
         except BaseException as error:
             faults[name] = error
 
-    # Daemons, so that one that hangs does not keep the program from ending.
+    # Daemons, so that a thread that hangs does not keep the program from ending.
     threads = [threading.Thread(target=run_check, args=pair, daemon=True) for pair in checks]
     for thread in threads:
         thread.start()

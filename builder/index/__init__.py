@@ -1,1 +1,1 @@
-"""The Python index, queried through uv, and which wheel fits a target."""
+"""The Python index, queried through uv, and the choice of a wheel for a target."""

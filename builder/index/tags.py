@@ -1,4 +1,4 @@
-"""Which of several wheels fits a target best: PEP 425 and PEP 600, by ``packaging``."""
+"""Chooses the wheel that fits a target best: PEP 425 and PEP 600, by ``packaging``."""
 
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -22,7 +22,7 @@ def _platforms(machine: str, glibc: str) -> Iterator[str]:
 
 @cache
 def supported(python: str, machine: str, glibc: str) -> dict[tags.Tag, int]:
-    """Every tag that the target takes, with its rank: 0 is the most specific."""
+    """Return every tag that the target accepts, with its rank: 0 is the most specific."""
     version = tuple(int(part) for part in python.split("."))
     interpreter = "cp" + "".join(map(str, version))
     platforms = list(_platforms(machine, glibc))
@@ -34,7 +34,7 @@ def supported(python: str, machine: str, glibc: str) -> dict[tags.Tag, int]:
 
 
 def best_wheel(names: Iterable[str], *, python: str, machine: str, glibc: str) -> str | None:
-    """The file name of the wheel that fits best; None where none fits.
+    """Return the file name of the wheel that fits best; None if none fits.
 
     ``python`` is a minor version, ``machine`` the kernel's name of the architecture.
     """
@@ -52,5 +52,5 @@ def best_wheel(names: Iterable[str], *, python: str, machine: str, glibc: str) -
 
 
 def is_pure(name: str) -> bool:
-    """Whether the wheel called so fits every platform."""
+    """Return whether the wheel of this file name fits every platform."""
     return all(tag.platform == "any" for tag in parse_wheel_filename(name)[3])

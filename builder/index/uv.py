@@ -1,8 +1,8 @@
-"""Queries the Python index through uv: what requirements resolve to, and where files are.
+"""Queries the Python index through uv: resolves requirements, and locates files.
 
-uv knows the index, mirrors and credentials from its environment (UV_DEFAULT_INDEX
-and the like), so no host is named here. Its configuration files are not read: what is
-resolved depends on the spec, not on the user's settings.
+uv reads the index, mirrors and credentials from its environment (UV_DEFAULT_INDEX
+and the like), so no host is named here. Its configuration files are not read: a
+resolution depends on the spec, not on the user's settings.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +46,7 @@ class Resolved:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What a resolution is for."""
+    """The Python, architecture and glibc of a resolution."""
 
     minor: str  # of Python, "3.13"
     arch: Arch
@@ -60,7 +60,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a resolution may choose from."""
+    """The limits of a resolution's choices."""
 
     until: datetime | None = None  # files uploaded later do not exist
     sdists: tuple[str, ...] = ()  # distributions that may be built from source
@@ -69,12 +69,12 @@ class Limits:
 
 
 def uv_path() -> Path:
-    """The uv binary."""
+    """Return the path of the uv binary."""
     return find_tool("uv", variable="BUILDER_UV", hint=UV_HINT)
 
 
 def uv_environment(cache: Cache) -> dict[str, str]:
-    """uv's environment beside the base: this cache, no colours, no Python downloads."""
+    """Return uv's environment beside the base: this cache, no colours, no Python downloads."""
     return {
         "UV_CACHE_DIR": str(cache.root / "uv"),
         "UV_NO_PROGRESS": "1",
@@ -88,7 +88,7 @@ def resolve(
 ) -> list[Resolved]:
     """Resolve ``requirements`` for ``target``, sorted by name.
 
-    Raises LockError, with uv's own explanation, where there is no solution.
+    Raises LockError, with uv's own explanation, if there is no solution.
     """
     with cache.workspace() as work:
         output = work / "pylock.toml"
@@ -122,7 +122,7 @@ def resolve(
 def locate(
     pins: Iterable[str], target: Target, sdists: Iterable[str], cache: Cache
 ) -> dict[str, str]:
-    """Where the index has the files of exactly these pins: file name to URL."""
+    """Locate the files of exactly these pins on the index; returns file name to URL."""
     pinned = sorted(pins)
     if not pinned:
         return {}
@@ -131,9 +131,9 @@ def locate(
 
 
 def parse_pylock(text: str, target: Target) -> list[Resolved]:
-    """The distributions in a PEP 751 lock that uv wrote, with the best wheel for ``target``.
+    """Parse a PEP 751 lock that uv wrote: distributions with the best wheel for ``target``.
 
-    What it says of files is the index's word: raises LockError where that is not as it should be.
+    Its facts on files come from the index: raises LockError if they are not as they should be.
     """
     try:
         packages = parse_toml(text).get("packages", [])
@@ -148,7 +148,7 @@ def parse_pylock(text: str, target: Target) -> list[Resolved]:
 
 
 def _parse_package(package: dict[str, Any], target: Target) -> Resolved:
-    # uv lists every wheel that fits the platform; which of them is installed is our choice.
+    # uv lists every wheel that fits the platform; the choice among them is ours.
     wheels = {file.name: file for file in map(_parse_file, package.get("wheels", []))}
     best = best_wheel(wheels, python=target.minor, machine=target.arch.machine, glibc=target.glibc)
     sdist = _parse_file(package["sdist"]) if "sdist" in package else None
@@ -172,7 +172,7 @@ def _parse_file(table: dict[str, Any]) -> IndexFile:
 
 
 def _write_preferences(path: Path, versions: Mapping[str, str], minor: str) -> None:
-    """An earlier output at the same place is what uv prefers versions from."""
+    """Write versions as an earlier output at ``path``: uv prefers the versions in it."""
     lines = ['lock-version = "1.0"', 'created-by = "uv"', f'requires-python = ">={minor}"']
     for name, version in sorted(versions.items()):
         lines += ["[[packages]]", f'name = "{name}"', f'version = "{version}"']

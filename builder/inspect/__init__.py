@@ -1,4 +1,4 @@
-"""What is in a package, read without dpkg or rpm and without unpacking it to disk."""
+"""The content of a package, read without dpkg or rpm and without unpacking it to disk."""
 
 from builder.inspect.package import Package, inspect_package
 

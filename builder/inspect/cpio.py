@@ -6,7 +6,7 @@ from builder.inspect.model import FileEntry, absolute
 from builder.inspect.streams import DamagedError, ForwardReader
 
 _NEWC = (b"070701", b"070702")
-# Used where a file is larger than 4 GB: the entry has nothing but the file's index.
+# The form for files larger than 4 GB: the entry has only the file's index.
 _STRIPPED = b"07070X"
 _FIELDS = 13
 _SIZE, _NAME_SIZE = 6, 11
@@ -17,10 +17,10 @@ _TYPE = 0o170000
 
 
 def cpio_files(reader: ForwardReader, files: Sequence[FileEntry]) -> Iterator[tuple[str, int]]:
-    """Path and size of each file of the archive, ``reader`` standing at its content.
+    """Yield path and size of each file of the archive, with ``reader`` at its content.
 
-    ``files`` are those of the header, which the stripped form refers to. The caller
-    may read the content or leave it.
+    ``files`` are the header's files, to which the stripped form refers. The caller may
+    read the content or leave it.
     """
     while True:
         magic = reader.read_exactly(6)

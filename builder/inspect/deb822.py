@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from builder.inspect.streams import DamagedError
 
-# What isspace() of C's own locale takes for white space, the newline left out.
+# The white space of isspace() in the C locale, except the newline.
 SPACE = " \t\r\f\v"
-# dpkg takes the first for the end of the file, and C for the end of a text.
+# dpkg reads the first as the end of the file; the second ends a text in C.
 _REFUSED = {"\x1a": "the control character 0x1A", "\0": "a NUL byte"}
 _SHOWN = 60
 
@@ -39,17 +39,17 @@ class Field:
 
 
 def decode(data: bytes) -> str:
-    """Bytes of a package as text; :func:`encode` gives the very same bytes back."""
+    """Decode bytes of a package as text; :func:`encode` returns the very same bytes."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def encode(text: str) -> bytes:
-    """The bytes that :func:`decode` made ``text`` of."""
+    """Return the bytes that :func:`decode` turned into ``text``."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def is_utf8(data: bytes) -> bool:
-    """Whether ``data`` is text in UTF-8."""
+    """Return whether ``data`` is text in UTF-8."""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
@@ -58,28 +58,28 @@ def is_utf8(data: bytes) -> bool:
 
 
 def printable(text: str) -> str:
-    """``text`` for a terminal, a page or a log: what is no UTF-8 becomes U+FFFD."""
+    """Return ``text`` for a terminal, a page or a log: bytes that are no UTF-8 become U+FFFD."""
     return encode(text).decode("utf-8", "replace")
 
 
 def split_fields(text: str) -> list[Field]:
-    """The fields of the first paragraph of ``text``, lines kept as they are.
+    """Return the fields of the first paragraph of ``text``, with unchanged lines.
 
-    A line that is neither a field nor its continuation is passed over.
+    A line that is neither a field nor a continuation is skipped.
     """
     return list(_fields(text, strict=False))
 
 
 def parse_fields(text: str) -> dict[str, str]:
-    """The values of the first paragraph's fields, by their names in lower case."""
+    """Return the values of the first paragraph's fields, by their names in lower case."""
     return {field.key: field.value for field in split_fields(text)}
 
 
 def split_control(text: str) -> list[Field]:
-    """The fields of a control file, which has one paragraph.
+    """Return the fields of a control file, which has one paragraph.
 
-    Raises DamagedError for what dpkg refuses: a line that is no field, a field twice, a
-    blank line within a value, a second paragraph, a character that ends the text.
+    Raises DamagedError if dpkg would refuse it: a line that is no field, a repeated field,
+    a blank line within a value, a second paragraph, a character that ends the text.
     """
     for sign, name in _REFUSED.items():
         if sign in text:
@@ -109,7 +109,7 @@ def _fields(text: str, *, strict: bool) -> Iterator[Field]:
 
 
 def _paragraph(text: str, *, strict: bool) -> list[str]:
-    """The lines of the first paragraph."""
+    """Return the lines of the first paragraph."""
     rows = iter(itertools.dropwhile(_is_blank, text.split("\n")))
     lines = list(itertools.takewhile(lambda row: not _is_blank(row), rows))
     behind = next(itertools.dropwhile(_is_blank, rows), None)

@@ -43,7 +43,7 @@ _TAR_FAULTS = (tarfile.TarError, EOFError, ValueError, OverflowError, IndexError
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One member of an ar archive, and where its content lies."""
+    """One member of an ar archive, and the place of its content."""
 
     name: str
     start: int
@@ -51,7 +51,7 @@ class Member:
 
 
 def read_deb(path: Path, wanted: Wanted) -> Contents:
-    """Read the deb at ``path``; keeps the content of the files that are ``wanted``."""
+    """Read the deb at ``path``, and keep the content of files that are ``wanted``."""
     with path.open("rb") as file:
         members = list(ar_members(file, path.stat().st_size))
         if not members or members[0].name != "debian-binary":
@@ -70,7 +70,7 @@ def read_deb(path: Path, wanted: Wanted) -> Contents:
 
 
 def ar_members(file: BinaryIO, length: int) -> Iterator[Member]:
-    """The members of an ar archive of ``length`` bytes; raises where it is damaged."""
+    """Yield the members of an ar archive of ``length`` bytes; raises if it is damaged."""
     position = len(MAGIC)
     while position < length:
         file.seek(position)
@@ -103,12 +103,12 @@ def _find(members: list[Member], stem: str) -> tuple[Member, str]:
 def _entries(
     file: BinaryIO, member: Member, wanted: Wanted, kept: dict[str, bytes]
 ) -> Iterator[FileEntry]:
-    """The entries of a tar member, read to its last byte so that damage is found."""
+    """Yield the entries of a tar member, read to its last byte so that damage is detected."""
     suffix = member.name[member.name.index(".tar") + len(".tar") :]
     blocks = decompress(sections(file, member.start, member.size), _COMPRESSIONS[suffix])
     reader = ForwardReader(blocks)
     try:
-        # Forwards only, which is all that iterating and reading in order needs.
+        # Forwards only: enough to iterate and read in order.
         with tarfile.TarFile(fileobj=cast("IO[bytes]", reader), mode="r", encoding="utf-8") as tar:
             for info in tar:
                 path = absolute(info.name)
@@ -124,7 +124,7 @@ def _entries(
 
 
 def _check_end(reader: ForwardReader, name: str) -> None:
-    # tarfile takes a damaged header for the end: the end proper is zeros only.
+    # tarfile takes a damaged header for the end: a real end is zeros only.
     blocks = [reader.last] if reader.last else [b"no end at all"]
     if any(block.strip(b"\0") for block in itertools.chain(blocks, reader.drain())):
         raise DamagedError(f"{name} is damaged: it does not end as a tar archive does")
@@ -170,7 +170,7 @@ def _contents(
 
 
 def _lines(text: str) -> Iterator[str]:
-    """The lines of a list of dpkg's that say something: no blank ones, no comments."""
+    """Yield the lines of a list of dpkg's, without blank lines and comments."""
     for line in text.split("\n"):
         stripped = line.strip(SPACE)
         if stripped and not stripped.startswith("#"):

@@ -1,8 +1,8 @@
 """Reads the binary header of an rpm: an index of tags and a store of values.
 
-The library ``rpmfile`` reads it too, but takes a whole zstd payload into memory (more
-than 400 MB here), keeps no file sizes above 4 GB, and fails with bare exceptions on
-damage; the format is small enough to read here.
+The library ``rpmfile`` reads it too, but loads a whole zstd payload into memory (more
+than 400 MB here), lacks file sizes above 4 GB, and fails with bare exceptions on damage.
+The format is small enough to read here.
 https://rpm-software-management.github.io/rpm/manual/format_v4.html
 """
 
@@ -65,35 +65,35 @@ class Tag(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The values of a header by their tags' numbers."""
+    """The values of a header, by the numbers of their tags."""
 
     values: dict[int, Value]
 
     def texts(self, tag: int) -> tuple[str, ...]:
-        """The strings of ``tag``; none where it is absent."""
+        """Return the strings of ``tag``; none if it is absent."""
         value = self.values.get(tag, ())
         if isinstance(value, bytes) or any(isinstance(item, int) for item in value):
             raise DamagedError(f"tag {tag} of its header is no text")
         return tuple(str(item) for item in value)
 
     def text(self, tag: int) -> str:
-        """The first string of ``tag``; empty where it is absent."""
+        """Return the first string of ``tag``; empty if it is absent."""
         return next(iter(self.texts(tag)), "")
 
     def numbers(self, tag: int) -> tuple[int, ...]:
-        """The numbers of ``tag``; none where it is absent."""
+        """Return the numbers of ``tag``; none if it is absent."""
         value = self.values.get(tag, ())
         if isinstance(value, bytes) or any(isinstance(item, str) for item in value):
             raise DamagedError(f"tag {tag} of its header is no number")
         return tuple(int(item) for item in value)
 
     def number(self, *tags: int) -> int | None:
-        """The first number of the first of ``tags`` that is there."""
+        """Return the first number of the first of ``tags`` that is present."""
         return next((found[0] for tag in tags if (found := self.numbers(tag))), None)
 
 
 def read_headers(file: BinaryIO) -> tuple[Header, int]:
-    """The main header of an rpm, its hash checked, and where the payload begins."""
+    """Read the main header of an rpm, check its hash, and return it with the payload's offset."""
     lead = _take(file, _LEAD)
     if lead[:4] != LEAD_MAGIC:
         raise DamagedError("it does not begin as an rpm does")

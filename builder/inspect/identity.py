@@ -1,7 +1,7 @@
 """The grammar of a package's name, version and architecture, and its file's name. Pure.
 
-What a package says of itself comes from outside. Only what its format's own programs
-accept becomes part of a path, of an index or of a page: deb-control(5), deb-version(7),
+A package's fields come from outside. Only values that its format's own programs accept
+become part of a path, of an index or of a page: deb-control(5), deb-version(7),
 ``dpkg --validate-pkgname|--validate-version``, and rpm's rpmCharCheck.
 """
 
@@ -21,15 +21,15 @@ _RPM_ARCH = re.compile(r"[A-Za-z0-9_]+")
 _RPM_PART = re.compile(r"[A-Za-z0-9._+~^]+")
 _EPOCH = re.compile(r"[0-9]{1,10}")
 _MAX_EPOCH = {PackageFormat.DEB: 2**31 - 1, PackageFormat.RPM: 2**32 - 1}
-# A name in a folder; some bytes stay for the mark of a file that is not whole yet.
+# A name in a folder; some bytes are reserved for the mark of an unfinished file.
 _MAX_FILE_NAME = 240
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Which package it is: format, name, version with epoch, and architecture.
+    """The identity of a package: format, name, version with epoch, and architecture.
 
-    Raises PayloadError, with every problem, where one of them breaks the format's grammar.
+    Raises PayloadError, with every problem, if one of them breaks the format's grammar.
     """
 
     fmt: PackageFormat
@@ -76,12 +76,12 @@ class Identity:
 
     @property
     def epoch(self) -> int:
-        """The epoch; 0 where the version has none."""
+        """The epoch; 0 if the version has none."""
         epoch, colon, _ = self.version.partition(":")
         return int(epoch) if colon else 0
 
     @property
     def file_name(self) -> str:
-        """The file's name as the format's own tools give it: without the epoch."""
+        """The file's name as the format's own tools form it: without the epoch."""
         version = self.version.partition(":")[2] if ":" in self.version else self.version
         return self.fmt.file_name(self.name, version, self.arch)

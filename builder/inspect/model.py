@@ -1,4 +1,4 @@
-"""What a package says of itself: the same nouns for deb and rpm."""
+"""The metadata and contents of a package: the same nouns for deb and rpm."""
 
 import stat
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ class FileEntry:
     owner: str
     group: str
     size: int
-    link: str = ""  # what a symlink points to
+    link: str = ""  # the target of a symlink
 
     @property
     def is_dir(self) -> bool:
@@ -75,7 +75,7 @@ class Metadata:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """All that is read out of one package file."""
+    """All facts read out of one package file."""
 
     fmt: PackageFormat
     compression: str  # of the payload
@@ -86,7 +86,7 @@ class Contents:
     triggers: tuple[str, ...]
     files: tuple[FileEntry, ...]
     kept: Mapping[str, bytes] = field(default_factory=dict)  # path to content, where wanted
-    control: str = ""  # of a deb, its control file as it is
+    control: str = ""  # a deb's control file, unchanged
 
 
 Wanted = Callable[[str], bool]  # whether the content of the file at this path is kept
@@ -95,10 +95,10 @@ KEEP_LIMIT = 16 << 20  # bytes of one kept file
 
 
 class Readable(Protocol):
-    """What a file's content is read from."""
+    """A stream with the content of a file."""
 
     def read(self, size: int, /) -> bytes:
-        """The next ``size`` bytes."""
+        """Return the next ``size`` bytes."""
         ...
 
 
@@ -109,6 +109,6 @@ def keep_file(kept: dict[str, bytes], path: str, size: int, stream: Readable) ->
 
 
 def absolute(path: str) -> str:
-    """The path of a payload entry on the target, whatever the archive calls it."""
+    """Return the path of a payload entry on the target, whatever its form in the archive."""
     stripped = path.removeprefix(".").strip("/")
     return f"/{stripped}"

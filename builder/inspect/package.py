@@ -1,4 +1,4 @@
-"""One package as people and machines want it: fields, runtime, wheels, what is large."""
+"""The facts of one package for people and machines: fields, runtime, wheels, large folders."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ _WHOLE_HINT = "fetch or build the file again: it was damaged after it was writte
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """A part of the payload that belongs together, and how large it is."""
+    """A part of the payload, and its size: a distribution or a folder."""
 
     name: str  # of the distribution, or the folder's path
     files: int
@@ -40,7 +40,7 @@ class Folder:
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A package file: what was read out of it and what that means."""
+    """A package file: the facts read out of it, and their meaning."""
 
     path: Path
     size: int  # of the package file
@@ -69,7 +69,7 @@ class Package:
 def inspect_package(path: Path) -> Package:
     """Read the package at ``path``.
 
-    Raises UsageError where it is not a package, PayloadError where it is damaged.
+    Raises UsageError if it is not a package, PayloadError if it is damaged.
     """
     fmt = _format_of(path)
     read = {PackageFormat.DEB: read_deb, PackageFormat.RPM: read_rpm}[fmt]
@@ -129,7 +129,7 @@ def _build_info(contents: Contents) -> dict[str, Any] | None:
 
 
 def _licence(contents: Contents) -> str:
-    """A deb has no field for it: what a machine-readable copyright file says first."""
+    """Return the first licence in a deb's machine-readable copyright file: debs lack a field."""
     text = contents.kept.get(f"{TARGET_DOC}/{contents.metadata.name}/copyright", b"")
     for paragraph in text.decode(errors="replace").split("\n\n"):
         licence = parse_fields(paragraph).get("license", "").partition("\n")[0]
@@ -139,7 +139,7 @@ def _licence(contents: Contents) -> str:
 
 
 def _owners(kept: Mapping[str, bytes]) -> dict[str, str]:
-    """The distribution of every file that a RECORD lists."""
+    """Return the distribution of every file that a RECORD lists."""
     owners: dict[str, str] = {}
     for path, content in kept.items():
         match = _RECORD.fullmatch(path)
@@ -156,7 +156,7 @@ def _owners(kept: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def sum_folders(files: Iterable[FileEntry], owners: Mapping[str, str]) -> tuple[Folder, ...]:
-    """Sizes by distribution, and by folder where a file is of none; largest first. Pure."""
+    """Sum sizes by distribution, else by folder; largest first. Pure."""
     sizes: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for file in files:
@@ -169,7 +169,7 @@ def sum_folders(files: Iterable[FileEntry], owners: Mapping[str, str]) -> tuple[
 
 
 def _source_of(path: str) -> str:
-    """The source of a bytecode file, which no RECORD lists; any other path as it is."""
+    """Return the source of a bytecode file, which no RECORD lists; any other path unchanged."""
     match = _BYTECODE.fullmatch(path)
     return f"{match[1]}/{match[2]}.py" if match else path
 

@@ -7,7 +7,7 @@ _SCHEMA = 1
 
 
 def package_dict(package: Package, *, files: bool, scripts: bool) -> dict[str, object]:
-    """The package for machines; its listing and its scripts' text on request."""
+    """Return the package for JSON, with its listing and its scripts' text on request."""
     contents, metadata = package.contents, package.metadata
     info = package.build_info or {}
     return {

@@ -1,4 +1,4 @@
-"""Reads an rpm: what its header says, and the payload for the files wanted."""
+"""Reads an rpm: the facts in its header, and the wanted files of the payload."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -45,7 +45,7 @@ _SHA256 = 8  # rpm numbers hashes as OpenPGP does
 
 
 def read_rpm(path: Path, wanted: Wanted) -> Contents:
-    """Read the rpm at ``path``; keeps the content of the files that are ``wanted``."""
+    """Read the rpm at ``path``, and keep the content of files that are ``wanted``."""
     with path.open("rb") as file:
         header, start = read_headers(file)
         compression = header.text(Tag.PAYLOAD_COMPRESSOR) or "gzip"
@@ -75,7 +75,7 @@ def read_rpm(path: Path, wanted: Wanted) -> Contents:
 
 
 class _PayloadDigest:
-    """Hashes the payload as it goes by and compares with what the header states."""
+    """Hashes the payload as it is read, and compares the hash with the header's."""
 
     def __init__(self, header: Header) -> None:
         known = header.number(Tag.PAYLOAD_DIGEST_ALGORITHM) == _SHA256

@@ -1,7 +1,7 @@
 """Forward-only reading of package files: sections, decompression, bounded reads.
 
-Nothing here holds more of a package in memory than a block and what one compressed
-block expands to. Damage of any kind is a :class:`DamagedError`.
+Only a block, and the expansion of one compressed block, are in memory at a time. Damage
+of any kind is a :class:`DamagedError`.
 """
 
 import bz2
@@ -13,15 +13,15 @@ from typing import BinaryIO, Protocol
 import zstandard
 
 _BLOCK = 256 << 10
-# Decompressed at once: zstd makes 128 KB of 4 bytes where they say "all the same".
+# Decompressed at once: zstd expands 4 bytes to 128 KB if all bytes are the same.
 _FEED = 1 << 10
-# No field of a package that is read in one go is longer.
+# The longest field of a package that is read at once.
 _READ_LIMIT = 64 << 20
 _XZ_MEMORY = 256 << 20
 
 
 class DamagedError(Exception):
-    """The bytes are not what the format says; becomes a PayloadError that names the file."""
+    """The bytes break the format; becomes a PayloadError that names the file."""
 
 
 class _Decompressor(Protocol):
@@ -43,7 +43,7 @@ _FAULTS = (zlib.error, lzma.LZMAError, OSError, EOFError, zstandard.ZstdError)
 
 
 def sections(file: BinaryIO, start: int, size: int) -> Iterator[bytes]:
-    """The bytes of ``file`` from ``start``, in blocks; raises where the file is shorter."""
+    """Yield the bytes of ``file`` from ``start``, in blocks; raises if the file is shorter."""
     file.seek(start)
     left = size
     while left:
@@ -55,7 +55,7 @@ def sections(file: BinaryIO, start: int, size: int) -> Iterator[bytes]:
 
 
 def decompress(blocks: Iterator[bytes], compression: str) -> Iterator[bytes]:
-    """Decompress a stream of one or more frames; raises where the last one is cut off."""
+    """Decompress a stream of one or more frames; raises if the last one is cut off."""
     if compression == "none":
         yield from blocks
         return
@@ -91,17 +91,17 @@ def _slices(blocks: Iterator[bytes]) -> Iterator[bytes]:
 class ForwardReader:
     """A file over blocks that can be read and skipped, never rewound.
 
-    It has as much of a file's interface as tarfile needs.
+    It has the part of a file's interface that tarfile needs.
     """
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
         self._buffer = memoryview(b"")
         self._position = 0
-        self.last = b""  # what the last read gave
+        self.last = b""  # the bytes of the last read
 
     def read(self, size: int = -1) -> bytes:
-        """``size`` bytes, fewer only at the end; a negative size is refused."""
+        """Return ``size`` bytes, fewer only at the end; a negative size is refused."""
         if not 0 <= size <= _READ_LIMIT:
             raise DamagedError(f"a field claims to be {size} bytes long")
         parts = []
@@ -115,7 +115,7 @@ class ForwardReader:
         return self.last
 
     def read_exactly(self, size: int) -> bytes:
-        """``size`` bytes; raises where there are fewer."""
+        """Return ``size`` bytes; raises if there are fewer."""
         data = self.read(size)
         if len(data) != size:
             raise DamagedError(f"its payload ends {size - len(data)} bytes too early")
@@ -130,22 +130,22 @@ class ForwardReader:
         return self._position
 
     def tell(self) -> int:
-        """How far it was read."""
+        """Return the position."""
         return self._position
 
     def seekable(self) -> bool:
-        """Forward at least."""
+        """Return True: a seek forward works."""
         return True
 
     def drain(self) -> Iterator[bytes]:
-        """All that is left, in blocks."""
+        """Yield the rest, in blocks."""
         while self._fill():
             block = bytes(self._buffer[:_BLOCK])
             self._advance(len(block))
             yield block
 
     def _fill(self) -> bool:
-        """Whether the buffer holds anything after asking for more."""
+        """Refill an empty buffer, and return whether it then holds any bytes."""
         if not self._buffer:
             self._buffer = memoryview(next(self._blocks, b""))
         return bool(self._buffer)

@@ -1,1 +1,1 @@
-"""What the commands do as a whole: build, fetch the inputs, describe CI jobs."""
+"""The work of whole commands: build, fetch the inputs, describe CI jobs."""

@@ -33,7 +33,7 @@ from builder.wheels.model import WheelRequest
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest(PlanRequest):
-    """What to build, and how."""
+    """The packages to build, and how."""
 
     formats: Sequence[PackageFormat]
     out: Path
@@ -57,7 +57,7 @@ class Built:
 
 def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> list[Built]:
     """Build all packages requested and deliver them, with their manifest."""
-    nfpm_path()  # said now, not after minutes of building
+    nfpm_path()  # raise now, not after minutes of building
     uv_path()
     _check_out(request.out)
     plans = plan_packages(request, spec, project)
@@ -77,7 +77,7 @@ def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> lis
 
 
 def _check_out(out: Path) -> None:
-    """A folder that cannot be written is an error now, not after the build."""
+    """Raise now, not after the build, if the folder cannot be written."""
     with storage_guard(out):
         make_public_folder(out)
         probe = out / f".{os.getpid()}.part"
@@ -88,7 +88,7 @@ def _check_out(out: Path) -> None:
 def _provide_runtimes(
     plans: Sequence[PackagePlan], request: BuildRequest, cache: Cache
 ) -> dict[tuple[str, Arch], Runtime]:
-    """Each CPython that the plans need, once."""
+    """Provide each CPython that the plans need, once."""
     found: dict[tuple[str, Arch], Runtime] = {}
     for plan in plans:
         if plan.python is None or plan.arch is None:
@@ -124,7 +124,7 @@ class _Builder:
         self.hosts = hosts
         self.runtimes = runtimes
         self.owners = Owners()
-        # nfpm holds a whole deb in memory: no more of them at once than there are jobs.
+        # nfpm holds a whole deb in memory: no more debs at once than there are jobs.
         self.packing = Semaphore(request.jobs)
 
     @property
@@ -133,7 +133,7 @@ class _Builder:
         return self.request.release.epoch if given is None else given
 
     def build(self, plan: PackagePlan) -> list[Built]:
-        """Stage one plan, pack it in every format, deliver."""
+        """Stage one plan, pack it in every format, and deliver the packages."""
         begun = time.monotonic()
         stage = self._stage(plan)
         if plan.python and plan.python.addon:
@@ -155,7 +155,7 @@ class _Builder:
         return self.runtimes[plan.python.minor, plan.arch]
 
     def _host(self, plan: PackagePlan) -> Stage | None:
-        """The stage that an add-on is put into."""
+        """Return the stage of an add-on's host."""
         if plan.python is None or plan.python.addon is None or plan.arch is None:
             return None
         return self._stage(self.hosts[plan.python.addon.host, plan.arch])
@@ -173,9 +173,9 @@ class _Builder:
         return stage_package(plan, given, fetch, self.cache, whole=whole)
 
     def _fetch(self, plan: PackagePlan, given: StageInput) -> StageFiles:
-        """The wheels and samples of a plan."""
+        """Fetch the wheels and samples of a plan."""
         if plan.python and plan.python.addon and plan.arch:
-            # What an add-on is checked against; its report named it until now.
+            # The add-on is checked against the whole host; until now its report was enough.
             self._stage(self.hosts[plan.python.addon.host, plan.arch], whole=True)
         offline = self.request.offline
         samples = _fetch_samples(plan, given.arch, self.cache, offline=offline)
@@ -211,7 +211,7 @@ class _Builder:
 def _fetch_samples(
     plan: PackagePlan, arch: Arch, cache: Cache, *, offline: bool
 ) -> Mapping[str, Path]:
-    """The wheels that samples are taken from: distribution name to path."""
+    """Fetch the wheels that samples come from; returns distribution name to path."""
     distributions = {sample.distribution.name: sample.distribution for sample in plan.samples}
     if not distributions or plan.resolved_for is None:
         return {}
@@ -226,7 +226,7 @@ def _fetch_samples(
 
 
 def report_reuse(built: Sequence[Built]) -> None:
-    """Say how much of the work was already there."""
+    """Report how much of the work was already done."""
     reused = sum(package.artifact.reused for package in built)
     if reused:
         log.step(f"{reused} of {len(built)} packages were in the cache, unchanged")

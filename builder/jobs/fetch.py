@@ -1,4 +1,4 @@
-"""Every input of a build, into the cache and from there into a mirror.
+"""Fetches every input of a build into the cache, and from there into a mirror.
 
 A mirror is a folder that any web server can serve::
 
@@ -30,7 +30,7 @@ from builder.wheels.model import WheelRequest
 
 @dataclass(frozen=True, kw_only=True)
 class FetchRequest:
-    """Which inputs, and where to."""
+    """The inputs to fetch, and their destination."""
 
     release: ReleaseSpec
     packages: Sequence[PackageSpec]
@@ -49,7 +49,7 @@ class Input:
     size: int
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON."""
+        """Return the input for JSON."""
         return asdict(self)
 
 
@@ -113,7 +113,7 @@ def _runtimes(request: FetchRequest, spec: Spec, cache: Cache) -> list[Runtime]:
 
 
 def _runtime_input(runtime: Runtime, cache: Cache) -> Input | None:
-    """What the runtime was made from, at its place in a mirror; None for what has no pin."""
+    """Return the runtime's source at its place in a mirror; None if it has no pin."""
     blob = cache.find_blob(runtime.sha256)
     if blob is None:
         return None

@@ -1,4 +1,4 @@
-"""Gets the wheel of a release's own installer, which samples and fixtures come from."""
+"""Fetches the wheel of a release's own installer, from which samples and fixtures come."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from builder.wheels.model import WheelRequest
 
 
 def fetch_installer(spec: Spec, release: ReleaseSpec, cache: Cache) -> Path:
-    """Fetch the wheel that the locks pin; LockError where no package takes samples from it."""
+    """Fetch the wheel that the locks pin; LockError if no package has samples from it."""
     for package in filter(needs_lock, (spec.packages[name] for name in release.packages)):
         lock = load_lock(spec.root, release.name, package.name)
         for distribution in lock.sample:

@@ -5,7 +5,7 @@ from builder.spec import Spec
 
 
 def matrix_jobs(spec: Spec) -> list[dict[str, str]]:
-    """One job for each release and architecture: both formats share its stages."""
+    """Return a job for each release and architecture: both formats share its stages."""
     return [
         {
             "name": f"{release.name}-{arch.value}",

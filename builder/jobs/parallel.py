@@ -1,4 +1,4 @@
-"""Work on several things at a time, so that an interrupt is noticed at once."""
+"""Works on several items at a time, and notices an interrupt at once."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -11,14 +11,14 @@ Made = TypeVar("Made")
 
 
 def default_jobs() -> int:
-    """As many jobs as this process may use processors."""
+    """Return the number of processors that this process may use."""
     return max(1, len(os.sched_getaffinity(0)))
 
 
 def _await(future: "Future[Made]") -> Made:
-    """The future's result, waited for in short turns.
+    """Wait for the future's result in short turns.
 
-    A signal that comes just before the main thread blocks is noticed only when it
+    A signal that comes just before the main thread blocks is noticed only when the thread
     wakes: without the turns, an interrupt could wait for nfpm to end by itself.
     """
     while True:
@@ -28,7 +28,7 @@ def _await(future: "Future[Made]") -> Made:
 
 
 def in_parallel(work: Callable[[Item], Made], items: Sequence[Item], jobs: int) -> list[Made]:
-    """``work`` on every item, ``jobs`` at a time; the first error ends it."""
+    """Run ``work`` on every item, ``jobs`` at a time; the first error ends it."""
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         futures = [pool.submit(work, item) for item in items]
         try:

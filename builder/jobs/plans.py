@@ -16,7 +16,7 @@ from builder.spec import PackageSpec, ReleaseSpec, Spec
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRequest:
-    """What to plan."""
+    """The packages to plan."""
 
     release: ReleaseSpec
     packages: Sequence[PackageSpec]
@@ -25,9 +25,9 @@ class PlanRequest:
 
 
 def plan_packages(request: PlanRequest, spec: Spec, project: Path) -> list[PackagePlan]:
-    """The plans of all packages requested; each package once for every architecture it has.
+    """Plan all packages requested; each package once for every architecture it has.
 
-    Raises LockError where a lock is absent or no longer fits the spec.
+    Raises LockError if a lock is absent or no longer fits the spec.
     """
     given = _plan_input(request, spec, project)
     plans = []
@@ -55,7 +55,7 @@ def _plan_input(request: PlanRequest, spec: Spec, project: Path) -> PlanInput:
 def plan_hosts(
     plans: Sequence[PackagePlan], request: PlanRequest, spec: Spec, project: Path
 ) -> dict[tuple[str, Arch], PackagePlan]:
-    """The plan of every add-on's host, requested or not: the add-on is checked against it."""
+    """Plan every add-on's host, requested or not: the add-on is checked against it."""
     found: dict[tuple[str, Arch], PackagePlan] = {}
     for plan in plans:
         if plan.python is None or plan.python.addon is None or plan.arch is None:

@@ -1,7 +1,7 @@
-"""Locks of add-ons: what their host's lock lacks, resolved under that lock.
+"""Locks of add-ons: distributions that their host's lock lacks, resolved under that lock.
 
-An add-on is installed into its host's Python. So it takes every distribution that the
-host has at the host's version, and is refused where it cannot.
+An add-on is installed into its host's Python. So it uses every distribution of the host
+at the host's version, and is refused if it cannot.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,9 +28,9 @@ def lock_addons(
     session: Session,
     preferred: Versions,
 ) -> list[Lock]:
-    """The lock of each add-on; ``preferred`` are versions to take where nothing decides.
+    """Make the lock of each add-on; ``preferred`` are versions for otherwise free choices.
 
-    Raises LockError where an add-on would change a host's distribution, or two add-ons
+    Raises LockError if an add-on would change a host's distribution, or two add-ons
     would install the same one.
     """
     locks = []
@@ -76,14 +76,14 @@ def _lock_addon(package: PackageSpec, host: Lock, session: Session, preferred: V
 def _resolve_under(
     package: PackageSpec, target: Target, session: Session, bound: Versions, preferred: Versions
 ) -> list[Resolved]:
-    """Resolve with every version of ``bound`` fixed; on failure find out which cannot stay."""
+    """Resolve with every version of ``bound`` fixed; on failure report those that cannot stay."""
     wanted = requirements(package, session.release)
     limits = limits_of(session.release, target.arch, preferred, constraints_of(bound))
     try:
         return resolve(wanted, target, limits, session.cache)
     except LockError as error:
         changed = _changed_versions(wanted, target, session, bound)
-        if not changed:  # the index lacks it, or the network fails: uv's own words say it
+        if not changed:  # the index lacks it, or the network fails: uv's own message says so
             raise
         assert package.addon is not None
         lines = [f"{name}: {bound[name]} there, {version} here" for name, version in changed]
@@ -98,7 +98,7 @@ def _resolve_under(
 def _changed_versions(
     wanted: Sequence[str], target: Target, session: Session, bound: Versions
 ) -> Iterable[tuple[str, str]]:
-    """What would get another version than ``bound`` says, where that is only preferred."""
+    """Return the distributions whose version changes if ``bound`` is only preferred."""
     try:
         limits = limits_of(session.release, target.arch, bound)
         free = resolve(wanted, target, limits, session.cache)

@@ -46,11 +46,11 @@ class LockedDistribution(Strict):
 
     @property
     def pin(self) -> str:
-        """The requirement that means exactly this."""
+        """The requirement for exactly this version."""
         return f"{self.name}=={self.version}"
 
     def file_for(self, arch: Arch) -> LockedFile | None:
-        """The file that ``arch`` installs; None where it does not install any."""
+        """Return the file that ``arch`` installs; None if it installs none."""
         return next((file for file in self.files if file.arch in (None, arch)), None)
 
 
@@ -70,12 +70,12 @@ class Lock(Strict):
 
 
 def lock_path(root: Path, release: str, package: str) -> Path:
-    """Where the lock of this package lies under ``root`` (``pkgspec/``)."""
+    """Return the path of the lock of this package under ``root`` (``pkgspec/``)."""
     return root / "locks" / release / f"{package}.toml"
 
 
 def load_lock(root: Path, release: str, package: str) -> Lock:
-    """Load a lock; raises LockError where it is absent or not a lock."""
+    """Load a lock; raises LockError if it is absent or not a lock."""
     path = lock_path(root, release, package)
     label = f"{root.name}/{path.relative_to(root).with_suffix('')}"
     if not path.is_file():
@@ -90,7 +90,7 @@ def load_lock(root: Path, release: str, package: str) -> Lock:
 
 
 def save_lock(root: Path, lock: Lock) -> Path:
-    """Write a lock, by rename; returns where it lies."""
+    """Write a lock, by rename; returns its path."""
     path = lock_path(root, lock.release, lock.package)
     with replacing(path) as part:
         part.write_text(render_lock(lock), encoding="utf-8")
@@ -98,7 +98,7 @@ def save_lock(root: Path, lock: Lock) -> Path:
 
 
 def render_lock(lock: Lock) -> str:
-    """The lock as TOML, in an order that does not change between runs."""
+    """Render the lock as TOML, in an order that does not change between runs."""
     document = tomlkit.document()
     document.add(tomlkit.comment("Made by 'builder lock'; not edited by hand."))
     for key, value in lock.model_dump(mode="json", by_alias=True).items():

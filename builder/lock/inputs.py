@@ -1,4 +1,4 @@
-"""What a lock is made from, and whether it still is. Pure."""
+"""The inputs of a lock, and whether the lock still fits them. Pure."""
 
 import contextlib
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from builder.spec.schema import SdistSpec
 
 
 def pinned(requirement: str, release: ReleaseSpec) -> str:
-    """A requirement of the release's own: without a version it means the release's."""
+    """Pin a requirement without a version to the version of the release."""
     parsed = Requirement(requirement)
     if not parsed.specifier:
         extras = f"[{','.join(sorted(parsed.extras))}]" if parsed.extras else ""
@@ -24,7 +24,7 @@ def pinned(requirement: str, release: ReleaseSpec) -> str:
 
 
 def requirements(package: PackageSpec, release: ReleaseSpec) -> list[str]:
-    """The requirements that the resolver gets for this package; empty without Python."""
+    """Return the requirements that the resolver gets for this package; empty without Python."""
     if package.python is None:
         return []
     extra = release.extra_requirements.get(package.name, ())
@@ -36,12 +36,12 @@ def requirements(package: PackageSpec, release: ReleaseSpec) -> list[str]:
 
 
 def sample_pins(package: PackageSpec, release: ReleaseSpec) -> list[str]:
-    """The distributions that the package takes files out of."""
+    """Return the pins of distributions from which the package extracts files."""
     return sorted({pinned(sample.distribution, release) for sample in package.sample})
 
 
 def needs_lock(package: PackageSpec) -> bool:
-    """Whether anything of the package comes from the index."""
+    """Return whether any part of the package comes from the index."""
     return package.python is not None or bool(package.sample)
 
 
@@ -51,10 +51,10 @@ def inputs_digest(
     family: Iterable[PackageSpec],
     host: Lock | None = None,
 ) -> str:
-    """The hash of all in ``pkgspec/`` that decides what the lock says.
+    """Return the hash of all values in ``pkgspec/`` that decide the lock.
 
     ``family`` is every package of the release: they share their constraints. ``host`` is
-    the lock that an add-on has to fit, and then the family's other needs do not matter.
+    the lock that an add-on has to fit; with it, the family's other needs do not matter.
     """
     if host is not None:
         bound: dict[str, object] = {"host": sorted(distribution.pin for distribution in host.wheel)}
@@ -82,14 +82,14 @@ def _sdist_inputs(sdist: SdistSpec) -> list[str]:
 
 
 def is_current(lock: Lock, package: PackageSpec, release: ReleaseSpec, spec: Spec) -> bool:
-    """Whether the lock is of what ``pkgspec/`` says today, the host's lock included."""
+    """Return whether the lock fits the current ``pkgspec/``, the host's lock included."""
     family = [spec.packages[name] for name in release.packages]
     host = load_lock(spec.root, release.name, package.addon.host) if package.addon else None
     return lock.inputs == inputs_digest(package, release, family, host)
 
 
 def stale_locks(spec: Spec, release: ReleaseSpec) -> list[str]:
-    """What is wrong with the release's locks, one line each; empty if they match."""
+    """Return the problems of the release's locks, one line each; empty if they match."""
     family = [spec.packages[name] for name in release.packages]
     problems = []
     for package in filter(needs_lock, family):
@@ -114,7 +114,7 @@ def stale_locks(spec: Spec, release: ReleaseSpec) -> list[str]:
 
 
 def _shared_extras(root: Path, release: ReleaseSpec, family: list[PackageSpec]) -> list[str]:
-    """Distributions that two add-ons of one host would both install."""
+    """Return the distributions that two add-ons of one host would both install."""
     locks = []
     for package in family:
         if package.addon:
@@ -124,9 +124,9 @@ def _shared_extras(root: Path, release: ReleaseSpec, family: list[PackageSpec]) 
 
 
 def clashing_extras(locks: Iterable[tuple[PackageSpec, Lock]]) -> list[str]:
-    """One line for each distribution that a second add-on of the same host has, too.
+    """Return a line for each distribution that a second add-on of the same host has, too.
 
-    No file can belong to two packages: the host has to have what both need.
+    No file can belong to two packages: the host must have the distributions that both need.
     """
     seen: dict[tuple[str, str], str] = {}
     problems = []
@@ -144,7 +144,7 @@ def clashing_extras(locks: Iterable[tuple[PackageSpec, Lock]]) -> list[str]:
 
 
 def _version_conflicts(root: Path, release: ReleaseSpec, family: list[PackageSpec]) -> list[str]:
-    """Distributions that two packages of the release have at different versions."""
+    """Return the distributions that two packages of the release have at different versions."""
     seen: dict[str, tuple[str, str]] = {}
     problems = []
     for package in family:

@@ -1,8 +1,8 @@
-"""What a release's own installer does to stores and files, as hashes of its parts.
+"""The parts of a release's own installer that change stores and files, as hashes.
 
-Seeding and recipes do by data what the installer does by code. Somebody looks at each part
-once, and writes down that the packages do the same, or why not; a release whose installer
-has another part is not built before somebody has looked at that.
+Seeding and recipes do by data what the installer does by code. A person reviews each part
+once, and records that the packages do the same, or why not. A release whose installer has
+a new part is not built before that part is reviewed.
 """
 
 import ast
@@ -22,7 +22,7 @@ DISTRIBUTION = "backend-ai-install"  # as locks name it
 _PACKAGE = "ai/backend/install"
 _CODE = f"{_PACKAGE}/context.py"
 _CLASSES = ("Context", "PackageContext")  # the second inherits from the first
-# What fills the stores and writes files; starting them is our own matter.
+# The steps that seed the stores and write files; starting the stores is our own matter.
 _ROOTS = ("configure", "populate_images")
 _DATA = {"fixtures": (".json",), "configs": (".toml", ".conf", ".ini")}
 _DIGITS = 16
@@ -32,9 +32,9 @@ is clear what the packages have to do for it. `builder installer` compares."""
 
 
 def read_parts(wheel: Path) -> dict[str, str]:
-    """The installer's parts and their hashes: steps, fixtures and samples.
+    """Read the installer's parts and their hashes: steps, fixtures and samples.
 
-    Raises LockError where the wheel has no such installer.
+    Raises LockError if the wheel has no such installer.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -52,14 +52,14 @@ def _files(archive: zipfile.ZipFile, folder: str, endings: tuple[str, ...]) -> d
         path = PurePosixPath(name)
         if path.parent == PurePosixPath(_PACKAGE, folder) and path.suffix in endings:
             data = archive.read(name)
-            if path.suffix == ".json":  # how it is laid out does not matter
+            if path.suffix == ".json":  # its layout does not matter
                 data = json.dumps(json.loads(data), sort_keys=True).encode()
             found[f"{folder}/{path.name}"] = _hash(data)
     return found
 
 
 def _steps(source: str) -> Iterator[tuple[str, str]]:
-    """Every function that the installer's main steps lead to, without its comments."""
+    """Yield every function that the installer's main steps reach, without its comments."""
     lines = source.splitlines()
     functions = {
         f"{group.name}.{function.name}": function
@@ -94,7 +94,7 @@ def _calls(function: ast.AST) -> list[str]:
 
 
 def _code(lines: list[str], function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """The lines of code: the same by every version of Python, which `ast.dump` is not."""
+    """Return the lines of code: equal in every version of Python, unlike `ast.dump`."""
     own = [line.strip() for line in lines[function.lineno - 1 : function.end_lineno]]
     return "\n".join(line for line in own if line and not line.startswith("#"))
 
@@ -104,12 +104,12 @@ def _hash(data: bytes) -> str:
 
 
 def known_path(root: Path, release: str) -> Path:
-    """Where the parts that somebody has looked at are kept, under ``root`` (``pkgspec/``)."""
+    """Return the path of the record of reviewed parts under ``root`` (``pkgspec/``)."""
     return root / "installers" / f"{release}.toml"
 
 
 def load_known(root: Path, release: str) -> dict[str, str]:
-    """The parts that somebody has looked at; none where there is no such file."""
+    """Load the reviewed parts; none if there is no such file."""
     path = known_path(root, release)
     if not path.is_file():
         return {}
@@ -118,7 +118,7 @@ def load_known(root: Path, release: str) -> dict[str, str]:
 
 
 def save_known(root: Path, release: str, parts: Mapping[str, str]) -> Path:
-    """Write down that somebody has looked at these parts."""
+    """Record that these parts are reviewed; returns the path of the file."""
     document = tomlkit.document()
     for line in _HEAD.splitlines():
         document.add(tomlkit.comment(line))
@@ -132,7 +132,7 @@ def save_known(root: Path, release: str, parts: Mapping[str, str]) -> Path:
 
 
 def new_parts(known: Mapping[str, str], parts: Mapping[str, str]) -> list[str]:
-    """How the installer differs from what somebody has looked at, one line each."""
+    """Return the differences between the installer and the reviewed parts, one line each."""
     words = [
         f"{name}: {'changed' if name in known else 'new'}"
         for name, value in parts.items()
@@ -142,7 +142,7 @@ def new_parts(known: Mapping[str, str], parts: Mapping[str, str]) -> list[str]:
 
 
 def check_installer(root: Path, release: ReleaseSpec, wheel: Path) -> None:
-    """Raise LockError where the release's installer does what nobody has looked at."""
+    """Raise LockError if the release's installer has a part that is not reviewed."""
     found = new_parts(load_known(root, release.name), read_parts(wheel))
     if found:
         raise LockError(

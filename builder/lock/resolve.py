@@ -37,8 +37,8 @@ def make_locks(
 ) -> list[Lock]:
     """Resolve every package of ``release``; ``pythons`` are the versions that can be bundled.
 
-    Versions in the present locks are kept where they still fit, unless ``upgrade``.
-    Raises LockError where there is no solution or no Python fits.
+    Versions in the present locks are kept if they still fit, unless ``upgrade``.
+    Raises LockError if there is no solution or no Python fits.
     """
     everything = [spec.packages[name] for name in release.packages]
     family = [package for package in everything if not package.addon]
@@ -65,7 +65,7 @@ def make_locks(
 def choose_python(
     family: Sequence[PackageSpec], release: ReleaseSpec, pythons: Sequence[str], cache: Cache
 ) -> tuple[str, str]:
-    """The minor version that every distribution of the release takes, and their bounds.
+    """Return the minor version that every distribution of the release accepts, and their bounds.
 
     uv resolves past an upper bound of Requires-Python, so ``packaging`` decides here.
     """
@@ -99,7 +99,7 @@ def _requires_python(wheel: IndexFile, cache: Cache) -> str:
 
 
 def read_metadata(wheel: Path) -> Mapping[str, str]:
-    """The METADATA of a wheel (the first value of each header)."""
+    """Read the METADATA of a wheel (the first value of each header)."""
     with zipfile.ZipFile(wheel) as archive:
         member = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
         return dict(HeaderParser().parsestr(archive.read(member).decode("utf-8")).items())
@@ -117,7 +117,7 @@ def _present_versions(spec: Spec, release: ReleaseSpec) -> Versions:
 
 
 def _resolve_family(session: Session, preferred: Versions) -> Versions:
-    """One version for each distribution of the release, on every architecture."""
+    """Resolve to one version for each distribution of the release, on every architecture."""
     wanted = sorted(
         {word for member in session.family for word in requirements(member, session.release)}
     )
@@ -177,7 +177,7 @@ def _resolve_targets(
     *,
     deps: bool = True,
 ) -> tuple[LockedDistribution, ...]:
-    """Resolve for every target and put the same distribution's files together."""
+    """Resolve for every target, and join the files of the same distribution."""
     if not wanted:
         return ()
     found: dict[str, list[tuple[Arch, Resolved]]] = {}

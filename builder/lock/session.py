@@ -1,4 +1,4 @@
-"""What all resolutions of one release have in common."""
+"""The common parts of all resolutions of one release."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Versions = dict[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """What all resolutions of one release have in common."""
+    """The common inputs of all resolutions of one release."""
 
     release: ReleaseSpec
     family: Sequence[PackageSpec]
@@ -28,7 +28,7 @@ class Session:
 def limits_of(
     release: ReleaseSpec, arch: Arch, preferred: Versions, constraints: Sequence[str] = ()
 ) -> Limits:
-    """What a resolution for the release may choose from."""
+    """Return the limits of a resolution for the release."""
     return Limits(
         until=release.index_until,
         sdists=tuple(name for name, sdist in release.sdist.items() if arch in sdist.archs),
@@ -38,14 +38,14 @@ def limits_of(
 
 
 def constraints_of(versions: Versions) -> list[str]:
-    """Each version as a requirement that means exactly it."""
+    """Return each version as a requirement for exactly that version."""
     return [f"{name}=={version}" for name, version in sorted(versions.items())]
 
 
 def lock_distribution(per_arch: Sequence[tuple[Arch, Resolved]]) -> LockedDistribution:
-    """One distribution with the file that each architecture installs.
+    """Return one distribution with the file that each architecture installs.
 
-    Raises LockError where an architecture has none.
+    Raises LockError if an architecture has none.
     """
     first = per_arch[0][1]
     files: dict[str, tuple[Arch, IndexFile]] = {}
@@ -54,7 +54,7 @@ def lock_distribution(per_arch: Sequence[tuple[Arch, Resolved]]) -> LockedDistri
         if file is None:
             raise LockError(f"{resolved.name} {resolved.version} has no file that {arch} can use")
         files[file.name] = (arch, file)
-    # One architecture's sdist beside another's wheel is not for both.
+    # The sdist of one architecture beside the wheel of another is not for both.
     universal = len(files) == 1 and all(
         not name.endswith(".whl") or is_pure(name) for name in files
     )

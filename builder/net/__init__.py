@@ -1,1 +1,1 @@
-"""What comes over a network: HTTP, downloads, mirrors, archives."""
+"""Network access: HTTP, downloads, mirrors, archives."""

@@ -1,7 +1,7 @@
 """Credentials of package indexes, found where uv finds them, for downloads of our own.
 
-uv resolves with them and writes none into its output, so a file's URL says nothing of
-them. Sources, in uv's order: the index's URL (``UV_DEFAULT_INDEX`` and its relatives),
+uv resolves with them and writes none into its output, so a file's URL has none. Sources,
+in uv's order: the index's URL (``UV_DEFAULT_INDEX`` and its relatives),
 ``UV_INDEX_NAME_USERNAME`` and ``UV_INDEX_NAME_PASSWORD`` for an index with a name, and
 the netrc file. https://docs.astral.sh/uv/concepts/authentication/
 """
@@ -42,16 +42,16 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """Who asks which server: accounts by origin, and those of a netrc file by host."""
+    """Accounts for servers: by origin, and those of a netrc file by host."""
 
     by_origin: Mapping[Origin, Account] = field(default_factory=dict)
     by_host: Mapping[str, Account] = field(default_factory=dict)
     indexes: frozenset[Origin] = frozenset()
 
     def find(self, url: str) -> Account | None:
-        """The account for ``url``, by its scheme, host and port; None where there is none.
+        """Return the account for ``url``, by its scheme, host and port; None if there is none.
 
-        An account of netrc goes to a server without encryption only where an index is
+        An account of netrc is sent to a server without encryption only if an index is
         configured at that very origin: netrc names no scheme.
         """
         origin = origin_of(url)
@@ -65,7 +65,7 @@ class Credentials:
 
 
 def origin_of(url: str) -> Origin | None:
-    """The scheme, host and port of ``url``; None where it has none."""
+    """Return the scheme, host and port of ``url``; None if it has none."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -77,9 +77,9 @@ def origin_of(url: str) -> Origin | None:
 
 
 def load_credentials(environment: Mapping[str, str] | None = None) -> Credentials:
-    """The credentials that this process's environment names.
+    """Load the credentials that this process's environment names.
 
-    Raises UsageError where the netrc file that ``NETRC`` names cannot be read.
+    Raises UsageError if the netrc file that ``NETRC`` names cannot be read.
     """
     variables = os.environ if environment is None else environment
     by_origin: dict[Origin, Account] = {}
@@ -98,7 +98,7 @@ def load_credentials(environment: Mapping[str, str] | None = None) -> Credential
 
 
 def _indexes(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The name, empty where there is none, and the URL of every index."""
+    """Yield the name, empty if there is none, and the URL of every index."""
     words = [variables.get(name, "") for name in _SINGLE]
     words += [word for name in _LISTS for word in variables.get(name, "").split()]
     for word in words:

@@ -36,7 +36,7 @@ _MAX_BLOB = 8 << 30
 
 
 class HashMismatchError(FetchError):
-    """All bytes came, and they are not the pinned ones."""
+    """The download is complete, but its bytes are not the pinned ones."""
 
 
 def fetch_blob(  # noqa: PLR0913 - all but the URL by keyword
@@ -50,9 +50,9 @@ def fetch_blob(  # noqa: PLR0913 - all but the URL by keyword
     client: httpx.Client | None = None,
     policy: RetryPolicy = DEFAULT_POLICY,
 ) -> Path:
-    """The file with this sha256: from the cache, or else from ``url`` into the cache.
+    """Return the file with this sha256: from the cache, or else fetched from ``url`` into it.
 
-    Progress is shown where there is a ``label``. Safe to call from many threads and
+    Progress is shown if there is a ``label``. Safe to call from many threads and
     processes at once; a file:// URL is read even when ``offline``.
     """
     found = cache.find_blob(sha256)
@@ -67,7 +67,7 @@ def fetch_blob(  # noqa: PLR0913 - all but the URL by keyword
             " and point BUILDER_CACHE at it",
         )
     with cache.locked(f"blob-{sha256}"):
-        found = cache.find_blob(sha256)  # another thread or process may just have brought it
+        found = cache.find_blob(sha256)  # another thread or process may just have fetched it
         if found is not None:
             return found
         part = cache.root / "tmp" / f"{sha256}.part"
@@ -100,7 +100,7 @@ class _Transfer:
     resumed: bool = False
 
     def copy(self, source: Path) -> None:
-        """Take the bytes from a file of this host."""
+        """Copy the bytes from a file of this host."""
         self._restart()
         try:
             file = source.open("rb")
@@ -114,13 +114,13 @@ class _Transfer:
         self._check()
 
     def download(self, client: httpx.Client | None) -> None:
-        """Bring the bytes by HTTP, continuing what an earlier run left."""
+        """Fetch the bytes by HTTP, and continue the part of an earlier run."""
         if self._resume():
             return
         with nullcontext(client) if client else open_client(self.policy) as http:
             self._retried(http)
             if self.hash.hexdigest() != self.sha256 and self.resumed:
-                # The two halves may be of different files: a clean copy decides.
+                # The two halves may be of different files: fetch a clean copy.
                 log.step(f"{file_name(self.url)}: the resumed file is damaged, fetching it anew")
                 self._restart()
                 self._retried(http)
@@ -130,7 +130,7 @@ class _Transfer:
         retry(self.url, self.policy, lambda: self._attempt(http), lambda: self.done)
 
     def _resume(self) -> bool:
-        """Hash what an earlier run left; whether that is the whole file."""
+        """Hash the part of an earlier run; returns whether that is the whole file."""
         if not self.part.is_file():
             return False
         with self.part.open("rb") as part:
@@ -168,7 +168,7 @@ class _Transfer:
             raise TransientError(f"only {self.done} of {expected} bytes came")
 
     def _begin(self, answer: httpx.Response) -> int | None:
-        """Settle where this answer's bytes belong; returns the whole file's length."""
+        """Find the offset of this response's bytes; returns the whole file's length."""
         partial = answer.status_code == httpx.codes.PARTIAL_CONTENT
         if partial and not _starts_at(answer, self.done):
             self._restart()

@@ -1,8 +1,8 @@
-"""Unpacking archives from outside: nothing lands, or points, beside the target.
+"""Unpacks archives from outside: no file lands, or points, outside the target.
 
-Written by hand rather than with ``extractall``: each member is checked against what
-is already there, sizes are bounded while they are read, and the result appears by
-rename. Modes are 0755 or 0644, hard links become copies, owners are dropped.
+Written by hand rather than with ``extractall``: each member is checked against the
+earlier ones, sizes are bounded while they are read, and the result appears by rename.
+Modes are 0755 or 0644, hard links become copies, owners are dropped.
 """
 
 import gzip
@@ -39,8 +39,8 @@ def extract_tar(
 ) -> None:
     """Unpack a tar (plain, gz, xz or zst) into ``target``, which is absent or empty.
 
-    ``strip`` names the folder that all members must lie in, and that is left out.
-    Raises PayloadError naming archive and member, leaving nothing behind.
+    ``strip`` names the folder in which all members must lie, and which is left out.
+    Raises PayloadError naming archive and member, and leaves nothing behind.
     """
     with storage_guard(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def extract_tar(
 
 
 def check_links(root: Path, name: str) -> None:
-    """Raise PayloadError where a symbolic link below ``root`` points out of it.
+    """Raise PayloadError if a symbolic link below ``root`` points out of it.
 
     ``name`` stands for the tree in the message.
     """
@@ -84,7 +84,7 @@ class _Unpacking:
         self.max_bytes = max_bytes
         self.written = 0
         self.member = ""
-        # What this archive has made so far; True for a folder.
+        # The paths made from this archive so far; True for a folder.
         self.made: dict[PurePosixPath, bool] = {PurePosixPath(): True}
 
     def run(self, max_members: int) -> None:
@@ -126,7 +126,7 @@ class _Unpacking:
             self.refuse("is a device, a pipe or of an unknown kind")
 
     def place(self, name: str) -> PurePosixPath | None:
-        """Where ``name`` goes below the tree; None for the tree itself and above."""
+        """Return the place of ``name`` below the tree; None for the tree itself and above."""
         path = PurePosixPath(name)
         if path.is_absolute():
             self.refuse("is an absolute path")
@@ -160,7 +160,7 @@ class _Unpacking:
             path.chmod(0o755)
             self.made[folder] = True
         elif not kind:
-            # Also where an earlier member is a link: nothing is written through one.
+            # Even if an earlier member is a link: no file is written through a link.
             self.refuse(f"needs the folder {folder}, which is a file or link in the archive")
 
     def write_file(
@@ -206,7 +206,7 @@ class _Unpacking:
     ) -> None:
         executable = (member.mode if mode is None else mode) & 0o111
         path.chmod(0o755 if executable else 0o644)
-        # Kept for the likes of make, which compares them.
+        # Kept for programs such as make, which compares them.
         when = _seconds(member.mtime)
         os.utime(path, (when, when))
         self.made[place] = False
@@ -221,7 +221,7 @@ class _Unpacking:
 
 
 def _seconds(mtime: float) -> int:
-    """A time of a header that a file can have; 0 for nan and what is out of range."""
+    """Return a header's time as a file can have it; 0 for nan and times out of range."""
     return int(mtime) if 0 <= mtime <= _LATEST else 0
 
 

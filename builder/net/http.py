@@ -1,7 +1,7 @@
-"""HTTP: the client, which faults are worth another try, how long to wait.
+"""HTTP: the client, the faults that are retried, the waits.
 
-Everything a server or network can do wrong ends as :class:`TransientError`, which
-:func:`retry` tries again, or as a FetchError, which nothing does.
+Every fault of a server or network becomes a :class:`TransientError`, which :func:`retry`
+tries again, or a FetchError, which is final.
 """
 
 import os
@@ -28,14 +28,14 @@ NETWORK_HINT = (
     " BUILDER_PYTHON_MIRROR, or use --runtime source or --runtime archive"
 )
 _MAX_TEXT = 16 << 20
-# A try that brought this much starts the count of tries again.
+# A try that fetched this much restarts the count of tries.
 _REAL_GAIN = 1 << 20
 
 T = TypeVar("T")
 
 
 class UnreachableError(FetchError):
-    """The server could not be reached, or never sent a whole answer."""
+    """The server could not be reached, or never sent a whole response."""
 
     def __init__(
         self, url: str, *, reason: str, detail: str = "", hint: str = NETWORK_HINT
@@ -50,7 +50,7 @@ class TransientError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How often and how long a download is tried before it fails."""
+    """The tries, waits and timeouts of a download before it fails."""
 
     tries: int = 4
     backoff_s: float = 1.0  # doubled after every try
@@ -66,13 +66,13 @@ _SHOWN = 200  # characters of a URL in a message
 
 
 def open_client(policy: RetryPolicy = DEFAULT_POLICY) -> httpx.Client:
-    """A client to share between threads; proxies and CA bundle come from the environment."""
+    """Open a client to share between threads, with the environment's proxies and CA bundle."""
     timeout = httpx.Timeout(policy.read_s, connect=policy.connect_s, pool=None)
     credentials = load_credentials()
 
     def authorize(request: httpx.Request) -> None:
-        # Called for each request, those after a redirect included, so that a server gets
-        # no other server's password.
+        # Called for each request, redirects included, so that no server gets another
+        # server's password.
         account = credentials.find(str(request.url))
         if account and "Authorization" not in request.headers:
             request.headers["Authorization"] = account.header
@@ -82,7 +82,7 @@ def open_client(policy: RetryPolicy = DEFAULT_POLICY) -> httpx.Client:
         follow_redirects=True,
         event_hooks={"request": [authorize]},
         verify=_trust(),
-        # A tarball must come as it is, not unpacked by a Content-Encoding.
+        # A tarball must arrive unchanged, not unpacked by a Content-Encoding.
         headers={"Accept-Encoding": "identity", "User-Agent": "backendai-builder"},
     )
 
@@ -90,7 +90,7 @@ def open_client(policy: RetryPolicy = DEFAULT_POLICY) -> httpx.Client:
 def fetch_text(
     url: str, *, client: httpx.Client | None = None, policy: RetryPolicy = DEFAULT_POLICY
 ) -> str:
-    """A small document that has no pin, such as a release's SHA256SUMS."""
+    """Fetch a small document that has no pin, such as a release's SHA256SUMS."""
     local = local_path(url)
     if local is not None:
         try:
@@ -104,8 +104,8 @@ def fetch_text(
 def retry(url: str, policy: RetryPolicy, attempt: Callable[[], T], done: Callable[[], int]) -> T:
     """Call ``attempt`` until it succeeds or the tries are used up.
 
-    A file on a bad line may need many tries; one that brought a good deal more than
-    any before it does not count against the limit, so the loop still ends.
+    A file on a bad line may need many tries. A try that fetched much more than any before
+    it does not count against the limit; so the loop still ends.
     """
     failures = 0
     furthest = done()
@@ -144,7 +144,7 @@ def stream(http: httpx.Client, url: str, headers: dict[str, str]) -> Iterator[ht
 
 
 def _check_host(url: str) -> None:
-    """A name with a part of more than 63 bytes makes the resolver's own encoding fail."""
+    """Refuse a name with a part of more than 63 bytes, on which the resolver's encoding fails."""
     try:
         (urlsplit(url).hostname or "").encode("idna")
     except ValueError as error:  # UnicodeError among them
@@ -193,7 +193,7 @@ def check_status(answer: httpx.Response, url: str) -> None:
 
 
 def enforce_min_rate(chunks: Iterator[bytes], policy: RetryPolicy) -> Iterator[bytes]:
-    """Pass ``chunks`` on; raises TransientError where they come too slowly to wait for.
+    """Pass ``chunks`` on; raises TransientError if they come too slowly to wait for.
 
     The read timeout does not see a server that sends a byte now and then.
     """
@@ -241,7 +241,7 @@ def _trust() -> ssl.SSLContext:
 
 
 def local_path(url: str) -> Path | None:
-    """The path of a file:// URL; None for any other."""
+    """Return the path of a file:// URL; None for any other."""
     parts = urlsplit(url)
     if parts.scheme != "file":
         return None

@@ -1,6 +1,6 @@
-"""Mirrors: the site's own copy of every input, and how one is named.
+"""Mirrors: the site's own copy of every input, and the name of a mirror.
 
-BUILDER_MIRROR names what ``builder fetch --mirror`` wrote, as a folder or a URL;
+BUILDER_MIRROR names the output of ``builder fetch --mirror``, as a folder or a URL;
 :mod:`builder.jobs.fetch` describes its layout.
 """
 
@@ -15,13 +15,13 @@ SITE_VARIABLE = "BUILDER_MIRROR"
 
 
 def site_mirror() -> str | None:
-    """The URL of the site's mirror, without a slash at its end; None where there is none."""
+    """Return the URL of the site's mirror, without a slash at its end; None if there is none."""
     named = os.environ.get(SITE_VARIABLE)
     return mirror_url(named, SITE_VARIABLE) if named else None
 
 
 def mirror_url(named: str, origin: str) -> str:
-    """The URL of a mirror given as URL or folder; ``origin`` says where it was named."""
+    """Return the URL of a mirror given as URL or folder; ``origin`` is the place of its name."""
     url = named if "://" in named else Path(named).absolute().as_uri()
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https", "file"):

@@ -14,13 +14,13 @@ import zstandard
 from builder.base.errors import PayloadError
 
 CHUNK = 1 << 20
-# Headers of one member: a long name or a pax record, not a hidden payload.
+# The limit for the headers of one member: room for a long name or a pax record.
 _MAX_HEADERS = 4 << 20
 _MAX_ZSTD_WINDOW = 1 << 27
 
 
 class _StrictInfo(tarfile.TarInfo):
-    """A header; where tarfile takes a damaged one for the end, this fails."""
+    """A header that fails if it is damaged, where tarfile would see the end of the archive."""
 
     @classmethod
     def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
@@ -33,7 +33,7 @@ class _StrictInfo(tarfile.TarInfo):
 
 
 class BoundedReader(io.RawIOBase):
-    """Reads ``source``, but never more than was allowed.
+    """Reads ``source``, but never more than is allowed.
 
     tarfile holds long names and pax records in memory, whatever length they claim.
     """
@@ -65,7 +65,7 @@ def read_members(tar: tarfile.TarFile, stream: BoundedReader) -> Iterator[tarfil
 
 @contextmanager
 def open_stream(archive: Path) -> Iterator[BoundedReader]:
-    """The tar inside the compression, which is detected by its first bytes."""
+    """Open the tar inside the compression, which is detected by its first bytes."""
     try:
         file = archive.open("rb")
     except OSError as error:

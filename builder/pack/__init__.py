@@ -1,1 +1,1 @@
-"""Packages out of stages, and the manifest of what was built."""
+"""Packages made of stages, and the manifest of the built packages."""

@@ -1,4 +1,4 @@
-"""``dist/manifest.json``: what was built, with hashes and inputs."""
+"""``dist/manifest.json``: the built packages, with hashes and inputs."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ _SCHEMA = 1
 
 
 def manifest_entry(artifact: Artifact) -> dict[str, object]:
-    """What the manifest says of one artifact."""
+    """Return the manifest's entry for one artifact."""
     return {
         "name": artifact.name,
         "version": artifact.version,
@@ -30,9 +30,9 @@ def manifest_entry(artifact: Artifact) -> dict[str, object]:
 
 
 def load_manifest(out: Path) -> list[dict[str, Any]]:
-    """The entries of the manifest in ``out``; none where there is no readable one.
+    """Load the entries of the manifest in ``out``; none if there is no readable manifest.
 
-    Raises UsageError where an entry names a file anywhere but beside the manifest.
+    Raises UsageError if an entry names a file anywhere but beside the manifest.
     """
     try:
         table = parse_json((out / MANIFEST).read_bytes())
@@ -59,7 +59,7 @@ def _check_file_name(manifest: Path, name: object) -> None:
 def merge_entries(
     present: Iterable[Mapping[str, Any]], made: Iterable[Mapping[str, Any]], files: set[str]
 ) -> list[Mapping[str, Any]]:
-    """Entries of earlier builds whose file is still there, and those made now. Pure."""
+    """Return the new entries, and those of earlier builds whose file still exists. Pure."""
     merged = {entry["file"]: entry for entry in present if entry["file"] in files}
     merged |= {entry["file"]: entry for entry in made}
     return [merged[file] for file in sorted(merged)]

@@ -1,8 +1,8 @@
 """nfpm's configuration, as data. Pure.
 
-nfpm reads JSON as it reads YAML. The Python tree goes in as one ``tree`` entry,
-whose files bring their own modes and times from the stage; all else is listed one
-by one with owner, mode and time.
+nfpm reads JSON as it reads YAML. The Python tree is one ``tree`` entry, whose files
+keep their modes and times from the stage; every other file is listed with owner, mode
+and time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,13 +32,13 @@ _SCRIPT_KEYS = {
         "postun": "postremove",
     },
 }
-# What only one of the formats has lies in a table of its own.
+# The settings of a single format lie in a table of their own.
 _DEB_ONLY = ("config", "templates")
 _RPM_ONLY = ("pretrans", "posttrans")
 
 
 class Compression(StrEnum):
-    """How a payload is compressed; ``zstd`` is not for dpkg before 1.21.18 (Debian 11)."""
+    """The compression of a payload; dpkg before 1.21.18 (Debian 11) cannot read ``zstd``."""
 
     ZSTD = "zstd"
     XZ = "xz"
@@ -46,7 +46,7 @@ class Compression(StrEnum):
 
     @property
     def setting(self) -> str:
-        """nfpm's spelling, with a level where the default is not the best trade.
+        """nfpm's spelling, with a level if the default is not the best trade.
 
         Measured on the manager: zstd:3 is 4 % larger than nfpm's default level and
         takes less than half of its time.
@@ -56,7 +56,7 @@ class Compression(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class PackInput:
-    """What nfpm's configuration is made from, beside the plan."""
+    """The inputs of nfpm's configuration, beside the plan."""
 
     fmt: PackageFormat
     root: Path  # of the stage
@@ -68,7 +68,7 @@ class PackInput:
 
 
 def nfpm_config(plan: PackagePlan, given: PackInput) -> dict[str, object]:
-    """The configuration of one package in one format."""
+    """Return the configuration of one package in one format."""
     own = plan.formats[given.fmt]
     meta = plan.metadata
     depends = list(dict.fromkeys([*own.depends, *given.depends]))
@@ -160,9 +160,9 @@ def _contents(plan: PackagePlan, given: PackInput) -> list[dict[str, object]]:
 def _folders(
     contents: Sequence[Mapping[str, object]], plan: PackagePlan, given: PackInput
 ) -> list[dict[str, object]]:
-    """Our own folders above the contents: rpm removes with a package only what it names.
+    """Return our folders above the contents: rpm removes only folders that a package names.
 
-    Several packages may name the same one; the last to go removes it.
+    Several packages may name the same folder; the removal of the last removes it.
     """
     listed = {PurePosixPath(str(content["dst"])) for content in contents}
     above = {parent for path in listed for parent in path.parents}
@@ -199,13 +199,13 @@ def _content(entry: Entry, given: PackInput) -> dict[str, object]:
 
 
 def _rpm_kind(target: PurePosixPath) -> str | None:
-    """What rpm marks a file as by its place, as rpmbuild does."""
+    """Return rpm's mark for a file, by its place, as rpmbuild does."""
     kinds = {"/usr/share/doc": "doc", "/usr/share/man": "doc", "/usr/share/licenses": "license"}
     return next((kind for top, kind in kinds.items() if target.is_relative_to(top)), None)
 
 
 def _files(root: Path, path: Path) -> list[str]:
-    """The files at or directly below ``path``, as paths of the target."""
+    """Return the files at or directly below ``path``, as paths of the target."""
     files = (
         [path] if path.is_file() else sorted(child for child in path.iterdir() if child.is_file())
     )
@@ -218,7 +218,7 @@ def _sample_content(target: str, given: PackInput) -> dict[str, object]:
 
 
 def changelog_entries(meta: Metadata) -> list[dict[str, object]]:
-    """The changelog in the form nfpm reads, newest first."""
+    """Return the changelog in the form that nfpm reads, newest first."""
     return [
         {
             "semver": full_version(version, revision),
@@ -236,7 +236,7 @@ def _time(epoch: int) -> str:
 
 
 def _refuse_dollar(config: Mapping[str, object], name: str) -> None:
-    """nfpm expands $NAME in these and has no escape for it (nfpm.go, expandEnvVars)."""
+    """Refuse $NAME, which nfpm expands and cannot escape (nfpm.go, expandEnvVars)."""
     fields = ("name", "version", "release", "maintainer", "vendor", "homepage", "description")
     lists = ("depends", "recommends", "suggests", "conflicts")
     texts = [str(config[field]) for field in fields]

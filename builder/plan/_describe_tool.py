@@ -1,7 +1,7 @@
-"""Prints as JSON what the target's tool takes; run as a program, never imported.
+"""Prints the commands of the target's tool as JSON; run as a program, never imported.
 
-Argument: the folder that holds the tool. Only argparse's own tables say what a parser
-has, so they are read here, in a process of its own.
+Argument: the folder that holds the tool. Only argparse's own tables list the options of a
+parser, so they are read here, in a process of its own.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import sys
 
 
 def describe(parser: argparse.ArgumentParser) -> dict[str, object]:
-    """A parser's options, arguments and commands."""
+    """Return a parser's options, arguments and commands."""
     found: dict[str, list[dict[str, object]]] = {"options": [], "arguments": [], "commands": []}
     for action in parser._actions:  # noqa: SLF001
         if action.help == argparse.SUPPRESS:
@@ -21,7 +21,7 @@ def describe(parser: argparse.ArgumentParser) -> dict[str, object]:
             found["commands"] += [
                 {"name": name, "about": about[name], **describe(child)}
                 for name, child in action.choices.items()
-                if name in about  # without a help text it is not for people
+                if name in about  # a command without a help text is not for people
             ]
         elif action.option_strings:
             value = action.metavar or action.dest.upper() if action.nargs != 0 else ""

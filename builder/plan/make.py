@@ -1,4 +1,4 @@
-"""Makes a plan out of spec, lock, architecture and the text of all templates. Pure."""
+"""Makes a plan of spec, lock, architecture and the text of all templates. Pure."""
 
 import gzip
 from collections import Counter
@@ -26,19 +26,19 @@ from builder.plan.render import TEMPLATE_SUFFIX, Renderer, Sources
 from builder.spec import PackageSpec, ReleaseSpec
 from builder.spec.schema import PayloadKind, PayloadSpec, ProjectSpec
 
-_FOLDER_MODE = 0o755  # what every folder of the Python tree gets
+_FOLDER_MODE = 0o755  # of every folder of the Python tree
 _GZIP = ".gz"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanInput:
-    """What plans are made from."""
+    """The inputs of plans."""
 
     project: ProjectSpec
     release: ReleaseSpec
     sources: Sources
     maintainer: str | None = None  # in place of the project's
-    packages: Sequence[PackageSpec] = ()  # of the release: what an add-on's host has to know
+    packages: Sequence[PackageSpec] = ()  # of the release; an add-on's host needs them
 
 
 def plan_package(
@@ -46,8 +46,8 @@ def plan_package(
 ) -> PackagePlan:
     """Plan one package for one architecture.
 
-    Raises SpecError where a source is missing, a template is wrong, two entries
-    have the same target, or one in the Python tree is not as all else there.
+    Raises SpecError if a source is missing, a template is wrong, two entries have the
+    same target, or an entry in the Python tree breaks the rules of that tree.
     """
     renderer = Renderer(given.sources)
     package = _with_own_samples(package, given.release)
@@ -70,7 +70,7 @@ def plan_package(
 
 
 def _with_own_samples(package: PackageSpec, release: ReleaseSpec) -> PackageSpec:
-    """The package with this project's files for the samples that the release's wheels lack."""
+    """Return the package with own files for the samples that the release's wheels lack."""
     own = {sample.target: sample.source for sample in release.sample}
     replaced = [
         PayloadSpec.model_validate({"target": sample.target, "source": own[sample.target]})
@@ -103,7 +103,7 @@ def _plan_python(package: PackageSpec, lock: Lock | None) -> PythonPlan:
 def _context(
     package: PackageSpec, python: PythonPlan | None, given: PlanInput, fmt: PackageFormat | None
 ) -> dict[str, object]:
-    """The names that a template may use."""
+    """Return the names that a template may use."""
     context: dict[str, object] = {
         "package": package,
         "project": given.project,
@@ -138,7 +138,7 @@ def _plan_entries(
 
 
 def _content(spec: PayloadSpec, renderer: Renderer, context: Mapping[str, object]) -> bytes | None:
-    """The file's bytes; manual pages are shipped compressed (Debian policy 12.1)."""
+    """Return the file's bytes; manual pages ship compressed (Debian policy 12.1)."""
     if spec.source is None:
         return None
     text = renderer.render(spec.source, context)
@@ -152,7 +152,7 @@ def _named(spec: PayloadSpec, package: str) -> PayloadSpec:
 
 
 def _expand(spec: PayloadSpec, sources: Sources) -> Iterable[PayloadSpec]:
-    """An entry whose source ends in ``/*`` stands for every file below that folder."""
+    """Expand an entry whose source ends in ``/*`` to every file below that folder."""
     if spec.source is None or not spec.source.endswith("/*"):
         return [spec]
     folder = spec.source.removesuffix("*")
@@ -172,7 +172,7 @@ def _expand(spec: PayloadSpec, sources: Sources) -> Iterable[PayloadSpec]:
 
 
 def _refuse_collisions(name: str, entries: Iterable[Entry]) -> None:
-    """One place, one entry, in whichever formats: both pack from the same tree."""
+    """Refuse two entries at one place, whatever their formats: both pack from the same tree."""
     times = Counter(entry.target for entry in entries)
     problems = [
         f"pkgspec/packages/{name}: two payload entries at {target}"
@@ -184,9 +184,9 @@ def _refuse_collisions(name: str, entries: Iterable[Entry]) -> None:
 
 
 def _refuse_in_tree(name: str, entries: Iterable[Entry], prefix: PurePosixPath) -> None:
-    """Inside the Python tree everything is root's, for both formats, and no conffile.
+    """Require that entries in the Python tree are root's, for both formats, and no conffiles.
 
-    The tree is packed as a whole: nothing can be said of one file in it.
+    The tree is packed as a whole: a single file in it has no attributes of its own.
     """
     problems = [
         f"pkgspec/packages/{name}: {entry.target} lies in the Python tree, where an entry "
@@ -272,10 +272,10 @@ def _plan_format(
 
 
 def _broken_addons(package: PackageSpec, given: PlanInput) -> tuple[str, ...]:
-    """What dpkg needs to refuse a host whose add-ons stay behind.
+    """Return the Breaks by which dpkg refuses a host whose add-ons stay behind.
 
-    It looks at what an unpacked package breaks, and not at who depends on its old
-    version (deb-control(5)); rpm looks at both.
+    dpkg checks the packages that an unpacked package breaks, not the packages that depend
+    on its old version (deb-control(5)); rpm checks both.
     """
     full = given.release.full_version
     names = [
@@ -288,7 +288,7 @@ def _broken_addons(package: PackageSpec, given: PlanInput) -> tuple[str, ...]:
 
 
 def _release_dependencies(package: PackageSpec, fmt: PackageFormat, given: PlanInput) -> list[str]:
-    """Exactly the same version: the shared files are read by code of that version."""
+    """Return dependencies on exactly the same version, whose code reads the shared files."""
     full = given.release.full_version
     common = [given.project.common] if package.depends_common else []
     return [fmt.relation(name, "=", full) for name in (*common, *package.depends_release)]

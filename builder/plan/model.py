@@ -1,4 +1,4 @@
-"""What a plan is: entries, samples, the Python tree, what each format has of its own."""
+"""The parts of a plan: entries, samples, the Python tree, and the parts of each format."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleEntry:
-    """A file, or a folder's files, to be taken out of a wheel of the lock."""
+    """A file, or a folder's files, to extract from a wheel of the lock."""
 
     distribution: LockedDistribution
     member: str
@@ -37,7 +37,7 @@ class SampleEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class PythonPlan:
-    """The private CPython: where it goes and which distributions are in it."""
+    """The private CPython: its prefix and its distributions."""
 
     prefix: PurePosixPath
     minor: str
@@ -51,7 +51,7 @@ class PythonPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class FormatPlan:
-    """What one format has of its own."""
+    """The parts of a plan that only one format has."""
 
     depends: tuple[str, ...]
     recommends: tuple[str, ...]
@@ -64,7 +64,7 @@ class FormatPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What both formats say of the package."""
+    """The facts of the package that both formats state."""
 
     name: str
     version: str  # without the packaging's revision
@@ -87,7 +87,7 @@ class Metadata:
 
 @dataclass(frozen=True, kw_only=True)
 class PackagePlan:
-    """All that is decided before anything is fetched or built."""
+    """All decisions that precede any download or build."""
 
     release: str
     arch: Arch | None  # None: for every architecture
@@ -97,7 +97,7 @@ class PackagePlan:
     samples: tuple[SampleEntry, ...]
     resolved_for: tuple[str, str] | None  # Python's minor and the glibc of the lock
     formats: Mapping[PackageFormat, FormatPlan]
-    own_folders: tuple[str, ...]  # how the names of folders begin that belong to the packages
+    own_folders: tuple[str, ...]  # prefixes of the names of folders that belong to the packages
 
     @property
     def name(self) -> str:
@@ -106,5 +106,5 @@ class PackagePlan:
 
 
 def doc_folder(plan: PackagePlan) -> PurePosixPath:
-    """The package's folder under /usr/share/doc."""
+    """Return the package's folder under /usr/share/doc."""
     return TARGET_DOC / plan.name

@@ -15,20 +15,20 @@ from builder.base.errors import SpecError
 
 Sources = Mapping[str, bytes]
 TEMPLATE_SUFFIX = ".j2"
-# What backendai-ctl takes, as JSON; made by builder.plan.sources, not a file.
+# The commands of backendai-ctl, as JSON; made by builder.plan.sources, not a file.
 TOOL_DESCRIPTION = "generated/backendai-ctl.json"
-# Which package has which word of `backend.ai`, as JSON; made there, too.
+# The package of each command of `backend.ai`, as JSON; made there, too.
 COMMAND_TABLE = "generated/commands.json"
 
 
 def quote_systemd(value: object) -> str:
-    """``value`` as one word of a unit's command line or environment."""
+    """Quote ``value`` as one word of a unit's command line or environment."""
     text = str(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"' if not text or any(c in text for c in " \t'\";") else text
 
 
 def quote_toml(value: object) -> str:
-    """A string, or a list or table of strings, as TOML: what JSON writes of them is both."""
+    """Quote a string, or a list or table of strings, as TOML, for which their JSON is valid."""
     if isinstance(value, Mapping):
         pairs = (f"{quote_toml(key)} = {quote_toml(item)}" for key, item in value.items())
         return "{ " + ", ".join(pairs) + " }"
@@ -36,13 +36,13 @@ def quote_toml(value: object) -> str:
 
 
 def quote_roff(value: object) -> str:
-    """``value`` as text of a manual page: nothing in it is a request or a hyphenation point."""
+    """Quote ``value`` as text of a manual page, without requests and hyphenation points."""
     text = str(value).replace("\\", "\\e").replace("-", "\\-")
     return re.sub(r"(?m)^(?=[.'])", r"\\&", text)
 
 
 def sentence(text: str) -> str:
-    """A help text, which begins small and has no full stop, as a sentence in short lines."""
+    """Turn a help text (lower case, no full stop) into a sentence in short lines."""
     flat = " ".join(text.split())
     whole = flat[:1].upper() + flat[1:] + ("" if flat.endswith((".", "!", "?")) else ".")
     return textwrap.fill(whole, 72, break_long_words=False, break_on_hyphens=False)
@@ -71,9 +71,9 @@ class Renderer:
         self._environment.filters["toml"] = quote_toml
 
     def render(self, name: str, context: Mapping[str, object]) -> bytes:
-        """The file at ``name``, rendered if it is a template.
+        """Return the file at ``name``, rendered if it is a template.
 
-        Raises SpecError where it does not exist or uses an unknown name.
+        Raises SpecError if it does not exist or uses an unknown name.
         """
         if name not in self._sources:
             raise SpecError([f"{name}: no such file, but a payload entry names it"])

@@ -1,4 +1,4 @@
-"""A plan for people and machines, and as the text that a stage's key is made from."""
+"""A plan as a summary for people and machines, and as the input of a stage's key."""
 
 import json
 
@@ -7,7 +7,7 @@ from builder.plan.model import PackagePlan
 
 
 def plan_summary(plan: PackagePlan) -> dict[str, object]:
-    """The plan for people and machines: names and sizes in place of contents."""
+    """Summarize the plan for people and machines: names and sizes in place of contents."""
     return {
         "name": plan.name,
         "version": plan.metadata.full_version,
@@ -46,7 +46,7 @@ def plan_summary(plan: PackagePlan) -> dict[str, object]:
 
 
 def plan_fingerprint(plan: PackagePlan) -> str:
-    """All of the plan as text, contents included: what a stage's key is made from."""
+    """Return all of the plan as text, contents included: the input of a stage's key."""
     return json.dumps(plan, default=_plain_value, sort_keys=True)
 
 

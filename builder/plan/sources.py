@@ -15,11 +15,11 @@ _DESCRIBE = Path(__file__).parent / "_describe_tool.py"
 
 
 def read_sources(project: Path) -> Sources:
-    """Every file that a package may ship or render, by its path below the project.
+    """Read every file that a package may ship or render, by its path below the project.
 
-    And under TOOL_DESCRIPTION what backendai-ctl takes, from its own parser: manual page
-    and completion cannot fall behind it. ToolError where it cannot be imported. Under
-    COMMAND_TABLE which package has which word of `backend.ai`.
+    TOOL_DESCRIPTION has the commands of backendai-ctl, from its own parser, so that manual
+    page and completion never lag behind. COMMAND_TABLE has the package of each command of
+    `backend.ai`. Raises ToolError if the tool cannot be imported.
     """
     found: dict[str, bytes] = {}
     for folder in SOURCE_FOLDERS:
@@ -35,7 +35,7 @@ def read_sources(project: Path) -> Sources:
 
 
 def _commands(project: Path) -> dict[str, str]:
-    """Each word that `backend.ai` takes, and the package that has it."""
+    """Return each command of `backend.ai`, and the package that has it."""
     found = {}
     for path in sorted((project / "pkgspec/packages").glob("*.toml")):
         service = tomllib.loads(path.read_text(encoding="utf-8")).get("service", {})

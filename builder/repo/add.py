@@ -1,7 +1,7 @@
 """Adds package files to a repository, or refuses them all.
 
 A file is checked against its manifest, signed, read once, and put into the pool before
-the state knows it.
+the state records it.
 """
 
 import functools
@@ -38,7 +38,7 @@ LoadManifest = Callable[[Path], Sequence[Mapping[str, Any]]]
 
 @dataclass(frozen=True, kw_only=True)
 class AddRequest:
-    """How to add packages."""
+    """The settings for adding packages."""
 
     channel: str
     component: str
@@ -65,11 +65,11 @@ class _Candidate:
 
 
 def add_packages(repository: Repository, paths: Sequence[Path], request: AddRequest) -> list[Added]:
-    """Add package files; a folder stands for all that its manifest lists.
+    """Add package files; a folder stands for every package that its manifest lists.
 
-    Nothing is added where one of them is refused: damaged, not what its manifest says,
-    of an architecture that the repository does not have, or a different file of the name
-    and version of a package that the repository has.
+    If one file is refused, nothing is added. A file is refused if it is damaged, differs from
+    its manifest, is of an architecture that the repository lacks, or is a different file of the
+    name and version of a package that the repository has.
     """
     repository.channel(request.channel)
     if request.component not in repository.config.components:
@@ -200,7 +200,7 @@ def _check_arch(config: RepoConfig, path: Path, parsed: ParsedPackage) -> None:
 
 
 def _check_place(state: State, candidate: _Candidate, component: str) -> None:
-    """No other package has its place, whatever name its file was given by."""
+    """Refuse a package whose place another package has, whatever its file is called."""
     place = pool_path(component, candidate.identity)
     other = state.at(place)
     if other and (candidate.known is None or other.sha256 != candidate.known.sha256):

@@ -1,7 +1,7 @@
 """apt's indexes of a channel: Packages, Contents, by-hash, and the Release that names them.
 
-What a package says is joined from what was read when it was added; no package is opened
-here. Same packages and time, same bytes.
+The indexes are joined from records made when packages were added; no package is opened
+here. The same packages and time give the same bytes.
 """
 
 import gzip
@@ -25,7 +25,7 @@ from builder.repo.version import compare_deb
 # apt uses the strongest hash that Release has.
 _HASHES = ("SHA256", "SHA512")
 _SECTION = re.compile(r"[A-Za-z0-9.+/_-]+")
-# Packages repeats itself so much that more effort buys little: 3 takes a third of 6's time.
+# Packages is so repetitive that a higher level gains little: 3 takes a third of 6's time.
 _XZ_PRESET = 3
 _GZIP_LEVEL = 6
 _ZSTD_LEVEL = 10
@@ -40,7 +40,7 @@ class AptIndexer:
     def index(
         self, channel: str, packages: Sequence[RepoPackage], config: RepoConfig, now: datetime
     ) -> Index:
-        """Every metadata file of a channel by its place in the tree; Release is unsigned."""
+        """Return every metadata file of a channel by its place in the tree; Release is unsigned."""
         named: Index = {}
         described: Index = {}
         for component in config.components:
@@ -62,7 +62,7 @@ class AptIndexer:
         for path, data in named.items():
             for name in _HASHES:
                 index[folder / path.parent / "by-hash" / name / _digest(name, data)] = data
-        # apt fetches Contents only where Release has its plain form, which is never fetched.
+        # apt fetches Contents only if Release lists its plain form, which is never fetched.
         index[folder / "Release"] = render_release(channel, named | described, config, now)
         return index
 
@@ -79,7 +79,7 @@ class AptIndexer:
 
 
 def stanza(package: RepoPackage) -> str:
-    """What Packages says of one package."""
+    """Return the paragraph of one package in Packages."""
     return (
         f"{_control(package)}Filename: {package.pool}\n"
         f"Size: {package.size}\nSHA256: {package.sha256}\n"
@@ -92,7 +92,7 @@ def _control(package: RepoPackage) -> str:
 
 
 def render_contents(packages: Sequence[RepoPackage], listings: Listings) -> bytes:
-    """Which package has a file, for the newest version of each package."""
+    """Render Contents: the package of each file, for the newest version of each package."""
     owners: defaultdict[str, list[str]] = defaultdict(list)
     for package in newest(packages):
         section = parse_fields(_control(package)).get("section", "")
@@ -104,7 +104,7 @@ def render_contents(packages: Sequence[RepoPackage], listings: Listings) -> byte
 
 
 def newest(packages: Sequence[RepoPackage]) -> list[RepoPackage]:
-    """The newest version of each package, by name."""
+    """Return the newest version of each package, by name."""
     found: dict[str, RepoPackage] = {}
     for package in packages:
         known = found.get(package.name)
@@ -114,7 +114,7 @@ def newest(packages: Sequence[RepoPackage]) -> list[RepoPackage]:
 
 
 def render_release(channel: str, named: Index, config: RepoConfig, now: datetime) -> bytes:
-    """The Release of a channel, which names every index with its hashes."""
+    """Render the Release of a channel, which lists every index with its hashes."""
     spec = config.channels[channel]
     fields = {
         "Origin": config.origin,
@@ -154,7 +154,7 @@ def _date(time: datetime) -> str:
 
 
 def compress(data: bytes, compression: IndexCompression) -> bytes:
-    """``data`` compressed, without a time or a name in it."""
+    """Compress ``data``, without a time or a name in the result."""
     match compression:
         case IndexCompression.GZIP:
             return gzip.compress(data, _GZIP_LEVEL, mtime=0)

@@ -1,4 +1,4 @@
-"""Verifies a published tree, whole: what is on record, what readers will see, and its keys."""
+"""Verifies a whole published tree: recorded files, the indexes that readers see, the keys."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,18 +26,18 @@ from builder.repo.sign import EXPIRY_WARNING
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Something that is not as it should be."""
+    """A fault of a published tree."""
 
     text: str
-    is_error: bool = True  # readers will refuse something; else somebody should look at it
+    is_error: bool = True  # readers will refuse something; otherwise a warning
 
     def as_dict(self) -> dict[str, object]:
-        """The problem for machines."""
+        """Return the problem for JSON."""
         return asdict(self)
 
 
 class Tree:
-    """A published tree that is read file by file; each is hashed once."""
+    """A published tree, read file by file; each file is hashed once."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
@@ -45,7 +45,7 @@ class Tree:
         self._hashes: dict[PurePosixPath, str] = {}
 
     def get(self, path: PurePosixPath) -> bytes | None:
-        """The content of a file; None where there is none."""
+        """Return the content of a file; None if it does not exist."""
         if path not in self.sizes:
             return None
         try:
@@ -54,7 +54,7 @@ class Tree:
             return None
 
     def facts(self, path: PurePosixPath) -> FileFacts | None:
-        """Hash and size of a file; None where there is none."""
+        """Return the hash and size of a file; None if it does not exist."""
         if path not in self.sizes:
             return None
         if path not in self._hashes:
@@ -68,7 +68,7 @@ class Tree:
 
 
 def check_target(repository: Repository, name: str, now: datetime) -> list[Problem]:
-    """Every problem of a target of ``repo.toml``, or of ``public/``."""
+    """Return every problem of a target of ``repo.toml``, or of ``public/``."""
     log.step(f"checking {repository.public if name == LOCAL else name}")
     publisher = _publisher(repository, name)
     recorded = repository.state.published(name)
@@ -114,7 +114,7 @@ def _check_record(tree: Tree, recorded: Mapping[PurePosixPath, Published]) -> It
 
 
 def _check_keys(repository: Repository, tree: Tree, gpg: Gpg, now: datetime) -> Iterator[Problem]:
-    """Take the published keys into ``gpg``, if they are those of repo.toml."""
+    """Import the published keys into ``gpg`` if they are the keys that repo.toml names."""
     path = armored_path(repository.config.name)
     armored = tree.get(path)
     if armored is None:

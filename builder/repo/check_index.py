@@ -1,7 +1,7 @@
-"""Reads a published tree as apt and dnf do, and says what they would refuse.
+"""Reads a published tree as apt and dnf do, and reports what they would refuse.
 
-It begins at the entry points and believes nothing but the keys: signatures, then the
-hashes that what is signed states, down to each package.
+The check begins at the entry points and trusts only the keys: it verifies the signatures,
+then the hashes in the signed files, down to each package.
 """
 
 import gzip
@@ -32,7 +32,7 @@ _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
 class TreeReader(Protocol):
-    """What is read here: see builder.repo.check."""
+    """The tree that is checked; builder.repo.check implements it."""
 
     @property
     def sizes(self) -> Mapping[PurePosixPath, int]:
@@ -40,11 +40,11 @@ class TreeReader(Protocol):
         ...
 
     def get(self, path: PurePosixPath) -> bytes | None:
-        """The content of a file; None where there is none."""
+        """Return the content of a file; None if it does not exist."""
         ...
 
     def facts(self, path: PurePosixPath) -> FileFacts | None:
-        """Hash and size of a file; None where there is none."""
+        """Return the hash and size of a file; None if it does not exist."""
         ...
 
 
@@ -57,7 +57,7 @@ class IndexCheck:
     now: datetime
 
     def channel(self, channel: str, indexed: datetime | None) -> Iterator[str]:
-        """Every problem of a channel; ``indexed`` is when its indexes were made last."""
+        """Yield every problem of a channel, whose indexes were last made at ``indexed``."""
         yield from self._apt(dists_folder(channel), indexed)
         yield from self._rpm(PurePosixPath("rpm") / channel)
 
@@ -116,7 +116,7 @@ class IndexCheck:
                 yield f"{place}: does not have the {name} that {folder}/InRelease states"
 
     def _unpacked(self, path: PurePosixPath) -> bytes | None:
-        """A file of which only compressed forms are there, as in Debian's own archive."""
+        """Unpack a file that is published only in compressed forms, as in Debian's archive."""
         for suffix in IndexCompression:
             packed = path.with_suffix(f".{suffix}")
             data = self.tree.get(packed)
@@ -166,7 +166,7 @@ class IndexCheck:
                 yield f"{path}: cannot be read: {error}"
 
     def _repomds(self, folder: PurePosixPath) -> Iterator[PurePosixPath]:
-        """Those of the plain folders, and of the snapshots that are being read now."""
+        """Yield the repomd.xml of plain folders, and of the snapshots that clients read now."""
         for mirrorlist in self._mirrorlists(folder):
             yield mirrorlist.with_name("repodata") / "repomd.xml"
             text = (self.tree.get(mirrorlist) or b"").decode(errors="replace")

@@ -17,7 +17,7 @@ from builder.repo.rpmsign import RpmKeys, open_rpm_keys
 
 
 class PackageCheck:
-    """Judges packages by the keys of ``signatures``, rpms by rpm itself; a context manager."""
+    """Verifies debs by the keys of ``signatures`` and rpms by rpm itself; a context manager."""
 
     def __init__(self, tree: TreeReader, signatures: SignatureCheck, armored: bytes) -> None:
         self._tree = tree
@@ -46,7 +46,7 @@ class PackageCheck:
         return self._rpm is not None
 
     def judge(self, path: PurePosixPath) -> Iterator[str]:
-        """What is wrong with the signature of the package at ``path``."""
+        """Yield each problem with the signature of the package at ``path``."""
         data = self._tree.get(path)
         if data is None:
             return  # reported by its index

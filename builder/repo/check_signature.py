@@ -1,4 +1,4 @@
-"""Reports what is wrong with a signature: each of the repository's keys signs, no other."""
+"""Reports problems of signatures: every key of the repository must sign, and no other."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
@@ -19,7 +19,7 @@ class SignatureCheck:
         self._plain = gpg.home / "plain"
 
     def content(self, signed: bytes) -> bytes:
-        """What a clear-signed text says; empty where it is none."""
+        """Return the content of a clear-signed text; empty if it is not clear-signed."""
         self._signed.write_bytes(signed)
         return self._gpg.content(self._signed, self._plain)
 
@@ -31,9 +31,10 @@ class SignatureCheck:
         *,
         by_all: bool = True,
     ) -> Iterator[str]:
-        """What is wrong with the signatures in ``signature``, which lies at ``path``.
+        """Yield each problem with the signatures in ``signature``, which lies at ``path``.
 
-        ``data`` is what a detached signature is of; ``by_all`` wants one of each key.
+        ``data`` is the content that a detached signature covers; ``by_all`` requires a
+        signature by each key.
         """
         self._signed.write_bytes(signature)
         if data is not None:

@@ -1,6 +1,6 @@
-"""``repo.toml``: what a repository is called, holds, keeps, signs with, and is published to.
+"""``repo.toml``: a repository's name, content, retention, signing keys and targets.
 
-Secrets are not in it: a signing key and its passphrase come from the agent, a file or the
+The file holds no secrets: a signing key and its passphrase come from the agent, a file or the
 environment (:mod:`builder.repo.sign`), credentials of a target from its own tools.
 """
 
@@ -162,7 +162,7 @@ class RepoConfig(Strict):
         return self
 
     def retention_of(self, channel: str) -> Retention:
-        """What ``prune`` keeps of this channel."""
+        """Return what ``prune`` keeps of this channel."""
         return self.channels[channel].retention or self.retention
 
 

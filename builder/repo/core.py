@@ -1,4 +1,4 @@
-"""A repository that is open, and what happens to packages in it: promoted, one day pruned.
+"""An open repository, and the promotion and pruning of its packages.
 
 Nothing here touches an index: readers see a change when the tree is made anew
 (:mod:`builder.repo.indexing`) and published.
@@ -25,7 +25,7 @@ _WORK = "tmp"  # below the state's folder
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """An open repository: no other process changes it meanwhile."""
+    """An open repository, which no other process can change."""
 
     root: Path
     config: RepoConfig
@@ -37,7 +37,7 @@ class Repository:
         return self.root / PUBLIC
 
     def channel(self, name: str) -> str:
-        """``name``, if it is a channel; raises UsageError where it is none."""
+        """Return ``name`` if it is a channel; raises UsageError otherwise."""
         if name not in self.config.channels:
             raise UsageError(
                 f"the repository has no channel '{name}'",
@@ -48,16 +48,16 @@ class Repository:
 
 @contextmanager
 def open_repository(root: Path) -> Iterator[Repository]:
-    """The repository in ``root``, locked; raises where there is none or its config is wrong."""
+    """Open and lock the repository in ``root``; raises if it is absent or its config is wrong."""
     config = load_config(root)
     with open_state(root) as state:
-        shutil.rmtree(root / STATE / _WORK, ignore_errors=True)  # left by one that was killed
+        shutil.rmtree(root / STATE / _WORK, ignore_errors=True)  # left by a killed process
         yield Repository(root=root, config=config, state=state)
 
 
 @contextmanager
 def workspace(root: Path) -> Iterator[Path]:
-    """A scratch folder on the repository's own file system."""
+    """Yield a scratch folder on the repository's own file system."""
     work = root / STATE / _WORK
     with storage_guard(work):
         work.mkdir(parents=True, exist_ok=True)
@@ -70,10 +70,10 @@ def workspace(root: Path) -> Iterator[Path]:
 def promote_packages(
     repository: Repository, words: Sequence[str], source: str, target: str, *, move: bool = False
 ) -> list[RepoPackage]:
-    """Make packages of one channel members of another, too; returns those that were not.
+    """Make packages of one channel members of another, too; returns the new members.
 
-    ``move`` takes them out of the first one. A word is NAME, which means its newest
-    version, or NAME=VERSION. Raises UsageError for a word that fits nothing.
+    ``move`` ends their membership of the first channel. A word is NAME, which means its
+    newest version, or NAME=VERSION. Raises UsageError for a word that fits no package.
     """
     present = repository.state.packages(repository.channel(source))
     chosen = [package for word in words for package in _matching(present, word, source)]
@@ -104,7 +104,7 @@ def _matching(present: Sequence[RepoPackage], word: str, channel: str) -> list[R
 
 
 def by_version(packages: Iterable[RepoPackage]) -> dict[tuple[str, ...], list[RepoPackage]]:
-    """Packages by format, name and architecture, the newest version first. Pure."""
+    """Group packages by format, name and architecture, the newest version first. Pure."""
     found: defaultdict[tuple[str, ...], list[RepoPackage]] = defaultdict(list)
     for package in packages:
         found[(package.fmt.value, package.name, package.arch)].append(package)
@@ -118,14 +118,14 @@ def by_version(packages: Iterable[RepoPackage]) -> dict[tuple[str, ...], list[Re
 
 @dataclass(frozen=True, kw_only=True)
 class Pruned:
-    """What pruning takes away."""
+    """The packages that pruning removes."""
 
     left: Mapping[str, tuple[RepoPackage, ...]]  # by the channel that loses them
     removed: tuple[RepoPackage, ...]  # no channel has them any more
 
 
 def prune_packages(repository: Repository, now: datetime, *, dry_run: bool = False) -> Pruned:
-    """End the membership of versions that a channel need not keep, and drop what none keeps.
+    """End the membership of versions that a channel need not keep; drop packages left in none.
 
     A later publication deletes the files, when no reader can still use them.
     """
@@ -164,7 +164,7 @@ def _outdated(
 
 
 def dangling_files(repository: Repository) -> list[PurePosixPath]:
-    """Files in the pool that the state does not know: an addition was interrupted."""
+    """Return the pool's files that the state does not list: an addition was interrupted."""
     public = repository.public
     known = {package.pool for package in repository.state.packages()}
     known |= set(repository.state.published(LOCAL))

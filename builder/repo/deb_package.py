@@ -1,4 +1,4 @@
-"""The deb side of a repository: what is read out of a deb, once, and its signature."""
+"""The deb side of a repository: reads each deb once, and signs it."""
 
 import os
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ from builder.repo.sign import Signer
 ORIGIN_SIGNATURE = "_gpgorigin"
 SIGNED_MEMBERS = ("debian-binary", "control.tar", "data.tar")
 _BLANKS = " \t"
-# Said by the index, whatever a package claims.
+# The index sets these fields, whatever a package claims.
 _INDEX_FIELDS = frozenset({"filename", "size", "sha256", "sha512", "md5sum", "sha1"})
 
 
 def read_deb_package(path: Path) -> ParsedPackage:
     """Read the deb at ``path``, payload included, so that a damaged one is refused.
 
-    Raises UsageError where it is not a deb, PayloadError where it is damaged.
+    Raises UsageError if it is not a deb, PayloadError if it is damaged.
     """
     contents = inspect_package(path).contents
     return ParsedPackage(
@@ -36,9 +36,9 @@ def read_deb_package(path: Path) -> ParsedPackage:
 
 
 def control_paragraph(control: str) -> str:
-    """The one paragraph of a control file, ready for Packages: no empty line, none of its fields.
+    """Return the paragraph of a control file for Packages, without the fields of the index.
 
-    Each line is as the package has it, blanks at its end left out. Pure.
+    There is no empty line. Each line is as in the package, without blanks at its end. Pure.
     """
     return "".join(
         f"{line.rstrip(_BLANKS)}\n"
@@ -49,16 +49,16 @@ def control_paragraph(control: str) -> str:
 
 
 def list_paths(paths: Iterable[str]) -> bytes:
-    """Paths for Contents, one a line, sorted; a newline in a path becomes ``\\\\n``. Pure."""
+    """Return sorted lines of paths for Contents; a newline in a path becomes ``\\\\n``. Pure."""
     rows = [path.lstrip("/").replace("\n", "\\n") for path in paths]
     return b"\n".join(sorted(map(encode, rows)))
 
 
 def sign_deb(path: Path, signer: Signer) -> None:
-    """Add the first key's signature to the deb at ``path``, in place of any it has.
+    """Sign the deb at ``path`` with the first key, in place of any signature it has.
 
-    It is of the three members that dpkg reads, one after the other, as debsigs makes it;
-    dpkg itself passes over it, debsig-verify checks it.
+    The signature covers the three members that dpkg reads, concatenated, as debsigs makes
+    it; dpkg itself ignores it, debsig-verify checks it.
     """
     with path.open("rb") as file:
         members = list(ar_members(file, path.stat().st_size))

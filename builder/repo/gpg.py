@@ -23,10 +23,10 @@ _GPG_HINT = "run: apt-get install gpg gpg-agent, or dnf install gnupg2"
 
 @contextmanager
 def private_home() -> Iterator[Path]:
-    """A private GNUPGHOME, removed at the end together with its agent.
+    """Yield a private GNUPGHOME, removed at the end together with its agent.
 
-    It is locked as long as this process lives: what a killed one left, with the keys in
-    it, is removed by the next.
+    It is locked as long as this process lives. The home that a killed process left, keys
+    included, is removed by the next process.
     """
     folder = _home_folder()
     sweep(folder, prefix=_HOME_PREFIX, min_age_s=_SWEEP_AGE_S, remove=_remove)
@@ -35,10 +35,10 @@ def private_home() -> Iterator[Path]:
 
 
 def _home_folder() -> Path:
-    """A folder for homes in which an agent's socket has room: unix(7) gives it 108 bytes.
+    """Return a folder short enough for the path of an agent's socket: 108 bytes (unix(7)).
 
-    That is TMPDIR where it is short enough, or else one of the folders that are. Not below
-    the repository, whose place is the user's.
+    That is TMPDIR if it is short enough, or else another folder that is. It is not below
+    the repository, whose place the user chooses.
     """
     places = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/var/tmp"]
     for place in filter(None, places):
@@ -57,7 +57,7 @@ def _remove(home: Path) -> None:
     try:
         if gpgconf:
             run([gpgconf, "--homedir", home, "--kill", "all"], check=False)
-    except ToolError:  # after an interrupt nothing is started; the agent sees its home go
+    except ToolError:  # after an interrupt no program starts; the agent sees its home go
         pass
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -97,28 +97,28 @@ class Gpg:
             path.unlink()
 
     def list_keys(self, *, secret: bool = False) -> list[Key]:
-        """The keys of this home that can sign."""
+        """Return the keys of this home that can sign."""
         listing = self.call(["--with-colons", "--list-secret-keys" if secret else "--list-keys"])
         return list(parse_keys(listing))
 
     def export(self, fingerprints: Sequence[str], target: Path, *, armor: bool) -> bytes:
-        """The public keys with these fingerprints, minimal: no signatures of others."""
+        """Export the public keys with these fingerprints, without signatures by others."""
         form = ["--armor"] if armor else []
         options = ["--export-options", "export-minimal", "--yes", "--output", str(target)]
         self.call([*form, *options, "--export", *fingerprints])
         return target.read_bytes()
 
     def verify(self, signed: Path, data: Path | None = None) -> list[Verdict]:
-        """The verdict on each signature in ``signed``, by the keys of this home.
+        """Return the verdict on each signature in ``signed``, by the keys of this home.
 
-        ``data`` is what a detached signature is of.
+        ``data`` is the file that a detached signature covers.
         """
         files = [signed] if data is None else [signed, data]
         status = self.call(["--status-fd", "1", "--verify", *files], check=False)
         return list(parse_verdicts(status))
 
     def content(self, signed: Path, target: Path) -> bytes:
-        """What a clear-signed file says, written to ``target``; empty where it is none."""
+        """Return the content of a clear-signed file, written to ``target``; empty if unsigned."""
         target.unlink(missing_ok=True)
         self.call(["--yes", "--output", target, "--decrypt", signed], check=False)
         return target.read_bytes() if target.is_file() else b""

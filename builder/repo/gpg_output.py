@@ -13,7 +13,7 @@ _WEAK_HASHES = ("1", "2", "3")  # MD5, SHA-1, RIPEMD-160, as OpenPGP numbers the
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """A key that can sign: a primary key, with what its subkeys add."""
+    """A key that can sign: a primary key with its subkeys."""
 
     fingerprint: str  # of the primary key
     subkeys: Mapping[str, datetime | None]  # their fingerprints, and until when they sign
@@ -24,11 +24,11 @@ class Key:
     problem: str | None  # why its signatures are not valid
 
     def is_called(self, fingerprint: str) -> bool:
-        """Whether it or one of its subkeys has this fingerprint."""
+        """Return whether the key or one of its subkeys has this fingerprint."""
         return fingerprint == self.fingerprint or fingerprint in self.subkeys
 
     def expires_as(self, fingerprint: str) -> datetime | None:
-        """From when there is no signature by the key that is called so."""
+        """Return the time from which the key with this fingerprint cannot sign."""
         return self.subkeys.get(fingerprint, self.expires)
 
 
@@ -36,12 +36,12 @@ class Key:
 class Verdict:
     """The verdict on one signature."""
 
-    key: str  # the primary key's fingerprint where it is known, else a key id
+    key: str  # the primary key's fingerprint if it is known, else a key id
     problem: str | None  # None: it is good
 
 
 def parse_verdicts(status: str) -> Iterator[Verdict]:
-    """The signatures in what gpg wrote to its status descriptor. Pure."""
+    """Parse the signatures that gpg reported on its status descriptor. Pure."""
     good = False
     for line in status.splitlines():
         words = line.removeprefix("[GNUPG:] ").split()
@@ -68,7 +68,7 @@ def parse_verdicts(status: str) -> Iterator[Verdict]:
 
 
 def parse_keys(listing: str) -> Iterator[Key]:
-    """The keys in gpg's listing with colons that can sign. Pure."""
+    """Parse the keys that can sign out of gpg's listing with colons. Pure."""
     block: list[list[str]] = []
     for line in [*listing.splitlines(), "pub:"]:
         fields = line.split(":")
@@ -80,7 +80,7 @@ def parse_keys(listing: str) -> Iterator[Key]:
 
 
 def _parse_key(block: list[list[str]]) -> Iterator[Key]:
-    """One key: its lines, and the fingerprint that follows each pub, sec, sub and ssb."""
+    """Parse one key: its lines, and the fingerprint that follows each pub, sec, sub and ssb."""
     prints: list[tuple[list[str], str]] = []
     users = [fields[9] for fields in block if fields[0] == "uid"]
     for fields in block:
@@ -93,7 +93,7 @@ def _parse_key(block: list[list[str]]) -> Iterator[Key]:
     primary, fingerprint = prints[0]
     signing = [row for row in prints if "s" in row[0][11]]
     usable = [row for row in signing if row[0][1] not in ("r", "e", "n")]
-    # The last to expire counts: gpg signs with the newest one that can.
+    # The latest expiry counts: gpg signs with the newest key that can.
     ends = [_time(row[0][6]) for row in (usable or signing)]
     end = None if None in ends else max((end for end in ends if end), default=None)
     own_end = _time(primary[6])

@@ -1,6 +1,6 @@
 """The pages of a repository, for people: channels, packages, versions, how to install. Pure.
 
-Plain files beside the indexes, with nothing from elsewhere: no fonts, no scripts, no
+Plain files beside the indexes that load nothing from elsewhere: no fonts, no scripts, no
 counters. ``setup/`` has the sources of each channel, which the commands on the pages fetch.
 """
 
@@ -23,8 +23,8 @@ from builder.repo.version import version_key
 
 SETUP = PurePosixPath("setup")
 _TEMPLATES = Path(__file__).parent / "templates"
-_SHOWN_FIRST = "backendai"  # what most people come for, where the repository has it
-_VERSIONS_SHOWN = 50  # with more the page is of no use to anybody
+_SHOWN_FIRST = "backendai"  # the package that most people want, if the repository has it
+_VERSIONS_SHOWN = 50  # a longer page is of no use
 _UNITS = ("B", "kB", "MB", "GB")
 _KILO = 1000
 
@@ -48,7 +48,7 @@ class Version:
 
     @property
     def added(self) -> datetime:
-        """When its first file came."""
+        """The time when its first file was added."""
         return min(file.added for file in self.files)
 
 
@@ -62,14 +62,14 @@ class Listed:
     changes: tuple[Change, ...]
 
     def newest(self, channel: str) -> Version | None:
-        """Its newest version in a channel."""
+        """Return the package's newest version in a channel."""
         return next((version for version in self.versions if channel in version.channels), None)
 
 
 def render_pages(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage]]) -> Index:
-    """Every page by its place in the tree, and the sources that they link to.
+    """Render every page by its place in the tree, and the sources that the pages link to.
 
-    ``packages`` are by channel. Same arguments, same bytes.
+    ``packages`` are by channel. The same arguments give the same bytes.
     """
     listed = list_packages(packages)
     environment = _environment()
@@ -104,7 +104,7 @@ def render_pages(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage
 
 
 def list_packages(packages: Mapping[str, Sequence[RepoPackage]]) -> list[Listed]:
-    """Packages by name, from what the channels have."""
+    """Return the packages of all channels, by name."""
     channels: defaultdict[str, list[str]] = defaultdict(list)
     by_name: defaultdict[str, dict[str, RepoPackage]] = defaultdict(dict)
     for channel, members in packages.items():
@@ -120,7 +120,7 @@ def _listed(
     groups: defaultdict[str, list[RepoPackage]] = defaultdict(list)
     for package in packages:
         groups[package.version].append(package)
-    # A version's order is the same in both formats for all that we build.
+    # Both formats order the versions that we build in the same way.
     newest_first = sorted(
         groups.values(), key=lambda files: version_key(files[0].fmt, files[0].version), reverse=True
     )
@@ -151,7 +151,7 @@ def _summary(package: RepoPackage) -> str:
 
 
 def _changes(record: RpmRecord) -> tuple[Change, ...]:
-    """The changelog of an rpm, the newest entry first; a deb keeps its own inside."""
+    """Return the changelog of an rpm, the newest entry first; a deb keeps its own inside."""
     entries = _parse_fragment(record.other).iter("changelog")
     found = [
         Change(
@@ -170,7 +170,7 @@ def _parse_fragment(text: str) -> Xml.Element:
 
 
 def _install(packages: Sequence[Listed], config: RepoConfig) -> list[str]:
-    """What the commands install: the keyring, so that new keys come by upgrade, and one more."""
+    """Return the packages to install: the keyring, which brings new keys, and an example."""
     keyring = keyring_name(config)
     names = [package.name for package in packages]
     others = [name for name in names if name != keyring]
@@ -196,7 +196,7 @@ def _environment() -> Environment:
 
 
 def size_text(size: int) -> str:
-    """A size as people read it."""
+    """Format a size for people."""
     amount = float(size)
     for unit in _UNITS:
         if amount < _KILO or unit == _UNITS[-1]:

@@ -1,6 +1,6 @@
 """Makes the tree that readers see, signs it, and publishes it.
 
-The repository's own ``public/`` is a target like any other, published to first; the
+The repository's own ``public/`` is a target like any other, and the first; the
 targets of ``repo.toml`` then get the very same files. A channel in which nothing changed
 keeps its files, signatures included.
 """
@@ -41,7 +41,7 @@ from builder.repo.sign import Signer
 
 Record = Mapping[PurePosixPath, Published]
 
-_FORMAT = 1  # of a channel's indexes; goes up when the same packages make different files
+_FORMAT = 1  # of a channel's indexes; raise it when the same packages make different files
 
 
 def build_tree(
@@ -49,8 +49,8 @@ def build_tree(
 ) -> Publication:
     """Bring ``public/`` up to date; returns what changed there.
 
-    ``refresh`` makes and signs every index again, also where nothing changed, and reads
-    every file to see whether it is still what was put there.
+    ``refresh`` makes and signs every index again, even without a change, and reads every
+    file to see whether it is unchanged.
     """
     state, config = repository.state, repository.config
     recorded = state.published(LOCAL)
@@ -86,7 +86,7 @@ def build_tree(
 
 
 def _present(publisher: Publisher, recorded: Record, *, refresh: bool) -> Record:
-    """What is on record for a place and is really there; its content is looked at on refresh."""
+    """Return the recorded files that a place really has; ``refresh`` verifies their content."""
     if refresh:
         return {
             path: published
@@ -101,7 +101,7 @@ def _present(publisher: Publisher, recorded: Record, *, refresh: bool) -> Record
 def _inputs(
     repository: Repository, channel: str, packages: Sequence[RepoPackage], signer: Signer
 ) -> str:
-    """What a channel's indexes are made from, as one hash."""
+    """Return one hash of all inputs of a channel's indexes."""
     settings = repository.config.model_dump(
         mode="json", exclude={"targets", "retention", "grace_hours", "channels"}
     )
@@ -111,7 +111,7 @@ def _inputs(
 
 
 def _kept_files(channel: str, recorded: Record, present: Record) -> dict[PurePosixPath, FileFacts]:
-    """The channel's index files as they stand; none where one of them is lost."""
+    """Return the channel's index files unchanged; none if one of them is lost."""
     folders = (dists_folder(channel), PurePosixPath("rpm") / channel)
     found = {
         path: published.facts
@@ -138,7 +138,7 @@ def _index_channel(
 
 
 def _sign_index(index: Index, signer: Signer) -> Index:
-    """The index with the signatures that its clients look for."""
+    """Return the index with the signatures that its clients expect."""
     made: Index = dict(index)
     detached: dict[bytes, bytes] = {}  # the same bytes lie in two places
     for path, data in index.items():
@@ -161,7 +161,7 @@ def _grace(repository: Repository) -> timedelta:
 
 
 def _write(repository: Repository, publication: Publication, made: Index, now: datetime) -> None:
-    """Publish to ``public/``; packages lie in its pool since they were added."""
+    """Publish to ``public/``, whose pool has the packages already."""
     pool = {put.path: put.facts for put in publication.puts if put.path.is_relative_to(POOL)}
     local = FolderPublisher(repository.public)
     for path, facts in pool.items():
@@ -190,10 +190,10 @@ def publish_target(
     refresh: bool = False,
     break_lock: bool = False,
 ) -> Publication:
-    """Give a target of ``repo.toml`` what ``public/`` has; returns what changed there.
+    """Publish ``public/`` to a target of ``repo.toml``; returns what changed there.
 
-    ``refresh`` looks at every file there, and puts what is lost or changed again.
-    ``break_lock`` removes the lock of a publisher that was killed. Raises RepoError where
+    ``refresh`` verifies every file there, and puts lost or changed files again.
+    ``break_lock`` removes the lock of a publisher that was killed. Raises RepoError if
     another publisher is at work there.
     """
     targets = repository.config.targets

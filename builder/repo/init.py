@@ -17,7 +17,7 @@ _TEMPLATE = Path(__file__).parent / "templates" / "repo.toml.j2"
 
 @dataclass(frozen=True, kw_only=True)
 class InitRequest:
-    """What a new repository is called."""
+    """The settings of a new repository."""
 
     name: str
     label: str
@@ -27,9 +27,9 @@ class InitRequest:
 
 
 def init_repository(root: Path, request: InitRequest) -> Path:
-    """Write ``repo.toml`` and an empty state into ``root``; returns the former.
+    """Write ``repo.toml`` and an empty state into ``root``; returns the path of ``repo.toml``.
 
-    Raises RepoError where there is one, SpecError where a value cannot be.
+    Raises RepoError if a repository exists there, SpecError if a value is invalid.
     """
     path = root / CONFIG_NAME
     if path.exists():
@@ -56,7 +56,7 @@ def init_repository(root: Path, request: InitRequest) -> Path:
 
 
 def render_config(request: InitRequest) -> str:
-    """The text of a new ``repo.toml``. Pure."""
+    """Render the text of a new ``repo.toml``. Pure."""
     environment = Environment(
         undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, autoescape=False
     )

@@ -1,8 +1,8 @@
 """The public keys as readers get them: one file for apt, one for rpm.
 
 apt trusts the keys that sign now and no others. rpm has one place for the keys of indexes
-and packages, and a package keeps the signature that it was added with: so there the keys
-that signed packages in the past stay.
+and packages, and a package keeps the signature that it was added with: so the file for rpm
+keeps the keys that signed packages in the past.
 """
 
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ class KeyFiles:
 
 
 def armored_path(name: str) -> PurePosixPath:
-    """Where the keys for rpm lie in the tree of the repository called so."""
+    """Return the path of the keys for rpm in the tree of the repository ``name``."""
     return KEYS / f"{name}.asc"
 
 
 def make_key_files(repository: Repository, signer: Signer) -> KeyFiles:
-    """The public keys, those included that signed in the past.
+    """Make both files from the public keys, including keys that signed in the past.
 
-    Raises RepoError where one of the latter is not available.
+    Raises RepoError if a past key is not available.
     """
     return KeyFiles(
         apt=signer.public_keys(armor=False),
@@ -44,7 +44,7 @@ def make_key_files(repository: Repository, signer: Signer) -> KeyFiles:
 
 
 def _former_keys(repository: Repository) -> bytes:
-    """They were published while they signed: that is where they are."""
+    """Read the keys that signed in the past from where they were published then."""
     wanted = repository.config.signing.former_keys
     if not wanted:
         return b""
@@ -70,5 +70,5 @@ def _refuse_absent(wanted: Sequence[str], gpg: Gpg) -> None:
 
 
 def index_key_files(name: str, files: KeyFiles) -> Index:
-    """Both files by their places in the tree."""
+    """Return both files by their places in the tree."""
     return {armored_path(name): files.rpm, KEYS / f"{name}.gpg": files.apt}

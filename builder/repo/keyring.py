@@ -34,7 +34,7 @@ _ARMORED = "keyring/archive.asc"
 
 @dataclass(frozen=True, kw_only=True)
 class KeyringRequest:
-    """Which keyring packages to build."""
+    """The keyring packages to build."""
 
     channel: str
     revision: int
@@ -43,7 +43,7 @@ class KeyringRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyringInput:
-    """What the packages are made with, beside the repository's own."""
+    """The inputs of the packages beside the repository's own."""
 
     project: ProjectSpec
     sources: Sources
@@ -51,22 +51,22 @@ class KeyringInput:
 
 
 def deb_keyring(config: RepoConfig) -> PurePosixPath:
-    """Where apt finds the keys."""
+    """Return the path at which apt finds the keys."""
     return _KEYRINGS / f"{config.name}-archive-keyring.gpg"
 
 
 def rpm_key(config: RepoConfig) -> PurePosixPath:
-    """Where dnf finds the keys."""
+    """Return the path at which dnf finds the keys."""
     return _RPM_KEYS / f"RPM-GPG-KEY-{config.name}"
 
 
 def render_sources(config: RepoConfig, channel: str) -> str:
-    """The deb822 sources of a channel. Pure."""
+    """Render the deb822 sources of a channel. Pure."""
     return _render("archive.sources.j2", config, channel)
 
 
 def render_repo(config: RepoConfig, channel: str) -> str:
-    """The .repo file of a channel, for dnf and zypper. Pure."""
+    """Render the .repo file of a channel, for dnf and zypper. Pure."""
     return _render("archive.repo.j2", config, channel)
 
 
@@ -123,7 +123,7 @@ def build_keyring(
 
 
 def keyring_release(config: RepoConfig, newest: datetime, revision: int) -> ReleaseSpec:
-    """The release that the keyring is of: its version is the day of the newest key. Pure."""
+    """Return the keyring's release, whose version is the day of the newest key. Pure."""
     day = newest.astimezone(UTC).date()
     version = f"{day:%Y}.{day.month}.{day.day}"
     changes = [f"Keys and sources of {config.label}."]
@@ -142,12 +142,12 @@ def keyring_release(config: RepoConfig, newest: datetime, revision: int) -> Rele
 
 
 def keyring_name(config: RepoConfig) -> str:
-    """What the packages are called."""
+    """Return the name of the packages."""
     return f"{config.name}-archive-keyring"
 
 
 def keyring_spec(config: RepoConfig) -> PackageSpec:
-    """The keyring package as any other is described. Pure."""
+    """Return the spec of the keyring package, like that of any other package. Pure."""
 
     def entry(
         source: str, target: PurePosixPath, fmt: str, kind: str = "file"

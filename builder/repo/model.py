@@ -1,4 +1,4 @@
-"""The nouns of a repository, its layout, and what its parts may rely on. No I/O here.
+"""The nouns of a repository, its layout, and the protocols of its parts. No I/O here.
 
 The published tree::
 
@@ -9,7 +9,7 @@ The published tree::
     index.html, …                                     for people
 
 The repository's own folder holds ``repo.toml``, ``public/`` (the tree above) and
-``.state/`` (what is in it, so that no package is ever read twice).
+``.state/`` (a record of its packages, so that none is ever read twice).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ Listings = Callable[[str], bytes]
 
 @dataclass(frozen=True, kw_only=True)
 class DebRecord:
-    """What apt's indexes say of a deb."""
+    """The record of a deb in apt's indexes."""
 
     fmt: ClassVar[PackageFormat] = PackageFormat.DEB
     control: str  # its control paragraph, as it stands in Packages
@@ -44,7 +44,7 @@ class DebRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RpmRecord:
-    """What the indexes for dnf and zypper say of an rpm: fragments of XML."""
+    """The record of an rpm in the indexes for dnf and zypper: fragments of XML."""
 
     fmt: ClassVar[PackageFormat] = PackageFormat.RPM
     primary: str
@@ -56,7 +56,7 @@ IndexRecord = DebRecord | RpmRecord
 
 @dataclass(frozen=True, kw_only=True)
 class RepoPackage:
-    """A package that the repository holds, and what its indexes say of the package."""
+    """A package that the repository holds, and its record in the indexes."""
 
     name: str
     version: str  # with epoch and revision
@@ -80,7 +80,7 @@ class RepoPackage:
         return self.arch != self.fmt.arch_name(None)
 
     def fits(self, arch: Arch) -> bool:
-        """Whether a host of this architecture can install it."""
+        """Return whether a host of this architecture can install it."""
         return not self.is_native or self.arch == self.fmt.arch_name(arch)
 
     @property
@@ -91,11 +91,11 @@ class RepoPackage:
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedPackage:
-    """What is read, once, out of a package file when it is added.
+    """The facts that are read out of a package file, once, when it is added.
 
-    ``listing`` is what only some indexes need and what may be large: of a deb its paths,
-    one a line, without the first slash; of an rpm its fragment of filelists.xml. The
-    state keeps it compressed, and loads the listing of one package at a time.
+    ``listing`` may be large, and only some indexes need it: the paths of a deb, one a line,
+    without the first slash, or an rpm's fragment of filelists.xml. The state keeps it
+    compressed, and loads the listing of one package at a time.
     """
 
     name: str
@@ -111,7 +111,7 @@ class ParsedPackage:
 
     @property
     def identity(self) -> Identity:
-        """Which package it is; raises PayloadError where its format does not allow that."""
+        """The package's identity; raises PayloadError if its format does not allow it."""
         return Identity(fmt=self.fmt, name=self.name, version=self.version, arch=self.arch)
 
 
@@ -121,17 +121,17 @@ class Indexer(Protocol):
     def index(
         self, channel: str, packages: Sequence[RepoPackage], config: RepoConfig, now: datetime
     ) -> Index:
-        """Every metadata file of a channel by its place in the tree, unsigned. Pure.
+        """Make every metadata file of a channel by its place in the tree, unsigned. Pure.
 
-        ``packages`` are those of the indexer's own format, sorted by name, version and
-        architecture. Same arguments, same bytes.
+        ``packages`` are of the indexer's own format, sorted by name, version and
+        architecture. The same arguments give the same bytes.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileFacts:
-    """What is known of a published file."""
+    """The hash and the size of a published file."""
 
     sha256: str
     size: int
@@ -141,34 +141,34 @@ class Publisher(Protocol):
     """A place that a tree is published to. Paths are below its root."""
 
     def list(self) -> Mapping[PurePosixPath, int]:
-        """Every file there with its size."""
+        """Return every file with its size."""
         ...
 
     def has(self, path: PurePosixPath, facts: FileFacts) -> bool:
-        """Whether the place has this very file, as far as that can be detected cheaply."""
+        """Return whether the place has this very file, as far as that can be detected cheaply."""
         ...
 
     def put(self, path: PurePosixPath, source: Path, facts: FileFacts) -> None:
         """Place a file; a reader sees the old one or the new one, never a part.
 
-        Raises RepoError where what arrived is not what ``facts`` say.
+        Raises RepoError if the file that arrived does not match ``facts``.
         """
         ...
 
     def get(self, path: PurePosixPath) -> bytes:
-        """The content of a file; raises RepoError where there is none."""
+        """Return the content of a file; raises RepoError if it does not exist."""
         ...
 
     def delete(self, paths: Iterable[PurePosixPath]) -> None:
-        """Remove files; those already gone are no error."""
+        """Remove files; an absent file is no error."""
         ...
 
 
 def pool_path(component: str, identity: Identity) -> PurePosixPath:
-    """Where a package lies in the tree; Debian's own scheme.
+    """Return the place of a package in the tree, by Debian's own scheme.
 
-    No two packages have one place: a version's epoch is in no file's name, so it is a
-    folder. What the given file was called has no part in it.
+    No two packages share a place: file names lack the version's epoch, so the epoch is a
+    folder. The name of the given file does not matter.
     """
     name = identity.name
     letter = name[:4] if name.startswith("lib") and len(name) > len("lib") else name[:1]
@@ -179,7 +179,7 @@ def pool_path(component: str, identity: Identity) -> PurePosixPath:
 
 
 def check_place(path: PurePosixPath) -> PurePosixPath:
-    """``path``, if it lies below a target's root; raises RepoError where it does not."""
+    """Return ``path`` if it lies below a target's root; raises RepoError otherwise."""
     if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in str(path):
         raise RepoError(
             f"{str(path)!r} is no place in a published tree",
@@ -190,10 +190,10 @@ def check_place(path: PurePosixPath) -> PurePosixPath:
 
 
 def dists_folder(channel: str) -> PurePosixPath:
-    """The folder of a channel's apt indexes."""
+    """Return the folder of a channel's apt indexes."""
     return PurePosixPath("dists") / channel
 
 
 def rpm_folder(channel: str, component: str, arch: Arch) -> PurePosixPath:
-    """The folder that dnf's baseurl names; ``repodata/`` lies in it."""
+    """Return the folder that dnf's baseurl names; ``repodata/`` lies in it."""
     return PurePosixPath("rpm") / channel / component / arch.machine

@@ -5,7 +5,7 @@ file that an entry point names must exist before it and for a while after it. So
 files whose name carries their hash first, then plainly named indexes, then detached
 signatures, then the entry points; an unreferenced file is deleted by a later
 publication, after a grace. If a run is interrupted, the old entry points and all that
-they name still stand; the next run puts what is missing.
+they name still stand; the next run puts the missing files.
 """
 
 import re
@@ -19,7 +19,7 @@ from builder.repo.model import FileFacts, check_place
 
 
 class Phase(IntEnum):
-    """When a file is put; every file of a phase is in place before the next begins."""
+    """A step of a publication: every file of a phase is in place before the next begins."""
 
     CONTENT = 0  # packages, by-hash, checksum-named: never replaced by different content
     INDEX = 1  # plain names that an entry point describes: Packages.gz, Contents
@@ -38,7 +38,7 @@ _INDEX = re.compile(r"(dists|rpm|keys)/.*")
 
 
 def phase_of(path: PurePosixPath) -> Phase:
-    """The phase in which the file at this place is put."""
+    """Return the phase in which the file at this place is put."""
     text = str(path)
     for pattern, phase in (
         (_BY_CONTENT, Phase.CONTENT),
@@ -53,7 +53,7 @@ def phase_of(path: PurePosixPath) -> Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A file that was put on a target, and since when it is unreferenced."""
+    """A file that was put on a target, and the time from which it is unreferenced."""
 
     facts: FileFacts
     retired: datetime | None = None
@@ -69,14 +69,14 @@ class Put:
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """What one run does to a target, in this order: puts, then retiring, then deletions."""
+    """The changes of one run to a target, in this order: puts, then retiring, then deletions."""
 
     puts: tuple[Put, ...]  # sorted by phase, then by path
     retire: tuple[PurePosixPath, ...]  # unreferenced from now on: their grace begins
     delete: tuple[PurePosixPath, ...]  # their grace is over
 
     def in_phase(self, phase: Phase) -> tuple[Put, ...]:
-        """The puts of one phase."""
+        """Return the puts of one phase."""
         return tuple(put for put in self.puts if phase_of(put.path) is phase)
 
     @property
@@ -91,17 +91,17 @@ def plan_publication(
     now: datetime,
     grace: timedelta,
 ) -> Publication:
-    """What makes a target that has ``present`` hold ``wanted``.
+    """Plan the changes that make a target with ``present`` hold ``wanted``.
 
-    ``present`` are the files that earlier runs put there; a file of somebody else's is
-    neither in it nor ever deleted. Raises RepoError where a place is outside the target.
+    ``present`` are the files that earlier runs put there; any other file is neither in it
+    nor ever deleted. Raises RepoError if a place is outside the target.
     """
     for path in (*wanted, *present):
         check_place(path)
     puts = [
         Put(path=path, facts=facts)
         for path, facts in wanted.items()
-        # One that was retired and is wanted again is put again, which ends its grace.
+        # A retired file that is wanted again is put again, which ends its grace.
         if present.get(path) != Published(facts=facts)
     ]
     gone = [(path, published) for path, published in present.items() if path not in wanted]

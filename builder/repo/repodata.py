@@ -1,16 +1,16 @@
-"""The rpm side of a repository: what is read out of an rpm, once, and its indexes.
+"""The rpm side of a repository: reads each rpm once, and makes the indexes.
 
-createrepo_c reads a package into three XML fragments; an index is then a matter of joining
-fragments, however many packages there are. A channel gets, for each component and machine::
+createrepo_c reads a package into three XML fragments; an index only joins fragments, however
+many packages there are. A channel gets, for each component and machine::
 
     MACHINE/repodata/     for clients that name that folder itself as baseurl
     MACHINE.ID/repodata/  a snapshot: the same under a name that never gets other files
     MACHINE/mirrorlist    one line: the address of the newest snapshot
 
-dnf and zypper fetch repomd.xml and its signature one after the other. A publication that
-comes between the two gives them halves that do not fit, whatever the order it puts them
-in; zypper then gives up, dnf tries once more. A client that begins with ``mirrorlist``
-reads a single file that changes, and then nothing but files that do not.
+dnf and zypper fetch repomd.xml and its signature one after the other. A publication between
+the two requests gives them halves that do not match, whatever the order of its puts; zypper
+then gives up, dnf tries once more. A client that begins with ``mirrorlist`` reads a single
+file that changes, and then only files that never do.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ class Part(StrEnum):
     OTHER = "other"
 
     def head(self, count: int) -> str:
-        """What comes before the fragments of ``count`` packages."""
+        """Return the text before the fragments of ``count`` packages."""
         tag, space = {
             Part.PRIMARY: ("metadata", f'{_NAMESPACE}/common" xmlns:rpm="{_NAMESPACE}/rpm'),
             Part.FILELISTS: ("filelists", f"{_NAMESPACE}/filelists"),
@@ -71,7 +71,7 @@ class Part(StrEnum):
 
     @property
     def tail(self) -> str:
-        """What comes after them."""
+        """The text after the fragments."""
         tag = {Part.PRIMARY: "metadata", Part.FILELISTS: "filelists", Part.OTHER: "otherdata"}
         return f"</{tag[self]}>\n"
 
@@ -79,7 +79,7 @@ class Part(StrEnum):
 def read_rpm_package(path: Path) -> ParsedPackage:
     """Read the rpm at ``path``, payload included, so that a damaged one is refused.
 
-    Raises UsageError where it is not an rpm, PayloadError where it is damaged.
+    Raises UsageError if it is not an rpm, PayloadError if it is damaged.
     """
     metadata = inspect_package(path).metadata
     record, listing = _read_fragments(path)
@@ -93,13 +93,13 @@ def read_rpm_package(path: Path) -> ParsedPackage:
 
 
 def reread_header(path: Path, parsed: ParsedPackage) -> ParsedPackage:
-    """Read the header again, which a signature moved; the payload is as it was."""
+    """Read the header again after a signature moved it; the payload is unchanged."""
     record, listing = _read_fragments(path)
     return replace(parsed, record=record, listing=listing)
 
 
 def _read_fragments(path: Path) -> tuple[RpmRecord, bytes]:
-    """The record of the rpm at ``path``, and its fragment of filelists.xml."""
+    """Read the record of the rpm at ``path``, and its fragment of filelists.xml."""
     try:
         primary, filelists, other = createrepo_c.xml_from_rpm(
             str(path), createrepo_c.SHA256, path.name, None, _CHANGELOG_ENTRIES
@@ -120,7 +120,7 @@ class RpmIndexer:
     def index(
         self, channel: str, packages: Sequence[RepoPackage], config: RepoConfig, now: datetime
     ) -> Index:
-        """Every metadata file of a channel by its place in the tree, unsigned.
+        """Return every metadata file of a channel by its place in the tree, unsigned.
 
         ``now`` becomes the revision and the time of the lists, by which clients order them.
         """
@@ -150,7 +150,7 @@ class RpmIndexer:
             files[name] = made.data
         entry = repomd.xml_dump().encode()
         files[PurePosixPath(REPODATA) / REPOMD] = entry
-        # Beside the folder, so that the way from both to the pool is the same.
+        # Beside the folder, so that both have the same relative path to the pool.
         identity = hashlib.sha256(entry).hexdigest()[:_ID_DIGITS]
         snapshot = folder.with_name(f"{folder.name}.{identity}")
         index = {base / name: data for base in (folder, snapshot) for name, data in files.items()}
@@ -174,7 +174,7 @@ def _texts(part: Part, packages: Sequence[RepoPackage], listings: Listings) -> I
 
 
 def _placed(fragment: str, package: RepoPackage) -> str:
-    """The fragment with the package's place in the tree, and since when it is there."""
+    """Return the fragment with the package's place in the tree and the time it was added."""
     # rpm/CHANNEL/COMPONENT/MACHINE is four folders below the root of the tree.
     place = html.escape(f"../../../../{package.pool}")
     found = _LOCATION.sub(lambda _: f'<location href="{place}"/>', fragment, count=1)
@@ -184,7 +184,7 @@ def _placed(fragment: str, package: RepoPackage) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Compressed:
-    """A list as it is published, and what repomd.xml says of it."""
+    """A list as it is published, with its facts for repomd.xml."""
 
     data: bytes
     sha256: str

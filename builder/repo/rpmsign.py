@@ -1,4 +1,4 @@
-"""Signatures inside rpm packages: made by rpmsign, looked at by rpmkeys.
+"""Signatures inside rpm packages: made by rpmsign, verified by rpmkeys.
 
 An rpm has room for one signature of its header, which names the payload's hash; with two
 keys in rotation the first one signs, and hosts trust both.
@@ -14,15 +14,15 @@ from builder.base.run import find_tool, run
 from builder.repo.sign import Signer
 
 _HINT = "run: apt-get install rpm, or dnf install rpm-sign"
-# Never by a prompt on an unattended terminal: the agent has it, or signing fails.
+# Never prompt on an unattended terminal: the agent has the passphrase, or signing fails.
 _GPG_OPTIONS = "--batch --no-tty --pinentry-mode error"
 _DIGEST = "sha512"
 
 
 def sign_rpm(path: Path, signer: Signer) -> None:
-    """Sign the rpm at ``path``, in place and by rename, in place of any signature it has.
+    """Sign the rpm at ``path`` in place, by rename, and replace any signature it has.
 
-    Raises RepoError where gpg or rpmsign refuses.
+    Raises RepoError if gpg or rpmsign refuses.
     """
     rpmsign = find_tool("rpmsign", variable="BUILDER_RPMSIGN", hint=_HINT)
     gpg = find_tool("gpg", variable="BUILDER_GPG", hint="run: apt-get install gpg")
@@ -46,7 +46,7 @@ def sign_rpm(path: Path, signer: Signer) -> None:
 
 
 class RpmKeys:
-    """rpm's own judgement by a keyring of its own; see :func:`open_rpm_keys`."""
+    """rpm's own verification with a separate keyring; see :func:`open_rpm_keys`."""
 
     def __init__(self, program: Path, database: Path) -> None:
         self._command = [str(program), *_defines({"_dbpath": str(database)})]
@@ -62,7 +62,7 @@ class RpmKeys:
             ) from error
 
     def problem(self, path: Path) -> str | None:
-        """Why rpm would refuse the package at ``path``, or None where it is well signed."""
+        """Return rpm's reason to refuse the package at ``path``, or None if it is well signed."""
         demand = _defines({"_pkgverify_level": "all"})
         result = run([*self._command, *demand, "--checksig", "--verbose", path], check=False)
         if result.status == 0:
@@ -74,7 +74,7 @@ class RpmKeys:
 
 @contextmanager
 def open_rpm_keys(armored: Sequence[Path]) -> Iterator[RpmKeys]:
-    """rpm with these public keys and no others, for as long as the block runs."""
+    """Yield rpm with these public keys and no others."""
     program = find_tool("rpmkeys", variable="BUILDER_RPMKEYS", hint=_HINT)
     with tempfile.TemporaryDirectory(prefix="builder-rpm-") as folder:
         keys = RpmKeys(program, Path(folder))

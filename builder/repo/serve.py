@@ -1,7 +1,7 @@
 """A web server for trying a repository out: on loopback by default, read-only.
 
 ``http.server`` does the work. Here it gets the repository's media types, shows no folder
-listings, and hides what begins with a dot (the state of the repository).
+listings, and hides names that begin with a dot (the state of the repository).
 """
 
 import functools
@@ -24,7 +24,7 @@ from builder.base.errors import UsageError
 from builder.repo.publish.web import cache_control, content_type
 
 LOOPBACK = "127.0.0.1"
-# Before this age a file may change again within the second that Last-Modified can name.
+# A younger file may change again within the second that Last-Modified can express.
 _STABLE_AGE_S = 2
 _MISSING = ".missing"  # a path that never exists: names with a dot in front are hidden
 
@@ -36,7 +36,7 @@ class _Handler(SimpleHTTPRequestHandler):
     timeout = 60
 
     def translate_path(self, path: str) -> str:
-        """The file that a request names; one that does not exist where it may not be read."""
+        """Return the file that a request names; an absent path if the file may not be read."""
         root = Path(self.directory)
         parts = PurePosixPath(normpath("/" + unquote(urlsplit(path).path))).parts[1:]
         hidden = any(part.startswith(".") or "\0" in part for part in parts)
@@ -48,29 +48,29 @@ class _Handler(SimpleHTTPRequestHandler):
         return f"{found}/" if path.endswith("/") else str(found)
 
     def send_head(self) -> io.BytesIO | BinaryIO | None:
-        """Send the headers; a time that is too young is no reason for 304."""
+        """Send the headers; a file that is too young never gives a 304."""
         if _is_young(self.headers["If-Modified-Since"]):
             del self.headers["If-Modified-Since"]
         return super().send_head()
 
     def send_header(self, keyword: str, value: str) -> None:
-        """Send a header; a file that may change within its second has no time yet."""
+        """Send a header, except the time of a file that may change within its second."""
         if keyword != "Last-Modified" or not _is_young(value):
             super().send_header(keyword, value)
 
     def guess_type(self, path: object) -> str:
-        """The media type of a file."""
+        """Return the media type of a file."""
         return content_type(PurePosixPath(str(path)))
 
     def send_response(self, code: int, message: str | None = None) -> None:
-        """Begin an answer; a file comes with how long it may be kept."""
+        """Begin a response; a file gets its Cache-Control header."""
         super().send_response(code, message)
         if code in (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED):
             name = PurePosixPath(urlsplit(self.path).path)
             self.send_header("Cache-Control", cache_control(name))
 
     def list_directory(self, path: object) -> io.BytesIO | None:  # noqa: ARG002 - the base class's
-        """Show nothing of a folder that has no page."""
+        """Refuse to list a folder that has no page."""
         self.send_error(HTTPStatus.NOT_FOUND)
         return None
 
@@ -88,7 +88,7 @@ def _is_young(date: str | None) -> bool:
 
 
 class RepoServer(ThreadingHTTPServer):
-    """Serves the folder ``root``; ``url`` is where."""
+    """A server of the folder ``root`` at ``url``."""
 
     daemon_threads = True
     block_on_close = False
@@ -104,16 +104,16 @@ class RepoServer(ThreadingHTTPServer):
         return f"http://{LOOPBACK if host == '0.0.0.0' else host}:{port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report an error; that a client went away is none."""
+        """Report an error, but not a client that went away."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
 @contextmanager
 def open_server(root: Path, *, host: str = LOOPBACK, port: int = 0) -> Iterator[RepoServer]:
-    """A server that listens, for ``serve_forever``; port 0 takes a free one.
+    """Open a server that listens, for ``serve_forever``; port 0 takes a free port.
 
-    Raises UsageError where ``root`` is no folder or the address cannot be used.
+    Raises UsageError if ``root`` is no folder or the address cannot be used.
     """
     if not root.is_dir():
         raise UsageError(f"{root}: no such folder", hint="publish the repository there first")

@@ -1,4 +1,4 @@
-"""Signs a repository with GnuPG: with whose keys, from where, and in which form.
+"""Signs a repository with GnuPG: finds the keys, opens them, and makes the signatures.
 
 A key comes from the user's own agent, or from a file or the environment into a
 throw-away home that only this process can read. A passphrase goes to gpg by a
@@ -27,7 +27,7 @@ _DIGEST = "SHA512"
 
 @dataclass(frozen=True, kw_only=True)
 class KeySource:
-    """Where the secret keys and their passphrase come from; without a key, the agent."""
+    """The source of the secret keys and their passphrase; without a key, the agent."""
 
     key: str | None = field(default=None, repr=False)  # armored
     passphrase: str | None = field(default=None, repr=False)
@@ -38,7 +38,7 @@ def find_source(
     passphrase_file: Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> KeySource:
-    """The key and passphrase that options or the environment name."""
+    """Return the key and passphrase that options or the environment name."""
     named = key_file or _path(environment.get(KEY_FILE_VARIABLE))
     key = _read(named) if named else environment.get(KEY_VARIABLE)
     secret = passphrase_file or _path(environment.get(PASSPHRASE_FILE_VARIABLE))
@@ -90,24 +90,24 @@ class Signer:
 
     @property
     def users(self) -> tuple[str, ...]:
-        """The keys as gpg's --local-user takes them: a subkey that is named is insisted on."""
+        """The keys in the form of gpg's --local-user, where a named subkey is mandatory."""
         return tuple(
             name if key.fingerprint == name else f"{name}!" for name, key in self._keys.items()
         )
 
     def detach(self, data: bytes, *, armor: bool = True, only_first: bool = False) -> bytes:
-        """A detached signature, by every key or the first one alone."""
+        """Make a detached signature, by every key or by the first alone."""
         form = ["--armor", "--detach-sign"] if armor else ["--detach-sign"]
         return self._sign(form, data, self.users[:1] if only_first else self.users)
 
     def clearsign(self, data: bytes) -> bytes:
-        """``data`` with its signatures inline, as InRelease is."""
+        """Return ``data`` with its signatures inline, as in InRelease."""
         return self._sign(["--clearsign"], data, self.users)
 
     def public_keys(self, *, armor: bool) -> bytes:
-        """All public keys, as a keyring.
+        """Return all public keys, as a keyring.
 
-        In armored form one block for each: rpm takes only the first key of a block.
+        The armored form has one block for each: rpm reads only the first key of a block.
         """
         wanted = [key.fingerprint for key in self.keys]
         target = self._work / "public"
@@ -118,7 +118,7 @@ class Signer:
         )
 
     def unlock(self) -> None:
-        """Let the agent learn the passphrase: for a program that calls gpg by itself."""
+        """Pass the passphrase to the agent, for a program that calls gpg by itself."""
         if self._passphrase is not None:
             self.detach(b"unlock")
 
@@ -151,9 +151,9 @@ def _sign_hint(message: str) -> str:
 
 @contextmanager
 def open_signer(fingerprints: Sequence[str], source: KeySource, now: datetime) -> Iterator[Signer]:
-    """A signer with the keys called so.
+    """Open a signer with the keys of these fingerprints.
 
-    Raises RepoError where a key is absent, expired, revoked or too weak.
+    Raises RepoError if a key is absent, expired, revoked or too weak.
     """
     if not fingerprints:
         raise RepoError(

@@ -1,8 +1,8 @@
-"""What a repository holds, in SQLite: so that adding one package never re-reads another.
+"""The content of a repository, in SQLite, so that adding a package never re-reads another.
 
-Every change is one transaction. A package's file is in the pool before its row is; a
-row is gone before its file is. So a crash leaves at most a file that nothing names,
-which ``check`` shows and the next ``prune`` removes.
+Every change is one transaction. A package's file is in the pool before its row is written; the
+row is deleted before the file is. So a crash leaves at most a file without a row, which
+``check`` shows and the next ``prune`` removes.
 """
 
 import json
@@ -59,7 +59,7 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All changes of the block, or none of them."""
+        """Commit all changes of the block, or none."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -69,7 +69,7 @@ class State:
         self._db.execute("COMMIT")
 
     def _many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """One statement for many rows, as one transaction: the disk is waited for once."""
+        """Execute one statement for many rows in one transaction, which waits for the disk once."""
         with nullcontext() if self._db.in_transaction else self.transaction():
             self._db.executemany(statement, rows)
 
@@ -91,27 +91,27 @@ class State:
     def find(
         self, fmt: PackageFormat, name: str, version: str | None = None, arch: str | None = None
     ) -> list[RepoPackage]:
-        """Packages of this name, and where given of this version and architecture."""
+        """Return packages of this name and, if given, of this version and architecture."""
         clause = "fmt = ? AND name = ? AND version = ifnull(?, version) AND arch = ifnull(?, arch)"
         return self._select(clause, (fmt.value, name, version, arch))
 
     def given(self, sha256: str) -> str:
-        """The sha256 that a package's file had before it was signed."""
+        """Return the sha256 that a package's file had before it was signed."""
         row = self._db.execute("SELECT given FROM package WHERE sha256 = ?", (sha256,)).fetchone()
         return str(row[0]) if row else ""
 
     def by_sha256(self, sha256: str) -> RepoPackage | None:
-        """The package whose file has this hash."""
+        """Return the package whose file has this hash."""
         return next(iter(self._select("sha256 = ?", (sha256,))), None)
 
     def at(self, pool: PurePosixPath) -> RepoPackage | None:
-        """The package whose file lies at this place."""
+        """Return the package whose file lies at this place."""
         return next(iter(self._select("pool = ?", (str(pool),))), None)
 
     def packages(
         self, channel: str | None = None, fmt: PackageFormat | None = None
     ) -> list[RepoPackage]:
-        """Packages of a channel and a format, or of all; sorted by name, version and so on."""
+        """Return the packages of a channel and a format, or all; sorted by name and version."""
         return self._select(
             "fmt = ifnull(?, fmt) AND (? IS NULL OR sha256 IN "
             "(SELECT sha256 FROM member WHERE channel = ?))",
@@ -127,33 +127,33 @@ class State:
         return [_package(row) for row in rows]
 
     def pool(self) -> dict[PurePosixPath, FileFacts]:
-        """Every package's file by its place in the tree."""
+        """Return every package's file by its place in the tree."""
         rows = self._db.execute("SELECT pool, sha256, size FROM package")
         return {
             PurePosixPath(pool): FileFacts(sha256=sha256, size=size) for pool, sha256, size in rows
         }
 
     def listing(self, sha256: str) -> bytes:
-        """The listing of a package, as its reader gave it."""
+        """Return the listing of a package, as its reader returned it."""
         row = self._db.execute("SELECT content FROM listing WHERE sha256 = ?", (sha256,)).fetchone()
         if row is None:
             raise RepoError(f"the state has no package with sha256 {sha256}")
         return zstandard.ZstdDecompressor().decompress(row[0])
 
     def channels_of(self, sha256: str) -> list[str]:
-        """The channels that refer to a package."""
+        """Return the channels that refer to a package."""
         rows = self._db.execute(
             "SELECT channel FROM member WHERE sha256 = ? ORDER BY channel", (sha256,)
         )
         return [channel for (channel,) in rows]
 
     def channels(self) -> list[str]:
-        """The channels that have packages."""
+        """Return the channels that have packages."""
         rows = self._db.execute("SELECT DISTINCT channel FROM member ORDER BY channel")
         return [channel for (channel,) in rows]
 
     def join(self, channel: str, hashes: Iterable[str]) -> int:
-        """Make packages members of a channel; how many were not yet."""
+        """Make packages members of a channel; returns how many were not yet."""
         before = self._db.total_changes
         self._db.executemany(
             "INSERT OR IGNORE INTO member VALUES (?, ?)", ((channel, sha256) for sha256 in hashes)
@@ -168,30 +168,30 @@ class State:
         )
 
     def orphans(self) -> list[RepoPackage]:
-        """Packages that no channel refers to."""
+        """Return the packages that no channel refers to."""
         return self._select("sha256 NOT IN (SELECT sha256 FROM member)", ())
 
     def forget(self, hashes: Iterable[str]) -> None:
-        """Drop packages from the state; their files are the caller's."""
+        """Drop packages from the state; the caller removes their files."""
         self._db.executemany(
             "DELETE FROM package WHERE sha256 = ?", ((sha256,) for sha256 in hashes)
         )
 
     def indexed(self, channel: str) -> tuple[str, datetime] | None:
-        """What a channel's indexes were made from, and the time that they state."""
+        """Return the hash of the inputs of a channel's indexes, and the time in the indexes."""
         row = self._db.execute(
             "SELECT inputs, time FROM indexed WHERE channel = ?", (channel,)
         ).fetchone()
         return (row[0], datetime.fromisoformat(row[1])) if row else None
 
     def record_indexed(self, channel: str, inputs: str, now: datetime) -> None:
-        """Record what a channel's indexes are made from."""
+        """Record the inputs of a channel's indexes."""
         self._db.execute(
             "INSERT OR REPLACE INTO indexed VALUES (?, ?, ?)", (channel, inputs, now.isoformat())
         )
 
     def published(self, target: str) -> dict[PurePosixPath, Published]:
-        """What earlier publications put on a target."""
+        """Return the files that earlier publications put on a target."""
         rows = self._db.execute(
             "SELECT path, sha256, size, retired FROM published WHERE target = ?", (target,)
         )
@@ -244,7 +244,7 @@ def _package(row: Sequence[str]) -> RepoPackage:
 def _record_text(record: IndexRecord) -> str | bytes:
     match record:
         case DebRecord():
-            # SQLite keeps text as UTF-8; a package may hold bytes that are none.
+            # SQLite keeps text as UTF-8; a package may hold bytes that are not UTF-8.
             data = encode(record.control)
             return record.control if is_utf8(data) else data
         case RpmRecord():
@@ -261,9 +261,9 @@ def _parse_record(fmt: PackageFormat, text: str | bytes) -> IndexRecord:
 
 @contextmanager
 def open_state(root: Path, *, create: bool = False) -> Iterator[State]:
-    """The state of the repository at ``root``, held by this process alone.
+    """Open the state of the repository at ``root`` for this process alone.
 
-    Raises RepoError where there is none and ``create`` is not set.
+    Raises RepoError if it does not exist and ``create`` is not set.
     """
     folder = root / STATE
     path = folder / _FILE
@@ -275,7 +275,7 @@ def open_state(root: Path, *, create: bool = False) -> Iterator[State]:
     with storage_guard(path):
         folder.mkdir(parents=True, exist_ok=True)
         with (
-            # Two publications at once would each delete what the other still needs.
+            # Two publications at once would each delete files that the other still needs.
             file_lock(folder / _LOCK, "waiting for another command that changes this repository"),
             closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as connection,
         ):

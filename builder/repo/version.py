@@ -1,4 +1,4 @@
-"""How dpkg and rpm order versions, so that ``prune`` knows which are the newest. Pure."""
+"""The order of versions in dpkg and rpm, by which ``prune`` finds the newest. Pure."""
 
 import functools
 import re
@@ -13,7 +13,7 @@ _SEGMENT = re.compile(r"[0-9]+|[a-zA-Z]+|~|\^")
 
 
 def compare_deb(left: str, right: str) -> int:
-    """Negative, zero or positive, as dpkg orders the two (deb-version(7))."""
+    """Return a negative number, zero or a positive one, as dpkg orders the two (deb-version(7))."""
     return _first_difference(_split(left), _split(right), _compare_deb_part)
 
 
@@ -47,7 +47,7 @@ def _compare_digits(left: str, right: str) -> int:
 
 
 def _deb_key(text: str) -> list[int]:
-    """A tilde before the end, the end before letters, letters before all else."""
+    """Return a key that sorts a tilde first, then the end, then letters, then all else."""
     # The closing zero is the end of the part.
     return [_deb_weight(sign) for sign in text] + [0]
 
@@ -59,7 +59,7 @@ def _deb_weight(sign: str) -> int:
 
 
 def compare_rpm(left: str, right: str) -> int:
-    """Negative, zero or positive, as rpm orders the two (rpm-version(7))."""
+    """Return a negative number, zero or a positive one, as rpm orders the two (rpm-version(7))."""
     return _first_difference(_split(left), _split(right), _compare_rpm_part)
 
 
@@ -82,7 +82,7 @@ def _compare_rpm_part(left: str, right: str) -> int:
 
 
 def _rpm_rank(segment: str) -> int:
-    """A tilde before the end, the end before a caret, that before letters, then numbers."""
+    """Rank a segment: a tilde first, then the end, then a caret, then letters, then numbers."""
     if segment in ("~", "", "^"):
         return {"~": 0, "": 1, "^": 2}[segment]
     return 4 if segment.isdigit() else 3
@@ -105,5 +105,5 @@ _KEYS = {
 
 
 def version_key(fmt: PackageFormat, version: str) -> Any:
-    """A key by which versions sort as the format's own tools sort them."""
+    """Return a key that sorts versions as the format's own tools do."""
     return _KEYS[fmt](version)

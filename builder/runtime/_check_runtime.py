@@ -1,13 +1,13 @@
 """Checks a finished runtime from the inside; run by that runtime, never imported.
 
-Arguments: the tree. Prints what is wrong, a line each, and nothing where all is well.
+Argument: the tree. Prints each problem on a line of its own, and nothing if there is none.
 """
 
 import importlib
 import sys
 import sysconfig
 
-# What a Python without one of these would break later, on someone else's machine.
+# A Python that lacks one of these would break later, on someone else's machine.
 _MODULES = """
 _asyncio _bz2 _ctypes _curses _decimal _hashlib _lzma _socket _sqlite3 _ssl _uuid _zoneinfo
 asyncio bz2 ctypes curses dbm.dumb decimal hashlib lzma mmap multiprocessing.synchronize
@@ -17,7 +17,7 @@ pip
 
 
 def problems(tree: str) -> list[str]:
-    """Everything that is wrong with the runtime in ``tree``."""
+    """Return every problem of the runtime in ``tree``."""
     found = []
     for name in _MODULES.split():
         try:

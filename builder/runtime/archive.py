@@ -26,13 +26,13 @@ from builder.runtime.prepared import (
 _PROGRAM = re.compile(r"python(3\.\d+)")
 _PATCHLEVEL = re.compile(r'^#define\s+PY_VERSION\s+"(3\.\d+\.\d+)', re.MULTILINE)
 _IN_NAME = re.compile(r"(?<![\d.])(3\.\d+\.\d+)(?![\d.])")
-# Where in an archive a CPython's bin/ and lib/ may lie, apart from a lone folder.
+# Folders in an archive that may hold a CPython's bin/ and lib/, apart from a lone folder.
 _TOPS = ("", "python", "python/install")
 _SYSTEM = tuple(Path(path) for path in ("/", "/usr", "/usr/local"))
 
 
 class ArchiveProvider:
-    """Takes the user's CPython, once it proves to be one the release accepts."""
+    """Provides the user's CPython, if the release accepts its version."""
 
     choice = RuntimeChoice.ARCHIVE
 
@@ -53,7 +53,7 @@ class ArchiveProvider:
             provider=RuntimeChoice.ARCHIVE,
             version=prepared.version,
             arch=request.arch,
-            origin=given.name,  # not its folder, which is this host's business
+            origin=given.name,  # without its folder, which is private to this host
             sha256=sha256,
             key=key,
             tree=prepared.tree,
@@ -62,7 +62,7 @@ class ArchiveProvider:
         )
 
     def _host_python(self, request: RuntimeRequest) -> Path | None:
-        """The interpreter to compile with; None where the tree's own can."""
+        """Return the interpreter to compile with; None if the tree's own can."""
         if request.arch is host_arch():
             return None
         python = find_host_python(request.minor)
@@ -123,7 +123,7 @@ def _prepare(given: Path, tree: Path, request: RuntimeRequest, *, python: Path |
 
 
 def _find_root(raw: Path, given: Path, wanted: str) -> tuple[Path, str]:
-    """The folder that has ``bin/python3.X``, and the X; the wanted one before others."""
+    """Return the folder with ``bin/python3.X``, and the X; the wanted X comes before others."""
     children = [path for path in raw.iterdir() if path.is_dir() and not path.is_symlink()]
     tops = [raw / top for top in _TOPS]
     if len(children) == 1:
@@ -157,7 +157,7 @@ def _check_machine(program: Path, given: Path, request: RuntimeRequest) -> None:
 
 
 def _read_version(root: Path, minor: str, given: Path) -> str:
-    """The version of a tree that cannot run here: its headers say, or else its name."""
+    """Read the version of a tree that cannot run here from its headers, or else its name."""
     header = root / "include" / f"python{minor}" / "patchlevel.h"
     found = _PATCHLEVEL.search(header.read_text("utf-8")) if header.is_file() else None
     found = found or _IN_NAME.search(given.name)
@@ -170,7 +170,7 @@ def _read_version(root: Path, minor: str, given: Path) -> str:
 
 
 def _hash_folder(folder: Path) -> str:
-    """The sha256 of names, kinds, executable bits and contents below ``folder``."""
+    """Hash the names, kinds, executable bits and contents below ``folder`` by sha256."""
     digest = hashlib.sha256()
     size = 0
     paths = sorted(Path(top, name) for top, dirs, files in os.walk(folder) for name in files + dirs)

@@ -1,4 +1,4 @@
-"""What this host must have to compile CPython, and the command that installs it."""
+"""The dependencies of this host for compiling CPython, and the command that installs them."""
 
 import os
 import platform
@@ -54,7 +54,7 @@ _LIBRARIES = (
 
 
 def read_os_release() -> dict[str, str]:
-    """This host's distribution as it describes itself; empty where it does not."""
+    """Read the os-release of this host's distribution; empty if there is none."""
     try:
         return platform.freedesktop_os_release()
     except OSError:
@@ -62,17 +62,17 @@ def read_os_release() -> dict[str, str]:
 
 
 def host_identity() -> str:
-    """The distribution whose libraries a build here is linked with: "debian 12"."""
+    """Return the distribution whose libraries a build here is linked with: "debian 12"."""
     release = read_os_release()
     return f"{release.get('ID', 'unknown')} {release.get('VERSION_ID', '')}".strip()
 
 
 def find_missing() -> list[Dependency]:
-    """What this host lacks to compile CPython."""
+    """Return the dependencies that this host lacks to compile CPython."""
     compiler = next((found for name in _COMPILERS if (found := shutil.which(name))), None)
     missing = [need for need in _PROGRAMS if not shutil.which(need.program or "")]
     if compiler is None or not _compiles(compiler, "", ()):
-        # Without it nothing is known of the libraries: request all of them.
+        # Without a compiler the libraries cannot be checked: request all of them.
         return [_COMPILER, *missing, *_LIBRARIES]
     return missing + [
         need
@@ -82,7 +82,7 @@ def find_missing() -> list[Dependency]:
 
 
 def _compiles(compiler: str, head: str, libraries: Sequence[str]) -> bool:
-    """Whether a program with this beginning compiles and links: header and library fit."""
+    """Return whether a program with this head compiles and links with these libraries."""
     flags = [f"-l{name}" for name in libraries]
     command = [compiler, "-x", "c", "-", "-o", os.devnull, *flags]
     return (
@@ -93,7 +93,7 @@ def _compiles(compiler: str, head: str, libraries: Sequence[str]) -> bool:
 def install_commands(
     missing: Sequence[Dependency], os_release: Mapping[str, str]
 ) -> list[list[str]]:
-    """The commands, for root, that install ``missing``; none for an unknown distribution."""
+    """Return the commands, for root, that install ``missing``; none on an unknown distribution."""
     family = {os_release.get("ID", ""), *os_release.get("ID_LIKE", "").split()}
     if family & {"debian", "ubuntu"}:
         packages = [name for need in missing for name in need.deb.split()]
@@ -106,10 +106,10 @@ def install_commands(
 
 
 def ensure_build_host(*, install: bool) -> None:
-    """See to it that CPython can be compiled here.
+    """Ensure that CPython can be compiled here.
 
-    With ``install``, and as root, what lacks is installed. Raises ToolError that
-    lists it, with the command, otherwise.
+    With ``install``, and as root, missing dependencies are installed. Otherwise raises
+    ToolError, which lists them with the command.
     """
     missing = find_missing()
     if not missing:

@@ -1,7 +1,7 @@
-"""Making a built CPython carry the shared libraries it was linked with.
+"""Bundles into a built CPython the shared libraries that it was linked with.
 
 They go to ``lib/`` under their soname and are found by ``$ORIGIN``; their licences
-go to ``share/licenses/``. glibc and the compiler's own libraries stay the target's.
+go to ``share/licenses/``. glibc and the compiler's own libraries come from the target.
 """
 
 import os
@@ -37,9 +37,9 @@ class HostLibrary:
 
 
 def bundle_libraries(tree: Path, arch: Arch) -> tuple[str, ...]:
-    """Bundle what the programs and libraries of ``tree`` need; returns the sonames.
+    """Bundle the libraries that the files of ``tree`` need; returns their sonames.
 
-    Raises RuntimeUnavailableError where one is not to be found on this host.
+    Raises RuntimeUnavailableError if this host lacks one of them.
     """
     strip_debug(tree)
     bundled = find_needed(tree, arch)
@@ -51,7 +51,7 @@ def bundle_libraries(tree: Path, arch: Arch) -> tuple[str, ...]:
 
 
 def strip_debug(tree: Path) -> None:
-    """Take the debug information out of every program and library below ``tree``."""
+    """Remove the debug information from every program and library below ``tree``."""
     strip = run.find_tool("strip", hint=_BINUTILS_HINT)
     for name, _ in elf.scan_tree(tree):
         path = tree / name
@@ -62,7 +62,7 @@ def strip_debug(tree: Path) -> None:
 
 
 def check_resolved(tree: Path) -> None:
-    """Raise where anything below ``tree`` needs a library that would not be found."""
+    """Raise if any file below ``tree`` needs a library that would not be found."""
     files = elf.scan_tree(tree)
     there = {path for path, _ in files}
     lost = []
@@ -82,7 +82,7 @@ def check_resolved(tree: Path) -> None:
 
 
 def _resolve_origin(entry: str, binary: PurePosixPath) -> PurePosixPath | None:
-    """A RUNPATH entry as a folder below the tree; None where it is outside."""
+    """Return a RUNPATH entry as a folder below the tree; None if it is outside."""
     if not entry.startswith("$ORIGIN"):
         return None
     parts = list(binary.parent.parts)
@@ -97,9 +97,9 @@ def _resolve_origin(entry: str, binary: PurePosixPath) -> PurePosixPath | None:
 
 
 def find_needed(tree: Path, arch: Arch) -> list[HostLibrary]:
-    """What of this host the files in ``tree`` need, directly or not; sorted by soname.
+    """Return this host's libraries that ``tree`` needs, directly or not; sorted by soname.
 
-    Raises RuntimeUnavailableError where the loader would not find one.
+    Raises RuntimeUnavailableError if the loader would not find one.
     """
     host = HostLibraries(arch)
     needed: dict[str, HostLibrary] = {}
@@ -122,7 +122,7 @@ def find_needed(tree: Path, arch: Arch) -> list[HostLibrary]:
 
 
 class HostLibraries:
-    """Where this host's loader finds the libraries of one architecture."""
+    """The libraries of one architecture that this host's loader finds."""
 
     def __init__(self, arch: Arch) -> None:
         self._arch = arch
@@ -134,7 +134,7 @@ class HostLibraries:
             self._paths.setdefault(name, []).append(Path(path))
 
     def find(self, name: str) -> Path | None:
-        """The file with this soname, links resolved."""
+        """Return the file with this soname, links resolved."""
         for path in self._paths.get(name, []):
             info = elf.read_elf(path)
             if info is not None and info.machine == self._arch.elf_machine:
@@ -150,9 +150,9 @@ def _copy(tree: Path, libraries: list[HostLibrary]) -> None:
 
 
 def _set_runpaths(tree: Path, bundled: set[str]) -> None:
-    """Record in every user of a bundled library where the library is, and nothing else.
+    """Set the RUNPATH of every file that needs a bundled library, and remove any other.
 
-    A RUNPATH is not inherited by what a library needs in turn, so each gets one.
+    A RUNPATH does not apply to a library's own dependencies, so each file gets one.
     """
     patchelf = run.find_tool("patchelf", hint=_PATCHELF_HINT)
     for name, info in elf.scan_tree(tree):
@@ -167,7 +167,7 @@ def _set_runpaths(tree: Path, bundled: set[str]) -> None:
 
 
 def _keep_licences(tree: Path, bundled: list[HostLibrary]) -> None:
-    """Copy each library's licence, and write down which package it came from."""
+    """Copy each library's licence, and record the package that the library came from."""
     rows = []
     for library in bundled:
         owner = _find_owner(library.path)
@@ -185,7 +185,7 @@ def _keep_licences(tree: Path, bundled: list[HostLibrary]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Owner:
-    """The distribution's package that a library is from."""
+    """The package of the distribution that a library is from."""
 
     name: str
     version: str
@@ -229,7 +229,7 @@ def _find_rpm_owner(path: Path) -> _Owner | None:
 
 def _copy_licence(owner: _Owner, folder: Path) -> None:
     if folder.is_dir():
-        return  # another library of this package brought it
+        return  # copied for another library of this package
     texts = [path for path in owner.licences if path.is_file()]
     if not texts:
         log.warn(f"package {owner.name} has no licence file here: none is in the runtime")
@@ -237,7 +237,7 @@ def _copy_licence(owner: _Owner, folder: Path) -> None:
     folder.mkdir(parents=True)
     for text in texts:
         shutil.copyfile(text, folder / text.name)
-    # Debian's copyright files point at texts that other distributions lack.
+    # Debian's copyright files refer to texts that other distributions lack.
     referred = re.compile(rf"{re.escape(os.fspath(_DEBIAN_TEXTS))}/([\w.+-]*\w)")
     for name in {name for text in texts for name in referred.findall(text.read_text("utf-8"))}:
         if (_DEBIAN_TEXTS / name).is_file():

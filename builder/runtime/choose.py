@@ -1,4 +1,4 @@
-"""Which provider of a CPython: the one requested, or the first that has one."""
+"""Chooses the provider of a CPython: the requested one, or the first that has one."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from builder.runtime.model import Runtime, RuntimeProvider, RuntimeRequest
 from builder.runtime.pbs import PbsProvider, release_tree
 from builder.runtime.source import SourceProvider
 
-# Another way may be open where one failed so; a HashMismatchError is never taken for it.
+# After these errors another provider may succeed, but never after a HashMismatchError.
 _CLOSED = (FetchError, OfflineError, RuntimeUnavailableError)
 
 
@@ -30,17 +30,17 @@ class PreparingProvider(RuntimeProvider, Protocol):
     """A provider that downloads, and whose runtimes the cache keeps."""
 
     def fetch(self, request: RuntimeRequest, cache: Cache) -> dict[str, Path]:
-        """Bring all that ``provide`` downloads into the cache; files by their name."""
+        """Bring every download of ``provide`` into the cache; returns files by name."""
         ...
 
     def find_prepared(self, request: RuntimeRequest, cache: Cache) -> Runtime | None:
-        """The runtime if it needs neither fetching nor preparing."""
+        """Return the runtime if it needs neither fetching nor preparing."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Providers:
-    """The four ways."""
+    """The four providers."""
 
     pbs: PreparingProvider
     source: PreparingProvider
@@ -48,7 +48,7 @@ class Providers:
     distro: RuntimeProvider
 
     def of(self, choice: RuntimeChoice) -> RuntimeProvider:
-        """The provider that was chosen by name."""
+        """Return the provider that ``choice`` names."""
         return {
             RuntimeChoice.PBS: self.pbs,
             RuntimeChoice.SOURCE: self.source,
@@ -58,7 +58,7 @@ class Providers:
 
 
 def default_providers() -> Providers:
-    """The real providers, with the pins of this repository."""
+    """Return the real providers, with the pins of this repository."""
     return Providers(
         pbs=PbsProvider(),
         source=SourceProvider(),
@@ -74,10 +74,10 @@ def provide_runtime(
     *,
     providers: Providers | None = None,
 ) -> Runtime:
-    """The CPython of ``request``; says which one it is and why.
+    """Provide the CPython of ``request``, and report which one it is and why.
 
-    An explicit choice never becomes another. ``auto`` moves from a closed way to the
-    next, but wrong bytes are an error everywhere.
+    An explicit choice is never replaced. ``auto`` moves from an unavailable provider to
+    the next, but wrong bytes are always an error.
     """
     providers = providers or default_providers()
     named = _named(request, choice)
@@ -97,7 +97,7 @@ def fetch_runtime(
     *,
     providers: Providers | None = None,
 ) -> dict[str, Path]:
-    """Bring what a runtime is made from into the cache, and make nothing of it."""
+    """Bring the inputs of a runtime into the cache, without preparing it."""
     providers = providers or default_providers()
     if choice is RuntimeChoice.SOURCE:
         return providers.source.fetch(request, cache)
@@ -117,7 +117,7 @@ def fetch_runtime(
 
 
 def describe(runtime: Runtime) -> str:
-    """One line for people: what it is, where from, why."""
+    """Describe a runtime in one line for people: version, origin, reason."""
     origins = {
         RuntimeChoice.PBS: "standalone build",
         RuntimeChoice.SOURCE: "built from source",
@@ -129,7 +129,7 @@ def describe(runtime: Runtime) -> str:
 
 
 def _named(request: RuntimeRequest, choice: RuntimeChoice) -> tuple[RuntimeChoice, str] | None:
-    """The provider the user decided on, and how; None where ``auto`` is to decide."""
+    """Return the provider that the user chose, and how; None if ``auto`` decides."""
     if choice is not RuntimeChoice.AUTO:
         return choice, f"chosen with --runtime {choice}"
     if request.archive is not None:
@@ -141,7 +141,7 @@ def _named(request: RuntimeRequest, choice: RuntimeChoice) -> tuple[RuntimeChoic
 
 def _provide_auto(request: RuntimeRequest, cache: Cache, providers: Providers) -> Runtime:
     if request.mirror is not None:
-        release_tree(request.mirror)  # a wrong one is an error even if the cache has it all
+        release_tree(request.mirror)  # a wrong mirror is an error even if the cache has every file
     for provider in (providers.pbs, providers.source):
         try:
             prepared = provider.find_prepared(request, cache)
@@ -181,7 +181,7 @@ def _from_source(
 
 
 def _briefly(error: BuilderError) -> str:
-    """Why the standalone builds were passed over, in a few words."""
+    """Return in a few words why the standalone builds were skipped."""
     if isinstance(error, UnreachableError):
         return f"standalone builds unreachable ({error.reason})"
     if isinstance(error, OfflineError):

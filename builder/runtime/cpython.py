@@ -1,4 +1,4 @@
-"""Compiling CPython from its tarball, and checking what came of it."""
+"""Compiles CPython from its tarball, and checks the result."""
 
 import os
 import shutil
@@ -14,17 +14,17 @@ from builder.net.extract import extract_tar
 
 _OLDER_GLIBC = Path(__file__).with_name("older_glibc.h")
 _CHECK = Path(__file__).with_name("_check_runtime.py")
-# A folder that no host has: nothing is found by it, so nothing may need it.
+# A folder that no host has: nothing can be found there, so nothing may need it.
 _PREFIX = "/install"
-# Not the makefile's CFLAGS: sysconfig would hand those on to every extension.
+# Not the makefile's CFLAGS: sysconfig would pass those on to every extension.
 _FLAGS = ("-g0", "-include", _OLDER_GLIBC.name)
-# Databases and windows that no service uses; libcrypt is no part of every target.
+# Databases and windows that no service uses; libcrypt, which not every target has.
 _DISABLED = "*disabled*\n_crypt _dbm _gdbm _tkinter nis\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What is compiled, and how."""
+    """The version to compile, and how."""
 
     version: str
     pgo: bool = False
@@ -32,7 +32,7 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """The version and what is special: "3.13.15-pgo-lto"."""
+        """The version and the special options: "3.13.15-pgo-lto"."""
         return self.version + "-pgo" * self.pgo + "-lto" * self.lto
 
     @property
@@ -56,7 +56,7 @@ class Recipe:
 
     @property
     def inputs(self) -> tuple[object, ...]:
-        """All that decides about the result, the tarball and the host aside."""
+        """All inputs of the result, except the tarball and the host."""
         return (self.configure, _FLAGS, hash_file(_OLDER_GLIBC), _DISABLED)
 
 
@@ -65,7 +65,7 @@ def compile_cpython(
 ) -> None:
     """Compile ``tarball`` and install it as ``target``, a raw tree with bin/ and lib/.
 
-    The tree's licence is in it; its shared libraries are still the host's. The log
+    The tree includes its licence; its shared libraries are still the host's. The log
     stays in the cache.
     """
     log_file = cache.root / "logs" / f"cpython-{recipe.name}.log"
@@ -88,7 +88,7 @@ def _configure_and_make(
 ) -> None:
     environment = {
         "LC_ALL": "C",
-        # The date that `python -VV` shows is the release's.
+        # So `python -VV` shows the date of the release.
         "SOURCE_DATE_EPOCH": str(int((source / "configure").stat().st_mtime)),
         "CFLAGS_NODIST": " ".join([*_FLAGS, f"-ffile-prefix-map={source}=."]),
         "LDFLAGS": "-Wl,--as-needed",
@@ -119,7 +119,7 @@ def _progress(label: str, unit: str, mark: str) -> Iterator[run.OnLine]:
 def check_runtime(tree: Path, minor: str, *, traces: tuple[str, ...]) -> None:
     """Raise RuntimeUnavailableError unless ``tree`` works wherever it is put.
 
-    It is run from another folder and with nothing in its environment; no file may
+    The interpreter runs from another folder with an empty environment; no file may
     hold one of ``traces``, the paths of the build.
     """
     moved = tree.with_name(f"{tree.name}.moved")

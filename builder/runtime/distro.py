@@ -1,6 +1,6 @@
 """The ``distro`` provider: nothing is bundled, the distribution's Python is used.
 
-For release lines whose minor version the target distribution has.
+It serves release lines whose minor version the target distribution has.
 """
 
 from builder.base.cache import Cache, key_of
@@ -12,14 +12,14 @@ from builder.runtime.prepared import ask_version, find_host_python
 
 
 class DistroProvider:
-    """Finds the interpreter that stands in, on this host, for the target's."""
+    """Finds the interpreter on this host that stands in for the target's."""
 
     choice = RuntimeChoice.DISTRO
 
     def provide(self, request: RuntimeRequest, cache: Cache) -> Runtime:  # noqa: ARG002
-        """This host's interpreter of the minor, to compile bytecode with; no tree.
+        """Return this host's interpreter of the minor, to compile bytecode with; no tree.
 
-        Its architecture does not matter, and it need not be the distribution's own.
+        Its architecture does not matter, and it may come from outside the distribution.
         """
         python = find_host_python(request.minor)
         if python is None:
@@ -45,13 +45,13 @@ class DistroProvider:
 
 
 def distro_depends(minor: str, fmt: PackageFormat) -> tuple[str, ...]:
-    """What a package without its own Python depends on.
+    """Return the dependencies of a package without its own Python.
 
-    Debian has one Python 3 at a time, so by the bounds on ``python3`` apt sees before an
-    upgrade of the distribution that this package must change as well; ``python3.X``
-    is the program that is run. Red Hat and SUSE have several side by side and
-    ``python3`` is only the default one: there ``python(abi)`` names the minor, as all
-    their Python packages do, and the file the program.
+    Debian has one Python 3 at a time: the bounds on ``python3`` show apt, before an upgrade
+    of the distribution, that this package must change as well; ``python3.X`` is the program
+    that is run. Red Hat and SUSE have several side by side, and ``python3`` is only the
+    default: there ``python(abi)`` names the minor, as in all their Python packages, and the
+    file names the program.
     """
     if fmt is PackageFormat.RPM:
         return (fmt.relation("python(abi)", "=", minor), f"/usr/bin/python{minor}")

@@ -14,7 +14,7 @@ from builder.base.model import Arch, RuntimeChoice
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeOptions:
-    """How far a provider may go to get a CPython."""
+    """The means that a provider may use to get a CPython."""
 
     offline: bool = False
     jobs: int = 1
@@ -28,7 +28,7 @@ class RuntimeOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeRequest(RuntimeOptions):
-    """Which CPython is wanted, and how far a provider may go to get it."""
+    """The requested CPython, and the means that a provider may use to get it."""
 
     minor: str  # "3.13"
     requires_python: str  # the release's specifier, e.g. ">=3.13,<3.14"
@@ -39,7 +39,7 @@ class RuntimeRequest(RuntimeOptions):
     def with_options(
         cls, options: RuntimeOptions, *, minor: str, requires_python: str, release: str, arch: Arch
     ) -> "RuntimeRequest":
-        """A request for one CPython by ``options``."""
+        """Return a request for one CPython by ``options``."""
         given = {field.name: getattr(options, field.name) for field in fields(RuntimeOptions)}
         return cls(
             minor=minor, requires_python=requires_python, release=release, arch=arch, **given
@@ -50,8 +50,8 @@ class RuntimeRequest(RuntimeOptions):
 class Runtime:
     """A CPython ready to be staged; ``tree`` is read-only to everyone else.
 
-    ``tree`` is None for the distribution's own Python, which is depended on
-    rather than bundled; ``python`` then is this host's interpreter of that minor.
+    ``tree`` is None for the distribution's own Python, which the package depends on
+    rather than bundles; ``python`` then is this host's interpreter of that minor.
     """
 
     provider: RuntimeChoice
@@ -59,7 +59,7 @@ class Runtime:
     arch: Arch
     origin: str  # URL or path the bytes came from
     sha256: str  # of the asset or source tarball
-    key: str  # identifies the tree's content: the cache key it was made under
+    key: str  # identifies the tree's content: its key in the cache
     tree: Path | None
     python: Path  # an interpreter of the same minor that runs on this host
     glibc: str  # highest GLIBC symbol version the tree needs, e.g. "2.17"
@@ -78,14 +78,14 @@ class RuntimeProvider(Protocol):
     choice: RuntimeChoice
 
     def provide(self, request: RuntimeRequest, cache: Cache) -> Runtime:
-        """The runtime requested; raises BuilderError where this provider has none."""
+        """Return the requested runtime; raises BuilderError if this provider has none."""
         ...
 
 
 def runtime_info(runtime: Runtime | None) -> dict[str, object] | None:
-    """What a package records of its runtime: provider, version, origin, hash.
+    """Return a package's record of its runtime: provider, version, origin, hash.
 
-    Not why it was chosen: that depends on the day, and the package should not.
+    It lacks the reason of the choice: that depends on the day, and the package should not.
     """
     if runtime is None:
         return None

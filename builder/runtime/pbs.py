@@ -30,14 +30,14 @@ _TOP = "python"
 
 
 class PbsProvider(Pinned):
-    """Takes the pinned asset, checks it, and makes it a runtime."""
+    """Fetches the pinned asset, checks it, and makes it a runtime."""
 
     choice = RuntimeChoice.PBS
 
     def provide(self, request: RuntimeRequest, cache: Cache) -> Runtime:
         """Fetch and prepare the newest standalone build that the release allows.
 
-        For a foreign architecture the host's build comes along, to compile bytecode.
+        For a foreign architecture the host's build is fetched too, to compile bytecode.
         """
         pin = choose_standalone(self.pins, request)
         python = self._host_python(request, cache)
@@ -54,7 +54,7 @@ class PbsProvider(Pinned):
         return _runtime(pin, prepared, python)
 
     def find_prepared(self, request: RuntimeRequest, cache: Cache) -> Runtime | None:
-        """What :meth:`provide` would give, if it can without fetching or preparing."""
+        """Return the runtime of :meth:`provide` if it needs neither fetching nor preparing."""
         pin = choose_standalone(self.pins, request)
         prepared = find_runtime(cache, _key(pin))
         if prepared is None or pin.arch is host_arch():
@@ -63,7 +63,7 @@ class PbsProvider(Pinned):
         return _runtime(pin, prepared, host.python) if host is not None else None
 
     def fetch(self, request: RuntimeRequest, cache: Cache) -> dict[str, Path]:
-        """Bring what :meth:`provide` needs into the cache; assets by name."""
+        """Bring the downloads of :meth:`provide` into the cache; returns assets by name."""
         pins = {
             arch: choose_standalone(self.pins, request, arch)
             for arch in (host_arch(), request.arch)
@@ -71,7 +71,7 @@ class PbsProvider(Pinned):
         return {pin.asset: _fetch_asset(request, cache, pin) for pin in pins.values()}
 
     def _host_python(self, request: RuntimeRequest, cache: Cache) -> Path | None:
-        """The host's interpreter for a foreign tree; None where the tree has its own."""
+        """Return the host's interpreter for a foreign tree; None if the tree's own runs here."""
         if request.arch is host_arch():
             return None
         return self.provide(replace(request, arch=host_arch()), cache).python
@@ -88,9 +88,9 @@ def _fetch_asset(request: RuntimeRequest, cache: Cache, pin: StandalonePin) -> P
 
 
 def release_tree(mirror: str | None) -> str:
-    """The URL above the tags: ``mirror``, the environment's mirror, or the publisher's own.
+    """Return the URL above the tags: of ``mirror``, the environment's mirror, or the publisher.
 
-    Raises UsageError where a mirror is named that cannot be one.
+    Raises UsageError if the named mirror cannot be one.
     """
     if mirror:
         return mirror_url(mirror, "--mirror")
@@ -101,7 +101,7 @@ def release_tree(mirror: str | None) -> str:
 
 
 def asset_url(tree: str, pin: StandalonePin) -> str:
-    """Where the asset of ``pin`` lies in a release tree."""
+    """Return the URL of the asset of ``pin`` in a release tree."""
     return f"{tree}/{pin.tag}/{quote(pin.asset)}"
 
 
@@ -112,7 +112,7 @@ def _key(pin: StandalonePin) -> str:
 def _prepare(asset: Path, tree: Path, pin: StandalonePin, *, python: Path | None, jobs: int) -> str:
     try:
         extract_tar(asset, tree, strip=_TOP)
-    except PayloadError as error:  # the blob's name is a hash: say which file it is
+    except PayloadError as error:  # the blob's name is a hash: name the asset
         text = error.message.replace(str(asset), pin.asset)
         raise PayloadError(text, hint=error.hint) from error
     if python is None:
@@ -132,7 +132,7 @@ def _runtime(pin: StandalonePin, prepared: PreparedRuntime, python: Path | None)
         provider=RuntimeChoice.PBS,
         version=pin.version,
         arch=pin.arch,
-        # Not the mirror: the package should be the same wherever it was built.
+        # Never the mirror's URL: the package should be the same wherever it was built.
         origin=asset_url(RELEASE_TREE, pin),
         sha256=pin.sha256,
         key=prepared.key,

@@ -1,4 +1,4 @@
-"""The pinned CPythons of ``pkgspec/runtimes.toml``, and which of them a release gets."""
+"""The pinned CPythons of ``pkgspec/runtimes.toml``, and the choice of one for a release."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +40,7 @@ class StandalonePin(_Pin):
 
     tag: Annotated[str, Field(pattern=r"^\d{8}$")]
     arch: Arch
-    # The other flavours hold build artefacts in another layout.
+    # Other flavours hold build artefacts in a different layout.
     flavour: Literal["install_only", "install_only_stripped"]
     asset: FileName
 
@@ -81,7 +81,7 @@ class Pins(BaseModel):
 
 
 def asset_stem(version: str, tag: str, arch: Arch, flavour: str) -> str:
-    """The name of a standalone asset without its ``.tar.gz``."""
+    """Return the name of a standalone asset without its ``.tar.gz``."""
     return f"cpython-{version}+{tag}-{arch.machine}-unknown-linux-gnu-{flavour}"
 
 
@@ -93,7 +93,7 @@ def load_pins(path: Path = RUNTIMES_FILE) -> Pins:
 
 
 def parse_pins(text: str, label: str) -> Pins:
-    """The pins in ``text``; ``label`` stands for the file in messages."""
+    """Return the pins in ``text``; ``label`` stands for the file in messages."""
     try:
         return _pins_of(parse_toml(text), label, [])
     except TextError as error:
@@ -111,25 +111,25 @@ def _pins_of(table: dict[str, Any], label: str, problems: list[str]) -> Pins:
 def choose_standalone(
     pins: Pins, request: RuntimeRequest, arch: Arch | None = None
 ) -> StandalonePin:
-    """The newest standalone build of the minor that the release allows.
+    """Return the newest standalone build of the minor that the release allows.
 
     ``arch`` replaces the request's: a foreign build needs this host's asset too.
     """
     arch = arch or request.arch
     built = [pin for pin in pins.standalone if pin.arch is arch]
     fitting = _fitting(built, request, f"standalone build for {arch}")
-    # A rebuild of one version under a later tag carries newer OpenSSL and the like.
+    # A rebuild of one version under a later tag has a newer OpenSSL and other libraries.
     return max(fitting, key=lambda pin: (Version(pin.version), pin.tag))
 
 
 def choose_sources(pins: Pins, request: RuntimeRequest) -> list[SourcePin]:
-    """Every source tarball of the minor that the release allows, newest first."""
+    """Return every source tarball of the minor that the release allows, newest first."""
     fitting = _fitting(pins.source, request, "source tarball")
     return sorted(fitting, key=lambda pin: Version(pin.version), reverse=True)
 
 
 def check_version(version: str, request: RuntimeRequest, origin: str) -> None:
-    """Raise where the Python found at ``origin`` is not one the release accepts."""
+    """Raise unless the release accepts the Python found at ``origin``."""
     if not _allowed(request).contains(version, prereleases=True):
         raise RuntimeUnavailableError(
             f"{origin} is Python {version}, but {_who(request)} {request.requires_python}",
@@ -172,7 +172,7 @@ def _fitting(pins: Sequence[PinT], request: RuntimeRequest, what: str) -> list[P
 
 
 class Pinned:
-    """What the providers have in common that go by pins."""
+    """The base of the providers that choose by pins."""
 
     def __init__(self, pins: Pins | None = None) -> None:
         self._pins = pins

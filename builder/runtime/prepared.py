@@ -1,7 +1,7 @@
 """Prepared runtimes in the cache, and the interpreters in them.
 
-Layout of an entry: ``tree/`` is the runtime, ``runtime.json`` what was found out
-about it while it was made.
+Layout of an entry: ``tree/`` is the runtime, ``runtime.json`` the facts that were
+detected while it was made.
 """
 
 import functools
@@ -18,7 +18,7 @@ from builder.base.errors import RuntimeUnavailableError, ToolError
 from builder.runtime import prepare
 
 _KIND = "runtime"
-# Whatever these say goes into every tree: other words, another tree.
+# These files decide the content of every tree: a change in one makes another tree.
 _RECIPE = (
     Path(prepare.__file__),
     Path(prepare.__file__).with_name("_sitecustomize.py"),
@@ -44,18 +44,18 @@ class PreparedRuntime:
 
 
 def runtime_key(*inputs: object) -> str:
-    """The key of a runtime made from ``inputs`` by the recipe of today."""
+    """Return the key of a runtime made from ``inputs`` by the current recipe."""
     return key_of(_KIND, _recipe(), *inputs)
 
 
 def find_runtime(cache: Cache, key: str) -> PreparedRuntime | None:
-    """The runtime of this key if it has been prepared."""
+    """Return the runtime of this key if it has been prepared."""
     folder = cache.find_derived(_KIND, key)
     return _load(folder, key) if folder is not None else None
 
 
 def keep_runtime(cache: Cache, key: str, make: Callable[[Path], str]) -> PreparedRuntime:
-    """The runtime of this key; ``make`` fills the tree, absent as yet, and returns its version."""
+    """Return the runtime of this key; ``make`` writes an absent tree and returns its version."""
 
     def derive(folder: Path) -> None:
         tree = folder / "tree"
@@ -68,12 +68,12 @@ def keep_runtime(cache: Cache, key: str, make: Callable[[Path], str]) -> Prepare
 
 
 def minor_of(version: str) -> str:
-    """ "3.13" of "3.13.15"."""
+    """Return "3.13" of "3.13.15"."""
     return ".".join(version.split(".")[:2])
 
 
 def ask_version(python: Path, origin: str) -> str:
-    """The version of an interpreter of this host's architecture, by running it."""
+    """Return the version of an interpreter of this host's architecture, by running it."""
     question = (
         "import sys; print(sys.implementation.name, '.'.join(map(str, sys.version_info[:3])))"
     )
@@ -90,7 +90,7 @@ def ask_version(python: Path, origin: str) -> str:
 
 
 def find_host_python(minor: str) -> Path | None:
-    """An interpreter of ``minor`` that this host already has."""
+    """Return an interpreter of ``minor`` that this host already has."""
     if minor == ".".join(map(str, sys.version_info[:2])):
         return Path(sys.executable)
     found = shutil.which(f"python{minor}")

@@ -23,7 +23,7 @@ from builder.net.http import fetch_text
 from builder.runtime.pbs import RELEASE_TREE
 from builder.runtime.pins import Pins, StandalonePin, parse_pins
 
-# Made by the publisher for programs that look for the newest release.
+# The publisher makes it for programs that detect the newest release.
 LATEST_URL = (
     "https://raw.githubusercontent.com/astral-sh/python-build-standalone"
     "/latest-release/latest-release.json"
@@ -46,7 +46,7 @@ class Update:
 
 
 def find_newest_tag(tree: str, client: httpx.Client | None = None) -> str | None:
-    """The newest tag of a release tree; None for a web mirror, which does not list tags."""
+    """Return the newest tag of a release tree; None for a web mirror, which does not list tags."""
     if tree == RELEASE_TREE:
         return _published_tag(client)
     if urlsplit(tree).scheme != "file":
@@ -65,7 +65,7 @@ def _published_tag(client: httpx.Client | None) -> str:
 
 
 def check_tag(tag: str) -> str:
-    """``tag`` if it has the form of one; raises UsageError otherwise."""
+    """Return ``tag`` if it has the form of a tag; raises UsageError otherwise."""
     if not _TAG.fullmatch(tag):
         raise UsageError(
             f"{tag!r} is no tag of the standalone builds", hint="a tag is a date such as 20260814"
@@ -74,7 +74,7 @@ def check_tag(tag: str) -> str:
 
 
 def fetch_sums(tree: str, tag: str, client: httpx.Client | None = None) -> dict[str, str]:
-    """Each asset of a release with its sha256, as its SHA256SUMS has them."""
+    """Fetch the sha256 of each asset of a release out of its SHA256SUMS."""
     url = f"{tree}/{tag}/SHA256SUMS"
     found = (_SUM.fullmatch(line) for line in fetch_text(url, client=client).splitlines())
     sums = {match[2]: match[1] for match in found if match}
@@ -87,7 +87,7 @@ def fetch_sums(tree: str, tag: str, client: httpx.Client | None = None) -> dict[
 
 
 def check_pins(pins: Iterable[StandalonePin], tag: str, sums: dict[str, str]) -> list[str]:
-    """What is wrong with the pins of ``tag``, judged by its SHA256SUMS."""
+    """Return the problems of the pins of ``tag``, judged by its SHA256SUMS."""
     problems = []
     for pin in pins:
         if pin.tag != tag:
@@ -105,7 +105,7 @@ def check_pins(pins: Iterable[StandalonePin], tag: str, sums: dict[str, str]) ->
 def find_updates(
     pins: Pins, tag: str, sums: dict[str, str], minors: Iterable[str] = ()
 ) -> list[Update]:
-    """The pins that the release ``tag`` would replace, and those of new ``minors``."""
+    """Return the pins that the release ``tag`` would replace, and the pins of new ``minors``."""
     offered = _newest(pin for name, digest in sums.items() if (pin := _pin_of(name, digest, tag)))
     current = _newest(pins.standalone)
     flavours = {pin.flavour for pin in pins.standalone} or {"install_only_stripped"}
@@ -119,7 +119,7 @@ def find_updates(
 
 
 def write_updates(path: Path, updates: Iterable[Update]) -> None:
-    """Write the newer pins into the file at ``path``; all else in it stays as it is."""
+    """Write the newer pins into the file at ``path``; the rest of it stays unchanged."""
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
     tables = document.get("standalone")
     if tables is None:
@@ -153,7 +153,7 @@ def _set(table: Table, values: dict[str, str]) -> None:
 
 
 def _newest(pins: Iterable[StandalonePin]) -> dict[tuple[str, Arch, str], StandalonePin]:
-    """The newest pin of each minor, architecture and flavour."""
+    """Return the newest pin of each minor, architecture and flavour."""
     newest: dict[tuple[str, Arch, str], StandalonePin] = {}
     for pin in sorted(pins, key=_age):
         newest[pin.minor, pin.arch, pin.flavour] = pin

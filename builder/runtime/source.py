@@ -1,8 +1,8 @@
 """The ``source`` provider: compiles CPython here, for hosts that no build reaches.
 
-Two things are kept: what ``make install`` gave, by tarball, options and host; and the
-runtime made of it, by the libraries of this host that it carries as well. So a
-security update of the host's OpenSSL is bundled anew without compiling again.
+The cache keeps two trees: the output of ``make install``, by tarball, options and host; and
+the runtime made of it, by the bundled libraries of this host as well. So a security update
+of the host's OpenSSL is bundled anew without compiling again.
 """
 
 import json
@@ -41,7 +41,7 @@ class SourceProvider(Pinned):
     def provide(self, request: RuntimeRequest, cache: Cache) -> Runtime:
         """Compile CPython, bundle its libraries, and prepare and check the tree.
 
-        A pin whose tarball no server has any more gives way to the next older one.
+        If no server has the tarball of a pin any more, the next older pin is used.
         """
         _refuse_foreign(request)
         failures: list[str] = []
@@ -65,7 +65,7 @@ class SourceProvider(Pinned):
         raise _unavailable(request, failures)
 
     def fetch(self, request: RuntimeRequest, cache: Cache) -> dict[str, Path]:
-        """Bring the tarball that :meth:`provide` would compile into the cache, by its name."""
+        """Bring the tarball of :meth:`provide` into the cache; returns it by its name."""
         failures: list[str] = []
         for build in self._builds(request):
             try:
@@ -77,7 +77,7 @@ class SourceProvider(Pinned):
         raise _unavailable(request, failures)
 
     def find_prepared(self, request: RuntimeRequest, cache: Cache) -> Runtime | None:
-        """The newest pin's runtime if it was made before and is still what it would be."""
+        """Return the newest pin's runtime if it was made before and is still current."""
         if request.arch is not host_arch():
             return None
         build = next(iter(self._builds(request)))
@@ -104,17 +104,17 @@ class _Build:
 
     @property
     def key(self) -> str:
-        """Identifies what ``make install`` installs."""
+        """The key of the tree that ``make install`` writes."""
         inputs = (self.pin.sha256, self.request.arch, self.recipe.inputs, host_identity())
         return key_of(_RAW_KIND, *inputs)
 
     def find_prepared(self, cache: Cache) -> PreparedRuntime | None:
-        """The runtime that is made of the raw tree, if both are there."""
+        """Return the runtime made of the raw tree, if both are in the cache."""
         raw = cache.find_derived(_RAW_KIND, self.key, (_LIBRARIES_FILE,))
         return find_runtime(cache, self.runtime_key(raw)) if raw is not None else None
 
     def compile(self, tarball: Path, cache: Cache, *, jobs: int) -> Path:
-        """The folder with the raw tree (``install/``) and the names of its libraries."""
+        """Return the folder with the raw tree (``install/``) and the names of its libraries."""
 
         def make(folder: Path) -> None:
             tree = folder / "install"
@@ -125,7 +125,7 @@ class _Build:
         return cache.derive(_RAW_KIND, self.key, make)
 
     def runtime_key(self, raw: Path) -> str:
-        """Identifies the runtime that the raw tree and this host's libraries make."""
+        """Return the key of the runtime made of the raw tree and this host's libraries."""
         names = json.loads((raw / _LIBRARIES_FILE).read_text("utf-8"))
         host = bundle.HostLibraries(self.request.arch)
         libraries = {
@@ -134,7 +134,7 @@ class _Build:
         return runtime_key("source", self.key, libraries, hash_file(Path(bundle.__file__)))
 
     def prepare(self, raw: Path, cache: Cache, *, jobs: int) -> PreparedRuntime:
-        """The runtime made of the raw tree."""
+        """Prepare the runtime made of the raw tree."""
         pin = self.pin
 
         def make(tree: Path) -> str:
@@ -152,13 +152,13 @@ class _Build:
         return keep_runtime(cache, self.runtime_key(raw), make)
 
     def runtime(self, prepared: PreparedRuntime) -> Runtime:
-        """The answer to the request."""
+        """Return the runtime as the answer to the request."""
         options = {"pgo": self.request.pgo, "lto": self.request.lto}
         return Runtime(
             provider=RuntimeChoice.SOURCE,
             version=self.pin.version,
             arch=self.request.arch,
-            # Not the mirror it came from: the bytes are upstream's wherever they lay.
+            # Not the mirror it came from: the bytes are upstream's, whatever the server.
             origin=_upstream_url(self.pin),
             sha256=self.pin.sha256,
             key=prepared.key,
@@ -182,7 +182,7 @@ def _refuse_foreign(request: RuntimeRequest) -> None:
 
 
 def _pin_of(tarball: Path, pins: list[SourcePin]) -> SourcePin:
-    """The pin of a tarball that the user has."""
+    """Return the pin of a tarball that the user has."""
     try:
         found = hash_file(tarball)
     except OSError as error:
@@ -198,7 +198,7 @@ def _pin_of(tarball: Path, pins: list[SourcePin]) -> SourcePin:
 
 
 def _fetch_tarball(pin: SourcePin, request: RuntimeRequest, cache: Cache) -> Path:
-    """The tarball of ``pin``, from the first place that has it."""
+    """Fetch the tarball of ``pin`` from the first place that has it."""
     if request.source is not None:
         return cache.add_blob(request.source, pin.sha256)
     failures: list[str] = []
@@ -225,7 +225,7 @@ def _upstream_url(pin: SourcePin) -> str:
 
 
 def tarball_urls(pin: SourcePin) -> Iterator[str]:
-    """Where the tarball may be: the site's mirror, upstream, the host's Debian mirrors."""
+    """Yield the tarball's URLs: the site's mirror, upstream, the host's Debian mirrors."""
     site = site_mirror()
     if site:
         yield f"{site}/source/{pin.file}"
@@ -235,7 +235,7 @@ def tarball_urls(pin: SourcePin) -> Iterator[str]:
         return
     listed = run.run([apt, "indextargets", "--format", "$(REPO_URI)"], check=False).stdout.split()
     addresses = [uri for uri in dict.fromkeys(listed) if uri.startswith(("http", "file"))]
-    # The main archive first, then security's, then whatever else is configured.
+    # The main archive first, then security's, then all others that are configured.
     for uri in sorted(addresses, key=lambda uri: ("debian" not in uri, "security" in uri)):
         yield f"{uri.rstrip('/')}/{pin.debian_pool}{pin.debian_file}"
 

@@ -1,7 +1,7 @@
 """A family of add-ons: one data file that stands for a package per member.
 
-``pkgspec/accelerators.toml`` says once what the members share; each member says what
-only it has. Expanded, they are packages like any other.
+``pkgspec/accelerators.toml`` has the common values once; each member has its own.
+Expanded, they are packages like any other.
 """
 
 from collections import Counter
@@ -70,18 +70,18 @@ class FamilySpec(Strict):
     member: Annotated[tuple[MemberSpec, ...], Field(min_length=1)]
 
     def names(self) -> list[str]:
-        """The packages of all members."""
+        """Return the names of the packages of all members."""
         return [self._package_name(member) for member in self.member]
 
     def problems(self, packages: Mapping[str, PackageSpec]) -> list[str]:
-        """What is wrong between the members, or with their host."""
+        """Return the problems between the members, or with their host."""
         found = []
         if self.host not in packages or packages[self.host].service is None:
             found.append(f"pkgspec/accelerators: 'host' names '{self.host}', which has no service")
         names = Counter(member.name for member in self.member)
         found += [f"pkgspec/accelerators: two members are called '{n}'" for n in _twice(names)]
         points = Counter(name for member in self.member for name in member.plugins)
-        # The service refuses to start where two plug-ins have one name.
+        # The service refuses to start if two plug-ins have one name.
         found += [
             f"pkgspec/accelerators: two members have the entry point '{name}'"
             for name in _twice(points)
@@ -93,7 +93,7 @@ class FamilySpec(Strict):
         ]
 
     def expand(self, packages: Mapping[str, PackageSpec]) -> dict[str, PackageSpec]:
-        """A package for each member; :meth:`problems` found none."""
+        """Return a package for each member, once :meth:`problems` has found none."""
         service = packages[self.host].service
         assert service is not None
         made = (self._expand_member(member, service.name) for member in self.member)

@@ -1,4 +1,4 @@
-"""What only a deb or only an rpm has: tables of a package."""
+"""The tables of a package that only a deb or only an rpm has."""
 
 from pydantic import (
     Field,

@@ -18,7 +18,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema_files(others: Models) -> dict[str, str]:
-    """File name to text of every published schema."""
+    """Return the file name and text of every published schema."""
     models: dict[str, type[BaseModel]] = {"family": FamilySpec, **others}
     models.update(MODELS.items())
     return {
@@ -35,7 +35,7 @@ def schema_files(others: Models) -> dict[str, str]:
 
 
 def stale_schemas(folder: Path, others: Models) -> list[str]:
-    """Names of published schemas that are not what the code says."""
+    """Return the names of published schemas that differ from the code."""
     return [
         name
         for name, text in schema_files(others).items()
@@ -44,7 +44,7 @@ def stale_schemas(folder: Path, others: Models) -> list[str]:
 
 
 def publish(folder: Path, others: Models) -> list[Path]:
-    """Write every schema into ``folder``; returns the files."""
+    """Write every schema into ``folder``; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, text in schema_files(others).items():

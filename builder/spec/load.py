@@ -24,7 +24,7 @@ class Spec:
     releases: Mapping[str, ReleaseSpec]
 
     def release(self, wanted: str | None) -> ReleaseSpec:
-        """The release line called so (name or version), or the default one."""
+        """Return the release line of this name or version, or the default one."""
         if wanted is None:
             return next(release for release in self.releases.values() if release.default)
         for release in self.releases.values():
@@ -36,9 +36,9 @@ class Spec:
         )
 
     def select(self, release: ReleaseSpec, wanted: Iterable[str]) -> list[PackageSpec]:
-        """The packages called so, or all of the release; a short name will do.
+        """Return the packages of these names, or all of the release; a short name suffices.
 
-        Raises UsageError for a name that the release does not have.
+        Raises UsageError for a name that the release lacks.
         """
         names = list(dict.fromkeys(self._full_name(release, name) for name in wanted))
         return [self.packages[name] for name in names or release.packages]
@@ -107,25 +107,25 @@ def _load_folder(
 def _load_addons(
     root: Path, packages: Mapping[str, PackageSpec], known: Sequence[str], problems: list[str]
 ) -> dict[str, PackageSpec]:
-    """The packages that the family's file stands for; a project may have none."""
+    """Load the packages that the family's file stands for; a project may have none."""
     path = root / "accelerators.toml"
     family = _load_file(FamilySpec, path, root, problems) if path.exists() else None
     if family is None:
         return {}
     if family.host in known and family.host not in packages:
-        return {}  # its own problems are reported already
+        return {}  # its problems are reported already
     found = family.problems(packages)
     problems += found
     return {} if found else family.expand(packages)
 
 
 def _stems(folder: Path) -> list[str]:
-    """What the files of a folder are named after; one with problems of its own counts too."""
+    """Return the stems of a folder's files, including files with problems of their own."""
     return sorted(path.stem for path in folder.glob("*.toml"))
 
 
 def _name_problems(folders: Mapping[str, Mapping[str, Strict]]) -> list[str]:
-    """A file is named after what it describes; anything else misleads."""
+    """Return a problem for each file that is not named after its content, which misleads."""
     return [
         f"pkgspec/{folder}/{stem}: is named '{stem}' but says name = '{name}'"
         for folder, files in folders.items()
@@ -137,7 +137,7 @@ def _name_problems(folders: Mapping[str, Mapping[str, Strict]]) -> list[str]:
 def _release_problems(
     releases: Mapping[str, ReleaseSpec],
     packages: Mapping[str, PackageSpec],
-    known: Sequence[str],  # those with problems of their own, too
+    known: Sequence[str],  # including files with problems of their own
     project: ProjectSpec | None,
 ) -> list[str]:
     problems = [
@@ -171,7 +171,7 @@ def _release_problems(
 def _sample_problems(
     releases: Mapping[str, ReleaseSpec], packages: Mapping[str, PackageSpec]
 ) -> list[str]:
-    """A release's own sample takes the place of one that a package of it has."""
+    """Return a problem for each sample of a release that replaces no sample of its packages."""
     problems = []
     for release in releases.values():
         listed = [packages[name] for name in release.packages if name in packages]
@@ -190,7 +190,7 @@ def _sample_problems(
 def _default_problems(releases: Mapping[str, ReleaseSpec], files: Sequence[str]) -> list[str]:
     if not files:
         return ["pkgspec/releases: there is no release"]
-    if len(releases) != len(files):  # one that did not load may be the default
+    if len(releases) != len(files):  # a release that did not load may be the default
         return []
     defaults = [release.name for release in releases.values() if release.default]
     if len(defaults) == 1:

@@ -1,4 +1,4 @@
-"""The schema of ``pkgspec/``: what a packager may write, as frozen models.
+"""The schema of ``pkgspec/``: the tables that a packager writes, as frozen models.
 
 Keys are written with hyphens in TOML. Unknown keys are refused. The JSON Schema
 in ``pkgspec/schema/`` is made from these models.
@@ -116,7 +116,7 @@ class ServiceSpec(Strict):
     # Facts of the service's recipe, which builder.spec.service reads there.
     config: SkipJsonSchema[tuple[Text, ...]] = ()  # files under /etc/backend.ai
     listens: SkipJsonSchema[bool] = False
-    registries: SkipJsonSchema[bool] = False  # it trusts those of site.toml
+    registries: SkipJsonSchema[bool] = False  # it trusts the registries of site.toml
 
     @model_validator(mode="before")
     @classmethod
@@ -191,7 +191,7 @@ class PackageSpec(Strict):
     rpm: RpmSpec = RpmSpec()
 
     def of_format(self, fmt: PackageFormat) -> DebSpec | RpmSpec:
-        """What only a package of this format has."""
+        """Return the table of this format."""
         match fmt:
             case PackageFormat.DEB:
                 return self.deb
@@ -313,7 +313,7 @@ class ReleaseSpec(Strict):
         return "".join(parts)
 
     def builds_sdist(self, distribution: str) -> SdistSpec | None:
-        """How to build this distribution, if the release allows it."""
+        """Return how to build this distribution, if the release allows it."""
         wanted = canonicalize_name(distribution)
         return next((s for n, s in self.sdist.items() if canonicalize_name(n) == wanted), None)
 

@@ -1,8 +1,8 @@
 """The maintainer scripts that every deb has, whatever its file in ``pkgspec/`` names.
 
-Each package refuses where /proc is not mounted, so that a run of dpkg installs or removes
-all of its packages or none. One with a payload below /opt also puts back what dpkg removes
-beside that payload.
+Each package refuses if /proc is not mounted, so that a run of dpkg installs or removes
+all of its packages or none. A package with a payload below /opt also restores the folders
+that dpkg removes beside that payload.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ _WITH_OPT = ("postrm",)
 
 
 def with_scripts(package: PackageSpec, project: Path) -> PackageSpec:
-    """``package`` with the scripts that it does not name; ``project`` has the sources."""
+    """Return ``package`` with the scripts that it does not name; ``project`` has the sources."""
     own = package.deb.scripts
     wanted = (*_FOR_ALL, *_WITH_OPT) if package.has_opt else _FOR_ALL
     added = {

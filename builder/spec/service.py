@@ -1,8 +1,7 @@
-"""What a package's [service] implies: files and scripts that every service has alike.
+"""The implications of a package's [service]: files and scripts that every service has.
 
-What is particular to a service lies in ``postinst/services/NAME/``, and a file there takes
-the place of the template that is for all. An entry or a script that the package names itself
-wins over both.
+Files of a single service lie in ``postinst/services/NAME/``, and replace the template that is
+for all services. An entry or a script that the package names itself replaces both.
 """
 
 import tomllib
@@ -15,14 +14,14 @@ from builder.spec.formats import DebScripts, RpmScripts
 from builder.spec.schema import PackageSpec, PayloadSpec, ServiceSpec
 
 _SHIPPED = "/usr/lib/backendai"
-# What the tool on the host reads, by its name in the service's folder.
+# Files that the tool on the host reads, by their names in the service's folder.
 _DATA = {"recipe": "recipes", "seed": "seed", "upgrade": "upgrade", "suggestions": "suggestions"}
 _DEB = ("preinst", "postinst", "prerm", "postrm")
 _RPM = ("pre", "post", "preun", "postun", "posttrans")
 
 
 def with_service(package: PackageSpec, project: Path) -> PackageSpec:
-    """``package`` with what its service implies; ``project`` has the sources."""
+    """Return ``package`` with the files and scripts of its service, from ``project``."""
     service = package.service
     if service is None:
         return package
@@ -47,7 +46,7 @@ def with_service(package: PackageSpec, project: Path) -> PackageSpec:
 
 
 def _facts_of_recipe(service: ServiceSpec, project: Path) -> dict[str, object]:
-    """What the recipe says that units and scripts are made from, too."""
+    """Return the facts of the recipe that units and scripts are made from, too."""
     path = project / "postinst/services" / service.name / "recipe.toml"
     if not path.is_file():
         return {}
@@ -65,7 +64,7 @@ def _facts_of_recipe(service: ServiceSpec, project: Path) -> dict[str, object]:
 def _files(
     package: PackageSpec, service: ServiceSpec, project: Path
 ) -> Iterator[tuple[str | None, str, str]]:
-    """Source, target and mode of each file; no source where the project has none for it."""
+    """Yield source, target and mode of each file; no source if the project has none for it."""
     folder = f"postinst/services/{service.name}"
     unit = f"{package.name}.service"
     if unit in service.units:
@@ -86,7 +85,7 @@ def _files(
 
 
 def _deb(package: PackageSpec) -> tuple[str, ...]:
-    """Before its files come, only a service with a release of its own can refuse an upgrade."""
+    """Return the deb's scripts: only a package with a Python can refuse an upgrade in preinst."""
     return _DEB if package.python else _DEB[1:]
 
 
@@ -99,6 +98,6 @@ def _scripts(
 
 
 def _first(project: Path, *sources: str) -> str | None:
-    """The first of the sources that the project has, as a template or as it is."""
+    """Return the first of the sources that the project has, as a template or as it is."""
     spelled = (spelling for source in sources for spelling in (source, f"{source}.j2"))
     return next((name for name in spelled if (project / name).is_file()), None)

@@ -1,4 +1,4 @@
-"""Reads TOML into a model and words every problem the way people read it."""
+"""Reads TOML into a model, and words every problem for people."""
 
 import difflib
 from pathlib import Path
@@ -13,7 +13,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_toml(path: Path, label: str) -> tuple[dict[str, Any], list[str]]:
-    """The table in ``path`` and the problems met in reading it."""
+    """Read the table in ``path``, and return it with the problems of reading it."""
     try:
         return parse_toml(path.read_text(encoding="utf-8")), []
     except FileNotFoundError:
@@ -29,7 +29,7 @@ def read_toml(path: Path, label: str) -> tuple[dict[str, Any], list[str]]:
 def validate(
     model: type[Model], table: dict[str, Any], label: str
 ) -> tuple[Model | None, list[str]]:
-    """``table`` as a ``model``, or None and every problem it has."""
+    """Return ``table`` as a ``model``, or None, and every problem it has."""
     try:
         return model.model_validate(table), []
     except ValidationError as error:
@@ -55,7 +55,7 @@ def _describe(problem: ErrorDetails, model: type[BaseModel], label: str) -> str:
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys that the table at ``location`` may have."""
+    """Return the keys that the table at ``location`` may have."""
     current: type[BaseModel] = model
     for part in location:
         if isinstance(part, str):
@@ -73,7 +73,7 @@ def _field_model(model: type[BaseModel], key: str) -> type[BaseModel] | None:
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
-    """The model inside ``tuple[Model, ...]``, ``Model | None`` and the like."""
+    """Return the model inside ``tuple[Model, ...]``, ``Model | None`` and similar."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for part in getattr(annotation, "__args__", ()):

@@ -1,1 +1,1 @@
-"""The tree of a package that both formats pack from."""
+"""The tree of a package, from which both formats pack."""

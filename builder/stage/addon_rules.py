@@ -1,4 +1,4 @@
-"""What must hold of an add-on beside its host and beside the host's other add-ons."""
+"""The rules for an add-on beside its host and the host's other add-ons."""
 
 import configparser
 import os
@@ -14,14 +14,14 @@ _SHOWN = 5
 
 
 class Owners:
-    """Which add-on of a build has which file; safe to use by several threads."""
+    """The files of each add-on of a build; safe to use by several threads."""
 
     def __init__(self) -> None:
         self._owners: dict[tuple[str, str], str] = {}
         self._mutex = Mutex()
 
     def claim(self, plan: PackagePlan, root: Path) -> None:
-        """Take note of the files below ``root``; PayloadError where another add-on has one."""
+        """Record the files below ``root``; raises PayloadError if another add-on has one."""
         arch = str(plan.arch)
         with self._mutex:
             for path in _files(root):
@@ -34,9 +34,9 @@ class Owners:
 
 
 def refuse_shared_files(name: str, prefix: Path, host: Path) -> None:
-    """PayloadError where a file below ``prefix`` is at a place that the host has taken.
+    """Raise PayloadError if a file below ``prefix`` has the same place as a file of the host.
 
-    The same bytes are no excuse: dpkg and rpm let a file belong to one package.
+    This holds for equal bytes, too: dpkg and rpm let a file belong to one package.
     """
     taken = [path for path in _files(prefix) if os.path.lexists(host / path)]
     if taken:
@@ -49,9 +49,9 @@ def refuse_shared_files(name: str, prefix: Path, host: Path) -> None:
 
 
 def check_entry_points(name: str, addon: AddonSpec, prefix: Path, host: Path) -> None:
-    """PayloadError unless the wheels' entry points are those of the spec, and new to the host.
+    """Raise PayloadError unless the wheels' entry points match the spec and are new to the host.
 
-    The service's loader refuses to start where two plug-ins have one name.
+    The service's loader refuses to start if two plug-ins have one name.
     """
     found = dict(_entry_points(prefix, addon.group))
     if found != addon.plugins:
@@ -81,7 +81,7 @@ def _shown(points: Mapping[str, str]) -> str:
 
 
 def _files(root: Path) -> Iterator[str]:
-    """Every file and link below ``root``, as a path relative to it."""
+    """Yield every file and link below ``root``, as a path relative to it."""
     top = os.fspath(root)
     for folder, folders, names in os.walk(top):
         links = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114

@@ -1,7 +1,7 @@
-"""Checks what a payload's programs and libraries need of the target. Pure.
+"""Checks the needs of a payload's programs and libraries on the target. Pure.
 
-Every shared library is either in the payload or comes from a package that is
-depended on; no wheel needs a newer glibc than the release promises.
+Every shared library is either in the payload or comes from a dependency of the
+package; no wheel needs a newer glibc than the release promises.
 """
 
 import os
@@ -22,7 +22,7 @@ _VERSION_NODE = re.compile(r"^(?P<family>[A-Z_]+?)_(?P<number>\d+(?:\.\d+)*)$")
 
 @dataclass(frozen=True, kw_only=True)
 class Binary:
-    """A program or library of the payload, and what it came with."""
+    """A program or library of the payload, and its wheel or runtime."""
 
     owner: str  # wheel file name, or RUNTIME
     path: PurePosixPath  # below the prefix
@@ -34,7 +34,7 @@ RUNTIME = "the bundled CPython"
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What the payload may rely on."""
+    """The glibc and libraries that the payload may rely on."""
 
     arch: Arch
     baseline: str  # glibc of the release, "2.28"; for wheels
@@ -44,19 +44,19 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What the package depends on for its binaries' sake."""
+    """The dependencies of the package that its binaries need."""
 
     glibc: str | None
     deb: tuple[str, ...]
     rpm: tuple[str, ...]
 
     def of_format(self, fmt: PackageFormat) -> tuple[str, ...]:
-        """The dependencies of a package of this format."""
+        """Return the dependencies of a package of this format."""
         return {PackageFormat.DEB: self.deb, PackageFormat.RPM: self.rpm}[fmt]
 
 
 def check_libraries(binaries: Iterable[Binary], rules: Rules) -> Needs:
-    """What ``binaries`` need of the target; raises PayloadError naming every offender."""
+    """Return the needs of ``binaries`` on the target; raises PayloadError naming every offender."""
     checked = [binary for binary in binaries if not _is_foreign(binary, rules)]
     bundled = {binary.path for binary in checked}
     names = _bundled_names(checked)
@@ -87,7 +87,7 @@ def _is_foreign(binary: Binary, rules: Rules) -> bool:
 
 
 def _bundled_names(binaries: Iterable[Binary]) -> dict[str, set[str]]:
-    """File names and sonames by owner: a wheel may load its own library by itself first."""
+    """Return file names and sonames by owner: a wheel may load its own library first."""
     found: dict[str, set[str]] = {}
     for binary in binaries:
         found.setdefault(binary.owner, set()).update(
@@ -107,7 +107,7 @@ def _binary_problems(binary: Binary, rules: Rules) -> list[str]:
 
 
 def parse_glibc(text: str) -> GlibcVersion:
-    """ "2.28" as numbers that compare."""
+    """Return "2.28" as numbers that compare."""
     return tuple(int(part) for part in text.split("."))
 
 
@@ -135,7 +135,7 @@ def _needs(
 
 
 def _rpm(soname: str, versions: set[str], system: Mapping[str, LibrarySpec]) -> list[str]:
-    """The capabilities as rpm itself records them: soname, and the newest of each family."""
+    """Return capabilities as rpm records them: soname, and the newest version of each family."""
     named = system[soname].rpm
     if named:
         return [named]

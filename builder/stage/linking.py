@@ -1,4 +1,4 @@
-"""Assembles trees out of the cache's own: by hard link where the file is as it must be."""
+"""Assembles trees from trees of the cache: by hard link if a file needs no change."""
 
 import filecmp
 import os
@@ -14,7 +14,7 @@ def link_tree(source: Path, target: Path, *, epoch: int, on_clash: Clash | None 
 
     A cached file is shared by many stages, so its times and mode are never changed:
     a file with another mtime is copied. ``on_clash`` gets a path that exists already
-    with different content; without it that is an error.
+    with different content; without ``on_clash`` that is an error.
     """
     _link_folder(os.fspath(source), os.fspath(target), epoch, on_clash)
 
@@ -49,14 +49,14 @@ def _place_file(entry: "os.DirEntry[str]", place: str, epoch: int, on_clash: Cla
 
 
 def _copy_new(source: str, place: str) -> None:
-    """Copy bytes and mode to a path that must not be there yet."""
+    """Copy bytes and mode to a path that must not exist yet."""
     with open(source, "rb") as read, open(place, "xb") as written:  # noqa: PTH123
         shutil.copyfileobj(read, written)
     shutil.copymode(source, place)
 
 
 def write_file(path: Path, content: bytes, mode: int) -> None:
-    """Write a file that is this tree's own, in place of whatever is linked there."""
+    """Write a file of this tree's own, in place of any link to the cache."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.write_bytes(content)
@@ -64,7 +64,7 @@ def write_file(path: Path, content: bytes, mode: int) -> None:
 
 
 def normalize_metadata(root: Path, *, epoch: int) -> None:
-    """Give folders one mode and everything one mtime; files that have it are left alone."""
+    """Give folders one mode and all paths one mtime; files that have it are left alone."""
     for folder, _, names in os.walk(root):
         for name in names:
             path = os.path.join(folder, name)  # noqa: PTH118  # 20,000 of them
@@ -76,7 +76,7 @@ def normalize_metadata(root: Path, *, epoch: int) -> None:
 
 
 def measure(root: Path) -> tuple[int, int]:
-    """Files and bytes below ``root``, links not followed."""
+    """Count files and bytes below ``root``, links not followed."""
     count = size = 0
     for folder, _, names in os.walk(root):
         for name in names:

@@ -1,4 +1,4 @@
-"""A stage, and what it is made from."""
+"""A stage, and its inputs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from builder.spec.schema import LibrarySpec
 from builder.stage.libraries import Needs
 from builder.wheels.model import WheelFile
 
-FORMAT = 4  # of a stage; goes up when this module makes something else
+FORMAT = 4  # of a stage; raise it when stages are made differently
 ROOT = "root"
 REPORT = "report.json"
 
@@ -32,7 +32,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class StageFiles:
-    """The downloads that a stage is made from; its plan pins them."""
+    """The downloads for a stage; its plan pins them."""
 
     wheels: Sequence[WheelFile] = ()
     samples: Mapping[str, Path] = field(default_factory=dict)  # distribution name to its wheel
@@ -40,18 +40,18 @@ class StageFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class StageInput:
-    """What a stage is made from, beside the plan and the files that the plan pins."""
+    """The inputs of a stage, beside the plan and the files that the plan pins."""
 
     arch: Arch
     runtime: Runtime | None
     epoch: int  # mtime of every file
     libraries: Mapping[str, LibrarySpec]
     jobs: int
-    host: Stage | None = None  # of an add-on: the stage that it is put into
+    host: Stage | None = None  # of an add-on: the stage of its host
 
 
 def stage_key(plan: PackagePlan, given: StageInput) -> str:
-    """The key of the stage: what goes into it, not where it came from."""
+    """Return the key of the stage: a hash of its content, not of its origin."""
     return key_of(
         FORMAT,
         plan_fingerprint(plan),
@@ -65,7 +65,7 @@ def stage_key(plan: PackagePlan, given: StageInput) -> str:
 
 
 def load_stage(folder: Path, key: str) -> Stage:
-    """The stage in a folder of the cache."""
+    """Load the stage in a folder of the cache."""
     report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     needs = report["needs"]
     return Stage(

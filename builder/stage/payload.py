@@ -19,18 +19,18 @@ from builder.wheels.split import PREFIX_MARK
 
 
 def below(root: Path, target: PurePosixPath) -> Path:
-    """Where a path of the target lies in the stage."""
+    """Return the place in the stage of a path of the target."""
     return root / target.relative_to("/")
 
 
 def place_runtime(runtime: Runtime, prefix: Path, epoch: int) -> None:
-    """Put the bundled CPython at ``prefix``, or what finds the distribution's own."""
+    """Put at ``prefix`` the bundled CPython, or links and settings for the distribution's own."""
     if runtime.tree is not None:
         link_tree(runtime.tree, prefix, epoch=epoch)
         (prefix / ".complete").unlink(missing_ok=True)
         return
-    # The layout of a virtual environment, at its final place: CPython looks for
-    # pyvenv.cfg beside the folder of the name it was started by (PEP 405).
+    # The layout of a virtual environment, at its final place: CPython reads pyvenv.cfg
+    # beside the folder of the name that it was started by (PEP 405).
     interpreter = f"python{runtime.minor}"
     (prefix / "bin").mkdir(parents=True)
     for name, link in (
@@ -44,7 +44,7 @@ def place_runtime(runtime: Runtime, prefix: Path, epoch: int) -> None:
 
 
 def reject_conflict(wheel: InstalledWheel, prefix: Path) -> Clash:
-    """What to do about a file of ``wheel`` whose place another one has taken."""
+    """Return the handler for a file of ``wheel`` at a place that another file has."""
 
     def refuse(place: Path) -> None:
         raise PayloadError(
@@ -86,7 +86,7 @@ def _record_hash(data: bytes) -> str:
 
 
 def wheel_binaries(wheels: Iterable[InstalledWheel]) -> list[Binary]:
-    """The programs and libraries of all wheels."""
+    """Return the programs and libraries of all wheels."""
     return [
         Binary(owner=wheel.wheel.file, path=path, info=info)
         for wheel in wheels
@@ -95,7 +95,7 @@ def wheel_binaries(wheels: Iterable[InstalledWheel]) -> list[Binary]:
 
 
 def extract_sample(wheel: Path, member: str, target: Path) -> None:
-    """Take ``member`` out of a wheel; a trailing ``/*`` takes the files of that folder."""
+    """Extract ``member`` from a wheel; a trailing ``/*`` means the files of that folder."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         if not member.endswith("/*"):

@@ -1,7 +1,7 @@
-"""Stages a package: one tree that both formats pack from.
+"""Stages a package: one tree, from which both formats pack.
 
-The tree holds the payload at its final places. It is kept in the cache under the
-hash of all that went into it, with a report of what was found on the way.
+The tree holds the payload at its final places. The cache keeps it under the hash of all
+its inputs, with a report of the facts detected on the way.
 """
 
 import json
@@ -55,10 +55,10 @@ def stage_package(
     *,
     whole: bool = True,
 ) -> Stage:
-    """The stage of ``plan``, from the cache or made now; only then ``fetch`` is called.
+    """Return the stage of ``plan``, from the cache or made now; only then ``fetch`` is called.
 
-    Without ``whole`` its report alone is read and checked: enough to find the packages that
-    were made from it. Raises PayloadError where the payload breaks a rule.
+    Without ``whole`` only its report is read and checked: enough to find the packages that
+    were made from it. Raises PayloadError if the payload breaks a rule.
     """
     key = stage_key(plan, given)
     folder = cache.find_derived("stage", key, () if whole else (REPORT,))
@@ -129,12 +129,12 @@ class _StageBuilder:
             system=given.libraries,
             foreign=python.foreign_binaries,
         )
-        # An add-on's host has said what the runtime needs.
+        # The stage of an add-on's host has checked the needs of the runtime.
         own = [] if python.addon else self._own(runtime)
         return check_libraries([*wheel_binaries(installed), *own], rules)
 
     def _check_addon(self, addon: AddonSpec, prefix: Path, runtime: Runtime, host: Stage) -> None:
-        """The add-on's files are its own, and what it makes together with its host works."""
+        """Check that the host has none of the add-on's files, and that both work together."""
         assert self.plan.python is not None
         beside = below(host.root, self.plan.python.prefix)
         refuse_shared_files(self.plan.name, prefix, beside)
@@ -146,7 +146,7 @@ class _StageBuilder:
             self._check_metadata(joined, runtime)
 
     def _own(self, runtime: Runtime) -> list[Binary]:
-        """The runtime's own binaries, read once for each runtime."""
+        """Return the runtime's own binaries, read once for each runtime."""
         if runtime.tree is None:
             return []
         tree = runtime.tree
@@ -163,7 +163,7 @@ class _StageBuilder:
         ]
 
     def _check_metadata(self, prefix: Path, runtime: Runtime) -> None:
-        """Every requirement of every wheel is there: what ``pip check`` would say inside."""
+        """Check that every requirement of every wheel is met, as ``pip check`` would inside."""
         if runtime.tree is None or self.given.arch is not host_arch():
             return
         command = [str(uv_path()), "pip", "check", "--quiet", "--no-config"]
@@ -177,7 +177,7 @@ class _StageBuilder:
             ) from error
 
     def _inputs(self, needs: Needs) -> dict[str, object]:
-        """build-info.json: what the package was made from, for those who audit it."""
+        """Return build-info.json: the inputs of the package, for audits."""
         plan = self.plan
         return {
             "package": plan.name,
@@ -196,5 +196,5 @@ class _StageBuilder:
 
 
 def target_of(python: PythonPlan, arch: Arch) -> Target:
-    """What the wheels of ``python`` are chosen for."""
+    """Return the target that the wheels of ``python`` are chosen for."""
     return Target(minor=python.minor, arch=arch, glibc=python.glibc)

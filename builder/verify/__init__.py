@@ -1,1 +1,1 @@
-"""Packages on clean hosts: containers with systemd, and what must hold on them."""
+"""Verifies packages on clean hosts: containers with systemd."""

@@ -23,7 +23,7 @@ _MOUNT = "/packages"
 _INSTALL_TIMEOUT_S = 900
 _START_TIMEOUT_S = 300
 _CODE = "/opt/backendai"
-# Docker's layers need a file system of the disk's own, and its containers these rights.
+# Docker's layers need a volume outside the overlay, and its containers these rights.
 _VOLUMES = ("/opt", "/var/lib/docker", "/var/lib/containerd")
 _CAPABILITIES = ("IPC_LOCK", "SYS_NICE")
 # Without it, Docker refuses networks where the kernel has IPv6 and the host has not.
@@ -31,7 +31,7 @@ _DOCKER_DROP_IN = "[Service]\nEnvironment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1\
 
 
 class Status(StrEnum):
-    """How a step came out."""
+    """The result of a step."""
 
     OK = "ok"
     FAILED = "failed"
@@ -39,12 +39,12 @@ class Status(StrEnum):
 
 
 class SkippedError(Exception):
-    """A step does not apply; the text says why."""
+    """A step does not apply; the text is the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One thing that was checked."""
+    """One step of a case, and its result."""
 
     name: str
     status: Status
@@ -54,7 +54,7 @@ class Step:
 
 @dataclass(kw_only=True)
 class Case:
-    """What came out on one distribution."""
+    """The results on one distribution."""
 
     distribution: str
     image: str
@@ -115,7 +115,7 @@ class _CaseRun:
     up: list[str] = field(default_factory=list)  # services that run
 
     def run(self) -> None:
-        """All steps; after one that fails, those that make no sense without it are left out."""
+        """Run all steps; after a failed step, skip the steps that make no sense without it."""
         if not self._step("stores", self._stores):
             return
         self.before = take_listing(self.host)
@@ -143,7 +143,7 @@ class _CaseRun:
         _expect(not self.host.failed_units(), f"failed: {', '.join(self.host.failed_units())}")
 
     def _start(self) -> None:
-        """Every enabled service is up, without those whose stores are not filled here."""
+        """Check that every enabled service runs, except those whose stores are not seeded here."""
         enabled = [
             service
             for service in self.subject.services
@@ -211,7 +211,7 @@ class _CaseRun:
         return self.host.run(["systemctl", question, _unit(service)], check=False).stdout.strip()
 
     def _step(self, name: str, act: Callable[[], None]) -> bool:
-        """Do one step and note how it came out; whether the story can go on."""
+        """Do one step and record its result; returns whether the case can go on."""
         begin = time.monotonic()
         try:
             act()
@@ -227,7 +227,7 @@ class _CaseRun:
 
 
 def leftovers(before: Listing, after: Listing) -> list[str]:
-    """What is new on a host and has our name in it: the packages' own, not their needs'. Pure."""
+    """Return new paths with our name in them: of the packages, not of their dependencies. Pure."""
     return [
         line
         for line in differences(before, after)

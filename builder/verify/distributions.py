@@ -1,4 +1,4 @@
-"""Which distributions packages are verified on: ``pkgspec/distributions.toml``."""
+"""The distributions on which packages are verified: ``pkgspec/distributions.toml``."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -25,7 +25,7 @@ class Manager(StrEnum):
 
     @property
     def packs(self) -> PackageFormat:
-        """The packages that it installs."""
+        """The format of the packages that it installs."""
         return PackageFormat.DEB if self is Manager.APT else PackageFormat.RPM
 
 
@@ -52,7 +52,7 @@ class DistributionsFile(Strict):
 
 
 def load_distributions(path: Path) -> tuple[Distribution, ...]:
-    """The distributions of a file; SpecError with every problem it has."""
+    """Load the distributions of a file; raises SpecError with every problem."""
     label = f"{path.parent.name}/{path.stem}"
     table, problems = read_toml(path, label)
     if not problems:
@@ -65,9 +65,9 @@ def load_distributions(path: Path) -> tuple[Distribution, ...]:
 def choose(
     known: Sequence[Distribution], names: Iterable[str], formats: Iterable[PackageFormat]
 ) -> list[Distribution]:
-    """Those called ``names``, or else all that install one of ``formats``.
+    """Return the distributions ``names``, or else all that install one of ``formats``.
 
-    Raises UsageError for a name that the file does not have.
+    Raises UsageError for a name that the file lacks.
     """
     chosen = []
     for name in names:
@@ -83,10 +83,10 @@ def choose(
 
 
 def match(known: Sequence[Distribution], image: str, release: Mapping[str, str]) -> Distribution:
-    """The entry by which to set up ``image``, whose os-release is ``release``.
+    """Return the entry by which to set up ``image``, whose os-release is ``release``.
 
-    The same distribution and version, or the same distribution, or one that it is like.
-    Raises UsageError where there is none.
+    That is the same distribution and version, or the same distribution, or one that it is
+    like. Raises UsageError if there is none.
     """
     own, version = release.get("ID", ""), release.get("VERSION_ID", "")
     families = [own, *release.get("ID_LIKE", "").split()]
@@ -107,7 +107,7 @@ def match(known: Sequence[Distribution], image: str, release: Mapping[str, str])
 
 
 def parse_os_release(text: str) -> dict[str, str]:
-    """/etc/os-release as a table."""
+    """Parse /etc/os-release into a table."""
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
     return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
 

@@ -1,6 +1,6 @@
-"""The Docker engine that answers, and what its client for Python does not do right.
+"""The Docker engine that answers, and workarounds for its client for Python.
 
-The one module that knows the client; others take its names from here.
+This is the only module that uses the client; others import its names from here.
 """
 
 import io
@@ -31,7 +31,7 @@ __all__ = [
     "connect",
 ]
 
-# How the engine frames output: which stream, three bytes of padding, how long.
+# The header of a frame of output: the stream, three bytes of padding, the length.
 _FRAME = struct.Struct(">BxxxL")
 _STDOUT, _STDERR = 1, 2
 
@@ -43,11 +43,11 @@ class EngineUnavailableError(BuilderError):
 
 
 def connect() -> Client:
-    """A client of the engine that answers; EngineUnavailableError where there is none."""
+    """Return a client of the engine that answers; raises EngineUnavailableError if none does."""
     address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     try:
         if address.startswith("unix://"):
-            # Checked first, because the client leaves its socket open where no engine answers.
+            # Checked first, because the client leaves its socket open if no engine answers.
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.connect(address.removeprefix("unix://"))
         return docker.from_env(timeout=120)
@@ -58,9 +58,9 @@ def connect() -> Client:
 
 
 def cgroup_tree() -> Path:
-    """Where this machine has the cgroup v2 tree, which systemd in a container needs.
+    """Return the path of this machine's cgroup v2 tree, which systemd in a container needs.
 
-    A machine on v1 often mounts v2 beside it, at ``unified``; systemd 257 knows v2 alone.
+    A machine on v1 often mounts v2 beside it, at ``unified``; systemd 257 supports only v2.
     """
     for tree in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")):
         if (tree / "cgroup.controllers").exists():
@@ -73,7 +73,7 @@ def cgroup_tree() -> Path:
 
 
 def attach(client: Client, job: str, *, limit: int) -> tuple[bytes, bytes]:
-    """Start a command that ``exec_create`` made, and read both its outputs to their end.
+    """Start a command that ``exec_create`` made, and read both outputs to their end.
 
     Not by the SDK's ``exec_start``: it reads past its own buffer, and so loses output
     that arrives together with the answer's header (1 in 100 commands on a busy machine).

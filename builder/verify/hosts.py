@@ -1,7 +1,7 @@
 """A clean host to install on: a container with systemd as PID 1.
 
 The container is removed when the ``with`` block ends, however it ends, unless
-``BUILDER_KEEP_HOSTS`` is set; when it ends by an error, what explains the error is
+``BUILDER_KEEP_HOSTS`` is set. When the block ends by an error, evidence of the error is
 copied to a folder first. Containers of other runs are never touched.
 """
 
@@ -27,15 +27,15 @@ RUN_ID = os.environ.get("BUILDER_TEST_RUN") or f"{os.getpid()}-{secrets.token_he
 LABEL = "backendai-test.run"
 BOOT_TIMEOUT_S = 60
 _REBOOT_TIMEOUT_S = 400
-_SHUTDOWN_TIMEOUT_S = 100  # what the client of the engine waits for an answer is longer
-_UP = ("starting", "running", "degraded")  # systemd has sorted its processes by then
+_SHUTDOWN_TIMEOUT_S = 100  # the timeout of the engine's client is longer
+_UP = ("starting", "running", "degraded")  # systemd has placed its processes by then
 _TIMED_OUT = 124  # exit status of coreutils' timeout
 _KILLED = 137
 _TAIL_LINES = 40
-# What prints a password and keys: a CI keeps the evidence.
+# Commands with these words print a password and keys: a CI keeps the evidence.
 _SHOWS_SECRETS = {"credentials", "--show"}
 _EVIDENCE_TIMEOUT_S = 120
-# What package managers write.
+# Files that package managers write.
 _LOGS = (
     "/var/log/apt",
     "/var/log/dpkg.log",
@@ -55,7 +55,7 @@ class HostError(BuilderError):
 
 @dataclass(frozen=True, kw_only=True)
 class HostSetup:
-    """What a host is made of.
+    """The image, folders and settings of a host.
 
     ``mounts`` are folders of this machine shown read-only at a path of the host;
     ``volumes`` lie on the disk itself, not in the overlay, where many files are written
@@ -67,7 +67,7 @@ class HostSetup:
     mounts: Mapping[Path, str] = field(default_factory=dict)
     volumes: Sequence[str] = ("/opt",)
     capabilities: Sequence[str] = ()
-    evidence: Path | None = None  # where to keep what explains a failure
+    evidence: Path | None = None  # the folder for evidence of a failure
     shared: Mapping[str, str] = field(default_factory=dict)  # the engine's volumes, by name
 
 
@@ -100,7 +100,7 @@ class Host:
 
     @property
     def address(self) -> str:
-        """Where this machine reaches the host."""
+        """The address at which this machine reaches the host."""
         self._container.reload()
         networks = self._container.attrs["NetworkSettings"]["Networks"]
         return str(next(iter(networks.values()))["IPAddress"])
@@ -108,7 +108,7 @@ class Host:
     def reboot(self) -> None:
         """Shut the host down as its own reboot does, and wait until it is up again."""
         self._container.restart(timeout=_SHUTDOWN_TIMEOUT_S)
-        # What starts at boot is part of it: services that take their time.
+        # Services that start at boot are part of it, and may be slow.
         self._wait_for_boot(_REBOOT_TIMEOUT_S)
 
     def __enter__(self) -> Self:
@@ -140,12 +140,12 @@ class Host:
     ) -> Result:
         """Run a command to its end on the host; a string is a script for ``sh``.
 
-        Raises HostError where it fails and ``check`` is set, and always where it takes
-        longer than ``timeout`` seconds.
+        Raises HostError if it fails and ``check`` is set, and always if it takes longer
+        than ``timeout`` seconds.
         """
         words = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
         begin = time.monotonic()
-        # The client cannot stop what runs in the container, so the limit lives there, too.
+        # The client cannot stop a process in the container, so the limit is set there, too.
         job = self._client.api.exec_create(
             self._container.id,
             ["timeout", f"--kill-after={min(10, timeout)}", str(timeout), *words],
@@ -201,7 +201,7 @@ class Host:
         self._container.put_archive(str(path.parent), buffer.getvalue())
 
     def read(self, source: str) -> str:
-        """The text of one file on the host."""
+        """Return the text of one file on the host."""
         return self.run(["cat", source]).stdout
 
     def copy_out(self, source: str, folder: Path) -> None:
@@ -213,20 +213,20 @@ class Host:
             archive.extractall(folder, filter="data")
 
     def journal(self, unit: str | None = None, *, lines: int = 500) -> str:
-        """The end of the journal, of one unit or of the whole host."""
+        """Return the end of the journal, of one unit or of the whole host."""
         chosen = ["--unit", unit] if unit else []
         command = ["journalctl", "--no-pager", f"--lines={lines}", *chosen]
         return self.run(command, check=False).stdout
 
     def failed_units(self) -> list[str]:
-        """The names of the units that failed."""
+        """Return the names of the failed units."""
         command = ["systemctl", "list-units", "--failed", "--plain", "--no-legend"]
         return [line.split()[0] for line in self.run(command).stdout.splitlines() if line.strip()]
 
     def collect_evidence(self) -> Path:
-        """Copy what explains a failure into the evidence folder, and return it.
+        """Copy evidence of a failure into the evidence folder, and return the folder.
 
-        Nothing of /etc/backend.ai: it holds secrets, and a CI keeps these folders.
+        Never copy /etc/backend.ai: it holds secrets, and a CI keeps these folders.
         """
         self.evidence.mkdir(parents=True, exist_ok=True)
         parts = {
@@ -244,7 +244,7 @@ class Host:
             try:
                 result = self.run(script, check=False, timeout=_EVIDENCE_TIMEOUT_S)
                 text = result.stdout + result.stderr
-            except HostError as error:  # one that hangs is no reason to go without the others
+            except HostError as error:  # a command that hangs must not prevent the others
                 text = f"{error.message}\n"
             (self.evidence / name).write_text(text)
         for path in _LOGS:
@@ -285,9 +285,9 @@ class Host:
     def _hold_cgroup(self) -> None:
         """Keep a process in the container's own cgroup.
 
-        A Docker inside hands that cgroup's controllers down when it makes a container; from
-        then on the kernel lets no process into it, and so no command onto this host. The
-        kernel refuses the former where a process is in it already.
+        A Docker inside delegates that cgroup's controllers when it makes a container; from
+        then on the kernel lets no process into the cgroup, and so no command onto this host.
+        The kernel refuses the delegation while a process is in the cgroup.
         """
         job = self._client.api.exec_create(self._container.id, ["sleep", "infinity"])
         self._client.api.exec_start(job["Id"], detach=True)
@@ -328,6 +328,6 @@ def _mounts(setup: HostSetup) -> list[Mount]:
 
 
 def _first_line(text: str) -> str:
-    """A script that is an argument is shown by its first line."""
+    """Return the first line of a script, to show in place of the argument."""
     lines = text.strip().splitlines() or [""]
     return lines[0] if len(lines) == 1 else f"{lines[0]} ..."

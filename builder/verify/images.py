@@ -1,4 +1,4 @@
-"""Images that hosts are made of: a distribution's own, with systemd and the stores added."""
+"""The images of hosts: a distribution's own, with systemd and the stores added."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,27 +13,27 @@ from builder.verify.engine import Client, Container, EngineError, ImageNotFound
 from builder.verify.hosts import LABEL, RUN_ID
 
 REPOSITORY = "backendai-verify"
-# Raise it when code below changes what an image holds.
+# Raise it when code below changes the content of an image.
 _RECIPE = 1
 _OFFLINE_HINT = (
     "name an image that this engine has: --image NAME ('docker images' lists them); "
     "in this project 'python -m tests.integration.images' makes some from Debian's mirror"
 )
-# Keeps apt from starting what it installs while an image is made.
+# Keeps apt from starting installed services while an image is made.
 _NO_START = "/usr/sbin/policy-rc.d"
 
 
 def os_release(client: Client, image: str) -> dict[str, str]:
-    """The /etc/os-release of an image."""
+    """Read the /etc/os-release of an image."""
     fetch(client, image)
     with _container(client, image) as container:
         return parse_os_release(_call(container, ["cat", "/etc/os-release"]))
 
 
 def host_image(client: Client, distribution: Distribution) -> str:
-    """The image of a host with the stores installed and stopped, made where it is absent.
+    """Return the image of a host with the stores installed and stopped, made if it is absent.
 
-    Raises ToolError where the distribution's image cannot be made.
+    Raises ToolError if the distribution's image cannot be made.
     """
     base = fetch(client, distribution.image)
     recipe = distribution.model_dump(mode="json")
@@ -54,7 +54,7 @@ def host_image(client: Client, distribution: Distribution) -> str:
 
 
 def fetch(client: Client, image: str) -> str:
-    """The id of an image, pulled where the engine does not have it."""
+    """Return the id of an image, pulled if the engine does not have it."""
     try:
         return str(client.images.get(image).id)
     except ImageNotFound:

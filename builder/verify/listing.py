@@ -1,15 +1,15 @@
-"""What lies on a host: every path with its kind, mode and owner, to compare over time."""
+"""The paths of a host with their kind, mode and owner, to compare over time."""
 
 import re
 from dataclasses import dataclass
 
 from builder.verify.hosts import Host
 
-# The root, and volumes that matter: find does not cross into other file systems.
+# The root, and relevant volumes: find does not cross into other file systems.
 _ROOTS = ("/", "/opt", "/var/lib")
 _FIELDS = 6
 
-# What the host's own programs write at any time, whatever is installed.
+# Files that the host's own programs may write at any time, whatever is installed.
 _HOST_FILES = re.compile(
     r"/(root|srv|dist|tmp|run|proc|sys|dev)(/.*)?"
     r"|/var/(backups|tmp)(/.*)?"
@@ -39,7 +39,7 @@ class Entry:
 
     @property
     def lasting(self) -> tuple[str, ...]:
-        """All that a package's removal must not alter; folders change their time."""
+        """The facts that a package's removal must not alter; folders change their time."""
         return (self.kind, self.mode, self.owner, self.link)
 
 
@@ -51,7 +51,7 @@ class Listing:
     settings: dict[str, str]
 
     def below(self, folder: str) -> dict[str, Entry]:
-        """The part below ``folder``, times included."""
+        """Return the part below ``folder``, times included."""
         return {
             path: entry for path, entry in self.entries.items() if path.startswith(f"{folder}/")
         }
@@ -72,7 +72,7 @@ def take_listing(host: Host) -> Listing:
 
 
 def differences(before: Listing, after: Listing) -> list[str]:
-    """What a host has gained, lost or changed, without what changes by itself; sorted."""
+    """Return a host's new, lost and changed paths, sorted, except expected changes."""
     found = []
     for path in sorted(before.entries.keys() | after.entries.keys()):
         if _HOST_FILES.fullmatch(path):
@@ -90,7 +90,7 @@ def differences(before: Listing, after: Listing) -> list[str]:
 
 
 def read_names(host: Host) -> dict[str, list[str]]:
-    """The names in passwd and group."""
+    """Read the names in passwd and group."""
     return {
         kind: [line.split(":")[0] for line in host.read(f"/etc/{kind}").splitlines()]
         for kind in ("passwd", "group")

@@ -11,7 +11,7 @@ _ZYPPER = ["zypper", "--non-interactive", "--no-gpg-checks"]
 
 
 def refresh(manager: Manager) -> Words:
-    """Fetch the lists of what there is."""
+    """Fetch the lists of available packages."""
     return {
         Manager.APT: [*_APT, "update"],
         Manager.DNF: [*_DNF, "makecache"],
@@ -20,7 +20,7 @@ def refresh(manager: Manager) -> Words:
 
 
 def install(manager: Manager, names: Sequence[str]) -> Words:
-    """Install packages by name, or files by path, and what they depend on."""
+    """Install packages by name, or files by path, with their dependencies."""
     return {
         Manager.APT: [*_APT, "install", *names],
         Manager.DNF: [*_DNF, "--nogpgcheck", "install", *names],
@@ -29,7 +29,7 @@ def install(manager: Manager, names: Sequence[str]) -> Words:
 
 
 def remove(manager: Manager, names: Sequence[str]) -> Words:
-    """Remove packages, and nothing that only they needed."""
+    """Remove packages, but not the dependencies that only they needed."""
     return {
         Manager.APT: [*_APT, "remove", *names],
         Manager.DNF: [*_DNF, "--setopt=clean_requirements_on_remove=False", "remove", *names],
@@ -38,13 +38,13 @@ def remove(manager: Manager, names: Sequence[str]) -> Words:
 
 
 def purge(manager: Manager, names: Sequence[str]) -> Words | None:
-    """Remove configuration and state, too; None where the manager cannot."""
+    """Remove configuration and state, too; None if the manager cannot."""
     # Not by apt, which forgets a package that left nothing behind when it was removed.
     return ["dpkg", "--purge", *names] if manager is Manager.APT else None
 
 
 def installed(manager: Manager) -> str:
-    """A script that prints the names of all installed packages."""
+    """Return a script that prints the names of all installed packages."""
     if manager is Manager.APT:
         form = "${db:Status-Status} ${Package}\\n"
         return f"dpkg-query --show --showformat='{form}' | sed -n 's/^installed //p'"

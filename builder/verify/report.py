@@ -9,7 +9,7 @@ from builder.verify.case import Case, Status
 
 
 def as_table(cases: Sequence[Case]) -> dict[str, object]:
-    """For ``--json``."""
+    """Return the cases for ``--json``."""
     return {
         "ok": all(case.ok for case in cases),
         "cases": [
@@ -29,7 +29,7 @@ def as_table(cases: Sequence[Case]) -> dict[str, object]:
 
 
 def as_junit(cases: Sequence[Case]) -> str:
-    """One suite a distribution, one case a step."""
+    """Render JUnit XML: one suite per distribution, one case per step."""
     root = Element("testsuites", name="builder verify")
     for case in cases:
         count = {status: sum(step.status is status for step in case.steps) for status in Status}
@@ -69,5 +69,5 @@ def write_junit(path: Path, cases: Sequence[Case]) -> None:
 
 
 def _printable(text: str) -> str:
-    """XML has no way to write most control characters, which a terminal's colours are."""
+    """Remove control characters, such as a terminal's colours, which XML cannot express."""
     return "".join(letter for letter in text if letter >= " " or letter in "\n\t")

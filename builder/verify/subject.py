@@ -1,4 +1,4 @@
-"""What is verified: package files, those that they depend on, and the services in them."""
+"""The subject of a verification: package files, their dependencies, and their services."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from builder.inspect.model import Relation
 
 # A service's recipe: its name is the service's.
 _RECIPE = re.compile(r"/usr/lib/backendai/recipes/([a-z0-9-]+)\.toml")
-# Who ships one fills the stores that the services share.
+# A package with such a file seeds the stores that the services share.
 _SEED = re.compile(r"/usr/lib/backendai/seed/[a-z0-9-]+\.toml")
 _DEPENDENCY = re.compile(r"([a-z0-9][a-z0-9+.-]+)(?: ?\(?(?:=|>=) ?([^ )]+)\)?)?")
 
@@ -30,9 +30,9 @@ class Subject:
 
 
 def load_subjects(files: Iterable[Path]) -> list[Subject]:
-    """The packages of each format, with those beside them that they depend on.
+    """Load the packages of each format, with their dependencies in the same folders.
 
-    Raises UsageError where a file is no package or a name comes twice.
+    Raises UsageError if a file is no package or a name comes twice.
     """
     given = {path.resolve(): inspect_package(path) for path in files}
     subjects = []
@@ -62,7 +62,7 @@ def _subject(fmt: PackageFormat, packages: Sequence[Package]) -> Subject:
 
 
 def _with_companions(packages: Sequence[Package]) -> list[Package]:
-    """The same and, recursively, what they need of the folders that they lie in."""
+    """Return the packages and, recursively, their dependencies in the same folders."""
     found = {package.metadata.name: package for package in packages}
     todo = list(packages)
     while todo:
@@ -79,7 +79,7 @@ def _with_companions(packages: Sequence[Package]) -> list[Package]:
 
 
 def _needed(package: Package) -> list[str]:
-    """The names it depends on, where there is no choice."""
+    """Return the names that it depends on without alternatives."""
     rows = package.contents.relations.get(Relation.DEPENDS, ())
     matches = [_DEPENDENCY.fullmatch(row.strip()) for row in rows]
     return [match[1] for match in matches if match]

@@ -1,1 +1,1 @@
-"""The wheels of a lock: fetched, built where there is none, installed, compiled."""
+"""The wheels of a lock: fetched, built if the index has none, installed, compiled."""

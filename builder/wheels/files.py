@@ -1,7 +1,7 @@
 """Gets the wheels of a lock into the cache: from a mirror or the index, by hash.
 
-What has no wheel is built into one, without network, by build requirements that
-the lock pins too.
+A distribution without a wheel is built into one, without network, by build requirements
+that the lock pins too.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ _CONNECTIONS = 8
 
 
 def fetch_files(needed: WheelRequest, cache: Cache, *, offline: bool) -> dict[str, Path]:
-    """Bring every file that ``needed`` names into the cache: sha256 to path.
+    """Bring every file that ``needed`` names into the cache; returns sha256 to path.
 
     Raises OfflineError or FetchError naming what is missing.
     """
@@ -95,7 +95,7 @@ def _locate_missing(
 def prepare_wheels(
     needed: WheelRequest, python: Path, cache: Cache, *, epoch: int, offline: bool
 ) -> list[WheelFile]:
-    """Every wheel of ``needed`` in the cache, those without one on the index built.
+    """Bring every wheel of ``needed`` into the cache, built if the index has none.
 
     ``python`` is an interpreter of the target's minor version that runs here.
     """

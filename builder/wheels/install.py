@@ -1,9 +1,9 @@
 """Installs wheels by uv, compiles them, and keeps each by itself in the cache.
 
-All wheels that are not there yet are installed together into a scratch
-environment and byte-compiled in one go; then each one's files, as its RECORD lists
-them, become a tree of their own. Stages are assembled from these trees by hard
-links, so another package, format or release that has the same wheel pays nothing.
+All wheels absent from the cache are installed together into a scratch environment and
+byte-compiled in one go; then the files in each wheel's RECORD become a tree of their
+own. Stages are assembled from these trees by hard links, so another package, format
+or release that has the same wheel pays nothing.
 """
 
 import json
@@ -23,7 +23,7 @@ from builder.index.uv import Target, uv_environment, uv_path
 from builder.wheels.model import WheelFile
 from builder.wheels.split import Split, Splitter
 
-_FORMAT = 3  # of what is kept; goes up when this module makes something else
+_FORMAT = 3  # of the kept trees; raise it when this module makes different ones
 _TREE = "tree"
 _REPORT = "report.json"
 
@@ -41,10 +41,10 @@ class InstalledWheel:
 
 @dataclass(frozen=True, kw_only=True)
 class InstallRequest:
-    """What wheels are installed for."""
+    """The settings for an installation of wheels."""
 
     target: Target
-    python: Path  # of the target's minor version, runs on this host
+    python: Path  # of the target's minor version, and runs on this host
     epoch: int  # mtime of every file made
     jobs: int
 
@@ -52,10 +52,10 @@ class InstallRequest:
 def install_wheels(
     wheels: Sequence[WheelFile], request: InstallRequest, cache: Cache
 ) -> list[InstalledWheel]:
-    """Every wheel as a tree of its own, those absent from the cache installed now."""
+    """Return every wheel as a tree of its own; install wheels absent from the cache now."""
     keys = {wheel.file: _key(wheel, request.target) for wheel in wheels}
     if any(cache.find_derived("wheel", key) is None for key in keys.values()):
-        # One at a time: a second build that wants the same wheels finds them done.
+        # One build at a time: a second one that needs the same wheels finds them installed.
         with cache.locked("install"):
             missing = [
                 wheel for wheel in wheels if cache.find_derived("wheel", keys[wheel.file]) is None
@@ -81,7 +81,7 @@ def _install_missing(
         with phase("split"):
             splitter = Splitter(scratch=scratch, minor=request.target.minor)
             folders = {wheel.file: work / "out" / keys[wheel.file] for wheel in missing}
-            # All of them before any is moved away: two wheels may share a file.
+            # Split all wheels before any tree is moved away: two wheels may share a file.
             splits = [splitter.split(wheel, folders[wheel.file] / _TREE) for wheel in missing]
             for split in splits:
                 file = split.wheel.file
@@ -92,7 +92,7 @@ def _install_missing(
 def _install_scratch(
     wheels: Sequence[WheelFile], request: InstallRequest, cache: Cache, work: Path
 ) -> Path:
-    """A throw-away environment with all of ``wheels``."""
+    """Install all of ``wheels`` into a throw-away environment."""
     links, scratch = work / "links", work / "env"
     links.mkdir()
     for wheel in wheels:
@@ -117,7 +117,7 @@ def _install_scratch(
 
 
 def _keep(split: Split, folder: Path, epoch: int) -> None:
-    """Settle modes and times, and write down what the stage needs to know."""
+    """Set modes and times, and write the facts that the stage needs."""
     for folder_name, _, names in os.walk(split.tree, topdown=False):
         for name in names:
             path = f"{folder_name}/{name}"
@@ -146,7 +146,7 @@ def _load(wheel: WheelFile, folder: Path) -> InstalledWheel:
 
 
 def elf_from_json(table: dict[str, object]) -> ElfInfo:
-    """The ElfInfo that ``asdict`` and JSON made ``table`` of."""
+    """Return the ElfInfo that ``asdict`` and JSON turned into ``table``."""
     listed = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
     versions = table["versions"]
     assert isinstance(versions, dict)

@@ -21,20 +21,20 @@ class WheelFile:
 
     @property
     def pin(self) -> str:
-        """The requirement that means exactly this."""
+        """The requirement for exactly this version."""
         return f"{self.name}=={self.version}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class WheelRequest:
-    """Distributions of a lock for one target, and what may be done to get them."""
+    """Distributions of a lock for one target, and the permitted ways to get them."""
 
     distributions: Sequence[LockedDistribution]
     build: Sequence[LockedDistribution]
     target: Target
 
     def files(self, arch: Arch | None = None) -> list[tuple[LockedDistribution, LockedFile]]:
-        """Every distribution that the architecture installs, with its file."""
+        """Return every distribution that the architecture installs, with its file."""
         wanted = arch or self.target.arch
         pairs = (
             (distribution, distribution.file_for(wanted)) for distribution in self.distributions
@@ -42,7 +42,7 @@ class WheelRequest:
         return [(distribution, file) for distribution, file in pairs if file is not None]
 
     def all_files(self) -> list[tuple[LockedDistribution, LockedFile]]:
-        """:meth:`files`, and what the sdists among them are built with."""
+        """Return :meth:`files`, and the build requirements of the sdists among them."""
         found = self.files()
         if any(not file.is_wheel for _, file in found):
             # Build requirements are locked for one architecture; they are pure.

@@ -60,7 +60,7 @@ class SdistBuilder:
     def _make(self, distribution: LockedDistribution, sdist: LockedFile, folder: Path) -> None:
         log.step(f"building a wheel of {distribution.pin}, which has none on the index")
         with self.cache.workspace() as work:
-            # The index's names: uv reads the version from them.
+            # Keep the index's file names: uv reads the version from them.
             (work / sdist.file).hardlink_to(self.paths[sdist.sha256])
             links = work / "links"
             links.mkdir()
@@ -72,7 +72,7 @@ class SdistBuilder:
                 encoding="utf-8",
             )
             command = [
-                # Not quiet: that would hide what the build itself says when it fails.
+                # Not quiet: that would hide the build's own output when it fails.
                 *[str(uv_path()), "build", "--no-config"],
                 *["--wheel", str(work / sdist.file), "--out-dir", str(folder)],
                 *["--python", str(self.python), "--no-index", "--find-links", str(links)],

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from builder.base.errors import PayloadError
 from builder.wheels.model import WheelFile
 
-# What uv writes of how it was called; none of it is true on the target.
+# Files in which uv records how it was called; none of them is true on the target.
 INSTALL_TIME_FILES = frozenset({"REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"})
 PREFIX_MARK = "@PREFIX@"
 # A path too long for the kernel's shebang makes uv write a shell trampoline.
@@ -106,7 +106,7 @@ class Splitter:
         shebang = rf"^#!{re.escape(os.fspath(self._scratch))}/bin/python[0-9.]*".encode()
         marked = re.sub(shebang, f"#!{PREFIX_MARK}/bin/python3".encode(), marked)
         if marked == data:
-            # Another wheel has the same script, and it was marked there.
+            # Another wheel has the same script, which was marked there.
             return data.startswith(f"#!{PREFIX_MARK}".encode())
         script.write_bytes(marked)
         return True

@@ -15,7 +15,7 @@ class Place(Publisher, ClaimedPlace, Protocol):
 
 
 def open_publisher(target: FolderTarget | RsyncTarget | S3Target, root: Path) -> Place:
-    """The place that a target of ``repo.toml`` names; ``root`` is the repository's own folder."""
+    """Open the place that a target of ``repo.toml`` names; ``root`` is the repository's folder."""
     match target:
         case FolderTarget():
             return FolderPublisher(root / target.path)

@@ -1,13 +1,13 @@
-"""One publisher at a time: a target that another one is publishing to is refused.
+"""One publisher at a time: refuses a target that another publisher is writing to.
 
 A publisher writes a claim into the target before anything else, and removes it at the end.
 Where a store has conditional writes there is one place for a claim, and the second write
 fails. Elsewhere each claim has a name of its own: a publisher that finds another claim beside
-its own withdraws. Of two that begin at one moment at least one does so, because each writes
-its claim before it reads those of others.
+its own withdraws. Of two that begin at the same moment, at least one withdraws, because each
+writes its claim before it reads the others.
 
 A killed publisher leaves its claim. The next one of the same repository recognizes that claim
-by a note, and removes it: the repository's own lock says that the other is dead.
+by a note, and removes it: the repository's own lock proves that the other is dead.
 """
 
 import getpass
@@ -27,28 +27,28 @@ from builder.base.cache import storage_guard
 from builder.base.errors import BuilderError, RepoError
 
 CLAIMS = PurePosixPath(".publishing")
-_LONGEST = 200  # of a text that somebody else wrote and a message shows
+_LONGEST = 200  # of another publisher's text in a message
 
 
 class ClaimedPlace(Protocol):
     """A place that keeps claims."""
 
     def claims(self) -> Mapping[str, bytes]:
-        """Every claim there, by its name."""
+        """Return every claim, by its name."""
         ...
 
     def claim(self, name: str, data: bytes) -> str | None:
-        """Write a claim; returns its name there, or None where another one prevents it."""
+        """Write a claim; returns its name, or None if another claim prevents it."""
         ...
 
     def unclaim(self, names: Iterable[str]) -> None:
-        """Remove claims; those already gone are no error."""
+        """Remove claims; an absent claim is no error."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """Who publishes, and since when."""
+    """A publisher, and the time when it began."""
 
     owner: str
     since: str
@@ -64,10 +64,10 @@ class Claim:
 def publishing_alone(
     place: ClaimedPlace, target: str, note: Path, *, break_claims: bool = False
 ) -> Iterator[None]:
-    """Hold the claim on a target; raises RepoError where another publisher has it.
+    """Hold the claim on a target; raises RepoError if another publisher has it.
 
-    ``note`` is where this repository, which must be locked, keeps its own claim meanwhile.
-    ``break_claims`` removes those that are there: of publishers that were killed.
+    ``note`` is the file in which this repository, which must be locked, keeps its own claim.
+    ``break_claims`` removes the claims of publishers that were killed.
     """
     if break_claims:
         _remove_claims(place, target, lambda _data: True)
@@ -106,10 +106,10 @@ def _user() -> str:
 
 def _withdraw(place: ClaimedPlace, target: str, name: str, mine: Claim) -> bool:
     try:
-        # Where claims share one place it may be another's by now, if somebody broke this one.
+        # Where claims share one place, another's may be there by now, if this claim was broken.
         if place.claims().get(name) == mine.data:
             place.unclaim([name])
-    except BuilderError as error:  # an earlier error, if there is one, is the one to report
+    except BuilderError as error:  # an earlier error, if any, is reported instead
         log.warn(f"cannot remove the lock of {target}: {error.message}")
         return False
     return True
@@ -133,7 +133,7 @@ def _refusal(target: str, others: Iterable[bytes]) -> RepoError:
 
 
 def describe_claim(data: bytes) -> str:
-    """Who wrote a claim and when, as far as it can be read. Pure."""
+    """Describe the writer and the time of a claim, as far as it can be read. Pure."""
     try:
         table = json.loads(data)
     except (ValueError, RecursionError):

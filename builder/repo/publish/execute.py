@@ -1,6 +1,6 @@
 """Executes one publication: phase by phase, recording what is in place.
 
-Each file of a phase is in place before the next phase begins. What is done is recorded at
+Each file of a phase is in place before the next phase begins. Every change is recorded at
 once, so that the next run finishes an interrupted one without sending a file twice.
 """
 
@@ -21,7 +21,7 @@ _RECORDED_TOGETHER = 64
 
 
 class Record(Protocol):
-    """The record of what a target has; builder.repo.state has one."""
+    """The record of a target's files; builder.repo.state has one."""
 
     def record_put(self, target: str, /, files: Mapping[PurePosixPath, FileFacts]) -> None:
         """Record files that are in place on a target."""
@@ -47,7 +47,7 @@ class BulkPublisher(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """A place to publish to, by the name it has in ``repo.toml``, and where to note it."""
+    """A place to publish to, its name in ``repo.toml``, and the record of its files."""
 
     target: str
     publisher: Publisher
@@ -70,7 +70,7 @@ def publish(publication: Publication, to: Destination, *, source: Path, now: dat
                     for put in _put_phase(phase, puts, to.publisher, source):
                         note(put)
                         advance(put.facts.size)
-    # Not before all entry points stand, and only what has been out of use for its grace.
+    # After all entry points are in place, and only files whose grace is over.
     to.record.record_retired(to.target, publication.retire, now)
     if publication.delete:
         to.publisher.delete(publication.delete)
@@ -94,12 +94,12 @@ def _put_phase(
                 job.result()
                 yield jobs[job]
         finally:
-            # After a failure or an interrupt: what has not begun does not.
+            # After a failure or an interrupt, no further put begins.
             pool.shutdown(cancel_futures=True)
 
 
 def _put(phase: Phase, put: Put, publisher: Publisher, source: Path) -> None:
-    # Only a name that promises its bytes may be trusted to have them from an earlier run.
+    # A file of an earlier run is trusted only if its name promises its bytes.
     if phase is Phase.CONTENT and publisher.has(put.path, put.facts):
         log.detail(f"{put.path} is there already")
         return
@@ -108,7 +108,7 @@ def _put(phase: Phase, put: Put, publisher: Publisher, source: Path) -> None:
 
 @contextmanager
 def _recording(to: Destination) -> Iterator[Callable[[Put], None]]:
-    """Collects what is in place and records it, also when the phase ends by an error."""
+    """Collect the files in place and record them, also when the phase ends by an error."""
     waiting: dict[PurePosixPath, FileFacts] = {}
 
     def flush() -> None:

@@ -20,13 +20,13 @@ _CHUNK = 1 << 20
 
 
 class FolderPublisher:
-    """A folder; made where it does not exist."""
+    """A folder; made if it does not exist."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def list(self) -> Mapping[PurePosixPath, int]:
-        """Every file there with its size, without what killed runs left half-written."""
+        """Return every file with its size, except half-written files of killed runs."""
         return {
             PurePosixPath(path.relative_to(self.root)): path.lstat().st_size
             for path in self.root.rglob("*")
@@ -40,7 +40,7 @@ class FolderPublisher:
         return self.root / CLAIMS
 
     def claims(self) -> Mapping[str, bytes]:
-        """Every claim of a publisher, by its name."""
+        """Return every claim of a publisher, by its name."""
         found = {}
         with storage_guard(self._claims):
             for path in self._claims.glob("*"):
@@ -67,7 +67,7 @@ class FolderPublisher:
                 (self._claims / name).unlink(missing_ok=True)
 
     def has(self, path: PurePosixPath, facts: FileFacts) -> bool:
-        """Whether this very file is there; it is read where its size is right."""
+        """Return whether this very file is there; it is read if its size is right."""
         place = self.root / path
         try:
             return place.stat().st_size == facts.size and hash_file(place) == facts.sha256
@@ -75,7 +75,7 @@ class FolderPublisher:
             return False
 
     def put(self, path: PurePosixPath, source: Path, facts: FileFacts) -> None:
-        """Place a file, hashed on the way and on the disk before it has its name."""
+        """Place a file, hashed on the way and synced to the disk before it gets its name."""
         place = self.root / check_place(path)
         if _is_same(place, source):
             # The repository's own tree, where the package was put when it was added.
@@ -94,7 +94,7 @@ class FolderPublisher:
             _sync_folder(place.parent)
 
     def get(self, path: PurePosixPath) -> bytes:
-        """The content of a file."""
+        """Return the content of a file."""
         try:
             return (self.root / path).read_bytes()
         except OSError as error:
@@ -145,7 +145,7 @@ def _is_same(place: Path, source: Path) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the rename on the disk before what comes after it in the publication."""
+    """Sync a folder, so that its renames are on the disk before the publication goes on."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
 """Publishes by rsync, over ssh or to a path of this machine.
 
-rsync writes beside each file and renames, and compares a checksum of all that it sent. One
+rsync writes beside each file, renames, and verifies a checksum of all that it sent. One
 call serves a whole phase, because each call opens a connection.
 """
 
@@ -18,11 +18,11 @@ from builder.repo.model import POOL, FileFacts, check_place
 from builder.repo.publish.claim import CLAIMS
 from builder.repo.publish.source import check_source
 
-_PERSIST_S = 20  # of a connection that nobody uses
+_PERSIST_S = 20  # of an unused connection
 _TIMEOUT_S = 300  # without a byte, so that a dead connection ends
 _LISTED = re.compile(r"-\S{9,}\s+([0-9][0-9,.]{0,24})\s+\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (.+)")
 _VANISHED = 24  # some files were removed while they were read
-_NOT_THERE = 23  # some files were not transferred: here because the source has none such
+_NOT_THERE = 23  # some files were not transferred: here because the source lacks them
 
 
 class RsyncPublisher:
@@ -42,7 +42,7 @@ class RsyncPublisher:
             self._options += ["--rsh", shlex.join(ssh)]
 
     def list(self) -> Mapping[PurePosixPath, int]:
-        """Every file with its size; none where the folder does not exist yet."""
+        """Return every file with its size; none if the folder does not exist yet."""
         result = self._rsync(
             *("--recursive", "--list-only", "--no-human-readable", "--8-bit-output"),
             self._destination,
@@ -56,7 +56,7 @@ class RsyncPublisher:
         return {path: size for path, size in listed.items() if path.parent != CLAIMS}
 
     def claims(self) -> Mapping[str, bytes]:
-        """Every claim of a publisher, by its name."""
+        """Return every claim of a publisher, by its name."""
         with _scratch() as folder:
             copy = Path(folder) / "claims"
             result = self._rsync(
@@ -80,7 +80,7 @@ class RsyncPublisher:
         self.delete(CLAIMS / name for name in names)
 
     def has(self, path: PurePosixPath, facts: FileFacts) -> bool:  # noqa: ARG002 - the protocol's
-        """Never sure: rsync itself finds out, in the call that would send the file."""
+        """Return False: rsync itself compares, in the call that would send the file."""
         return False
 
     def put(self, path: PurePosixPath, source: Path, facts: FileFacts) -> None:
@@ -113,7 +113,7 @@ class RsyncPublisher:
             raise self._failure("send files to", result)
 
     def get(self, path: PurePosixPath) -> bytes:
-        """The content of a file; reading the first index fetches all of them."""
+        """Return the content of a file; reading the first index fetches all of them."""
         if path.is_relative_to(POOL):
             with _scratch() as folder:
                 copy = Path(folder) / path.name
@@ -130,7 +130,7 @@ class RsyncPublisher:
             raise self._failure("read from", result)
 
     def _forget(self) -> None:
-        """What was read is out of date."""
+        """Drop the indexes that were read, which are out of date."""
         shutil.rmtree(self._indexes, ignore_errors=True)
 
     def _read(self, copy: Path, path: PurePosixPath) -> bytes:
@@ -146,7 +146,7 @@ class RsyncPublisher:
         self._forget()
         gone = tuple(map(check_place, paths))
         with _scratch() as source:
-            # What the list names and the source lacks is deleted there; its folder must be.
+            # rsync deletes a listed file that the source lacks, if the source has its folder.
             for path in gone:
                 (Path(source) / path).parent.mkdir(parents=True, exist_ok=True)
             result = self._rsync(
@@ -176,15 +176,15 @@ def _scratch() -> "tempfile.TemporaryDirectory[str]":
 
 
 def is_remote(destination: str) -> bool:
-    """Whether rsync would use ssh: HOST:PATH, but neither a path nor a daemon's address."""
+    """Return whether rsync would use ssh: HOST:PATH, but neither a path nor a daemon's address."""
     host, colon, path = destination.partition(":")
     return bool(colon) and "/" not in host and not path.startswith(("//", ":"))
 
 
 def parse_listing(text: str) -> dict[PurePosixPath, int]:
-    """What ``rsync --list-only`` says of files. Pure."""
+    """Parse the files in the output of ``rsync --list-only``. Pure."""
     found = {}
-    for line in text.split("\n"):  # a name may hold what Python takes for a line's end
+    for line in text.split("\n"):  # a name may hold other line ends of Python's
         match = _LISTED.fullmatch(line)
         if match:
             found[PurePosixPath(match[2])] = int(match[1].replace(",", "").replace(".", ""))

@@ -47,7 +47,7 @@ _NO_CONDITIONS = ("501", "NotImplemented")
 
 
 def open_s3(target: S3Target) -> "S3Publisher":
-    """The bucket that a target of ``repo.toml`` names."""
+    """Open the bucket that a target of ``repo.toml`` names."""
     # A session of its own: boto3's default one keeps credentials it found earlier.
     client = boto3.Session().client(
         "s3",
@@ -68,7 +68,7 @@ def open_s3(target: S3Target) -> "S3Publisher":
 
 
 class S3Publisher:
-    """A bucket, or what is in it under a prefix."""
+    """A bucket, or the part of it under a prefix."""
 
     def __init__(self, client: "S3Client", bucket: str, prefix: str) -> None:
         self._client = client
@@ -77,7 +77,7 @@ class S3Publisher:
         self._conditions = True  # until the store rejects them
 
     def list(self) -> Mapping[PurePosixPath, int]:
-        """Every object with its size."""
+        """Return every object with its size."""
         found = {}
         with self._wording("list", self._prefix):
             pages = self._client.get_paginator("list_objects_v2")
@@ -91,17 +91,17 @@ class S3Publisher:
         return found
 
     def claims(self) -> Mapping[str, bytes]:
-        """The claim of a publisher, by its name; there is one place for it."""
+        """Return the claim of a publisher, by its name; there is one place for it."""
         try:
             return {_CLAIM.name: self.get(_CLAIM)}
         except _MissingError:
             return {}
 
     def claim(self, name: str, data: bytes) -> str | None:  # noqa: ARG002 - all have one name
-        """Write a claim where there is none.
+        """Write a claim if there is none.
 
-        A store without conditional writes is read first and afterwards; there, two that
-        begin within the same moment may not notice each other.
+        A store without conditional writes is read before and after the write; there, two
+        publishers that begin at the same moment may not notice each other.
         """
         key = self._key(_CLAIM)
         request: PutObjectRequestTypeDef = {
@@ -130,7 +130,7 @@ class S3Publisher:
         self.delete(CLAIMS / name for name in names)
 
     def has(self, path: PurePosixPath, facts: FileFacts) -> bool:
-        """Whether this very file is there, by the size and the hash noted with the upload."""
+        """Return whether this very file is there, by the size and hash noted with the upload."""
         key = self._key(path)
         try:
             with self._wording("look at", key):
@@ -140,7 +140,7 @@ class S3Publisher:
         return head["ContentLength"] == facts.size and head["Metadata"].get(_SHA256) == facts.sha256
 
     def put(self, path: PurePosixPath, source: Path, facts: FileFacts) -> None:
-        """Place a file; one whose name promises its bytes is never replaced by others."""
+        """Place a file; a file whose name promises its bytes is never replaced by others."""
         check_source(path, source, facts)
         once = never_changes(path) and self._conditions
         try:
@@ -179,13 +179,13 @@ class S3Publisher:
             )
 
     def get(self, path: PurePosixPath) -> bytes:
-        """The content of a file."""
+        """Return the content of a file."""
         key = self._key(path)
         with self._wording("read", key):
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
     def delete(self, paths: Iterable[PurePosixPath]) -> None:
-        """Remove objects; those already gone are no error to the store."""
+        """Remove objects; an absent object is no error to the store."""
         for some in _batches(paths):
             keys: list[ObjectIdentifierTypeDef] = [{"Key": self._key(path)} for path in some]
             with self._wording("delete", keys[0]["Key"]):
@@ -226,7 +226,7 @@ class S3Publisher:
 
 
 class _MissingError(RepoError):
-    """There is no such object."""
+    """The object does not exist."""
 
 
 class _ChangedError(RepoError):

@@ -8,7 +8,7 @@ from builder.repo.model import FileFacts
 
 
 def check_source(path: PurePosixPath, source: Path, facts: FileFacts) -> None:
-    """Raise RepoError where ``source`` is not the file that ``facts`` are of."""
+    """Raise RepoError if ``source`` does not match ``facts``."""
     try:
         whole = source.stat().st_size == facts.size and hash_file(source) == facts.sha256
     except FileNotFoundError as error:
@@ -18,7 +18,7 @@ def check_source(path: PurePosixPath, source: Path, facts: FileFacts) -> None:
 
 
 def not_as_stated(path: PurePosixPath, source: Path) -> RepoError:
-    """The error for a file that changed behind the repository's back."""
+    """Return the error for a file that changed behind the repository's back."""
     return RepoError(
         f"{path}: {source} does not have the sha256 that the repository has on record",
         hint="run 'builder repo check': the file changed, or the disk is failing",
@@ -26,7 +26,7 @@ def not_as_stated(path: PurePosixPath, source: Path) -> RepoError:
 
 
 def lost(path: PurePosixPath, source: Path) -> RepoError:
-    """The error for a file that went away behind the repository's back."""
+    """Return the error for a file that vanished behind the repository's back."""
     return RepoError(
         f"{path}: {source} is missing, but the repository has it on record",
         hint="run 'builder repo check'; a lost package is added again by 'builder repo add'",

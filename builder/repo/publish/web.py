@@ -1,6 +1,6 @@
 """The headers of a file of the repository: its type, and how long it may be cached.
 
-The same for an object store, which gets it with each upload, and the local server. Pure.
+The local server and an object store, which gets them with each upload, use the same. Pure.
 """
 
 from pathlib import PurePosixPath
@@ -26,14 +26,14 @@ _TYPES = {
 _DEFAULT_TYPE = "application/octet-stream"
 _PLAIN_NAMES = ("Release", "InRelease", "Packages")
 _FOREVER = "public, max-age=31536000, immutable"
-# A proxy must validate again: an index out of one publication beside one out of another is the
-# hash mismatch that users of mirrors know.
+# A proxy must validate again: indexes of two publications side by side are the hash mismatch
+# that users of mirrors see.
 _REVALIDATE = "no-cache"
 _SHA256_DIGITS = 64
 
 
 def content_type(path: PurePosixPath) -> str:
-    """The media type; never a Content-Encoding, which would unpack a Packages.gz on its way."""
+    """Return the media type; never a Content-Encoding, which would unpack a Packages.gz."""
     if path.name == "Release.gpg":
         return "application/pgp-signature"
     if path.name in _PLAIN_NAMES or (path.name.startswith("Contents-") and not path.suffix):
@@ -42,7 +42,7 @@ def content_type(path: PurePosixPath) -> str:
 
 
 def never_changes(path: PurePosixPath) -> bool:
-    """Whether a file of this name always has these bytes: packages, and names with a hash."""
+    """Return whether a file of this name never changes: packages, and names with a hash."""
     return (
         path.suffix in (".deb", ".rpm")
         or "by-hash" in path.parts
@@ -51,7 +51,7 @@ def never_changes(path: PurePosixPath) -> bool:
 
 
 def cache_control(path: PurePosixPath) -> str:
-    """The Cache-Control header."""
+    """Return the Cache-Control header."""
     return _FOREVER if never_changes(path) else _REVALIDATE
 
 
