@@ -17,12 +17,16 @@ from backendai_ctl.stores.service_config import ServiceConfig
 
 Run = Callable[[Sequence[str]], Done]
 _SECONDS = 20.0
+# A unit of ours may take TimeoutStartSec= to answer, and TimeoutStopSec= to end.
+_UNIT_SECONDS = 330.0
+_UNIT_ACTIONS = {"start", "stop", "restart"}
 
 
 def run_bounded(command: Sequence[str]) -> Done:
     """Run a program; return status 127 if it cannot be run or takes too long."""
+    is_unit = command[0] == "systemctl" and command[1] in _UNIT_ACTIONS
     try:
-        return run_program(command, seconds=_SECONDS)
+        return run_program(command, seconds=_UNIT_SECONDS if is_unit else _SECONDS)
     except NotReadyError as error:
         return Done(status=127, stdout="", stderr=error.message)
 

@@ -18,6 +18,7 @@ from backendai_ctl.stores.service_config import ServiceConfig
 
 # The trial's key expires with its lease, even if this process is killed before revoking it.
 _LEASE_SECONDS = 20
+# Without Alembic's table a database is somebody else's, whose tables are no business of ours.
 _STATE = """
 SELECT pg_is_in_recovery() AS recovering,
        current_setting('transaction_read_only') = 'on' AS read_only,
@@ -25,6 +26,7 @@ SELECT pg_is_in_recovery() AS recovering,
           FROM pg_namespace WHERE nspname = 'public') AS creates,
        (SELECT min(relname) FROM pg_class
          WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p')
+           AND to_regclass('public.alembic_version') IS NOT NULL
            AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
                     AND has_table_privilege(oid, 'UPDATE')
                     AND has_table_privilege(oid, 'DELETE'))) AS closed
