@@ -38,6 +38,11 @@ def command(action: str, *words: str) -> list[str]:
     return ["systemctl", action, *words]
 
 
+def waits_for_unit(words: Sequence[str]) -> bool:
+    """True if a command that ``command`` returned ends only when a unit has started or stopped."""
+    return words[0] == "systemctl" and words[1] in ("start", "stop", "restart")
+
+
 def show_unit(unit: str) -> Mapping[str, str]:
     """Return the properties of ``unit``; empty if systemd does not answer."""
     try:

@@ -11,7 +11,7 @@ from backendai_ctl.base.account import ACCOUNT, Owner, is_root
 from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import Done, run_program
-from backendai_ctl.base.systemd import show_unit, unit_of
+from backendai_ctl.base.systemd import show_unit, unit_of, waits_for_unit
 from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
 from backendai_ctl.stores.service_config import ServiceConfig
 
@@ -19,14 +19,13 @@ Run = Callable[[Sequence[str]], Done]
 _SECONDS = 20.0
 # A unit of ours may take TimeoutStartSec= to answer, and TimeoutStopSec= to end.
 _UNIT_SECONDS = 330.0
-_UNIT_ACTIONS = {"start", "stop", "restart"}
 
 
 def run_bounded(command: Sequence[str]) -> Done:
     """Run a program; return status 127 if it cannot be run or takes too long."""
-    is_unit = command[0] == "systemctl" and command[1] in _UNIT_ACTIONS
+    seconds = _UNIT_SECONDS if waits_for_unit(command) else _SECONDS
     try:
-        return run_program(command, seconds=_UNIT_SECONDS if is_unit else _SECONDS)
+        return run_program(command, seconds=seconds)
     except NotReadyError as error:
         return Done(status=127, stdout="", stderr=error.message)
 
