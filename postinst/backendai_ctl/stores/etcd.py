@@ -41,12 +41,12 @@ class Etcd:
         found = answer.get("kvs")
         if not isinstance(found, list) or not found:
             return None
-        return base64.b64decode(str(found[0].get("value", ""))).decode(errors="replace")
+        return _decoded(found[0].get("value", ""))
 
     def all(self) -> dict[str, str]:
         """Return every key of the namespace, without the namespace, and its value."""
         start, end = (f"{_ROOT}/{self.namespace}{last}" for last in ("/", "0"))  # 0 follows /
-        question = {"key": _encoded(start), "range_end": _encoded(end)}
+        question = {"key": encoded(start), "range_end": encoded(end)}
         found = self._ask("kv/range", question, self._token()).get("kvs", [])
         pairs = found if isinstance(found, list) else []
         return {
@@ -61,7 +61,7 @@ class Etcd:
             for key in pairs
         ]
         puts = [
-            {"request_put": {"key": self._path(key), "value": _encoded(value)}}
+            {"request_put": {"key": self._path(key), "value": encoded(value)}}
             for key, value in pairs.items()
         ]
         answer = self._ask("kv/txn", {"compare": absent, "success": puts}, self._token())
@@ -78,14 +78,14 @@ class Etcd:
         token = self._token()
         lease = str(self._ask("lease/grant", {"TTL": str(seconds)}, token).get("ID"))
         try:
-            question = {"key": self._path(key), "value": _encoded("1"), "lease": lease}
+            question = {"key": self._path(key), "value": encoded("1"), "lease": lease}
             self._ask("kv/put", question, token)
         finally:
             self._ask("lease/revoke", {"ID": lease}, token)
 
     def put(self, key: str, value: str) -> None:
         """Set ``key``, replacing any present value."""
-        self._ask("kv/put", {"key": self._path(key), "value": _encoded(value)}, self._token())
+        self._ask("kv/put", {"key": self._path(key), "value": encoded(value)}, self._token())
 
     def list(self, prefix: str) -> dict[str, str]:
         """Return the keys of the namespace that begin with ``prefix``, which ends with a slash."""
@@ -97,7 +97,7 @@ class Etcd:
         return {_decoded(pair["key"])[skip:]: _decoded(pair.get("value", "")) for pair in listed}
 
     def _path(self, key: str) -> str:
-        return _encoded(f"{self.root}/{self.namespace}/{key}")
+        return encoded(f"{self.root}/{self.namespace}/{key}")
 
     def _token(self) -> Mapping[str, str]:
         if not self.user:
@@ -139,7 +139,8 @@ def _refusal(error: urllib.error.HTTPError) -> str:
         return str(error)
 
 
-def _encoded(text: str) -> str:
+def encoded(text: str) -> str:
+    """Return ``text`` as the gateway has keys and values: in base64."""
     return base64.b64encode(text.encode()).decode()
 
 

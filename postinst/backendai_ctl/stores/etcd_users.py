@@ -1,11 +1,10 @@
 """Creates etcd's users and roles, and turns authentication on."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backendai_ctl.base.errors import NotReadyError
-from backendai_ctl.stores.etcd import Etcd
+from backendai_ctl.stores.etcd import Etcd, encoded
 
 ROOT = "root"  # etcd's own name for the user and the role with all rights
 # The prefixes of Backend.AI's keys, and of the doctor's notes of nodes.
@@ -18,7 +17,7 @@ class EtcdUsers(Etcd):
 
     def is_open(self) -> bool:
         """Whether it answers without a login."""
-        question = {"key": _encoded(f"{self.root}/"), "count_only": True}
+        question = {"key": encoded(f"{self.root}/"), "count_only": True}
         try:
             self._ask("kv/range", question, {})
         except NotReadyError as error:
@@ -49,8 +48,8 @@ class EtcdUsers(Etcd):
             start = f"{prefix}/{self.namespace}"
             permission = {
                 "permType": "READWRITE",
-                "key": _encoded(f"{start}/"),
-                "range_end": _encoded(f"{start}0"),  # 0 follows /
+                "key": encoded(f"{start}/"),
+                "range_end": encoded(f"{start}0"),  # 0 follows /
             }
             self._ask("auth/role/grant", {"name": name, "perm": permission}, headers)
         self._unless_there("auth/user/add", {"name": name, "password": password}, headers)
@@ -62,7 +61,7 @@ class EtcdUsers(Etcd):
 
     def put_open(self, key: str, value: str) -> None:
         """Set a key of the namespace while no login is needed."""
-        self._ask("kv/put", {"key": self._path(key), "value": _encoded(value)}, {})
+        self._ask("kv/put", {"key": self._path(key), "value": encoded(value)}, {})
 
     def close(self) -> None:
         """Turn authentication on: from now on every client needs a user."""
@@ -76,7 +75,3 @@ class EtcdUsers(Etcd):
         except NotReadyError as error:
             if "already exists" not in error.message:
                 raise
-
-
-def _encoded(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()

@@ -48,7 +48,7 @@ class Redis:
         for sentinel in self.sentinels:
             question = ("SENTINEL", "get-master-addr-by-name", self.service_name)
             try:
-                with _connected(sentinel, self.sentinel_password) as link:
+                with connected(sentinel, self.sentinel_password) as link:
                     found = link.ask(*question)
             except NotReadyError as error:
                 problems.append(error.message)
@@ -69,7 +69,7 @@ class Redis:
         """
         key = f"backendai-ctl:trial:{secrets.token_hex(8)}"
         stream = f"{key}:stream"
-        with _connected(self.server(), self.password) as link:
+        with connected(self.server(), self.password) as link:
             link.ask("SET", key, "1", "PX", str(_KEY_MILLISECONDS))
             try:
                 link.ask("XADD", stream, "*", "a", "1")
@@ -79,7 +79,9 @@ class Redis:
 
 
 @dataclass(frozen=True)
-class _Link:
+class Link:
+    """An open connection to a server."""
+
     address: Address
     stream: io.BufferedIOBase
 
@@ -116,13 +118,17 @@ class _Link:
 
 
 @contextmanager
-def _connected(address: Address, password: str) -> Iterator[_Link]:
+def connected(address: Address, password: str = "", *, seconds: float = _SECONDS) -> Iterator[Link]:
+    """Connect, and log in if there is a password; NotReadyError if the server does not answer.
+
+    Each reply may take ``seconds``.
+    """
     try:
-        connection = socket.create_connection((address.host, address.port), timeout=_SECONDS)
+        connection = socket.create_connection((address.host, address.port), timeout=seconds)
     except (OSError, UnicodeError) as error:
         raise NotReadyError(f"Redis on {address} does not answer: {error}") from error
     with connection, connection.makefile("rwb") as stream:
-        link = _Link(address, stream)
+        link = Link(address, stream)
         if password:
             link.ask("AUTH", password)
         yield link

@@ -8,19 +8,18 @@ import dataclasses
 import email.utils
 import json
 import os
-import socket
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
 
 from backendai_ctl.answers.kinds import Address
-from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, note, warning
 from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.stores.find_etcd import find_etcd
 from backendai_ctl.stores.ports import answers
+from backendai_ctl.stores.redis import connected
 
 _ROOT = "/backendai-packages"
 _SECONDS = 3.0
@@ -77,31 +76,15 @@ def _etcd_time(address: Address) -> float | None:
 
 def _redis_time(address: Address, password: str) -> float | None:
     """Return the time that TIME reports; None if it reports none."""
-    commands = [["AUTH", password]] if password else []
-    commands.append(["TIME"])
-    sent = b"".join(_command(words) for words in commands)
     try:
-        with closing(
-            socket.create_connection((address.host, address.port), timeout=_SECONDS)
-        ) as link:
-            link.sendall(sent)
-            with link.makefile("rb") as stream:
-                if password and not stream.readline().startswith(b"+OK"):
-                    return None
-                if stream.readline().strip() != b"*2":
-                    return None
-                stream.readline()
-                seconds = stream.readline()
-    except OSError:
+        with connected(address, password) as link:
+            reply = link.ask("TIME")
+    except NotReadyError:
         return None
-    return float(seconds) if seconds.strip().isdigit() else None
-
-
-def _command(words: list[str]) -> bytes:
-    parts = [word.encode() for word in words]
-    return b"*%d\r\n" % len(parts) + b"".join(
-        b"$%d\r\n%s\r\n" % (len(part), part) for part in parts
-    )
+    match reply:
+        case [str(seconds), _] if seconds.isdigit():
+            return float(seconds)
+    return None
 
 
 def first_etcd(view: HostView) -> Etcd | None:
