@@ -40,6 +40,11 @@ class Address:
             raise ValueError(f"not HOST:PORT with a port from 1 to {_MAX_PORT}")
         return cls(host=bracketed[1] if bracketed else host, port=int(port))
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches the host, by name or number."""
+        return is_loopback(self.host)
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

@@ -13,6 +13,8 @@ from backendai_ctl.base.programs import run_program
 
 _SECONDS = 10.0
 _CONTROL_SECONDS = 30.0
+# What a unit may take: TimeoutStartSec= until it answers, and TimeoutStopSec= until it has ended.
+UNIT_SECONDS = 330.0
 _PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,ControlGroup,"
     "ActiveEnterTimestamp,StateChangeTimestamp,ExecMainStartTimestampMonotonic,"
@@ -36,11 +38,6 @@ def unit_of(service: str) -> str:
 def command(action: str, *words: str) -> list[str]:
     """Return the command that requests ``action`` from systemd."""
     return ["systemctl", action, *words]
-
-
-def waits_for_unit(words: Sequence[str]) -> bool:
-    """True if a command that ``command`` returned ends only when a unit has started or stopped."""
-    return words[0] == "systemctl" and words[1] in ("start", "stop", "restart")
 
 
 def show_unit(unit: str) -> Mapping[str, str]:

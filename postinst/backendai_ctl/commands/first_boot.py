@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from backendai_ctl.answers.kinds import Address, is_loopback
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.account import require_root
 from backendai_ctl.base.errors import HostError, Status, TargetError
@@ -90,7 +90,7 @@ def _local_stores(layout: Layout) -> list[str]:
 
 def _is_local(value: object) -> bool:
     addresses = value if isinstance(value, list) else [str(value)]
-    return any(is_loopback(Address.parse(address).host) for address in addresses)
+    return any(Address.parse(address).is_loopback for address in addresses)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

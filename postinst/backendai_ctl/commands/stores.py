@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from backendai_ctl.answers.edits import set_answer
-from backendai_ctl.answers.kinds import Address, is_loopback
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import Site, load_site
 from backendai_ctl.base.account import require_root
 from backendai_ctl.base.errors import HostError, Status
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.systemd import control, has_systemd, is_active, unit_of
+from backendai_ctl.base.systemd import UNIT_SECONDS, control, has_systemd, is_active, unit_of
 from backendai_ctl.commands.base import (
     Command,
     action_adder,
@@ -33,7 +33,6 @@ _ROOT_SECRET = "stores-etcd-root"
 _NAMES = ("etcd.user", "etcd.password", "redis.password")
 _REDIS_PASSWORD = "config/redis/password"
 _HALFSTACK = "halfstack"
-_RESTART_SECONDS = 330.0
 
 
 @dataclass(kw_only=True)
@@ -79,7 +78,9 @@ class Securing:
             )
         listed = self.site["etcd.addresses"]
         addresses = [*(listed if isinstance(listed, list) else []), str(self.site["redis.address"])]
-        if self.site["redis.sentinels"] or not all(map(_is_local, addresses)):
+        if self.site["redis.sentinels"] or not all(
+            Address.parse(address).is_loopback for address in addresses
+        ):
             raise HostError(
                 "this secures the stores of a single node alone: etcd and Redis on loopback",
                 hint="make users and passwords on the stores' hosts, and put them into site.toml",
@@ -180,13 +181,9 @@ def _restart(layout: Layout) -> None:
     units = [unit for unit in named if is_active(unit)]
     if units:
         say(f"restarting {', '.join(units)}")
-        problem = control("restart", *units, seconds=_RESTART_SECONDS)
+        problem = control("restart", *units, seconds=UNIT_SECONDS)
         if problem:
             say(f"warning: {problem}; see: backendai-ctl status")
-
-
-def _is_local(address: str) -> bool:
-    return is_loopback(Address.parse(address).host)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,23 +11,25 @@ from backendai_ctl.base.account import ACCOUNT, Owner, is_root
 from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import Done, run_program
-from backendai_ctl.base.systemd import show_unit, unit_of, waits_for_unit
+from backendai_ctl.base.systemd import UNIT_SECONDS, control, show_unit, unit_of
 from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
 from backendai_ctl.stores.service_config import ServiceConfig
 
 Run = Callable[[Sequence[str]], Done]
 _SECONDS = 20.0
-# A unit of ours may take TimeoutStartSec= to answer, and TimeoutStopSec= to end.
-_UNIT_SECONDS = 330.0
 
 
 def run_bounded(command: Sequence[str]) -> Done:
     """Run a program; return status 127 if it cannot be run or takes too long."""
-    seconds = _UNIT_SECONDS if waits_for_unit(command) else _SECONDS
     try:
-        return run_program(command, seconds=seconds)
+        return run_program(command, seconds=_SECONDS)
     except NotReadyError as error:
         return Done(status=127, stdout="", stderr=error.message)
+
+
+def control_unit(action: str, unit: str) -> str:
+    """Start or stop a unit, and wait for it; return why that failed, or an empty text."""
+    return control(action, unit, seconds=UNIT_SECONDS)
 
 
 def find_account() -> Owner | None:
@@ -45,6 +47,7 @@ class HostView:
     layout: Layout
     run: Run = run_bounded
     show: Callable[[str], Mapping[str, str]] = show_unit
+    control: Callable[[str, str], str] = control_unit
     account: Owner | None = field(default_factory=find_account)
     is_root: bool = field(default_factory=is_root)
 

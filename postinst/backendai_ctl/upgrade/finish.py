@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.systemd import control, has_systemd
+from backendai_ctl.base.systemd import UNIT_SECONDS, control, has_systemd
 from backendai_ctl.seed.data import seeded_services
 from backendai_ctl.seed.session import SeededDatabase, Session
 from backendai_ctl.upgrade.batch import Outcome, migrate_all
@@ -19,8 +19,6 @@ from backendai_ctl.upgrade.pending import Pending, pending_upgrades
 from backendai_ctl.upgrade.session import LOCK_SECONDS
 from backendai_ctl.upgrade.worklock import work_lock
 
-# For all units at once, each within the time that its unit allows.
-_RESTART_SECONDS = 330.0
 _ASK_SECONDS = 30.0
 
 
@@ -92,6 +90,6 @@ class Finish:
         return pending.service in outcome.failed or not pending.old_units()
 
     def _control(self, action: str, *units: str) -> None:
-        seconds = _RESTART_SECONDS if self.wait else _ASK_SECONDS
+        seconds = UNIT_SECONDS if self.wait else _ASK_SECONDS
         if control(action, *units, wait=self.wait, seconds=seconds):
             self.say("not all came up; see: backendai-ctl status")

@@ -27,6 +27,11 @@ class Programs:
         """Let a command that begins so answer."""
         self.answers[command] = Done(status=status, stdout=stdout, stderr=stderr)
 
+    def control(self, action: str, unit: str) -> str:
+        """In the place of systemd, which starts and stops."""
+        done = self.run(["systemctl", action, unit])
+        return done.stderr if done.status else ""
+
     def run(self, command: Sequence[str]) -> Done:
         """In the place of a program."""
         line = " ".join(command)
@@ -46,10 +51,11 @@ def host_view(
     is_root: bool = True,
 ) -> HostView:
     """A host whose account is, unless said otherwise, whoever runs the tests."""
-    states = units or {}
+    states, programs = units or {}, programs or Programs()
     return HostView(
         layout,
-        run=(programs or Programs()).run,
+        run=programs.run,
+        control=programs.control,
         show=lambda unit: states.get(unit, {}),
         account=account or caller(),
         is_root=is_root,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from backendai_ctl.answers.kinds import Address, is_loopback
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.doctor.checks.cluster import first_etcd
 from backendai_ctl.doctor.host_view import HostView
@@ -31,12 +31,11 @@ def _lets_in(store: EtcdUsers | RedisAdmin) -> bool:
 
 
 def _open(store: str, address: Address, holds: str) -> Finding:
-    is_local = is_loopback(address.host)
-    who = "every user of this host" if is_local else "whoever reaches it"
+    who = "every user of this host" if address.is_loopback else "whoever reaches it"
     return warning(
         f"{store} lets {who} read and write: {holds}",
         f"{store} on {address}",
         "sudo backendai-ctl stores secure"
-        if is_local
+        if address.is_loopback
         else "make users and passwords there, and put them into site.toml and the configurations",
     )

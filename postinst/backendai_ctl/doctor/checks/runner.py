@@ -61,11 +61,18 @@ def _sessions(view: HostView, volume: DockerVolume) -> list[str]:
 def _remove(view: HostView, service: str, name: str) -> str:
     unit = unit_of(service)
     was_active = view.is_active(service)
-    steps = [["docker", "volume", "rm", name]]
+    removal = ["docker", "volume", "rm", name]
     if was_active:
-        steps = [command("stop", unit), *steps, command("start", unit)]
-    for step in steps:
-        done = view.run(step)
-        if done.status != 0:
-            raise HostError(f"`{' '.join(step)}`: {done.stderr.strip()}")
+        _control(view, "stop", unit)
+    done = view.run(removal)
+    if done.status != 0:
+        raise HostError(f"`{' '.join(removal)}`: {done.stderr.strip()}")
+    if was_active:
+        _control(view, "start", unit)
     return f"removed {name}" + (f" and started {unit} again, which fills it" if was_active else "")
+
+
+def _control(view: HostView, action: str, unit: str) -> None:
+    problem = view.control(action, unit)
+    if problem:
+        raise HostError(f"`{' '.join(command(action, unit))}`: {problem}")

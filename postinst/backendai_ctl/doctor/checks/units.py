@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from backendai_ctl.answers.kinds import is_loopback
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.doctor.host_view import HostView
@@ -144,5 +143,5 @@ def _open_calls(view: HostView, recipe: Recipe) -> Iterator[Finding]:
         except TargetError:
             continue  # reported as a wrong configuration
         for address in addresses:
-            if is_open and not is_loopback(address.host):
+            if is_open and not address.is_loopback:
                 yield warning(call.says, config.label, call.remedy, value=str(address))
