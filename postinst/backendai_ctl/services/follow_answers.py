@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from backendai_ctl.answers.resolve import Answers
+from backendai_ctl.answers.resolve import Answers, placeholders
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.configure import Record, digest_of, render_config
@@ -16,6 +16,7 @@ from backendai_ctl.services.recipe import (
     ConfigRecipe,
     installed_services,
     load_recipe,
+    read_sample,
 )
 
 
@@ -40,38 +41,42 @@ class Follower:
 
     def _follow(self, service: str, config: ConfigRecipe, path: Path) -> bool:
         settings = dict(self._settings(config))
-        if not settings:
+        if not (settings or self._fills(service, config)):
             return False
         before = path.read_text(encoding="utf-8")
         record_path = self.layout.generated / path.name
         record = Record.load(record_path)
-        if config.template:
-            # A rendered template has no keys to set: it is rendered anew, or is the admin's.
-            if record is None or not record.is_of(path):
-                return False
-            after = render_config(self.layout, service, config, self.answers)
-        else:
-            after = edit_toml(before, settings, ())
+        # A rendered template has no keys to set: it is rendered anew, or is the admin's.
+        if config.template and (record is None or not record.is_of(path)):
+            return False
+        made = render_config(self.layout, service, config, self.answers) if config.template else ""
+        after = made or edit_toml(before, settings, ())
         if after == before:
             return False
         is_unedited = record is not None and record.is_unedited(path)
         # The file first: if killed in between, it counts as edited, and has the wanted content.
         self.writer.replace(path, after)
         if is_unedited:
-            made = render_config(self.layout, service, config, self.answers)
+            made = made or render_config(self.layout, service, config, self.answers)
             left = "" if digest_of(made) == digest_of(after) else digest_of(after)
             self.writer.replace(
                 record_path, str(Record(made=True, digest=digest_of(made), left=left))
             )
         return True
 
+    def _fills(self, service: str, config: ConfigRecipe) -> bool:
+        """Whether the file is a template that names one of these answers."""
+        if not config.template:
+            return False
+        return not placeholders(read_sample(self.layout, service, config)).isdisjoint(self.names)
+
     def _settings(self, config: ConfigRecipe) -> Iterator[tuple[str, object]]:
         """Yield the keys of one file that are set from these answers, and their present values."""
         for key, wanted in config.settings.items():
             named = isinstance(wanted, dict) and (wanted.get("site") in self.names)
-            filled = isinstance(wanted, dict) and any(
-                f"{{{name}" in str(wanted.get("text", "")) for name in self.names
-            )
+            filled = isinstance(wanted, dict) and not placeholders(
+                str(wanted.get("text", ""))
+            ).isdisjoint(self.names)
             value = self.answers.resolve(wanted) if named or filled else None
             if value is not None:
                 yield key, value

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.errors import RecipeError, SiteError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.services.follow_answers import Follower
 from backendai_ctl.services.recipe import load_recipe
 
 from builder.base.paths import PROJECT
@@ -110,6 +112,25 @@ def test_its_sql_is_that_of_the_services(halfstack: Layout) -> None:
     own = load_recipe(halfstack, "halfstack").sql
     for service in ("manager", "appproxy-coordinator"):
         assert load_recipe(halfstack, service).sql.strip() in own, service
+
+
+def test_a_template_follows_the_answers_that_it_names(
+    halfstack: Layout, store: SecretStore, configured: Configured
+) -> None:
+    configured("halfstack")
+    path = halfstack.etc / "halfstack-redis.conf"
+    before = (halfstack.etc / "halfstack.yml").read_text()
+    said = {"redis.password": "of a new site"}
+    answers = Answers(site=load_site(halfstack), secrets=store, overrides=said)
+    names = ("etcd.user", "redis.password")
+    follower = Follower(layout=halfstack, answers=answers, names=names, writer=store.writer)
+    assert "halfstack" in follower.run()
+    assert 'requirepass "of a new site"' in path.read_text()
+    assert (halfstack.etc / "halfstack.yml").read_text() == before
+    assert follower.run() == []
+    path.write_text(f"{path.read_text()}# edited\n")
+    other = replace(answers, overrides={"redis.password": "another"})
+    assert "halfstack" not in replace(follower, answers=other).run()
 
 
 @pytest.mark.parametrize(
