@@ -4,7 +4,6 @@ Files of a single service lie in ``postinst/services/NAME/``, and replace the te
 for all services. An entry or a script that the package names itself replaces both.
 """
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from builder.base.errors import SpecError
 from builder.base.paths import TARGET_ROOT
 from builder.spec.formats import DebScripts, RpmScripts
 from builder.spec.schema import PackageSpec, PayloadSpec, ServiceSpec
+from builder.spec.validate import read_toml
 
 _SHIPPED = "/usr/lib/backendai"
 # Files that the tool on the host reads, by their names in the service's folder.
@@ -50,15 +50,18 @@ def _facts_of_recipe(service: ServiceSpec, project: Path) -> dict[str, object]:
     path = project / "postinst/services" / service.name / "recipe.toml"
     if not path.is_file():
         return {}
+    label = str(path.relative_to(project))
+    recipe, problems = read_toml(path, label)
+    if problems:
+        raise SpecError(problems)
     try:
-        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
         return {
             "config": tuple(str(config["file"]) for config in recipe.get("config", [])),
             "listens": "listens" in recipe,
             "registries": bool(recipe.get("registries", False)),
         }
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise SpecError([f"{path.relative_to(project)}: {error}"]) from error
+    except (LookupError, TypeError) as error:
+        raise SpecError([f"{label}: {error}"]) from error
 
 
 def _files(

@@ -1,4 +1,4 @@
-"""Requests to the GraphQL gateway: a plan, or an error that the client is told."""
+"""Requests to the GraphQL gateway: a plan, or an error that the client gets."""
 
 import json
 from random import Random

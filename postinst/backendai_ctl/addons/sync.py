@@ -163,11 +163,11 @@ def _sync_place(
             save_record(tool.layout, tool.writer, record)
     for name in decision.gone:
         forget_record(tool.layout, name)
-    _tell(candidates, records, decision, tool)
+    _report(candidates, records, decision, tool)
     return changed
 
 
-def _tell(
+def _report(
     candidates: Iterable[Candidate],
     before: Mapping[str, AddonRecord],
     decision: Decision,

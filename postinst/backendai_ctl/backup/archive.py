@@ -94,9 +94,8 @@ class Backup:
         """
         with _scratch(self.dumper.folder) as folder:
             (folder / _DATABASES).mkdir(mode=0o700)
-            for (
-                database
-            ) in self.databases:  # pg_restore lists each dump before the dump gets its name
+            # pg_restore lists each dump before the dump gets its name.
+            for database in self.databases:
                 self.dumper.make(database, folder / _DATABASES / f"{database.data.service}{_DUMP}")
             if self.etcd is not None:
                 private_writer().replace(folder / _ETCD, json.dumps(self.etcd.all(), indent=1))

@@ -10,9 +10,6 @@ from tomlkit.exceptions import TOMLKitError
 
 from backendai_ctl.base.errors import HostError, RecipeError
 
-_FAULTS = (OSError, UnicodeDecodeError, TOMLKitError, LookupError, TypeError, ValueError)
-
-
 # tomlkit's own errors, and those for values that it accepts: a month 13, a number of 5,000 digits,
 # a key of two types.
 _PARSER_FAULTS = (TOMLKitError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
@@ -22,25 +19,27 @@ class NotTomlError(Exception):
     """A text that is not TOML; the message says where."""
 
 
-def parse_document(text: str) -> tomlkit.TOMLDocument:
-    """Return ``text`` with its comments, for editing; NotTomlError if it is not TOML."""
+@contextlib.contextmanager
+def _parsing() -> Iterator[None]:
     try:
-        return tomlkit.parse(text)
+        yield
     except RecursionError as error:
         raise NotTomlError("is not TOML: nested too deeply") from error
     except _PARSER_FAULTS as error:
         raise NotTomlError(f"is not TOML: {error}") from error
+
+
+def parse_document(text: str) -> tomlkit.TOMLDocument:
+    """Return ``text`` with its comments, for editing; NotTomlError if it is not TOML."""
+    with _parsing():
+        return tomlkit.parse(text)
 
 
 def parse_table(text: str) -> dict[str, Any]:
     """Return the values in ``text``; NotTomlError if it is not TOML."""
     document = parse_document(text)
-    try:
+    with _parsing():  # some values fail only here
         return document.unwrap()
-    except RecursionError as error:
-        raise NotTomlError("is not TOML: nested too deeply") from error
-    except _PARSER_FAULTS as error:
-        raise NotTomlError(f"is not TOML: {error}") from error
 
 
 def read_table(path: Path, *, hint: str | None = None) -> dict[str, Any]:
@@ -65,15 +64,13 @@ def shipped_table(path: Path, package: str) -> Iterator[dict[str, Any]]:
     RecipeError if the file cannot be read, or if the block misses a value or type in it.
     """
     try:
-        yield tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
-    except _FAULTS as error:
+        yield parse_table(path.read_text(encoding="utf-8"))
+    except (OSError, NotTomlError, LookupError, TypeError, ValueError) as error:
         raise RecipeError(f"{path}: {_words(error)}", hint=f"reinstall {package}") from error
 
 
 def _words(error: Exception) -> str:
     match error:
-        case TOMLKitError():
-            return f"is not TOML: {error}"
         case OSError():
             return str(error.strerror)
         case KeyError():

@@ -31,7 +31,7 @@ def _run(options: argparse.Namespace, layout: Layout) -> Status:
         tables = [_table(path, account, show=options.show) for path, account in chosen]
         print_out(json.dumps(tables, indent=1) + "\n")
     else:
-        print_out("\n".join(_told(account) for _, account in chosen))
+        print_out("\n".join(_as_text(account) for _, account in chosen))
     return Status.OK
 
 
@@ -41,7 +41,7 @@ def _table(path: Path, account: Account, *, show: bool) -> dict[str, object]:
     return table if show else {**table, **dict.fromkeys(_SECRET)}
 
 
-def _told(account: Account) -> str:
+def _as_text(account: Account) -> str:
     return (
         f"role        {account.role}\n"
         f"e-mail      {account.email}\n"

@@ -63,7 +63,7 @@ def _check(options: argparse.Namespace, layout: Layout) -> Status:
         shown = [
             result for result in results if not options.brief or result.verdict is not Verdict.FINE
         ]
-        print_out("".join(f"{_told(result)}\n" for result in shown))
+        print_out("".join(f"{_as_text(result)}\n" for result in shown))
     refused = [result for result in results if result.verdict is Verdict.REFUSE]
     if not refused:
         return Status.OK
@@ -76,7 +76,7 @@ def _check(options: argparse.Namespace, layout: Layout) -> Status:
     )
 
 
-def _told(result: Result) -> str:
+def _as_text(result: Result) -> str:
     return f"{result.service}  {result.check:<9} {result.verdict.value:<8} {result.detail}"
 
 

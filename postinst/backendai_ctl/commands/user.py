@@ -65,7 +65,7 @@ def _add(options: argparse.Namespace, layout: Layout) -> Status:
     account = _account(person, pair)
     if path is not None:
         _keep(path, account)
-    _tell(options, account, path)
+    _report(options, account, path)
     return Status.OK
 
 
@@ -80,7 +80,7 @@ def _account(person: NewPerson, pair: KeyPair | None = None) -> Account:
     )
 
 
-def _tell(options: argparse.Namespace, account: Account, path: Path | None) -> None:
+def _report(options: argparse.Namespace, account: Account, path: Path | None) -> None:
     """Print the new account; its secrets only if they were requested."""
     table = {**asdict(account), "file": str(path) if path else None}
     if not options.show:

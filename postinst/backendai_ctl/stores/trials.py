@@ -7,7 +7,9 @@ write. The others only read what would prevent a write, for commands that are ru
 
 import contextlib
 import secrets
+from collections.abc import Mapping
 
+from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.stores.find_etcd import find_etcd
@@ -99,13 +101,9 @@ def _redis_of_config(config: ServiceConfig) -> Redis | None:
             continue
         is_sentinel = bool(found.get("sentinel"))
         addresses = config.addresses(f"{section}.{'sentinel' if is_sentinel else 'addr'}")
-        return Redis(
-            address=None if is_sentinel else addresses[0],
-            password=str(found.get("password") or ""),
-            sentinels=tuple(addresses) if is_sentinel else (),
-            service_name=str(found.get("service_name") or "mymaster"),
-            sentinel_password=str(found.get("sentinel_password") or ""),
-        )
+        if is_sentinel:
+            return _redis(found, None, tuple(addresses))
+        return _redis(found, addresses[0], ())
     return None
 
 
@@ -123,10 +121,17 @@ def _redis_of_etcd(etcd: Etcd) -> Redis | None:
         ) from error
     if address is None and not sentinels:
         return None
+    return _redis(values, address, sentinels)
+
+
+def _redis(
+    table: Mapping[str, object], address: Address | None, sentinels: tuple[Address, ...]
+) -> Redis:
+    """Return the Redis of a table that names passwords as the release does."""
     return Redis(
         address=address,
-        password=values.get("password", ""),
+        password=str(table.get("password") or ""),
         sentinels=sentinels,
-        service_name=values.get("service_name", "mymaster"),
-        sentinel_password=values.get("sentinel_password", ""),
+        service_name=str(table.get("service_name") or "mymaster"),
+        sentinel_password=str(table.get("sentinel_password") or ""),
     )

@@ -59,7 +59,7 @@ class Migration:
                 stack.enter_context(lock)
             except TargetError as error:
                 raise NotBegunError(error.message, hint=error.hint) from error
-            self._mend()
+            self._fix()
             found = self.database.schema()
             self._refuse_newer(found)
             if found.state is not SchemaState.OLDER:  # another node was faster
@@ -162,7 +162,7 @@ class Migration:
                 hint=f"all of its output is in {log}; then: sudo backendai-ctl upgrade",
             )
 
-    def _mend(self) -> None:
+    def _fix(self) -> None:
         """Undo what a migration that was killed has left."""
         left = self._under_way()
         if left is not None and self.database.schema().state is not SchemaState.CURRENT:
