@@ -1,7 +1,6 @@
 """A service added from data alone, in a copy of the project, is built, installed and removed."""
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -9,10 +8,10 @@ import docker
 import pytest
 
 from builder.base.model import PackageFormat
-from builder.base.paths import PROJECT
 from builder.base.run import run
 from builder.verify.hosts import Host, HostSetup
 from builder.verify.listing import differences, take_listing
+from tests.helpers.toy import DATA_FOLDERS, FOLDER, PACKAGE, copy_with_toy
 from tests.integration import checks
 from tests.integration.apt import apt, refresh_lists
 from tests.integration.dist import MOUNT, Dist
@@ -20,13 +19,12 @@ from tests.integration.images import Images, Suite
 
 pytestmark = pytest.mark.docker
 
-_FOLDERS = ("builder", "debian", "docs", "pkgspec", "postinst", "rpm", "systemd")
 _UNIT = "backendai-toy.service"
 _FILE = f"{checks.SETTINGS}/toy.toml"
 # What all services share is made for the first one, and goes with the last one that was configured.
 _SHARED = ("/etc/backend.ai/site.toml", "/var/lib/backendai/", "/var/log/backendai")
 _NEW = {
-    "pkgspec/packages/backendai-toy.toml": """
+    PACKAGE: """\
 name = "backendai-toy"
 summary = "counts what passes by"
 description = "A service of a test."
@@ -43,15 +41,15 @@ target = "/usr/lib/backendai/toy/toy.toml"
 [deb]
 depends = ["backendai-client"] # the configuration tool needs a CPython
 """,
-    "postinst/services/toy/recipe.toml": """
+    f"{FOLDER}/recipe.toml": """\
 service = "toy"
 
 [[config]]
 file = "toy.toml"
 template = "toy/toy.toml"
 """,
-    "postinst/services/toy/toy.toml": 'manager = "{manager.url!toml}"\n',
-    "postinst/services/toy/unit.service": """
+    f"{FOLDER}/toy.toml": 'manager = "{manager.url!toml}"\n',
+    f"{FOLDER}/unit.service": """\
 [Unit]
 ConditionPathExists=/etc/backend.ai/toy.toml
 PartOf=backendai.target
@@ -68,16 +66,7 @@ WantedBy=backendai.target
 
 def build_toy(project: Path, out: Path) -> str:
     """Build the deb of the toy in a copy of the project; returns its name."""
-    for folder in _FOLDERS:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(PROJECT / folder, project / folder, ignore=ignored)
-    for name, text in _NEW.items():
-        path = project / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text.lstrip("\n"))
-    release = project / "pkgspec/releases/26.9.toml"
-    text = release.read_text().replace("packages = [", 'packages = [\n    "backendai-toy",', 1)
-    release.write_text(text)
+    copy_with_toy(project, _NEW, ("builder", *DATA_FOLDERS))
     command = [sys.executable, "-m", "builder", "build", "toy", "--format", "deb", "--out"]
     own = {key: value for key, value in os.environ.items() if key.startswith("BUILDER_")}
     run([*command, os.fspath(out)], cwd=project, env={**own, "PYTHONPATH": os.fspath(project)})

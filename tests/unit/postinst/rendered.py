@@ -10,6 +10,15 @@ from builder.plan.render import Renderer
 from builder.plan.sources import read_sources
 from builder.spec import PackageSpec, Spec, load_spec
 
+# The folders of the host that a purge works in.
+TOPS = (
+    "/usr/share/debconf",
+    "/etc/docker",
+    "/etc/backend.ai",
+    "/var/lib/backendai",
+    "/var/log/backendai",
+    "/run/backendai",
+)
 RELEASE = SimpleNamespace(version="26.9.6", name="26.9", upgrades_from=("26.8", "26.9"))
 
 

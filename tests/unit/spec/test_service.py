@@ -1,6 +1,5 @@
 """A service is data: one file in pkgspec/, one folder in postinst/services/."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from builder.plan import PlanInput, plan_package
 from builder.plan.model import PackagePlan
 from builder.plan.sources import read_sources
 from builder.spec import load_spec
+from tests.helpers.toy import FOLDER, PACKAGE, copy_with_toy
 
 _TOY = """
 name = "backendai-toy"
@@ -37,14 +37,7 @@ template = "toy/toy.toml"
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the project's data with one more service."""
-    for folder in ("debian", "rpm", "systemd", "postinst", "pkgspec", "docs"):
-        shutil.copytree(PROJECT / folder, tmp_path / folder)
-    (tmp_path / "pkgspec/packages/backendai-toy.toml").write_text(_TOY)
-    (tmp_path / "postinst/services/toy").mkdir()
-    (tmp_path / "postinst/services/toy/recipe.toml").write_text(_RECIPE)
-    release = tmp_path / "pkgspec/releases/26.9.toml"
-    text = release.read_text().replace("packages = [", 'packages = [\n    "backendai-toy",', 1)
-    release.write_text(text)
+    copy_with_toy(tmp_path, {PACKAGE: _TOY, f"{FOLDER}/recipe.toml": _RECIPE})
     return tmp_path
 
 
@@ -78,14 +71,14 @@ def test_a_service_needs_its_data_and_nothing_else(project: Path) -> None:
 
 
 def test_what_lies_in_its_folder_takes_the_place_of_what_is_for_all(project: Path) -> None:
-    own = project / "postinst/services/toy/unit.service"
+    own = project / f"{FOLDER}/unit.service"
     own.write_text("[Service]\nExecStart=/bin/true\n")
     content = {str(entry.target): entry.content for entry in plan(project).entries}
     assert content["/usr/lib/systemd/system/backendai-toy.service"] == own.read_bytes()
 
 
 def test_what_the_package_names_itself_wins(project: Path) -> None:
-    package = project / "pkgspec/packages/backendai-toy.toml"
+    package = project / PACKAGE
     package.write_text(
         f"{_TOY}\n[[payload]]\nsource = 'systemd/limits.conf'\n"
         "target = '/usr/lib/tmpfiles.d/backendai-toy.conf'\n"
@@ -102,12 +95,12 @@ def test_what_the_package_names_itself_wins(project: Path) -> None:
 
 @pytest.mark.parametrize("line", ['config = ["toy.toml"]', "listens = true", "registries = true"])
 def test_a_fact_of_the_recipe_is_not_written_twice(project: Path, line: str) -> None:
-    (project / "pkgspec/packages/backendai-toy.toml").write_text(f"{_TOY}{line}\n")
+    (project / PACKAGE).write_text(f"{_TOY}{line}\n")
     with pytest.raises(SpecError, match=r"is written in the service's recipe\.toml"):
         load_spec(project / "pkgspec")
 
 
 def test_a_broken_recipe_is_named(project: Path) -> None:
-    (project / "postinst/services/toy/recipe.toml").write_text("[[config]]\n")
+    (project / f"{FOLDER}/recipe.toml").write_text("[[config]]\n")
     with pytest.raises(SpecError, match=r"postinst/services/toy/recipe\.toml: 'file'"):
         load_spec(project / "pkgspec")

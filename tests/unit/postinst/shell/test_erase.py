@@ -9,16 +9,7 @@ import pytest
 
 from builder.base.model import PackageFormat
 from builder.base.run import Result, run
-from tests.unit.postinst.rendered import render, spec
-
-TOPS = (
-    "/usr/share/debconf",
-    "/etc/docker",
-    "/etc/backend.ai",
-    "/var/lib/backendai",
-    "/var/log/backendai",
-    "/run/backendai",
-)
+from tests.unit.postinst.rendered import TOPS, render, spec
 
 
 @cache

@@ -11,7 +11,7 @@ import pytest
 from builder.base.model import PackageFormat
 from builder.base.paths import PROJECT
 from builder.base.run import find_tool, run
-from tests.unit.postinst.rendered import other, payload_text, render, scripts, spec
+from tests.unit.postinst.rendered import TOPS, other, payload_text, render, scripts, spec
 
 
 def variants() -> Iterator[tuple[str, str]]:
@@ -381,14 +381,7 @@ def write_postrm(root: Path, of: str = "backendai-manager") -> Path:
         for package, fmt, name, text in scripts()
         if (package, fmt, name) == (of, "deb", "postrm")
     )
-    for top in (
-        "/usr/share/debconf",
-        "/etc/docker",
-        "/etc/backend.ai",
-        "/var/lib/backendai",
-        "/var/log/backendai",
-        "/run/backendai",
-    ):
+    for top in TOPS:
         text = text.replace(top, f"{root}{top}")
     script = root / "postrm"
     script.write_text(text)

@@ -74,6 +74,13 @@ def node(layout: Layout) -> Layout:
 
 
 @pytest.fixture
+def agent(node: Layout, configured: Callable[..., list[str]]) -> Layout:
+    """The same, configured."""
+    configured("agent")
+    return node
+
+
+@pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What the cluster's etcd has."""
     kept: dict[str, str] = {}
@@ -149,50 +156,38 @@ def test_addons_that_were_enabled_stay_so(
 
 
 def test_a_key_is_believed_once(
-    node: Layout,
-    store: SecretStore,
-    configured: Callable[..., list[str]],
-    published: dict[str, str],
+    agent: Layout, store: SecretStore, published: dict[str, str]
 ) -> None:
-    configured("agent")
     published[manager_key.PUBLISHED] = KEY
-    take(node, store)
+    take(agent, store)
     published[manager_key.PUBLISHED] = OTHER
     with pytest.raises(HostError, match="another public key"):
-        take(node, store)
-    assert read_key(key_file(node)) == KEY
+        take(agent, store)
+    assert read_key(key_file(agent)) == KEY
     published.clear()  # etcd was emptied, or does not answer
-    assert take(node, store) == KEY
+    assert take(agent, store) == KEY
 
 
 def test_site_toml_has_the_last_word(
-    node: Layout,
-    store: SecretStore,
-    configured: Callable[..., list[str]],
-    published: dict[str, str],
+    agent: Layout, store: SecretStore, published: dict[str, str]
 ) -> None:
-    configured("agent")
     published[manager_key.PUBLISHED] = OTHER
-    node.site.write_text(f'[agent]\nmanager-key = "{KEY}"\n')
-    key_file(node).write_text(certificate(OTHER))
-    assert take(node, store) == KEY
-    assert read_key(key_file(node)) == KEY
-    node.site.write_text('[agent]\nmanager-key = "none"\n')
+    agent.site.write_text(f'[agent]\nmanager-key = "{KEY}"\n')
+    key_file(agent).write_text(certificate(OTHER))
+    assert take(agent, store) == KEY
+    assert read_key(key_file(agent)) == KEY
+    agent.site.write_text('[agent]\nmanager-key = "none"\n')
     with pytest.raises(SiteError, match="manager-key"):
-        take(node, store)
+        take(agent, store)
 
 
 def test_a_managers_own_pair_is_the_truth(
-    node: Layout,
-    store: SecretStore,
-    configured: Callable[..., list[str]],
-    published: dict[str, str],
+    agent: Layout, store: SecretStore, published: dict[str, str]
 ) -> None:
-    configured("agent")
-    key_file(node).write_text(certificate(KEY))
-    (node.secrets / "manager-rpc.key_secret").write_text("x\n")
+    key_file(agent).write_text(certificate(KEY))
+    (agent.secrets / "manager-rpc.key_secret").write_text("x\n")
     published[manager_key.PUBLISHED] = OTHER
-    assert take(node, store) == KEY
+    assert take(agent, store) == KEY
 
 
 def test_the_manager_publishes_its_key() -> None:
