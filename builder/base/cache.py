@@ -28,7 +28,7 @@ from typing import NoReturn
 
 from builder.base import log
 from builder.base.errors import SPACE_HINT, FetchError, StorageError
-from builder.base.files import PUBLIC_FILE, make_public_folder
+from builder.base.files import PUBLIC_FILE, hash_file, make_public_folder
 from builder.base.scratch import file_lock, scratch_folder, sweep
 from builder.base.seal import MARK, SEAL, Hashes, find_damage, make_seal
 
@@ -37,12 +37,6 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
 # On a network file system a lock alone does not show whether another host is at work.
 _SWEEP_AGE_S = 24 * 3600
-
-
-def hash_file(path: Path) -> str:
-    """Return the sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def key_of(*parts: object) -> str:
@@ -99,9 +93,9 @@ def _reraise(error: OSError, path: Path) -> NoReturn:
     raise error
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Cache:
-    """A cache under ``root``; made on first use."""
+    """A cache under ``root``, made on first use, and what this process knows of its entries."""
 
     root: Path
     _hashes: Hashes = field(default_factory=dict, compare=False, repr=False)

@@ -1,5 +1,6 @@
-"""Files and folders that others read: their modes do not depend on the caller's umask."""
+"""Files and folders: names, hashes, and modes that do not depend on the caller's umask."""
 
+import hashlib
 from pathlib import Path
 
 PUBLIC_FOLDER = 0o755
@@ -14,6 +15,12 @@ def check_file_name(name: str) -> str:
     if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
         raise ValueError(f"{name[:40]!r}… is longer than {LONGEST_NAME} bytes: no file's name")
     return name
+
+
+def hash_file(path: str | Path) -> str:
+    """Return the sha256 of a file, in hex."""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - thousands, by their names
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_public_folder(path: Path) -> Path:

@@ -4,16 +4,16 @@ The seal is a file in the folder with the sha256 of each other file. Whether a d
 or a person changed a byte, the seal no longer fits.
 """
 
-import hashlib
 import json
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from builder.base.files import hash_file
+
 SEAL = ".sealed"
 MARK = ".complete"  # of entries made before seals existed
-_CHUNK = 1 << 20
 
 Hashes = dict[tuple[int, ...], str]
 """Hashes of files by their identity on this host: a wheel's file is linked into stages."""
@@ -82,13 +82,5 @@ def _fact(path: str, status: os.stat_result, hashes: Hashes) -> str:
         return f"link {os.readlink(path)}"  # noqa: PTH115 - 20,000 of them
     key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     if key not in hashes:
-        hashes[key] = _hash(path)
+        hashes[key] = hash_file(path)
     return f"{'program' if status.st_mode & stat.S_IXUSR else 'file'} {hashes[key]}"
-
-
-def _hash(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-        while block := file.read(_CHUNK):
-            digest.update(block)
-    return digest.hexdigest()

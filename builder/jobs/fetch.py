@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from builder.base.cache import Cache, hash_file, replacing
+from builder.base.cache import Cache, replacing
+from builder.base.files import hash_file
 from builder.base.model import Arch, RuntimeChoice
 from builder.index.uv import Target
 from builder.lock import Lock, load_lock

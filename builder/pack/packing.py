@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.base import log
-from builder.base.cache import Cache, hash_file, key_of, replacing
+from builder.base.cache import Cache, key_of, replacing
 from builder.base.errors import PackError, ToolError
+from builder.base.files import hash_file
 from builder.base.model import PackageFormat
 from builder.base.run import find_tool, run
 from builder.base.timing import phase

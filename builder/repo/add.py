@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from builder.base import log
-from builder.base.cache import hash_file
 from builder.base.errors import BuilderError, PayloadError, RepoError, UsageError
-from builder.base.files import PUBLIC_FILE, make_public_folder
+from builder.base.files import PUBLIC_FILE, hash_file, make_public_folder
 from builder.base.model import PackageFormat
 from builder.inspect.identity import Identity
 from builder.pack.manifest import MANIFEST, load_manifest

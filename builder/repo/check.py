@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from builder.base import log
-from builder.base.cache import hash_file
 from builder.base.errors import RepoError, UsageError
+from builder.base.files import hash_file
 from builder.base.model import PackageFormat
 from builder.repo.check_index import IndexCheck
 from builder.repo.check_package import PackageCheck

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from builder.base import elf, log
-from builder.base.cache import Cache, hash_file
+from builder.base.cache import Cache
 from builder.base.errors import PayloadError, RuntimeUnavailableError, UsageError
+from builder.base.files import hash_file
 from builder.base.model import RuntimeChoice, host_arch
 from builder.net.extract import MAX_BYTES, check_links, extract_tar
 from builder.runtime.model import Runtime, RuntimeRequest

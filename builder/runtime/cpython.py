@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.base import log, run
-from builder.base.cache import Cache, hash_file
+from builder.base.cache import Cache
 from builder.base.errors import RuntimeUnavailableError
+from builder.base.files import hash_file
 from builder.net.extract import extract_tar
 
 _OLDER_GLIBC = Path(__file__).with_name("older_glibc.h")

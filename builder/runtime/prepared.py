@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.base import bytecode, elf, run
-from builder.base.cache import Cache, hash_file, key_of
+from builder.base.cache import Cache, key_of
 from builder.base.errors import RuntimeUnavailableError, ToolError
+from builder.base.files import hash_file
 from builder.runtime import prepare
 
 _KIND = "runtime"

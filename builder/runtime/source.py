@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.base import log, run
-from builder.base.cache import Cache, hash_file, key_of
+from builder.base.cache import Cache, key_of
 from builder.base.errors import FetchError, OfflineError, RuntimeUnavailableError
+from builder.base.files import hash_file
 from builder.base.model import RuntimeChoice, host_arch
 from builder.net.download import HashMismatchError, fetch_blob
 from builder.net.mirror import site_mirror

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.base import log
-from builder.base.cache import Cache, hash_file, key_of
+from builder.base.cache import Cache, key_of
 from builder.base.errors import PayloadError, ToolError
+from builder.base.files import hash_file
 from builder.base.model import host_arch
 from builder.base.run import run
 from builder.index.tags import is_pure

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 from unittest.mock import patch
 
-from builder.base.cache import hash_file, open_cache
+from builder.base.cache import open_cache
+from builder.base.files import hash_file
 from builder.base.model import PackageFormat, RuntimeChoice, host_arch
 from builder.jobs.build import BuildRequest, Built, build
 from builder.lock import LockedDistribution, LockedFile, save_lock

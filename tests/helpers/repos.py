@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from builder.base.cache import hash_file
+from builder.base.files import hash_file
 from builder.pack.manifest import MANIFEST
 from builder.repo.add import Added, AddRequest, add_packages
 from builder.repo.config import CONFIG_NAME

@@ -10,7 +10,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.base.cache import hash_file
+from builder.base.files import hash_file
 from builder.base.model import Arch, host_arch
 from builder.runtime.model import RuntimeRequest
 from builder.runtime.pins import Pins, StandalonePin, asset_stem

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.base.cache import Cache, hash_file
+from builder.base.cache import Cache
+from builder.base.files import hash_file
 from builder.wheels.model import WheelFile
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path, PurePosixPath
 
-from builder.base.cache import hash_file
 from builder.base.errors import RepoError
+from builder.base.files import hash_file
 from builder.repo.model import FileFacts
 
 

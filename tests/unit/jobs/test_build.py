@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.base.cache import hash_file
 from builder.base.errors import LockError, PackError, PayloadError, StorageError, ToolError
+from builder.base.files import hash_file
 from builder.base.model import host_arch
 from builder.index.uv import uv_path
 from builder.jobs.parallel import in_parallel

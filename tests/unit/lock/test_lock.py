@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.base.cache import Cache, hash_file
+from builder.base.cache import Cache
 from builder.base.errors import LockError
+from builder.base.files import hash_file
 from builder.base.model import Arch
 from builder.base.paths import PKGSPEC
 from builder.index.uv import IndexFile, Limits, Resolved, Target

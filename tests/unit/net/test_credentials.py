@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
-from builder.base.cache import Cache, hash_file
+from builder.base.cache import Cache
 from builder.base.errors import BuilderError, FetchError, UsageError
+from builder.base.files import hash_file
 from builder.base.model import Arch
 from builder.index.uv import Target
 from builder.lock import LockedDistribution, LockedFile

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.base.cache import Cache, hash_file
+from builder.base.cache import Cache
 from builder.base.errors import PackError, StorageError, ToolError
+from builder.base.files import hash_file
 from builder.base.model import PackageFormat
 from builder.pack.nfpm import Compression
 from builder.pack.packing import Artifact, PackRequest, deliver, pack_stage

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 import createrepo_c
 import pytest
 
-from builder.base.cache import hash_file
 from builder.base.errors import PayloadError, UsageError
+from builder.base.files import hash_file
 from builder.base.model import PackageFormat
 from builder.repo.config import RepoConfig
 from builder.repo.model import Index, RepoPackage, RpmRecord, pool_path

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from builder.base.cache import Cache, hash_file
+from builder.base.cache import Cache
 from builder.base.errors import FetchError, LockError, OfflineError, PayloadError, ToolError
+from builder.base.files import hash_file
 from builder.base.model import Arch, host_arch
 from builder.base.run import Result, run
 from builder.index.uv import Target, uv_path
