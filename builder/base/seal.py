@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from builder.base.files import hash_file
+from builder.base.parse import TextError, parse_json
 
 SEAL = ".sealed"
 MARK = ".complete"  # of entries made before seals existed
@@ -49,8 +50,8 @@ def find_damage(folder: Path, hashes: Hashes, files: Sequence[str] = ()) -> str 
 
 def _load_seal(folder: Path) -> Mapping[str, str] | None:
     try:
-        table = json.loads((folder / SEAL).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        table = parse_json((folder / SEAL).read_bytes())
+    except (OSError, TextError):
         return None
     files = table.get("files") if isinstance(table, dict) else None
     return files if isinstance(files, dict) else None

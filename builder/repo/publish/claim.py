@@ -25,6 +25,7 @@ from typing import Protocol
 from builder.base import log
 from builder.base.cache import storage_guard
 from builder.base.errors import BuilderError, RepoError
+from builder.base.parse import TextError, parse_json
 
 CLAIMS = PurePosixPath(".publishing")
 _LONGEST = 200  # of another publisher's text in a message
@@ -135,8 +136,8 @@ def _refusal(target: str, others: Iterable[bytes]) -> RepoError:
 def describe_claim(data: bytes) -> str:
     """Describe the writer and the time of a claim, as far as it can be read. Pure."""
     try:
-        table = json.loads(data)
-    except (ValueError, RecursionError):
+        table = parse_json(data)
+    except TextError:
         table = None
     if not isinstance(table, dict) or not {"owner", "since"} <= set(table):
         return "somebody (the lock cannot be read)"
