@@ -52,6 +52,14 @@ def placeholders(template: str) -> set[str]:
     return {match[1] for match in _PLACEHOLDER.finditer(template)}
 
 
+def answers_in(wanted: object) -> set[str]:
+    """Return the names of the answers that a [config.set] entry is made of."""
+    if not isinstance(wanted, Mapping):
+        return set()
+    names = {str(wanted["site"])} if "site" in wanted else set()
+    return names.union(*(placeholders(str(wanted.get(kind, ""))) for kind in ("text", "url")))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answers:
     """The sources of a recipe's values."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from backendai_ctl.answers.resolve import Answers, placeholders
+from backendai_ctl.answers.resolve import Answers, answers_in, placeholders
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.configure import Record, digest_of, render_config
@@ -73,10 +73,7 @@ class Follower:
     def _settings(self, config: ConfigRecipe) -> Iterator[tuple[str, object]]:
         """Yield the keys of one file that are set from these answers, and their present values."""
         for key, wanted in config.settings.items():
-            named = isinstance(wanted, dict) and (wanted.get("site") in self.names)
-            filled = isinstance(wanted, dict) and not placeholders(
-                str(wanted.get("text", ""))
-            ).isdisjoint(self.names)
-            value = self.answers.resolve(wanted) if named or filled else None
+            is_named = not answers_in(wanted).isdisjoint(self.names)
+            value = self.answers.resolve(wanted) if is_named else None
             if value is not None:
                 yield key, value

@@ -9,7 +9,7 @@ from pathlib import Path
 import tomlkit
 
 from backendai_ctl.answers.questions import Questions, load_questions
-from backendai_ctl.answers.resolve import placeholders
+from backendai_ctl.answers.resolve import answers_in
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
@@ -185,8 +185,7 @@ def hidden_settings(config: ConfigRecipe, questions: Questions) -> frozenset[str
 
 
 def _holds_secret(wanted: Mapping[str, object], questions: Questions) -> bool:
-    texts = [str(wanted.get(kind, "")) for kind in ("text", "url")]
-    names = {str(wanted.get("site", ""))} | {name for text in texts for name in placeholders(text)}
+    names = answers_in(wanted)
     return "secret" in wanted or any(
         question.is_secret for question in questions.all if question.name in names
     )
