@@ -1,20 +1,14 @@
 """Each fault that the doctor knows is found where it is, and not where it is not."""
 
-import dataclasses
-import json
 import os
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError, RecipeError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.doctor.checks import (
-    cluster,
     host,
     listeners,
     seeding,
@@ -41,7 +35,6 @@ from tests.unit.postinst.host_views import (
 )
 
 AGENT = "backendai-agent.service"
-NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="tries another account")
 STRANGER = Owner(uid=54321, gid=54321)
 
 
@@ -106,77 +99,7 @@ def test_without_root_or_unit_nobody_looks(listening: Layout) -> None:
     assert not list(listeners.check_listeners(host_view(listening, is_root=False)))
 
 
-# Files, room, versions.
-
-
-@NEEDS_ROOT
-def test_files_that_others_can_read(node: Layout) -> None:
-    node.secrets.mkdir()
-    secret = node.secrets / "a-secret"
-    secret.write_text("x\n")
-    secret.chmod(0o644)
-    shared = node.secrets / "shared-secret"
-    shared.write_text("x\n")
-    shared.chmod(0o640)
-    own = node.secrets / "manager-rpc.key_secret"  # which the manager reads
-    own.write_text("x\n")
-    own.chmod(0o640)
-    for path in (node.etc, node.secrets):
-        path.chmod(0o750)
-    for path in node.etc.iterdir():
-        path.chmod(0o640)
-    os.chown(node.etc / "agent.toml", STRANGER.uid, 0)
-    findings = list(host.check_files(host_view(node, account=STRANGER)))
-    assert [(finding.where, finding.value) for finding in findings] == [
-        ("/etc/backend.ai/agent.toml", f"uid {STRANGER.uid}"),
-        ("/var/lib/backendai/secrets/a-secret", "0644"),
-        ("/var/lib/backendai/secrets/shared-secret", "0640"),
-    ]
-    fix_findings(findings)
-    assert {path.name: path.stat().st_mode & 0o777 for path in node.secrets.iterdir()} == {
-        "a-secret": 0o600,
-        "shared-secret": 0o600,
-        "manager-rpc.key_secret": 0o640,
-    }
-    assert (node.etc / "agent.toml").stat().st_uid == 0
-    assert not list(host.check_files(host_view(node, account=STRANGER)))
-
-
-def test_what_a_link_leads_to_is_not_the_doctors(node: Layout) -> None:
-    for path in node.etc.iterdir():
-        path.chmod(0o640)
-    node.secrets.mkdir(parents=True, exist_ok=True)
-    bundle = node.root / "usr/share/ca.crt"
-    bundle.parent.mkdir(parents=True)
-    bundle.write_text("of the distribution")
-    bundle.chmod(0o644)
-    (node.etc / "ca.pem").symlink_to(bundle)
-    (node.secrets / "a-secret").symlink_to(bundle)
-    for folder in (node.etc, node.secrets):
-        folder.chmod(0o750)
-    findings = list(host.check_files(host_view(node)))
-    fix_findings(findings)
-    assert findings == []
-    assert bundle.stat().st_mode & 0o777 == 0o644
-
-
-def test_a_file_that_became_a_link_is_not_fixed(node: Layout) -> None:
-    for path in node.etc.iterdir():
-        path.chmod(0o640)
-    secret = node.etc / "a.toml"
-    secret.write_text("x")
-    secret.chmod(0o644)
-    node.etc.chmod(0o750)
-    (finding,) = host.check_files(host_view(node))
-    bundle = node.root / "bundle"
-    bundle.write_text("x")
-    bundle.chmod(0o644)
-    secret.unlink()
-    secret.symlink_to(bundle)
-    done, failed = fix_findings([finding])
-    assert done == []
-    assert "is a link" in failed[0]
-    assert bundle.stat().st_mode & 0o777 == 0o644
+# Room and versions.
 
 
 @pytest.mark.parametrize(("left", "expected"), [(100, ["error"]), (900, ["warning"]), (5000, [])])
@@ -312,78 +235,6 @@ def test_the_account(node: Layout) -> None:
     nobody = HostView(node, run=Programs().run, show=lambda _: {}, account=None, is_root=True)
     (found,) = settings.check_account(nobody)
     assert found.severity is Severity.ERROR
-
-
-# Clocks and other nodes.
-
-
-@contextmanager
-def redis_at(offset: float, password: str = "") -> Iterator[int]:
-    """A server that knows AUTH and TIME, with another clock."""
-
-    def serve(server: socket.socket) -> None:
-        link, _ = server.accept()
-        with link, link.makefile("rb") as stream:
-            if password:
-                sent = [stream.readline() for _ in range(5)]
-                link.sendall(b"+OK\r\n" if password.encode() in sent[4] else b"-WRONGPASS\r\n")
-            seconds = b"%d" % (time.time() + offset)
-            link.sendall(b"*2\r\n$10\r\n" + seconds + b"\r\n$1\r\n0\r\n")
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=serve, args=(server,))
-        thread.start()
-        yield server.getsockname()[1]
-        thread.join()
-
-
-@pytest.mark.parametrize(
-    ("offset", "severity"), [(0, None), (10, Severity.WARNING), (-100, Severity.ERROR)]
-)
-def test_a_clock_that_differs(node: Layout, offset: int, severity: Severity | None) -> None:
-    with redis_at(offset, "secret") as port:
-        node.site.write_text(f'[redis]\naddress = "127.0.0.1:{port}"\npassword = "secret"\n')
-        found = list(cluster.check_clock(host_view(node)))
-    assert [finding.severity for finding in found] == ([] if severity is None else [severity])
-    if found:
-        assert ("behind" if offset > 0 else "ahead of") in found[0].what
-
-
-def test_a_clock_that_nobody_keeps(node: Layout) -> None:
-    programs = Programs()
-    programs.says("timedatectl", "no\n")
-    node.site.write_text(f'[redis]\naddress = "127.0.0.1:{free_port()}"\n')
-    (found,) = cluster.check_clock(host_view(node, programs=programs))
-    assert found.severity is Severity.NOTE
-
-
-def test_nodes_that_differ(node: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = {
-        "nodes/other": json.dumps({"uid": 1, "gid": os.getegid(), "volume": "/srv/v/volume1"}),
-        "nodes/broken": "{",
-    }
-
-    @dataclasses.dataclass
-    class Notes:
-        """In the place of etcd."""
-
-        namespace: str = "local"
-        address: str = "127.0.0.1:2379"
-        root: str = "/sorna"
-
-        def put(self, key: str, value: str) -> None:
-            assert self.root == "/backendai-packages", "the other prefix is Backend.AI's"
-            kept[key] = value
-
-        def list(self, prefix: str) -> dict[str, str]:
-            return {key: value for key, value in kept.items() if key.startswith(prefix)}
-
-    monkeypatch.setattr(cluster, "first_etcd", lambda _: Notes())
-    account = Owner(uid=4242, gid=os.getegid())
-    (found,) = cluster.check_nodes(host_view(node, account=account))
-    assert found.what == "uid is 4242 here and 1 on other"
-    assert found.where == "site.toml: account.uid"
-    assert f"nodes/{os.uname().nodename}" in kept
 
 
 # The whole.
