@@ -94,6 +94,7 @@ class Command:
     words: tuple[str, ...]
     wanted: str
     since: tuple[int, ...]  # the first release that has it
+    restore: str = ""  # takes back changes to what was there before the time $1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from backendai_ctl.seed.model import Finding, State
 from backendai_ctl.seed.session import SeededDatabase
 
 _THERE = "there already"
+_NOW = "SELECT now()::text"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,8 @@ class CommandStep:
 
     A second run would repeat what an admin has reverted, so a mark prevents it. The mark is also
     set if the database has the command's result from elsewhere: a migration, an official guide.
+    The first run is followed by a statement that restores what an admin has decided before it;
+    another mark keeps the time, so that a run that is killed in between is completed.
     """
 
     database: SeededDatabase
@@ -37,16 +40,27 @@ class CommandStep:
         return Finding(state=State.CREATE, detail=f"{_THERE}: only a mark")
 
     def apply(self) -> None:
-        """Run the command if it is wanted, check its result, and set the mark."""
+        """Run the command if it is wanted, check its result, restore, and set the mark."""
         database = self.database
         if self._is_wanted():
+            self._note_begin()
             database.cli.run(*self.command.words)
             if self._is_wanted():
                 raise NotReadyError(
                     f"{database.target}: {self.name} are still missing",
                     hint=f"see {database.cli.log}",
                 )
-        database.marks.set(self._mark, database.version)
+        begin = database.marks.get(self._begin_mark)
+        statements = database.marks.prepared(self._mark, database.version)
+        if begin is not None and self.command.restore:
+            statements = [(self.command.restore, (begin,)), *statements]
+        database.connection.execute(*statements)
+
+    def _note_begin(self) -> None:
+        """Keep the time before the first run, as the server reads its clock."""
+        marks = self.database.marks
+        if marks.get(self._begin_mark) is None:
+            marks.set(self._begin_mark, str(self.database.connection.value(_NOW)))
 
     def _is_wanted(self) -> bool:
         return bool(self.database.connection.value(self.command.wanted))
@@ -54,3 +68,7 @@ class CommandStep:
     @property
     def _mark(self) -> str:
         return f"command/{self.command.name}"
+
+    @property
+    def _begin_mark(self) -> str:
+        return f"{self._mark}/begin"

@@ -25,7 +25,13 @@ GRANT = Grant(
     volumes=("{storage-proxy.name}:volume1",),
     permissions=tuple(RIGHTS),
 )
-COMMAND = Command(name="roles", words=("permissions", "provision"), wanted="lacks?", since=(26, 9))
+COMMAND = Command(
+    name="roles",
+    words=("permissions", "provision"),
+    wanted="lacks?",
+    since=(26, 9),
+    restore="restore since $1",
+)
 Statement = tuple[str, Sequence[object]]
 Rows = dict[str, dict[str, Any]]
 
@@ -36,6 +42,7 @@ class World:
     def __init__(self, rows: Rows, fixture: Rows | None = None, name: str = "local") -> None:
         self.rows_of_table, self.marked = rows, dict[str, str]()
         self.lacks, self.works, self.ran = False, True, list[tuple[str, ...]]()
+        self.restored = list[str]()
         made = rows if fixture is None else fixture
         listed = [{"id": key, GRANT.column: dict(value)} for key, value in made.items()]
         self.filled = cast(
@@ -64,15 +71,19 @@ class World:
             (key, json.dumps(self.rows_of_table[key])) for key in keys if key in self.rows_of_table
         ]
 
-    def value(self, statement: str) -> bool:
-        assert statement == COMMAND.wanted
-        return self.lacks
+    def value(self, statement: str) -> object:
+        if statement == COMMAND.wanted:
+            return self.lacks
+        assert "now()" in statement
+        return f"time {len(self.ran)}"
 
     def execute(self, *statements: Statement) -> None:
         for text, arguments in statements:
             if text == "mark":
                 name, value = map(str, arguments)
                 self.marked[name] = value
+            elif text == COMMAND.restore:
+                self.restored += map(str, arguments)
             else:
                 rights, row, volume = map(str, arguments)
                 self.rows_of_table[row] = {**json.loads(rights), **self.rows_of_table[row]}
@@ -176,6 +187,7 @@ def test_a_command_is_run_where_it_is_wanted_and_once() -> None:
     assert step.inspect().state is State.EXISTS
     world.lacks = True  # an admin has taken the roles away
     assert step.inspect().state is State.EXISTS
+    assert world.restored == ["time 0"]
 
 
 def test_a_command_is_never_run_where_others_did_its_work() -> None:
@@ -185,7 +197,8 @@ def test_a_command_is_never_run_where_others_did_its_work() -> None:
     step.apply()
     world.lacks = True
     assert step.inspect().state is State.EXISTS
-    assert world.ran == []
+    assert not world.ran
+    assert not world.restored
 
 
 def test_a_command_that_did_nothing_is_no_success() -> None:
@@ -195,6 +208,29 @@ def test_a_command_that_did_nothing_is_no_success() -> None:
     with pytest.raises(NotReadyError, match="roles are still missing"):
         step.apply()
     assert step.inspect().state is State.CREATE
+
+
+def test_a_command_that_was_killed_is_followed_by_what_restores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Killed at either side of the command; the time is that before the first run."""
+    world = World({})
+    world.lacks = True
+    step = CommandStep(database=world.filled, command=COMMAND)
+    for target, name in ((world.filled.cli, "run"), (world, "execute")):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, name, _killed)
+            with pytest.raises(KeyboardInterrupt):
+                step.apply()
+    assert step.inspect().state is State.CREATE
+    step.apply()
+    assert world.restored == ["time 0"]
+    assert world.ran == [COMMAND.words]
+    assert step.inspect().state is State.EXISTS
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_the_data_of_each_line(layout: Layout) -> None:
