@@ -13,10 +13,14 @@ check_upgrade() {
         [ -x "$python" ] || continue
         status=0
         report="$(outside "$python" -I -B /usr/lib/backendai/target upgrade-check --brief \
-            --to {{ version | sh }} --from-lines {{ release.upgrades_from | join(" ") | sh }}{{ " " ~ (package.service.name | sh) if package.service else "" }})" || status="$?"
+            --to {{ version | sh }} --from-lines {{ release.upgrades_from | join(" ") | sh }}{{ " " ~ (package.service.name | sh) if package.service else " 2>&1" }})" || status="$?"
         {% if not package.service %}
-        # Findings that refuse nothing are reported by each service's own package.
-        report="$(printf '%s\n' "$report" | grep -F ' refused ')" || true # there is none
+        # Findings that refuse nothing are reported by each service's own package, as is a check
+        # that fails: a service that is unpacked already may have data that the old tool rejects.
+        case "$status" in
+            0 | 77) report="$(printf '%s\n' "$report" | grep -e ' refused ' -e '^backendai: ')" || true ;;
+            *) report="" ;;
+        esac
         {% endif %}
         [ -z "$report" ] || printf '%s\n' "$report" >&2
         [ "$status" -ne 77 ] || exit 1 # refused; all else is the environment's

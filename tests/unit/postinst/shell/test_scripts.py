@@ -157,6 +157,44 @@ def test_an_account_that_exists_is_kept(tmp_path: Path) -> None:
     run(["sh", script, "install"], env=tools(tmp_path / "bin", getent=getent))
 
 
+_REFUSED = "manager  data      refused  it would destroy data"
+_ERROR = "backendai: error: this would destroy data"
+_UNREADABLE = "backendai: error: manager.toml: unknown keys"
+_WARNED = "manager  disk      warned   little room"
+
+
+@pytest.mark.parametrize(
+    ("printed", "error", "status", "shown"),
+    [
+        (f"{_WARNED}\n{_REFUSED}", _ERROR, 77, [_REFUSED, _ERROR]),
+        (f"{_WARNED}\n{_REFUSED}", "backendai: going on", 0, [_REFUSED, "backendai: going on"]),
+        (_WARNED, "", 0, []),
+        # A service's package was unpacked before, and has data that the old tool rejects.
+        ("", _UNREADABLE, 78, []),
+    ],
+)
+def test_the_old_tool_reports_what_refuses_and_no_failure_of_its_own(
+    tmp_path: Path, printed: str, error: str, status: int, shown: list[str]
+) -> None:
+    """By backendai-common, before its files are replaced."""
+    text = next(
+        text for package, _, name, text in scripts() if (package, name) == (COMMON, "preinst")
+    )
+    begin = text.index("check_upgrade() {")
+    body = text[begin : text.index("\n}\n", begin) + 3]
+    (tmp_path / "target").touch()
+    folder = tmp_path / "manager" / "bin"
+    folder.mkdir(parents=True)
+    tools(folder, python3=f"printf '%s\\n' '{printed}'; echo '{error}' >&2; exit {status}")
+    body = body.replace("/usr/lib/backendai/target", str(tmp_path / "target"))
+    body = body.replace("/opt/backendai", str(tmp_path))
+    script = f'outside() {{ "$@"; }}\n{body}set -eu\ncheck_upgrade'
+    result = run(["sh", "-c", script], check=False)
+    assert result.status == (1 if status == 77 else 0)
+    assert sorted(result.stderr.splitlines()) == sorted(shown)
+    assert not result.stdout
+
+
 def dispatcher(tmp_path: Path, config: Path | None) -> dict[str, str]:
     """A host on which one service is installed, with a run script that prints its arguments."""
     table = tmp_path / "dispatch.d"
