@@ -19,6 +19,7 @@ from backendai_ctl.commands.base import (
     say,
 )
 from backendai_ctl.commands.upgrade import finish_of
+from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.registries.advise import take_registries
 from backendai_ctl.seed import images
 from backendai_ctl.seed.apply import Run
@@ -37,9 +38,11 @@ from backendai_ctl.seed.state import (
     save_report,
 )
 from backendai_ctl.seed.stores import find_faults, stores_of, wait_for
+from backendai_ctl.status.outlook import Seeding, predict_seeding
 from backendai_ctl.upgrade.pending import pending_upgrades
 
 _LOCK_SECONDS = 300.0
+_NEVER = "not filled yet: sudo backendai-ctl seed apply\n"
 
 
 def _plan(options: argparse.Namespace, layout: Layout) -> Status:
@@ -143,14 +146,16 @@ def _lacks_images(database: SeededDatabase) -> bool:
 def _status(options: argparse.Namespace, layout: Layout) -> Status:
     state = load_state(layout)
     catalogue = images.load(layout)
+    # After an upgrade, the last run's result is that of the former packages.
+    is_running = predict_seeding(HostView(layout)) is Seeding.RUNNING
     if options.json:
-        table = {**(state or {"complete": False}), "images": catalogue}
-        print_out(json.dumps(table, indent=1) + "\n")
-    elif state is None:
-        print_out("not filled yet: sudo backendai-ctl seed apply\n")
+        found = {**(state or {"complete": False}), "running": is_running}
+        print_out(json.dumps({**found, "images": catalogue}, indent=1) + "\n")
     else:
-        print_out(_as_text(state, catalogue))
-    return Status.OK if state and state.get("complete") else Status.NOT_READY
+        print_out("being filled now; the last run:\n" if is_running else "")
+        print_out(_as_text(state, catalogue) if state else _NEVER)
+    is_filled = bool(state and state.get("complete")) and not is_running
+    return Status.OK if is_filled else Status.NOT_READY
 
 
 def _as_text(state: dict[str, object], catalogue: dict[str, object] | None) -> str:

@@ -123,7 +123,7 @@ _SEEDING_WORDS = {
 
 def predict(view: HostView, node: NodeStatus) -> NodeOutlook:
     """Predict the outlook of each service of ``node``, which was read from the same ``view``."""
-    seeding = _seeding(view)
+    seeding = predict_seeding(view)
     waiting = _waiting(view)
     return NodeOutlook(
         services=tuple(
@@ -141,7 +141,8 @@ def _waiting(view: HostView) -> list[str]:
         return []
 
 
-def _seeding(view: HostView) -> Seeding:
+def predict_seeding(view: HostView) -> Seeding:
+    """Predict whether the stores are seeded, or will be if nobody does anything."""
     unit = view.show(SEED_UNIT)
     if unit.get("LoadState") == "masked":
         return Seeding.MASKED
