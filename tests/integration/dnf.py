@@ -25,11 +25,12 @@ def make_repository(host: Host, files: list[str]) -> None:
     host.write("/etc/yum.repos.d/packages-under-test.repo", _REPO_FILE)
 
 
-def dnf(host: Host, *arguments: str) -> None:
-    """Call dnf, without questions."""
+def dnf(host: Host, *arguments: str) -> str:
+    """Call dnf, without questions; returns all that it printed."""
     release = host.read("/etc/dnf/vars/releasever").strip()
     command = ["dnf", f"--releasever={release}", "--assumeyes", *arguments]
-    host.run(command, timeout=_DNF_TIMEOUT_S)
+    done = host.run(command, timeout=_DNF_TIMEOUT_S)
+    return done.stdout + done.stderr
 
 
 def become_distribution(host: Host, files: list[str], folder: Path) -> Release:

@@ -14,6 +14,7 @@ from tests.integration import guide
 from tests.integration.apt import apt, refresh_lists
 from tests.integration.dist import Dist
 from tests.integration.images import Images, Suite
+from tests.integration.roles import PUBLIC, VARIANTS
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
 
@@ -29,10 +30,6 @@ _RUN_TIMEOUT_S = 120
 _NOT_READY = 69
 _LISTENER = "import socket, time; s = socket.create_server(('127.0.0.1', 5999)); time.sleep(600)"
 
-_PUBLIC = """
-SELECT node.id FROM virtual_entities node JOIN global_entities named ON named.id = node.entity_id
- WHERE named.name = 'public'
-"""
 # What the first packages left: nobody has a role, no project may use the volume, no user can
 # read what is everybody's. One project has rights of an administrator's own.
 _AS_BEFORE = f"""
@@ -43,20 +40,10 @@ DELETE FROM roles WHERE scope_type IN ('domain', 'project', 'user');
 UPDATE groups SET allowed_vfolder_hosts = '{{}}';
 UPDATE groups SET allowed_vfolder_hosts = '{{"nas:own": ["upload-file"]}}' WHERE name = 'default';
 DELETE FROM entity_memberships
- WHERE virtual_entity_id IN ({_PUBLIC}) AND NOT member_entity_id IN ({_PUBLIC});
+ WHERE virtual_entity_id IN ({PUBLIC}) AND NOT member_entity_id IN ({PUBLIC});
 DELETE FROM scope_bindings
- WHERE scope_entity_id IN ({_PUBLIC}) AND NOT virtual_entity_id IN ({_PUBLIC});
+ WHERE scope_entity_id IN ({PUBLIC}) AND NOT virtual_entity_id IN ({PUBLIC});
 """
-# The runtime variants that every user can read, and all there are.
-_VARIANTS = f"""
-SELECT count(*) FROM runtime_variants variant JOIN virtual_entities node
-    ON node.entity_type = 'runtime_variant' AND node.entity_id = variant.id
-  JOIN entity_memberships member ON member.member_entity_id = node.id
-  JOIN scope_bindings bound ON bound.virtual_entity_id = node.id
- WHERE member.virtual_entity_id IN ({_PUBLIC}) AND bound.scope_entity_id IN ({_PUBLIC});
-SELECT count(*) FROM runtime_variants;
-"""
-
 _CUSTOM = """
 SELECT node.id FROM virtual_entities node JOIN runtime_variants variant
     ON variant.id = node.entity_id WHERE variant.name = 'custom'
@@ -196,14 +183,14 @@ def test_a_database_of_the_first_packages(filling: Filling) -> None:
     assert filling.sql("SELECT count(DISTINCT user_id) FROM user_roles") == "5\n"
     ask = "SELECT name = 'default', allowed_vfolder_hosts ? 'local:volume1' FROM groups"
     assert set(filling.sql(ask).split()) == {"t|f", "f|t"}
-    readable, every = map(int, filling.sql(_VARIANTS).split())
+    readable, every = map(int, filling.sql(VARIANTS).split())
     assert readable == every > 0
     filling.sql(f"""
 DELETE FROM entity_memberships
- WHERE virtual_entity_id IN ({_PUBLIC}) AND member_entity_id IN ({_CUSTOM})
+ WHERE virtual_entity_id IN ({PUBLIC}) AND member_entity_id IN ({_CUSTOM})
 """)
     filling.succeeds()
-    assert filling.sql(_VARIANTS).split() == [str(every - 1), str(every)]
+    assert filling.sql(VARIANTS).split() == [str(every - 1), str(every)]
 
 
 def test_a_wrong_password(filling: Filling) -> None:
