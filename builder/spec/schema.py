@@ -24,6 +24,7 @@ from builder.spec.types import (
     SERVICE_NAME,
     Description,
     Glibc,
+    GroupName,
     Mode,
     PackageName,
     RequirementText,
@@ -101,6 +102,9 @@ class ServiceSpec(Strict):
     arguments: tuple[Text, ...] = ()
     command: Text | None = Field(None, description="`backend.ai COMMAND` reaches this service")
     user: Text = "backendai"
+    group: GroupName | None = Field(
+        None, description="what it runs with; by default, a group of its own, named as the package"
+    )
     units: tuple[Text, ...] = ()
     manual_units: tuple[Text, ...] = Field((), description="shipped, for the admin to enable")
     borrowing_units: tuple[Text, ...] = Field(

@@ -7,10 +7,13 @@ for all services. An entry or a script that the package names itself replaces bo
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from builder.base.errors import SpecError
 from builder.base.paths import TARGET_ROOT
 from builder.spec.formats import DebScripts, RpmScripts
 from builder.spec.schema import PackageSpec, PayloadSpec, ServiceSpec
+from builder.spec.types import GroupName
 from builder.spec.validate import read_toml
 
 _SHIPPED = "/usr/lib/backendai"
@@ -25,7 +28,8 @@ def with_service(package: PackageSpec, project: Path) -> PackageSpec:
     service = package.service
     if service is None:
         return package
-    service = service.model_copy(update=_facts_of_recipe(service, project))
+    facts = _facts_of_recipe(service, project) | {"group": _group(package, service)}
+    service = service.model_copy(update=facts)
     package = package.model_copy(update={"service": service})
     named = {entry.target for entry in package.payload}
     implied = [
@@ -64,6 +68,16 @@ def _facts_of_recipe(service: ServiceSpec, project: Path) -> dict[str, object]:
         raise SpecError([f"{label}: {error}"]) from error
 
 
+def _group(package: PackageSpec, service: ServiceSpec) -> str:
+    """Return the group of the service's processes: its own, unless root runs it."""
+    own = service.user if service.user == "root" else package.name
+    try:
+        return TypeAdapter(GroupName).validate_python(service.group or own)
+    except ValidationError as error:
+        problem = f"{package.name}: '{own}' is no name of a group: set 'group' under [service]"
+        raise SpecError([problem]) from error
+
+
 def _files(
     package: PackageSpec, service: ServiceSpec, project: Path
 ) -> Iterator[tuple[str | None, str, str]]:
@@ -76,6 +90,9 @@ def _files(
     if service.units:
         source = _first(project, f"{folder}/tmpfiles.conf", "systemd/service.tmpfiles.conf")
         yield source, f"/usr/lib/tmpfiles.d/{package.name}.conf", "0644"
+        if service.group == package.name:
+            source = _first(project, "systemd/service.sysusers.conf")
+            yield source, f"/usr/lib/sysusers.d/{package.name}.conf", "0644"
     if package.python and package.folder:
         script = f"{TARGET_ROOT / package.folder}/bin/run-{service.name}"
         yield _first(project, "systemd/run-service"), script, "0755"

@@ -14,6 +14,8 @@ from pydantic import (
 # Debian policy 5.6.1; rpm accepts all of these.
 _PACKAGE_NAME = r"^[a-z0-9][a-z0-9+.-]+$"
 _DESCRIPTION_COLUMNS = 79
+# systemd.io/USER_NAMES: what systemd-sysusers takes without a warning.
+_GROUP_NAME = r"^[a-z_][a-z0-9_-]{0,30}$"
 SERVICE_NAME = r"^[a-z][a-z0-9-]*$"
 
 
@@ -77,6 +79,7 @@ Summary = Annotated[Text, StringConstraints(max_length=80, pattern=r"^[^\n]*[^\n
 RequirementText = Annotated[str, AfterValidator(_requirement)]
 VersionText = Annotated[str, AfterValidator(_version)]
 PackageName = Annotated[str, StringConstraints(pattern=_PACKAGE_NAME)]
+GroupName = Annotated[str, StringConstraints(pattern=_GROUP_NAME)]
 Mode = Annotated[str, StringConstraints(pattern=r"^0[0-7]{3,4}$")]
 Glibc = Annotated[str, StringConstraints(pattern=r"^2\.\d+$")]
 

@@ -20,6 +20,15 @@ tool_with_network() {
     {% endif %}
 }
 
+# Makes the group that the service runs with, if it has one of its own.
+make_group() {
+    {% if package.service.group == package.name %}
+    systemd-sysusers {{ (package.name ~ ".conf") | sh }} || warn "could not make the group {{ package.service.group }}"
+    {% else %}
+    :
+    {% endif %}
+}
+
 make_folders() {
     systemd-tmpfiles --create {{ (package.name ~ ".conf") | sh }} || warn "could not make all folders in /var and /run"
 }

@@ -9,8 +9,11 @@ set -eu
 unit=/run/systemd/system/trial-$0.service
 printf %s "$1" >/usr/local/bin/trial-script
 {{
-    grep -vE '^({_OWN})' /usr/lib/systemd/system/backendai-$0.service
-    printf '[Service]\\nType=oneshot\\nStandardOutput=file:/run/trial.out\\n'
+    for file in /usr/lib/systemd/system/backendai-$0.service \
+        /etc/systemd/system/backendai-$0.service.d/*.conf; do
+        [ ! -e "$file" ] || grep -vE '^({_OWN})' "$file"
+    done
+    printf '[Service]\\nType=oneshot\\nStandardOutput=file:/run/trial.out\\n%s\\n' "$2"
     echo 'ExecStart=/bin/sh /usr/local/bin/trial-script'
 }} >$unit
 trap 'rm -f $unit /run/trial.out' EXIT
@@ -20,6 +23,9 @@ cat /run/trial.out
 """
 
 
-def run_inside(host: Host, service: str, script: str) -> list[str]:
-    """Run a script of the shell in the sandbox of ``service``; the lines that it printed."""
-    return host.run(["sh", "-c", _RUN, service, script]).stdout.splitlines()
+def run_inside(host: Host, service: str, script: str, setting: str = "") -> list[str]:
+    """Run a script of the shell in the sandbox of ``service``; the lines that it printed.
+
+    ``setting`` is a line of [Service] that changes the sandbox.
+    """
+    return host.run(["sh", "-c", _RUN, service, script, setting]).stdout.splitlines()

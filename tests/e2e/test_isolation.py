@@ -1,5 +1,7 @@
 """What a break-in at one service of a node gets of the others, and a stranger of any."""
 
+import shlex
+
 import pytest
 
 from builder.base.paths import PROJECT
@@ -21,6 +23,26 @@ _OWN = {
     },
     "appproxy-worker": {"app-proxy-worker.toml"},
 }
+_REACH = PROJECT / "tests/integration/data/reach.py"
+_SCRIPT = "/usr/local/bin/reach.py"
+_PYTHON = "/opt/backendai/manager/bin/python3"
+_WAYS = ("environ", "maps", "mem", "configuration", "folder", "files")
+_PAGES = r"""
+for folder in /proc/[0-9]*; do
+    grep -q "/backendai-$0\.service" "$folder/cgroup" 2>/dev/null || continue
+    echo "${folder##*/}:$(head -n 1 "$folder/maps" | cut -d- -f1)"
+done
+"""
+_FOLDERS = r"""
+for path in /var/lib/backendai/* /var/log/backendai/* /run/backendai/* /dev/shm/* \
+    "$volume"/version.txt; do
+    [ ! -e "$path" ] || echo "$path"
+done
+if touch "$volume/.trial" 2>/dev/null; then
+    rm "$volume/.trial"
+    echo written
+fi
+"""
 _READABLE = r"""
 for file in /etc/backend.ai/* /var/lib/backendai/secrets/* /var/lib/backendai/*/*; do
     [ -f "$file" ] && cat "$file" >/dev/null 2>&1 && echo "${file##*/}"
@@ -35,6 +57,44 @@ true
 @pytest.mark.parametrize("service", _OWN)
 def test_a_service_reads_its_own_configuration_alone(node: Node, service: str) -> None:
     assert set(run_inside(node.host, service, _READABLE)) == _OWN[service]
+
+
+@pytest.mark.parametrize("service", _OWN)
+def test_a_service_reaches_no_process_of_another(node: Node, service: str) -> None:
+    """Also where systemd cannot hide processes: by the group alone."""
+    node.host.copy_in(_REACH, _SCRIPT)
+    others = {name: pages(node, name) for name in _OWN if name != service}
+    words = [word for found in others.values() for word in found]
+    script = shlex.join(["exec", _PYTHON, "-I", _SCRIPT, *words])
+    assert run_inside(node.host, service, script, "ProtectProc=default") == []
+    # With the group of the others, all of it would be read.
+    for name, found in others.items():
+        group = node.host.run(["ps", "-o", "egid=", "-p", found[0].partition(":")[0]]).stdout
+        words = ["setpriv", "--reuid=backendai", f"--regid={group.strip()}", "--groups=backendai"]
+        reached = node.host.run([*words, _PYTHON, "-I", _SCRIPT, *found]).stdout.splitlines()
+        assert len(reached) == len(_WAYS) * len(found), (name, reached)
+
+
+def pages(node: Node, service: str) -> list[str]:
+    """Each process of a service, with the address of a page that it has, for the script."""
+    return node.host.run(["sh", "-c", _PAGES, service]).stdout.splitlines()
+
+
+@pytest.mark.parametrize("service", _OWN)
+def test_a_service_sees_its_own_folders_alone(node: Node, service: str) -> None:
+    """And users' folders only if it serves them."""
+    node.host.run("touch /dev/shm/of-another && chmod 0666 /dev/shm/of-another")
+    volume = node.host.run(["backendai-ctl", "site", "get", "storage.path"]).stdout.strip()
+    found = run_inside(node.host, service, f"volume={shlex.quote(volume)}\n{_FOLDERS}")
+    serves = service == "storage-proxy"
+    assert [line for line in found if line.startswith(volume)] == [f"{volume}/version.txt"] * serves
+    assert ("written" in found) == serves
+    others = [line for line in found if line.startswith("/") and not line.startswith(volume)]
+    assert {line for line in others if not line.startswith("/var/lib/backendai/")} <= {
+        f"/var/log/backendai/{service}",
+        f"/run/backendai/{service}",
+    }
+    assert {line.rpartition("/")[2] for line in others} <= {service, "secrets", "trust"}
 
 
 def test_secrets_that_no_service_reads_are_roots_alone(node: Node) -> None:

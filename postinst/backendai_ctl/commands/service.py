@@ -44,10 +44,20 @@ def configure_service(service: str, options: argparse.Namespace, layout: Layout)
         say(f"warning: {problem}")
     if recipe.uses_registries:
         take_registries(layout, load_site(layout), say)
-    if show_named_files(layout, recipe):
-        say(f"{unit_of(recipe.service)} shows the service the files that its configuration names")
-        reload_units(layout)
+    _follow_configurations(layout)
     sync_installed(options, layout, service)
+
+
+def _follow_configurations(layout: Layout) -> None:
+    """Let all units show and hide what they must: a new service's folders are hidden by others."""
+    changed = [
+        unit_of(service)
+        for service in installed_services(layout)
+        if show_named_files(layout, load_recipe(layout, service))
+    ]
+    if changed:
+        say(f"{', '.join(changed)}: shows and hides what configuration and site.toml say")
+        reload_units(layout)
 
 
 def _wait(options: argparse.Namespace, layout: Layout) -> Status:

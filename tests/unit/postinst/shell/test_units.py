@@ -112,9 +112,27 @@ def test_unit_of_an_account_shows_its_own_configuration_alone(name: str) -> None
     assert package.service
     own = [f"-/etc/backend.ai/{file}" for file in (*package.service.config, f"{service}.d")]
     keys = ["-/var/lib/backendai/secrets/manager-rpc.key_secret"] if service == "manager" else []
-    assert unit["BindReadOnlyPaths"] == [*own, *keys]
-    hidden = [value.partition(":")[0] for value in unit["TemporaryFileSystem"]]
-    assert hidden == ["/etc/backend.ai", "/var/lib/backendai/secrets"]
+    assert unit["BindReadOnlyPaths"] == [*own, "-/var/lib/backendai/trust", *keys]
+    folders = ["/var/lib/backendai", "/var/log/backendai", "/run/backendai"]
+    assert unit["BindPaths"] == [" ".join(f"-{folder}/{service}" for folder in folders)]
+    words = [word for value in unit["TemporaryFileSystem"] for word in value.split()]
+    hidden = [word.partition(":")[0] for word in words]
+    assert hidden == ["/etc/backend.ai", *folders, "/dev/shm"]
+
+
+def test_services_have_groups_of_their_own() -> None:
+    """What reads memory of the same account asks for the same group: no two may have one."""
+    groups = {}
+    for name, text in shipped_units().items():
+        unit = settings(text)
+        if unit.get("User") == ["backendai"]:
+            (groups[name],) = unit["Group"]
+            others = [] if groups[name] == "backendai" else ["backendai"]
+            assert unit.get("SupplementaryGroups", []) == others
+    assert len(groups) == 6
+    assert len(set(groups.values())) == len(groups)
+    # Users' files have the account's own group, on all nodes.
+    assert groups["backendai-storage-proxy.service"] == "backendai"
 
 
 def test_every_unit_of_the_data_is_shipped() -> None:
@@ -199,6 +217,38 @@ def test_sysusers_makes_the_account(tmp_path: Path) -> None:
     passwd = (tmp_path / "etc/passwd").read_text()
     assert passwd.startswith("backendai:x:1100:1100:Backend.AI services:/var/lib/backendai:")
     assert (tmp_path / "etc/group").read_text().startswith("backendai:x:1100:")
+
+
+@pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="needs systemd-sysusers")
+def test_sysusers_makes_the_group_of_each_service(tmp_path: Path) -> None:
+    made = {
+        entry.target.rpartition("/")[2]: payload_text(entry.target)
+        for package in spec().packages.values()
+        for entry in package.payload
+        if entry.target.startswith("/usr/lib/sysusers.d/")
+    }
+    folder = tmp_path / "usr/lib/sysusers.d"
+    folder.mkdir(parents=True)
+    (tmp_path / "etc").mkdir()
+    for name, text in made.items():
+        (folder / name).write_text(text)
+    run(["systemd-sysusers", f"--root={tmp_path}", "backendai-manager.conf"])
+    run(["systemd-sysusers", f"--root={tmp_path}"])
+    groups = [line.split(":")[0] for line in (tmp_path / "etc/group").read_text().splitlines()]
+    assert {group for group in groups if group.startswith("backendai")} == {
+        name.removesuffix(".conf") for name in made
+    }
+    scripts_with_it = [
+        (name, fmt.value)
+        for name, fmt, script, text in scripts()
+        if script in ("postinst", "post") and f"systemd-sysusers {name}.conf" in text
+    ]
+    assert sorted(scripts_with_it) == sorted(
+        (name.removesuffix(".conf"), fmt)
+        for name in made
+        if name != "backendai.conf"
+        for fmt in ("deb", "rpm")
+    )
 
 
 def test_shared_folders_belong_to_root() -> None:

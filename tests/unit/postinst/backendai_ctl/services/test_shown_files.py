@@ -24,6 +24,16 @@ def host(services: Layout) -> Layout:
     return services
 
 
+@pytest.fixture
+def proxied(host: Layout) -> Layout:
+    """The same host, with a storage proxy and its volume."""
+    install_recipe(host, "storage-proxy")
+    unit = host.shipped_unit("backendai-storage-proxy.service")
+    unit.write_text(payload_text(f"{UNITS}/backendai-storage-proxy.service"))
+    host.site.write_text('[storage]\npath = "/data/volume1"\n')
+    return host
+
+
 def configure(host: Layout, service: str, *lines: str) -> None:
     """Let the configuration of ``service`` have these lines."""
     recipe = load_recipe(host, service)
@@ -95,3 +105,67 @@ def test_an_admins_drop_in_is_kept(host: Layout) -> None:
     path.write_text("[Service]\nBindReadOnlyPaths=/etc/backend.ai/tls.pem\n")
     assert not show_named_files(host, load_recipe(host, "webserver"))
     assert path.read_text().startswith("[Service]")
+
+
+def test_a_folder_below_a_hidden_one_is_shown(proxied: Layout) -> None:
+    """Such as a volume that an admin made there; folders of services and of root stay hidden."""
+    for name in ("volumes/one", "manager", "backup"):
+        (proxied.state / name).mkdir(parents=True, exist_ok=True)
+    state = "/var/lib/backendai"
+    lines = [f'{key} = "{state}/{key}"' for key in ("manager", "backup")]
+    configure(proxied, "storage-proxy", *lines, f'path = "{state}/volumes/one/"')
+    recipe = load_recipe(proxied, "storage-proxy")
+    assert hidden_files(proxied, recipe) == [f"{state}/volumes/one"]
+    assert show_named_files(proxied, recipe)
+    settings = drop_in(proxied, "storage-proxy").read_text().splitlines()[1:]
+    assert settings == ["[Service]", f"BindPaths=-{state}/volumes/one"]
+
+
+def test_users_folders_are_hidden_from_who_does_not_serve_them(proxied: Layout) -> None:
+    configure(proxied, "storage-proxy", '[volume.volume1]\npath = "/data/volume1"')
+    configure(proxied, "webserver", "[service]")
+    assert not show_named_files(proxied, load_recipe(proxied, "storage-proxy"))
+    recipe = load_recipe(proxied, "webserver")
+    assert show_named_files(proxied, recipe)
+    path = drop_in(proxied, "webserver")
+    assert path.read_text().splitlines()[1:] == ["[Service]", "InaccessiblePaths=-/data/volume1"]
+    configure(proxied, "webserver", 'a = "/data/volume1/themes"')
+    assert show_named_files(proxied, recipe)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("letter", ["\x0c", "\x85", "\u2028", "\x1c"])
+def test_lines_end_at_newlines_alone(host: Layout, letter: str) -> None:
+    """In TOML and in alembic.ini; a comment does not end at another character."""
+    comment = f'# a comment{letter}b = "/etc/backend.ai/other.pem"'
+    (host.etc / "alembic.ini").write_text(f"[alembic]\n{comment}\nc = /etc/backend.ai/tls.pem\n")
+    assert hidden_files(host, load_recipe(host, "manager")) == ["/etc/backend.ai/tls.pem"]
+    configure(host, "webserver", comment, 'c = "/etc/backend.ai/tls.pem"')
+    assert hidden_files(host, load_recipe(host, "webserver")) == ["/etc/backend.ai/tls.pem"]
+
+
+def test_values_of_tables_and_lists_are_seen(host: Layout) -> None:
+    """A line that looks like a comment in a text of several lines is none."""
+    lines = (
+        "a = [{ b = '/etc/backend.ai/tls.pem' }]",
+        'c = """',
+        "# /etc/backend.ai/other.pem",
+        '"""',
+    )
+    configure(host, "webserver", *lines)
+    assert hidden_files(host, load_recipe(host, "webserver")) == [
+        "/etc/backend.ai/other.pem",
+        "/etc/backend.ai/tls.pem",
+    ]
+
+
+def test_the_drop_in_of_an_earlier_package_is_replaced(host: Layout) -> None:
+    configure(host, "webserver", 'ssl-cert = "/etc/backend.ai/tls.pem"')
+    path = drop_in(host, "webserver")
+    path.parent.mkdir(parents=True)
+    head = (
+        "# Made by `backendai-ctl configure`: files that the configuration of this service names."
+    )
+    path.write_text(f"{head}\n[Service]\nBindReadOnlyPaths=-/etc/backend.ai/other.pem\n")
+    assert show_named_files(host, load_recipe(host, "webserver"))
+    assert "tls.pem" in path.read_text()
