@@ -9,6 +9,9 @@ from pathlib import Path
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import NotReadyError
 
+# Linux's overflow group, which has no files and no service. The kernel shows a process's memory
+# and environment to processes of the same user and the same group only.
+_GROUP_OF_NOBODY = 65534
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
 
 
@@ -64,8 +67,9 @@ def run_on_files(
     user: Owner | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Done:
-    """Run ``command`` on open files; with ``user``, as that user without supplementary groups.
+    """Run ``command`` on open files; with ``user``, as that user.
 
+    The user's group is the only supplementary one: no service may look into the program.
     Raises NotReadyError if it cannot be run or takes longer than ``seconds``.
     """
     try:
@@ -76,8 +80,8 @@ def run_on_files(
             stderr=subprocess.PIPE,
             env=None if env is None else dict(env),
             user=user.uid if user else None,
-            group=user.gid if user else None,
-            extra_groups=[] if user else None,
+            group=_GROUP_OF_NOBODY if user else None,
+            extra_groups=[user.gid] if user else None,
             pass_fds=files.others,
             timeout=seconds,
             check=False,

@@ -13,8 +13,10 @@ NOBODY = Owner(uid=65534, gid=65534)
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
 def test_a_program_is_nobody_but_its_user() -> None:
-    done = run_on_files(["sh", "-c", "id -u; id -G"], seconds=20, files=Files(), user=NOBODY)
-    assert done.stdout.splitlines() == ["65534", "65534"]
+    """And in no service's group, whose processes could read its environment."""
+    user = Owner(uid=65534, gid=1100)
+    done = run_on_files(["sh", "-c", "id -u; id -g; id -G"], seconds=20, files=Files(), user=user)
+    assert done.stdout.splitlines() == ["65534", "65534", "65534 1100"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
