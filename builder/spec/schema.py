@@ -10,11 +10,7 @@ from typing import Annotated, Literal
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from pydantic import (
-    AwareDatetime,
-    Field,
-    StringConstraints,
-)
+from pydantic import AwareDatetime, Field, StringConstraints
 from pydantic.functional_validators import model_validator
 from pydantic.json_schema import SkipJsonSchema
 
