@@ -10,6 +10,7 @@ from pathlib import Path
 
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import Writer, private_writer
+from backendai_ctl.base.text import value_of
 
 # Creates NAME.key and NAME.key_secret in a folder.
 KeyPairMaker = Callable[[Path, str], None]
@@ -51,7 +52,7 @@ class SecretStore:
         path = self.folder / name
         if not path.exists():
             self.writer_of(name).create(path, secrets.token_urlsafe(_BYTES) + "\n")
-        value = _read(path).strip()
+        value = value_of(_read(path))
         if not value:
             raise HostError(
                 f"{path} is empty", hint=f"remove it and run this again, or write the {name} in it"
@@ -64,7 +65,7 @@ class SecretStore:
         for path in self.folder.glob("[!.]*"):
             if path.suffix not in _PAIR:
                 with suppress(HostError):
-                    found.append(_read(path).strip())
+                    found.append(value_of(_read(path)))
         return found
 
     def public_half(self, name: str) -> Path:

@@ -3,6 +3,7 @@
 On a host without systemd, no unit is active.
 """
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
+from backendai_ctl.base.text import fields_of, lines_of
 
 _SECONDS = 10.0
 _CONTROL_SECONDS = 30.0
@@ -48,7 +50,7 @@ def show_unit(unit: str) -> Mapping[str, str]:
         return {}
     if done.status != 0:
         return {}
-    pairs = (line.partition("=") for line in done.stdout.splitlines())
+    pairs = (line.partition("=") for line in lines_of(done.stdout))
     return {name: value for name, equals, value in pairs if equals}
 
 
@@ -81,6 +83,22 @@ def ask(layout: Layout, action: str, unit: str) -> None:
         control(action, unit, wait=False)
 
 
+def repeat(
+    layout: Layout, name: str, words: Sequence[str], *, seconds: int, with_unit: str
+) -> None:
+    """Make systemd, if it runs, run ``words`` every ``seconds`` s until NAME.timer is stopped.
+
+    The timer ends with ``with_unit`` and with the host; a timer that exists already goes on.
+    """
+    if not has_systemd(layout):
+        return
+    timer = ["systemd-run", "--quiet", "--collect", f"--unit={name}"]
+    timer += [f"--on-active={seconds}s", f"--on-unit-inactive={seconds}s"]
+    timer += ["--timer-property=AccuracySec=10s", f"--timer-property=PartOf={with_unit}"]
+    with contextlib.suppress(NotReadyError):  # whoever asks tries it at the next start
+        run_program([*timer, *words], seconds=_CONTROL_SECONDS)
+
+
 def reload_units(layout: Layout) -> None:
     """Make systemd, if it runs, read its units again."""
     if has_systemd(layout):
@@ -105,4 +123,4 @@ def list_units(pattern: str) -> Sequence[str]:
         )
     except NotReadyError:
         return ()
-    return tuple(line.split()[0] for line in done.stdout.splitlines() if line.strip())
+    return tuple(fields[0] for fields in map(fields_of, lines_of(done.stdout)) if fields)

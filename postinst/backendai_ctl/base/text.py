@@ -4,7 +4,11 @@ Python also ends lines at other characters (form feed, U+0085, U+2028), changes 
 return, and fails at bytes that are not UTF-8. Shells, systemd and libpq do none of that.
 """
 
+import re
 from pathlib import Path
+
+_BLANKS = re.compile(r"[ \t]+")
+_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 
 def decode(data: bytes) -> str:
@@ -26,3 +30,19 @@ def lines_of(text: str) -> list[str]:
     """Return the lines of ``text`` without their newlines; the last newline may be missing."""
     lines = text.split("\n")
     return lines[:-1] if lines[-1] == "" else lines
+
+
+def fields_of(line: str) -> list[str]:
+    """Return the fields of a line of fstab(5) or of proc(5): blanks and tabs separate them."""
+    text = line.strip(" \t")
+    return _BLANKS.split(text) if text else []
+
+
+def unescaped(field: str) -> str:
+    """Return a field with the bytes that fstab(5) and the kernel write as octal numbers."""
+    return decode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), encode(field)))
+
+
+def value_of(text: str) -> str:
+    """Return a value without the blanks and newlines around it; other characters belong to it."""
+    return text.strip(" \t\r\n")

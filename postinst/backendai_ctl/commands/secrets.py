@@ -9,6 +9,7 @@ from pathlib import Path
 from backendai_ctl.answers.resolve import resolve_tree
 from backendai_ctl.base.errors import HostError, Status, TargetError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.text import value_of
 from backendai_ctl.commands.base import (
     Command,
     account,
@@ -77,7 +78,7 @@ def _adopt(options: argparse.Namespace, layout: Layout) -> Status:
 
 def _adopt_keys(session: Session, etcd: Etcd, secrets: Iterable[str]) -> list[str]:
     """Replace secrets in etcd that differ from this host's; return the changed keys."""
-    known = {secret.strip() for secret in secrets}
+    known = {value_of(secret) for secret in secrets}
     trees = [resolve_tree(session.answers, recipe.etcd) for recipe in session.recipes.values()]
     wanted = {key: value for tree in trees for key, value in leaves(tree) if value in known}
     other = [key for key, value in wanted.items() if etcd.get(key) not in (None, value)]

@@ -17,6 +17,7 @@ from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
 from backendai_ctl.base.redact import hide, redact_urls
+from backendai_ctl.base.text import lines_of
 from backendai_ctl.registries.trust import trusted_bundle
 from backendai_ctl.seed.data import SeedData
 
@@ -96,7 +97,7 @@ class ReleaseCli:
             return ""
         text = redact_urls(hide(text, self.hidden))
         # The values of a statement may hold secrets that ``hidden`` does not list.
-        lines = [line for line in text.splitlines() if "[parameters:" not in line]
+        lines = [line for line in lines_of(text) if "[parameters:" not in line]
         return "\n".join(lines[-_TAIL_LINES:])
 
 

@@ -14,6 +14,7 @@ from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
 from backendai_ctl.base.redact import HIDDEN, redact_urls
+from backendai_ctl.base.text import lines_of
 from backendai_ctl.base.toml import NotTomlError, parse_table
 from backendai_ctl.services.recipe import ConfigRecipe
 
@@ -214,5 +215,5 @@ def _answer(config: ConfigRecipe, key: str) -> str:
 
 
 def _last_line(text: str) -> str:
-    lines = text.strip().splitlines() or ["ended without a word"]
+    lines = lines_of(text.strip()) or ["ended without a word"]
     return lines[-1]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.base.errors import HostError, TargetError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.text import value_of
 from backendai_ctl.services.configure import Record
 from backendai_ctl.services.recipe import installed_services, load_recipe
 
@@ -73,7 +74,7 @@ def import_secrets(
         for name in secrets
         if (layout.secrets / name).exists()
     }
-    other = [name for name, text in present.items() if text.strip() != secrets[name].strip()]
+    other = [name for name, text in present.items() if value_of(text) != value_of(secrets[name])]
     if other and not replace:
         raise TargetError(
             f"this host has another {', '.join(other)}",

@@ -13,6 +13,7 @@ from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.account import is_root
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.programs import run_program
+from backendai_ctl.base.text import lines_of
 from backendai_ctl.stores.lock import LOCK_KEY
 
 _USER = "postgres"
@@ -39,7 +40,7 @@ class LocalServer:
         done = run_program(command, seconds=_SECONDS, stdin=sql, env=env)
         if done.status:
             # Without the statement, which psql may repeat and which holds the password.
-            errors = [line for line in done.stderr.splitlines() if re.search("ERROR:|FATAL:", line)]
+            errors = [line for line in lines_of(done.stderr) if re.search("ERROR:|FATAL:", line)]
             said = "; ".join(errors) or f"exit status {done.status}"
             raise NotReadyError(f"psql as {_USER}: {said}")
         return done.stdout

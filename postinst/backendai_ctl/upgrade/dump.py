@@ -20,6 +20,7 @@ from pathlib import Path
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.programs import run_program
+from backendai_ctl.base.text import lines_of
 from backendai_ctl.seed.marks import SCHEMA
 from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.upgrade.pgprograms import LOCK_TIMEOUT, PgPrograms
@@ -142,7 +143,7 @@ class Dumper:
         Raises HostError or NotReadyError, and then nothing is changed.
         """
         programs = PgPrograms(seconds=self.seconds)
-        listed = programs.list_dump(dump).splitlines()
+        listed = lines_of(programs.list_dump(dump))
         entries = "".join(f"{line}\n" for line in listed if not _NOT_OURS.search(line))
         private_writer().ensure_folder(self.folder, mode=0o700)
         # Without a name, so that a kill leaves nothing behind.

@@ -10,6 +10,7 @@ from backendai_ctl.base.errors import HostError, NotReadyError, TargetError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.programs import run_program
 from backendai_ctl.base.redact import hide, redact_urls
+from backendai_ctl.base.text import lines_of
 from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.stores.lock import check_lock, database_lock
 from backendai_ctl.stores.schema_state import Schema, SchemaState, fingerprint, revisions_of
@@ -155,7 +156,7 @@ class Migration:
             text = log.read_text(encoding="utf-8", errors="replace")
             text = redact_urls(hide(text, [database.target.password, *database.answers.hidden()]))
             # The values of a statement may be private.
-            lines = [line for line in text.splitlines() if "[parameters:" not in line]
+            lines = [line for line in lines_of(text) if "[parameters:" not in line]
             raise NotReadyError(
                 f"`alembic upgrade {target}` failed with status {done.status}:\n"
                 + "\n".join(lines[-_TAIL_LINES:]),

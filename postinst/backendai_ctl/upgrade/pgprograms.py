@@ -13,6 +13,7 @@ from pathlib import Path
 from backendai_ctl.base.account import Owner, is_root
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.programs import Done, Files, run_on_files
+from backendai_ctl.base.text import lines_of
 from backendai_ctl.seed.session import SeededDatabase
 
 LOCK_TIMEOUT = "60s"
@@ -105,5 +106,5 @@ def variables(database: SeededDatabase) -> Mapping[str, str]:
 
 def last_lines(text: str) -> str:
     """Return the end of a program's output, without the statement, which names every table."""
-    lines = [line for line in text.strip().splitlines() if _STATEMENT not in line]
+    lines = [line for line in lines_of(text.strip()) if _STATEMENT not in line]
     return "; ".join(lines[-_TAIL_LINES:]) or "no reason was given"

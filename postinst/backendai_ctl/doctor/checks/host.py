@@ -9,6 +9,7 @@ from backendai_ctl.answers.secretstore import READ_BY_SERVICES
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.handles import set_mode, set_owner
 from backendai_ctl.base.systemd import unit_of
+from backendai_ctl.base.text import lines_of
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, warning
 
@@ -105,7 +106,7 @@ def package_versions(view: HostView) -> dict[str, str]:
     )  # fmt: skip
     found: dict[str, str] = {}
     for command in commands:
-        for line in view.run(command).stdout.splitlines():
+        for line in lines_of(view.run(command).stdout):
             words = line.split()
             if len(words) == 3 and words[2] == "installed":  # noqa: PLR2004
                 found[words[0]] = words[1]

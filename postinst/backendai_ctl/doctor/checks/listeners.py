@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.systemd import unit_of
+from backendai_ctl.base.text import fields_of, read_lines
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, note, warning
 from backendai_ctl.services.recipe import Recipe
@@ -115,7 +116,7 @@ def _open_ports(view: HostView, service: str) -> set[int]:
     found = set()
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in _lines(view, name)[1:]:
-            words = line.split()
+            words = fields_of(line)
             host, _, port = words[1].partition(":")
             if words[3] == _LISTEN and host in _ANY and words[9] in ours:
                 found.add(int(port, 16))
@@ -152,6 +153,6 @@ def _sockets(view: HostView, pid: str) -> set[str]:
 
 def _lines(view: HostView, name: str) -> list[str]:
     try:
-        return view.path(name).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        return read_lines(view.path(name))
+    except OSError:
         return []

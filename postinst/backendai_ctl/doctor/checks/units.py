@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.systemd import unit_of
+from backendai_ctl.base.text import lines_of
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, warning
 from backendai_ctl.services.recipe import Recipe
@@ -105,7 +106,7 @@ def check_engine(view: HostView) -> Iterator[Finding]:
             continue
         done = view.run(["docker", "version", "--format", "{{.Server.Version}}"])
         if done.status != 0:
-            lines = done.stderr.strip().splitlines() or ["no answer"]
+            lines = lines_of(done.stderr.strip()) or ["no answer"]
             yield error(
                 f"Docker does not answer: {lines[-1]}",
                 f"needed by {recipe.service}",

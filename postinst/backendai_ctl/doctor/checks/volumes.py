@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from backendai_ctl.base.account import Owner, is_root
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.handles import set_owner
+from backendai_ctl.base.text import fields_of, read_lines, unescaped
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, note, warning
 
@@ -215,9 +216,11 @@ def _trial(place: Path, owner: Owner) -> str:
 def _fstab(view: HostView) -> set[str]:
     found: set[str] = set()
     for line in _lines(view.path("/etc/fstab")):
-        words = line.split()
-        if len(words) > 1 and not line.startswith("#") and words[1] not in ("/", "none", "swap"):
-            found.add(_unescaped(words[1].rstrip("/")))
+        fields = fields_of(line)
+        if len(fields) < 2 or fields[0].startswith("#"):  # noqa: PLR2004
+            continue
+        if fields[1] not in ("/", "none", "swap"):
+            found.add(unescaped(fields[1]).rstrip("/"))
     return found
 
 
@@ -226,7 +229,7 @@ def _mounts(view: HostView) -> list[Mount]:
     for line in _lines(view.path("/proc/self/mountinfo")):
         before, dash, after = line.partition(" - ")
         if dash:
-            found.append(Mount(at=_unescaped(before.split()[4]), kind=after.split()[0]))
+            found.append(Mount(at=unescaped(fields_of(before)[4]), kind=fields_of(after)[0]))
     return found
 
 
@@ -236,13 +239,8 @@ def _mount_of(mounts: list[Mount], path: str) -> Mount | None:
     return max(reversed(above), key=lambda mount: len(mount.at), default=None)
 
 
-def _unescaped(text: str) -> str:
-    """Decode the octal numbers that the kernel writes for blanks."""
-    return text.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
-
-
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return read_lines(path)
     except OSError:
         return []

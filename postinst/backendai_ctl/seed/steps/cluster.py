@@ -9,6 +9,7 @@ from pathlib import Path
 
 from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import HostError, NotReadyError
+from backendai_ctl.base.text import value_of
 from backendai_ctl.seed.model import Finding, State
 from backendai_ctl.stores.etcd import Etcd
 
@@ -133,7 +134,7 @@ def shared_secrets(folder: Path, names_file: Path) -> dict[str, str]:
 def fingerprint(name: str, secret: str) -> str:
     """Return a text that distinguishes two secrets and reveals neither."""
     message = f"backendai fingerprint {name}".encode()
-    return hmac.new(secret.strip().encode(), message, hashlib.sha256).hexdigest()[:32]
+    return hmac.new(value_of(secret).encode(), message, hashlib.sha256).hexdigest()[:32]
 
 
 def _print_key(name: str) -> str:

@@ -8,7 +8,15 @@ from backendai_ctl.base.environment import read_environment
 from backendai_ctl.base.errors import HostError, SiteError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.text import decode, encode, lines_of, read_lines
+from backendai_ctl.base.text import (
+    decode,
+    encode,
+    fields_of,
+    lines_of,
+    read_lines,
+    unescaped,
+    value_of,
+)
 from backendai_ctl.services.edit import edit_ini
 
 from builder.base.run import run
@@ -100,3 +108,32 @@ def test_an_ini_keeps_its_lines(layout: Layout) -> None:
     assert edit_ini(text, {"a.k": "2"}) == "[a]\n# x\x0cy\u2028z\nk = 2\n"
     Writer(owner=caller()).replace(layout.etc / "file", decode(b"\xff\r\n"))
     assert (layout.etc / "file").read_bytes() == b"\xff\r\n"
+
+
+@pytest.mark.parametrize("sign", _ENDS, ids=ascii)
+def test_fields_of_fstab_end_at_blanks_and_tabs(sign: str) -> None:
+    assert fields_of(f" server:/v \t/srv/a{sign}b  nfs4\t") == [
+        "server:/v",
+        f"/srv/a{sign}b",
+        "nfs4",
+    ]
+    assert fields_of(" \t") == []
+
+
+@pytest.mark.parametrize(
+    ("field", "path"),
+    [
+        (r"/a\040b\011c", "/a b\tc"),
+        (r"/a\134040", r"/a\040"),  # a backslash, and not a blank
+        (r"/a\012b\043", "/a\nb#"),
+        (r"/\303\274", "/ü"),
+        (r"/a\9\04", r"/a\9\04"),
+    ],
+)
+def test_octal_numbers_are_bytes(field: str, path: str) -> None:
+    assert unescaped(field) == path
+
+
+@pytest.mark.parametrize("sign", [sign for sign in _ENDS if sign != "\r"], ids=ascii)
+def test_a_value_ends_with_its_own_characters(sign: str) -> None:
+    assert value_of(f" {sign}a{sign}\r\n") == f"{sign}a{sign}"
