@@ -33,6 +33,7 @@ class ServiceStatus:
     answers: bool | None
     config: str
     needs: str  # what it lacks; empty if it has everything, or if that is unknown
+    remedy: str = ""  # of what it lacks
     problems: tuple[str, ...] = ()
 
     @property
@@ -125,6 +126,7 @@ def _service(view: HostView, recipe: Recipe, versions: Mapping[str, str]) -> Ser
         except TargetError as error:
             address = error.message
     is_active = state.get("ActiveState") == "active"
+    needs, remedy = _needs(view, recipe) if config else ("", "")
     return ServiceStatus(
         service=recipe.service,
         version=versions.get(f"backendai-{recipe.service}", ""),
@@ -135,7 +137,8 @@ def _service(view: HostView, recipe: Recipe, versions: Mapping[str, str]) -> Ser
         address=address,
         answers=is_answering,
         config=_config(view, recipe),
-        needs=_needs(view, recipe) if config else "",
+        needs=needs,
+        remedy=remedy,
         problems=_problems(view, recipe, is_active=is_active) if config else (),
     )
 
@@ -190,16 +193,17 @@ def _config(view: HostView, recipe: Recipe) -> str:
     return "+".join(order) or "made"
 
 
-def _needs(view: HostView, recipe: Recipe) -> str:
+def _needs(view: HostView, recipe: Recipe) -> tuple[str, str]:
+    """Return what the service lacks, and the remedy."""
     try:
         if recipe.needs.docker:
             check_docker(view.layout)
         check_needs(view.layout, recipe)
     except TargetError as error:
-        return error.message
+        return error.message, error.hint or ""
     except ImportError:
-        return ""
-    return ""
+        return "", ""
+    return "", ""
 
 
 def _seeded(view: HostView) -> str:
@@ -239,7 +243,8 @@ def render(node: NodeStatus) -> str:
         for row in rows
     ]
     for service in node.services:
-        found = (service.needs, *service.problems)
+        needs = f"{service.needs}; {service.remedy}" if service.remedy else service.needs
+        found = (needs, *service.problems)
         for text in dict.fromkeys(found):
             lines += _wrapped(f"{service.service}: {text}") if text else []
     if node.seeded:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from backendai_ctl import cli
+from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands import health
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import error, note, warning
 from backendai_ctl.status.report import inspect_node, render
+from backendai_ctl.stores.remedies import StoreKind, find_remedy
 
 from builder.base.paths import PROJECT
 from tests.unit.postinst.host_views import RUNNING, STOPPED, Programs, host_view
@@ -86,6 +88,23 @@ def test_running_and_silent_is_down(layout: Layout, configured: Configured) -> N
     configured()
     assert not inspect_node(here(layout, RUNNING)).is_up
     assert "silent" in render(inspect_node(here(layout, RUNNING)))
+
+
+@pytest.mark.usefixtures("port")
+def test_a_fault_is_shown_with_its_remedy(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the table of the stores, which doctor and check-stores show, too."""
+
+    def refuse(*_: object, **__: object) -> None:
+        message = "etcd on 127.0.0.1:2379: alarm NOSPACE"
+        raise NotReadyError(message, hint=find_remedy(StoreKind.ETCD, message=message))
+
+    monkeypatch.setattr("backendai_ctl.status.report.check_needs", refuse)
+    node = inspect_node(here(layout, STOPPED))
+    (service,) = node.services
+    assert "etcdctl alarm disarm" in service.remedy
+    text = " ".join(render(node).split())
+    assert f"manager: {service.needs}; {service.remedy}" in text
+    assert node.as_table()["services"][0]["remedy"] == service.remedy
 
 
 @pytest.mark.usefixtures("port")
