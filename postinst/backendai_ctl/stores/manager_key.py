@@ -95,5 +95,5 @@ def _published(etcd: Etcd, known: str | None) -> str:
         return found or str(known)
     raise NotReadyError(
         "the manager's public key is not known yet, so the agent's RPC stays open",
-        hint="upgrade the manager's node, then systemctl restart backendai-agent",
+        hint="upgrade the manager's node: the agent restarts by itself once the key is there",
     )

@@ -31,7 +31,9 @@ def check_rpc(view: HostView) -> Iterator[Finding]:
         yield error(
             "the agent lets everybody call it: whoever reaches its port is root on this node",
             config.label,
-            f"`doctor --fix`, then {_RESTART}" if has_key else f"seed the manager, then {_RESTART}",
+            f"`doctor --fix`, then {_RESTART}"
+            if has_key
+            else "upgrade or seed the manager: the agent restarts by itself once the key is there",
             value=str(config.addresses("agent.rpc-listen-addr")[0]),
             fix=_closer(view.layout, Path(config.label), view.account) if has_key else None,
         )

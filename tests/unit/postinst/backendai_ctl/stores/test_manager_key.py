@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from backendai_ctl.answers.kinds import Address
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.errors import HostError, NotReadyError, SiteError
@@ -19,7 +18,6 @@ from backendai_ctl.services.configure import Record
 from backendai_ctl.services.recipe import load_recipe
 from backendai_ctl.services.secrets_archive import pack_secrets, unpack_secrets
 from backendai_ctl.stores import manager_key
-from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.stores.manager_key import certificate, key_file, read_key, take_key
 from backendai_ctl.stores.service_config import (
     AGENT_PAIR,
@@ -30,37 +28,7 @@ from backendai_ctl.stores.service_config import (
 
 from tests.unit.postinst.conftest import fake_pair, install_recipe
 from tests.unit.postinst.host_views import host_view
-
-KEY = "XPoeq*FBV)-WrcuNV?S7Ay[mHN*6JGL1x@u+B(-Y"
-OTHER = "19]9j]A7@tV..YQ-QVG[0@+s2:H?O@J?g%dR.Q+1"
-SAMPLE = """\
-[etcd]
-namespace = "local"
-addr = { host = "127.0.0.1", port = 2379 }
-
-[agent]
-mode = "docker"  # kept
-
-[container]
-scratch-type = "hostdir"
-
-[logging]
-"""
-
-
-class Kept(Etcd):
-    """An etcd that keeps its keys here."""
-
-    def __init__(self, kept: dict[str, str]) -> None:
-        super().__init__(address=Address(host="127.0.0.1", port=1), namespace="local")
-        object.__setattr__(self, "kept", kept)
-
-    def get(self, key: str) -> str | None:
-        kept: dict[str, str] = self.kept  # type: ignore[attr-defined]
-        return kept.get(key)
-
-    def put(self, key: str, value: str) -> None:
-        self.kept[key] = value  # type: ignore[attr-defined]
+from tests.unit.postinst.manager_keys import KEY, OTHER, SAMPLE, Kept
 
 
 @pytest.fixture
