@@ -219,7 +219,8 @@ def _accounts(table: Mapping[str, Any]) -> Accounts:
 
 
 def _registries(table: Mapping[str, Any]) -> Registries:
-    return Registries(table=table["table"], since=version_numbers(table["since"]))
+    # The data of revision 1 says no release.
+    return Registries(table=table["table"], since=version_numbers(table.get("since", "24.9")))
 
 
 def _grants(table: Mapping[str, Any]) -> list[Grant]:

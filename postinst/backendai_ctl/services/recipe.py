@@ -163,10 +163,13 @@ _KEYS = {
     "line",
     "registries",
 }
+# Keys of revision 1 that mean nothing now: rpm installs this tool before the services, whose
+# former recipes are read until their own packages follow.
+_FORMER_KEYS = {"demand"}
 
 
 def _recipe(table: Mapping[str, object]) -> Recipe:
-    unknown = set(table) - _KEYS
+    unknown = set(table) - _KEYS - _FORMER_KEYS
     if unknown:
         raise TypeError(f"unknown keys: {', '.join(sorted(unknown))}")
     needs = as_table(table.get("needs", {}))

@@ -249,16 +249,3 @@ def test_the_data_of_each_line(layout: Layout) -> None:
         "keypair_resource_policies": "name",
     }
     assert all("mount-in-session" in grant.permissions for grant in line.grants)
-
-
-def test_the_data_of_revision_1_can_be_read(layout: Layout) -> None:
-    """A transaction unpacks the tool before them, and asks it what an upgrade would do."""
-    folder = layout.root / "usr/lib/backendai/seed"
-    folder.mkdir(parents=True)
-    text = (PROJECT / "postinst/services/manager/seed.toml").read_text()
-    begin, _, rest = text.partition("keys = { domains")
-    assert rest
-    old = f'{begin}table = "domains"\nrow = "default"\n{rest.partition(chr(10))[2]}'
-    (folder / "manager.toml").write_text(old)
-    (grant,) = load_seed_data(layout, "manager").profile("26.9.6").grants
-    assert (grant.table, grant.key) == ("domains", "name")
