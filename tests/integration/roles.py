@@ -29,11 +29,6 @@ SELECT named.username, count(given.role_id) FROM users named
 """
 
 
-def has_roles(host: Host) -> bool:
-    """Whether the schema of the line keeps roles of accounts."""
-    return run_sql(host, "SELECT to_regclass('user_roles')", database=_DATABASE).strip() != ""
-
-
 def roles_held(host: Host) -> dict[str, int]:
     """How many roles each account has."""
     lines = run_sql(host, _HELD, database=_DATABASE).splitlines()

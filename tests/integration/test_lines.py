@@ -14,6 +14,7 @@ from builder.verify.hosts import Host
 from tests.integration import guide
 from tests.integration.apt import apt
 from tests.integration.dist import Dist
+from tests.integration.roles import roles_held
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql
 from tests.integration.upgrades import (
@@ -35,6 +36,7 @@ _ACCOUNT = "/root/account.json"
 _TIMEOUT_S = 300
 _GOOD = {"password": 200, "wrong": 401, "keys": 200}
 _ALLOW = "/etc/backend.ai/allow-upgrade"
+_ASKS_FOR_ROLES = Version("26.3")
 _ACTIVE = """
 SELECT role FROM users WHERE status = 'active';
 SELECT count(*) FROM keypairs WHERE is_active;
@@ -123,6 +125,15 @@ def check_filled(host: Host) -> None:
     assert "warning" not in result.stdout + result.stderr
 
 
+def check_roles(host: Host, version: str) -> None:
+    """Every account has a role once seeding has ended, in a line that asks for roles."""
+    guide.wait_until_filled(host)
+    if Version(version) >= _ASKS_FOR_ROLES:
+        held = roles_held(host)
+        assert {"admin", "user"} <= held.keys()
+        assert all(held.values()), held
+
+
 def check_refused(host: Host, dist: Dist, version: str) -> None:
     """The package manager leaves all as it is, and says why."""
     before = installed(host)
@@ -148,6 +159,7 @@ def test_a_line_is_filled_and_upgraded(host: Host, dist: Dist, steps: Steps, way
     with steps(f"install {way.begin}"):
         install(host, dist, way.begin)
     check_filled(host)
+    check_roles(host, way.begin)
     for version in way.refused:
         with steps(f"{version} refuses"):
             check_refused(host, dist, version)
@@ -161,6 +173,7 @@ def test_a_line_is_filled_and_upgraded(host: Host, dist: Dist, steps: Steps, way
         assert len(dumps(host)) == count
         check_kept(host)
         check_files(host)
+        check_roles(host, version)
         assert try_account(host) == _GOOD
 
 
