@@ -7,15 +7,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from urllib.parse import unquote
 
+import pip as pip_module
 import pytest
 from hypothesis import settings
+from packaging.utils import canonicalize_name
 
 from builder.base.cache import Cache
 from builder.base.errors import PayloadError
 from builder.base.model import PackageFormat, host_arch
 from builder.base.run import run
-from builder.index.uv import Target
+from builder.index.uv import Limits, Target, resolve
 from builder.inspect import inspect_package
 from builder.inspect.deb822 import decode, encode, split_fields
 from builder.inspect.identity import Identity
@@ -25,6 +28,7 @@ from builder.repo.version import compare_deb, compare_rpm
 from builder.stage.linking import link_tree
 from builder.wheels.install import InstallRequest, install_wheels
 from tests.fuzz.conftest import SEED
+from tests.helpers.index_server import protected_index
 from tests.helpers.package_files import DebFile, Payload, RpmFile, make_tar
 from tests.helpers.wheelhouse import Recipe
 
@@ -312,3 +316,74 @@ def test_pip_sees_what_was_installed(tmp_path: Path) -> None:
     assert {row["installer"] for row in seen} == {"uv"}
     needs = {row["metadata"]["name"]: row["metadata"].get("requires_dist", []) for row in seen}
     assert needs["epoch"] == ["plain", "local"]
+    # What pip finds broken: a requirement that is absent, and one of another version.
+    assert _pip_check(tmp_path, site) == []
+    Recipe(name="broken", requires=("absent", "plain>=9")).write(tmp_path)
+    run([*pip, "install", "--quiet", "--no-deps", "--no-index", f"--target={site}",
+         str(next(tmp_path.glob("broken-*.whl")))])  # fmt: skip
+    assert _pip_check(tmp_path, site) == [
+        "broken 1.0 has requirement plain>=9, but you have plain 1.0.",
+        "broken 1.0 requires absent, which is not installed.",
+    ]
+
+
+def _pip_check(work: Path, site: Path) -> list[str]:
+    """What `pip check` finds in an environment, without what else this Python has."""
+    tool = work / "pip-alone"
+    if not tool.is_dir():
+        shutil.copytree(Path(pip_module.__file__).parent, tool / "pip")
+    command = [sys.executable, "-S", "-m", "pip", "--disable-pip-version-check", "check"]
+    done = run(command, env={"PYTHONPATH": f"{site}:{tool}"}, check=False)
+    return sorted(
+        line for line in done.stdout.splitlines() if line != "No broken requirements found."
+    )
+
+
+def _index_of_odd_names(folder: Path) -> list[str]:
+    """Wheels whose names, versions and tags a page spells in several ways; what to ask for."""
+    recipes = [
+        Recipe(name="odd.name_here", version="2.0"),
+        Recipe(name="Local", version="1.0+build.5"),
+        Recipe(name="epoch", version="1!2.0.post1", requires=("odd-name.here>=1", "local")),
+        Recipe(name="two", version="1.0"),
+        Recipe(name="two", version="1.10"),
+        Recipe(name="two", version="1.9rc1"),
+        Recipe(name="two", version="2.0", requires_python=">=4"),
+        Recipe(name="tagged", version="1.0"),
+        Recipe(name="tagged", version="1.0", tag=f"py3-none-manylinux_2_17_{host_arch().machine}"),
+    ]
+    for recipe in recipes:
+        recipe.write(folder)
+    return ["epoch", "two", "Tagged"]
+
+
+def test_index_pages_are_read_as_pip_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HTML with relative links, escaped names and hashes in fragments; the same files result."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    wanted = _index_of_odd_names(folder)
+    minor = f"3.{sys.version_info.minor}"
+    target = Target(minor=minor, arch=host_arch(), glibc="2.28")
+    with protected_index(folder, "user:word") as index:
+        url = index.url.replace("://", "://user:word@")
+        monkeypatch.setenv("UV_DEFAULT_INDEX", url)
+        found = resolve(wanted, target, Limits(), Cache(root=tmp_path / "cache"))
+        ours = {
+            item.name: (item.version, item.wheel.name, item.wheel.sha256)
+            for item in found
+            if item.wheel
+        }
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--isolated"]
+        options = ["--dry-run", "--ignore-installed", "--no-cache-dir", "--only-binary=:all:"]
+        report = [*options, "--quiet", "--report=-", f"--index-url={url}"]
+        said = json.loads(run([*pip, "install", *report, *wanted]).stdout)
+    theirs = {}
+    for row in said["install"]:
+        name = unquote(row["download_info"]["url"].rpartition("/")[2])
+        version = row["metadata"]["version"]
+        digest = row["download_info"]["archive_info"]["hashes"]["sha256"]
+        theirs[canonicalize_name(row["metadata"]["name"])] = (version, name, digest)
+    assert set(theirs) == {"epoch", "local", "odd-name-here", "tagged", "two"}
+    assert ours == theirs
