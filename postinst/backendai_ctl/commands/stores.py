@@ -15,6 +15,7 @@ from backendai_ctl.base.errors import HostError, Status
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import UNIT_SECONDS, control, has_systemd, is_active, unit_of
+from backendai_ctl.base.text import decode
 from backendai_ctl.commands.base import (
     Command,
     action_adder,
@@ -33,6 +34,8 @@ _ROOT_SECRET = "stores-etcd-root"
 _NAMES = ("etcd.user", "etcd.password", "redis.password")
 _REDIS_PASSWORD = "config/redis/password"
 _HALFSTACK = "halfstack"
+_HALFSTACK_REDIS = "halfstack-redis.conf"
+_HALFSTACK_SECONDS = 600.0  # three containers end and start, and are waited for
 
 
 @dataclass(kw_only=True)
@@ -47,6 +50,7 @@ class Securing:
     site: Site
     store: SecretStore
     give: Callable[[str, str], None]
+    may_restart: bool = True
 
     @property
     def etcd(self) -> EtcdUsers:
@@ -68,13 +72,20 @@ class Securing:
         """Whether a store still lets everybody in."""
         return self.redis.lets_in() or self.etcd.is_open()
 
+    @property
+    def is_halfstack(self) -> bool:
+        """Whether the stores are containers, whose Valkey reads its password when it starts."""
+        return _HALFSTACK in installed_services(self.layout)
+
     def refuse_others(self) -> None:
         """Raise HostError unless both stores are this host's own."""
-        answered = self.site["etcd.user"] and self.site["redis.password"]
-        if _HALFSTACK in installed_services(self.layout) and not answered:
+        compose = self.layout.etc / "halfstack.yml"
+        text = decode(compose.read_bytes()) if compose.exists() else _HALFSTACK_REDIS
+        if self.is_halfstack and _HALFSTACK_REDIS not in text:
             raise HostError(
-                "this backendai-halfstack was configured for stores that let everybody in",
-                hint="see the operator's guide: The stores in containers",
+                f"{compose} was edited, and starts Valkey without {_HALFSTACK_REDIS}",
+                hint=f"compare it with {compose.name}.new, take over the service redis, and run"
+                " this again",
             )
         listed = self.site["etcd.addresses"]
         addresses = [*(listed if isinstance(listed, list) else []), str(self.site["redis.address"])]
@@ -129,15 +140,31 @@ class Securing:
         """Refuse clients without a password from now on; also completes an interrupted run."""
         password = str(self.site["redis.password"])
         if self.redis.lets_in():
-            self.redis.set_password(password)
+            if self.is_halfstack:
+                self._restart_halfstack()
+            else:
+                self.redis.set_password(password)
             say(f"Redis on {self.redis.address} asks for a password")
         elif not self.redis.lets_in(password):
             raise HostError(f"Redis on {self.redis.address} refuses the password of site.toml")
-        elif is_resumed:
+        elif is_resumed and not self.is_halfstack:
             self.redis.keep_password(password)
         if self.etcd.is_open():
             self.etcd.close()
             say(f"etcd on {self.etcd.address} asks for a user")
+
+    def _restart_halfstack(self) -> None:
+        """Let the containers read their files anew; their unit's start closes etcd, too."""
+        unit = unit_of(_HALFSTACK)
+        if not self.may_restart:
+            raise HostError(f"Redis on {self.redis.address} has started without a password")
+        say(f"restarting {unit}")
+        problem = control("restart", unit, seconds=_HALFSTACK_SECONDS)
+        if problem or self.redis.lets_in():
+            raise HostError(
+                f"{unit} does not start with a password: {problem or 'Redis lets everybody in'}",
+                hint=f"journalctl -u {unit} shows why; then: sudo backendai-ctl stores secure",
+            )
 
 
 def _secure(options: argparse.Namespace, layout: Layout) -> Status:
@@ -150,10 +177,17 @@ def _secure(options: argparse.Namespace, layout: Layout) -> Status:
         set_answer(layout, store.writer, name, value, os.environ)
         securing.site = load_site(layout)
 
-    securing = Securing(layout=layout, site=load_site(layout), store=store, give=give)
+    securing = Securing(
+        layout=layout,
+        site=load_site(layout),
+        store=store,
+        give=give,
+        may_restart=options.restart,
+    )
     securing.refuse_others()
     is_resumed = note.exists()
-    if securing.is_due:
+    is_due = is_resumed or securing.is_due
+    if is_due:
         private_writer().replace(note, "")
     securing.choose()
     securing.prepare_etcd()
@@ -161,13 +195,14 @@ def _secure(options: argparse.Namespace, layout: Layout) -> Status:
         layout=layout, answers=answers(options, layout), names=_NAMES, writer=store.writer
     )
     for service in follower.run():
+        is_due = True
         private_writer().replace(note, "")
         say(f"the configuration of {service} has the passwords")
     securing.close(is_resumed=is_resumed)
-    if note.exists():
+    if is_due:
         if options.restart:
             _restart(layout)
-        note.unlink()
+        note.unlink(missing_ok=True)  # the halfstack's start runs this command, too
     say("etcd and Redis let in the services of this node alone")
     return Status.OK
 

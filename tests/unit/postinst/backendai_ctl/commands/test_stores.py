@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import shutil
 import socketserver
 import threading
 import tomllib
@@ -14,14 +16,18 @@ import pytest
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.cli import main
+from backendai_ctl.commands import stores
 from backendai_ctl.doctor.checks.open_stores import check_open_stores
 from backendai_ctl.services.configure import Record
 from backendai_ctl.stores.etcd_users import EtcdUsers
 from backendai_ctl.stores.redis_admin import RedisAdmin
 
+from builder.base.paths import PROJECT
+from tests.unit.postinst.conftest import install_recipe
 from tests.unit.postinst.host_views import host_view
 
 Configured = Callable[..., list[str]]
+_SECURE = ("--as-caller", "stores", "secure")
 
 
 def text_of(word: str) -> str:
@@ -186,7 +192,7 @@ def node(services: Layout, etcd: FakeEtcd, redis: FakeRedis, configured: Configu
 
 def secure(node: Layout) -> int:
     """What the admin runs."""
-    return main(["--root", str(node.root), "--as-caller", "stores", "secure"])
+    return main(["--root", str(node.root), *_SECURE])
 
 
 def check(node: Layout, etcd: FakeEtcd, redis: FakeRedis) -> None:
@@ -332,6 +338,53 @@ def test_a_redis_that_cannot_keep_it_stays_open(
     assert "running without a config file" in capsys.readouterr().err
     assert redis.password == ""
     assert not etcd.is_closed
+
+
+@pytest.fixture
+def halfstack(
+    node: Layout, configured: Configured, redis: FakeRedis, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[str, ...]]:
+    """The same node with the stores in containers, which were made open; what systemd is asked."""
+    install_recipe(node, "halfstack")
+    shutil.copytree(PROJECT / "postinst/services/halfstack", node.shipped / "halfstack")
+    configured("halfstack")
+    redis.can_rewrite = False  # it reads its configuration from standard input
+    asked: list[tuple[str, ...]] = []
+
+    def control(action: str, *units: str, **_: object) -> str:
+        asked.append((action, *units))
+        conf = (node.etc / "halfstack-redis.conf").read_text()
+        redis.password = re.findall('^requirepass "(.*)"$', conf, re.MULTILINE)[0]
+        assert main(["--root", str(node.root), *_SECURE, "--no-restart"]) == 0
+        return ""
+
+    monkeypatch.setattr(stores, "control", control)
+    return asked
+
+
+def test_stores_in_containers_start_anew_with_a_password(
+    node: Layout, etcd: FakeEtcd, redis: FakeRedis, halfstack: list[tuple[str, ...]]
+) -> None:
+    assert 'requirepass ""' in (node.etc / "halfstack-redis.conf").read_text()
+    assert secure(node) == 0
+    assert halfstack == [("restart", "backendai-halfstack.service")]
+    redis.kept = redis.password  # what its file has
+    check(node, etcd, redis)
+    assert secure(node) == 0
+    assert len(halfstack) == 1  # nothing is left to do
+
+
+def test_a_halfstack_that_an_admin_edited_is_explained(
+    node: Layout,
+    etcd: FakeEtcd,
+    halfstack: list[tuple[str, ...]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (node.etc / "halfstack.yml").write_text("services: {}\n")
+    assert secure(node) != 0
+    assert "halfstack.yml.new" in capsys.readouterr().err
+    assert not halfstack
+    assert not etcd.users
 
 
 def test_the_doctor_reports_open_stores(node: Layout, etcd: FakeEtcd, redis: FakeRedis) -> None:
