@@ -14,6 +14,7 @@ PACKAGES = ("backendai-common", "backendai-manager")
 SETTINGS = ("site.toml", "manager.toml", "alembic.ini")
 ADMIN_NOTE = "/etc/backend.ai/notes-of-the-admin.txt"
 _ADMIN_LINE = "\n# edited by the admin\n"
+_GROUP = "backendai-manager"  # that the service runs with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +118,8 @@ class Life:
         assert not unexpected, "\n".join(unexpected)
         assert set(kept) <= set(left), left
         names = read_names(host)
-        for kind, was in self.names_before.items():
-            assert set(names[kind]) - set(was) == {checks.ACCOUNT}, kind
+        made = {kind: set(names[kind]) - set(was) for kind, was in self.names_before.items()}
+        assert made == {"passwd": {checks.ACCOUNT}, "group": {checks.ACCOUNT, _GROUP}}
         assert not host.failed_units()
         databases = run_sql(host, "SELECT datname FROM pg_database")
         assert "backend" in databases.split()
@@ -147,9 +148,9 @@ class Life:
         """The service runs as the account, and by the private CPython."""
         main = self.host.run(["systemctl", "show", "-P", "MainPID", guide.UNIT]).stdout.strip()
         owner = self.host.run(["stat", "-c", "%U", f"/proc/{main}"]).stdout.strip()
-        # As the account: root of a container may not follow that link, and the command
-        # line is what the server sets as its title.
-        link = self.host.run(["readlink", f"/proc/{main}/exe"], user=checks.ACCOUNT)
+        # As the account in the service's group: root of a container may not follow that link,
+        # and the command line is what the server sets as its title.
+        link = self.host.run(["readlink", f"/proc/{main}/exe"], user=f"{checks.ACCOUNT}:{_GROUP}")
         program = link.stdout.strip()
         problems = [] if owner == checks.ACCOUNT else [f"the service runs as {owner}"]
         if not program.startswith(f"{guide.PREFIX}/bin/"):
