@@ -2,6 +2,7 @@
 
 import pytest
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.commands import service as commands
 from backendai_ctl.services.recipe import load_recipe
 from backendai_ctl.services.shown_files import drop_in, hidden_files, show_named_files
 
@@ -132,6 +133,21 @@ def test_users_folders_are_hidden_from_who_does_not_serve_them(proxied: Layout) 
     configure(proxied, "webserver", 'a = "/data/volume1/themes"')
     assert show_named_files(proxied, recipe)
     assert not path.exists()
+
+
+def test_a_service_that_comes_later_is_hidden_from_the_others(
+    proxied: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Configuring one service writes the drop-ins of all, and systemd reads them once."""
+    reloads: list[Layout] = []
+    monkeypatch.setattr(commands, "reload_units", reloads.append)
+    configure(proxied, "storage-proxy", '[volume.volume1]\npath = "/data/volume1"')
+    commands._follow_configurations(proxied)
+    for name in ("manager", "webserver"):
+        assert "InaccessiblePaths=-/data/volume1" in drop_in(proxied, name).read_text()
+    assert not drop_in(proxied, "agent").exists()
+    commands._follow_configurations(proxied)
+    assert reloads == [proxied]
 
 
 @pytest.mark.parametrize("letter", ["\x0c", "\x85", "\u2028", "\x1c"])
