@@ -27,7 +27,7 @@ _CONFIG = "/etc/backend.ai/manager.toml"
 _KILLS = int(os.environ.get("BUILDER_SEED_KILLS", "6"))
 _RACES = int(os.environ.get("BUILDER_SEED_RACES", "2"))
 _RUN_TIMEOUT_S = 120
-_NOT_READY = 69
+_NOT_READY, _TIMED_OUT = 69, 75
 _LISTENER = "import socket, time; s = socket.create_server(('127.0.0.1', 5999)); time.sleep(600)"
 
 # What the first packages left: nobody has a role, no project may use the volume, no user can
@@ -131,6 +131,11 @@ def test_a_store_that_comes_later(bare: Filling, steps: Steps) -> None:
     status = host.run(["backendai-ctl", "seed", "status"], check=False)
     assert status.status == _NOT_READY, status.stdout
     bare.fails_with("etcd on 127.0.0.1:2379 does not answer")
+    waited = host.run(["backendai-ctl", "status", "--wait", "3"], check=False)
+    assert waited.status == _TIMED_OUT, waited.stderr
+    assert "error: not all is up after" in waited.stderr
+    assert "manager: waiting: " in waited.stderr
+    assert "nothing answers on 127.0.0.1:" in waited.stderr
     with steps("the stores come, and all goes by itself"):
         start_stores(host, Suite.TRIXIE)
         guide.wait_until_filled(host)

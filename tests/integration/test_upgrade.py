@@ -34,6 +34,7 @@ from tests.integration.upgrades import (
 pytestmark = pytest.mark.docker
 
 _UNIT = guide.UNIT
+_TIMED_OUT = 75  # the exit status of `status --wait`
 _TIMEOUT_S = 300
 # A night's run takes more: BUILDER_UPGRADE_KILLS=60.
 _KILLS = int(os.environ.get("BUILDER_UPGRADE_KILLS", "6"))
@@ -120,6 +121,9 @@ def test_a_database_that_is_unreachable(host: Host, dist: Dist, steps: Steps) ->
     status = " ".join(host.run(["backendai-ctl", "status"], check=False).stdout.split())
     assert "its database is not upgraded" in status
     assert "at once by: sudo backendai-ctl seed apply" in status
+    waited = host.run(["backendai-ctl", "status", "--wait", "3"], check=False)
+    assert waited.status == _TIMED_OUT, waited.stderr
+    assert "manager: waiting: its database is not upgraded" in waited.stderr
     assert host.run(["systemctl", "is-active", _UNIT], check=False).stdout == "inactive\n"
     # Whatever happens now, a service with the wrong schema is not started.
     host.run(["systemctl", "start", _UNIT])
