@@ -110,7 +110,9 @@ def _folders_of_others(layout: Layout, recipe: Recipe) -> list[str]:
     return sorted(
         folder
         for folder in folders
-        if _PLAIN.fullmatch(folder) and not any(folder in value for value in values)
+        if _PLAIN.fullmatch(folder)
+        and not _NAMED.match(folder)  # the unit hides it already
+        and not any(folder in value for value in values)
     )
 
 

@@ -133,6 +133,10 @@ def test_users_folders_are_hidden_from_who_does_not_serve_them(proxied: Layout) 
     configure(proxied, "webserver", 'a = "/data/volume1/themes"')
     assert show_named_files(proxied, recipe)
     assert not path.exists()
+    # Below a folder that the unit hides, there is nothing to hide.
+    configure(proxied, "webserver", "[service]")
+    proxied.site.write_text('[storage]\npath = "/var/lib/backendai/volumes/one"\n')
+    assert not show_named_files(proxied, recipe)
 
 
 def test_a_service_that_comes_later_is_hidden_from_the_others(
