@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.e2e import applications, browser, clicks, kernel
+from tests.e2e import applications, browser, clicks, kernel, models
 from tests.e2e.browser import Traffic
 from tests.e2e.nodes import VOLUME_HOST, Login, Node
 from tests.e2e.people import have_person
@@ -21,6 +21,8 @@ _SESSION = "first-hour"
 _FOLDER, _FILE, _TEXT = "mine", "note.txt", "uploaded by a person\n"
 _PROJECT_FOLDER, _PROJECT_FILE, _PROJECT_TEXT = "shared", "all.txt", "for the project\n"
 _COORDINATOR_PORT = 10200
+_MODEL, _SERVICE = "model", "answers"
+_HEALTHY_TIMEOUT_S = 600
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,26 @@ def test_a_person_ends_the_session(node: Node, web: Traffic, session: str) -> No
     ended = lambda: run_sql(node.host, ask, database="backend").strip() == "TERMINATED"  # noqa: E731
     node.host.wait_until("the session has ended", ended, timeout=60)
     assert web.problems() == []
+
+
+@pytest.mark.full
+def test_a_persons_model_answers_through_its_endpoint(node: Node, person: Login) -> None:
+    """By the guide's commands: the endpoint answers whoever has a token, and nobody else."""
+    models.make_model(node, person, _MODEL)
+    models.serve(node, person, _MODEL, _SERVICE)
+    try:
+        address = models.endpoint(node, person, _SERVICE, timeout=_HEALTHY_TIMEOUT_S)
+        assert node.host.address in address
+        token = models.token_for(node, person, _SERVICE)
+        answer = models.wait_for_answer(address, token, timeout=_HEALTHY_TIMEOUT_S)
+        assert (answer.status_code, answer.text) == (httpx.codes.OK, models.ANSWER)
+        for headers in ({}, {"Authorization": f"BackendAI {token[:-4]}nope"}):
+            refused = httpx.get(address, headers=headers, timeout=60)
+            assert refused.status_code == httpx.codes.UNAUTHORIZED, refused.text
+    finally:
+        node.client(person, "service", "rm", _SERVICE, timeout=180)
+    gone = lambda: not kernel.containers(node)  # noqa: E731
+    node.host.wait_until("the service's session has ended", gone, timeout=180)
 
 
 def test_the_app_proxy_tells_browsers_the_nodes_name(node: Node) -> None:

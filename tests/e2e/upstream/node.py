@@ -13,8 +13,8 @@ from builder.base.cache import Cache, key_of
 from builder.base.paths import cache_root
 from builder.base.run import run
 from builder.index.uv import uv_environment, uv_path
-from tests.e2e import kernel
-from tests.e2e.nodes import API, VOLUME_HOST, WEB_PORT, Login, Node
+from tests.e2e import kernel, models
+from tests.e2e.nodes import API, WEB_PORT, Login, Node
 from tests.integration.stores import run_sql
 
 SUITE = "backend.ai-test"
@@ -26,35 +26,6 @@ _PACKAGES = f"{HOME}/packages"
 _RECIPE = 1
 _PLATFORM = "x86_64-manylinux_2_36"
 _MODEL = "suite-model"
-_MODEL_PORT = 9000
-_MODEL_DEFINITION = f"""\
-models:
-  - name: answers
-    model_path: /models
-    service:
-      start_command: python3 /models/serve.py
-      port: {_MODEL_PORT}
-      health_check:
-        enable: true
-        path: /health
-        interval: 2
-        max_wait_time: 5
-        max_retries: 30
-        initial_delay: 5
-"""
-_MODEL_SERVER = f"""\
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
-
-class Answer(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"healthy")
-
-
-HTTPServer(("0.0.0.0", {_MODEL_PORT}), Answer).serve_forever()
-"""
 # The packaged client, which is what users have, without the suite's modules on its path.
 _CLIENT = """\
 #!/bin/sh
@@ -109,7 +80,7 @@ def prepare(node: Node) -> list[Account]:
     _make_room(node, admin)
     node.client(admin, "admin", "keypair-resource-policy", "update", *_MORE_CONTAINERS)
     user, second = (_add_user(node, admin, name) for name in ("suite-user", "suite-second"))
-    _make_model(node, user)
+    models.make_model(node, user, _MODEL)
     node.host.run(f"mkdir -p {HOME} && chown nobody {HOME}")
     node.host.write(f"{HOME}/backend.ai", _CLIENT, mode=0o755)
     for program in ("driver.py", "patience.py"):
@@ -207,15 +178,6 @@ def _add_user(node: Node, admin: Login, name: str) -> Login:
     (pair,) = node.query(admin, "admin", "keypair", "list", "--user-id", email)["items"]
     access_key, secret_key = pair["access_key"], pair["secret_key"]
     return Login(email=email, password=password, access_key=access_key, secret_key=secret_key)
-
-
-def _make_model(node: Node, user: Login) -> None:
-    """A folder with a model that answers, of the user who serves it."""
-    node.client(user, "vfolder", "create", "--usage-mode", "model", _MODEL, VOLUME_HOST)
-    files = {"model-definition.yaml": _MODEL_DEFINITION, "serve.py": _MODEL_SERVER}
-    for name, text in files.items():
-        node.host.write(f"/srv/user/{name}", text)
-        node.client(user, "vfolder", "upload", _MODEL, name)
 
 
 def _project(node: Node) -> str:
