@@ -1,3 +1,3 @@
-"""Builds Backend.AI as native packages: deb and rpm, each with its own CPython."""
+"""Builds Backend.AI as native packages: deb and rpm, on a CPython of their own."""
 
 __version__ = "0.1.0"

@@ -11,6 +11,7 @@ PKGSPEC = PROJECT / "pkgspec"
 RUNTIMES_FILE = PKGSPEC / "runtimes.toml"
 
 TARGET_ROOT = PurePosixPath("/opt/backendai")
+TARGET_RUNTIME = TARGET_ROOT / "runtime"  # CPython, and the wheels that all services have
 TARGET_DOC = PurePosixPath("/usr/share/doc")
 BUILD_INFO = "build-info.json"  # of a package, in its folder below TARGET_DOC
 

@@ -111,7 +111,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 @click.option("--debug", is_flag=True, help="Show a traceback where something fails.")
 @click.version_option(__version__, prog_name="builder")
 def main(verbose: bool, quiet: bool, debug: bool) -> None:
-    """Build Backend.AI as deb and rpm packages, each with its own CPython."""
+    """Build Backend.AI as deb and rpm packages, on a CPython of their own."""
     log.configure(1 if verbose or debug else -1 if quiet else 0)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)

@@ -30,7 +30,7 @@ from builder.jobs.parallel import default_jobs
 from builder.jobs.plans import plan_packages
 from builder.pack.manifest import manifest_entry
 from builder.pack.nfpm import Compression
-from builder.plan import PackagePlan, plan_summary
+from builder.plan import PackagePlan, PythonPlan, plan_summary
 from builder.spec import Spec
 
 MAINTAINER_VARIABLE = "BUILDER_MAINTAINER"
@@ -131,13 +131,19 @@ def _print_plans(plans: Sequence[PackagePlan], *, as_json: bool) -> None:
         log.results.print(_tree(plan))
 
 
+def _python_line(python: PythonPlan) -> str:
+    wheels = f"{len(python.wheels)} wheels"
+    if python.base is None:
+        return f"{python.prefix}  CPython {python.minor}, {wheels} that all services have"
+    shared = f", {len(python.shared)} of the runtime" if python.shared else ""
+    return f"{python.prefix}  on {python.base}, {wheels} of its own{shared}"
+
+
 def _tree(plan: PackagePlan) -> Tree:
     arch = PackageFormat.DEB.arch_name(plan.arch)
     tree = Tree(f"[bold]{plan.name}[/] {plan.metadata.full_version} {arch}")
     if plan.python:
-        tree.add(
-            f"{plan.python.prefix}  CPython {plan.python.minor}, {len(plan.python.wheels)} wheels"
-        )
+        tree.add(_python_line(plan.python))
     payload = tree.add("payload")
     for entry in plan.entries:
         formats = "" if len(entry.formats) > 1 else f"  ({entry.formats[0].value} only)"

@@ -125,7 +125,11 @@ def _build_rows(info: Mapping[str, Any] | None) -> Iterator[tuple[str, Sequence[
         return
     yield "release", [str(info.get("release") or "")]
     runtime = info.get("runtime")
-    if isinstance(runtime, dict):
+    if isinstance(runtime, dict) and "provider" not in runtime:
+        shared = info.get("shared") or []
+        wheels = f"{len(shared)} wheels" if shared else "none of its wheels"
+        yield "runtime", [f"CPython {runtime.get('python')} of the runtime's package, {wheels}"]
+    elif isinstance(runtime, dict):
         options = runtime.get("options") or {}
         settings = ", ".join(f"{name} {value}" for name, value in sorted(options.items()))
         yield "runtime", [f"CPython {runtime.get('version')} ({runtime.get('provider')})", settings]
@@ -154,6 +158,10 @@ def _wheels(package: Package) -> Iterator[RenderableType]:
     yield Text(f"\nwheels ({len(wheels)})", style="bold")
     for wheel in wheels:
         yield _text(f"{wheel.get('name')} {wheel.get('version')}  {wheel.get('file')}")
+    shared = (package.build_info or {}).get("shared", [])
+    if shared:
+        yield Text(f"\nof the runtime ({len(shared)})", style="bold")
+        yield _text(" ".join(map(str, shared)))
 
 
 def _scripts(package: Package) -> Iterator[RenderableType]:

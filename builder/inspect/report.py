@@ -1,5 +1,8 @@
 """A package as JSON: every fact under a stable name."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from builder.inspect.deb822 import encode
 from builder.inspect.package import Package
 
@@ -41,15 +44,23 @@ def package_dict(package: Package, *, files: bool, scripts: bool) -> dict[str, o
         "triggers": list(contents.triggers),
         "conffiles": list(contents.conffiles),
         "units": list(package.units),
-        "runtime": info.get("runtime"),
-        "glibc": info.get("glibc"),
-        "wheels": info.get("wheels", []),
+        **_built_from(info),
         "build_info": package.build_info,
         "folders": [
             {"name": folder.name, "size": folder.size, "files": folder.files}
             for folder in package.folders
         ],
         **({"files": _listing(package)} if files else {}),
+    }
+
+
+def _built_from(info: Mapping[str, Any]) -> dict[str, object]:
+    """Return the Python part of build-info.json; ``shared`` are wheels of the runtime."""
+    return {
+        "runtime": info.get("runtime"),
+        "glibc": info.get("glibc"),
+        "wheels": info.get("wheels", []),
+        "shared": info.get("shared", []),
     }
 
 

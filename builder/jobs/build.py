@@ -13,22 +13,25 @@ from builder.base.cache import Cache, storage_guard
 from builder.base.files import make_public_folder
 from builder.base.model import Arch, PackageFormat, RuntimeChoice
 from builder.index.uv import Target, uv_path
+from builder.jobs.base import SharedWheels
 from builder.jobs.parallel import in_parallel
-from builder.jobs.plans import PlanRequest, plan_hosts, plan_packages
+from builder.jobs.plans import PlanRequest, plan_hosts, plan_packages, plan_runtimes
 from builder.lock.installer import DISTRIBUTION, check_installer
 from builder.pack.manifest import write_manifest
 from builder.pack.nfpm import Compression
 from builder.pack.packing import Artifact, PackRequest, deliver, nfpm_path, pack_stage
-from builder.plan import PackagePlan
+from builder.plan import PackagePlan, PythonPlan
 from builder.runtime.choose import provide_runtime
 from builder.runtime.distro import distro_depends
 from builder.runtime.model import Runtime, RuntimeOptions, RuntimeRequest
 from builder.spec import Spec
 from builder.stage.addon_rules import Owners
+from builder.stage.fit import Fit, check_requirements
 from builder.stage.model import Stage, StageFiles, StageInput
-from builder.stage.stager import stage_package, target_of
+from builder.stage.stager import install_request, stage_package, target_of
 from builder.wheels.files import fetch_files, prepare_wheels
-from builder.wheels.model import WheelRequest
+from builder.wheels.install import InstalledWheel, install_wheels
+from builder.wheels.model import WheelFile, WheelRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +64,12 @@ def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> lis
     uv_path()
     _check_out(request.out)
     plans = plan_packages(request, spec, project)
-    builder = _Builder(
-        request,
-        spec,
-        cache,
+    below = _Below(
         hosts=plan_hosts(plans, request, spec, project),
+        bases=plan_runtimes(plans, request, spec, project),
         runtimes=_provide_runtimes(plans, request, cache),
     )
+    builder = _Builder(request, spec, cache, below)
     built = [
         package for made in in_parallel(builder.build, plans, request.jobs) for package in made
     ]
@@ -106,6 +108,15 @@ def _provide_runtimes(
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Below:
+    """What the requested packages lie upon, requested or not."""
+
+    hosts: Mapping[tuple[str, Arch], PackagePlan]  # of add-ons
+    bases: Mapping[Arch, PackagePlan]  # the packages of the runtime
+    runtimes: Mapping[tuple[str, Arch], Runtime]
+
+
 class _Builder:
     """Builds the packages of one request, several at a time."""
 
@@ -114,27 +125,33 @@ class _Builder:
         request: BuildRequest,
         spec: Spec,
         cache: Cache,
-        *,
-        hosts: Mapping[tuple[str, Arch], PackagePlan],
-        runtimes: Mapping[tuple[str, Arch], Runtime],
+        below: "_Below",
     ) -> None:
         self.request = request
         self.spec = spec
         self.cache = cache
-        self.hosts = hosts
-        self.runtimes = runtimes
+        self.hosts = below.hosts
+        self.runtimes = below.runtimes
+        self.owners = Owners()
+        # nfpm holds a whole deb in memory: no more debs at once than there are jobs.
+        self.packing = Semaphore(request.jobs)
+        self.shared = {arch: self._shared_wheels(plan) for arch, plan in below.bases.items()}
         self.owners = Owners()
         # nfpm holds a whole deb in memory: no more debs at once than there are jobs.
         self.packing = Semaphore(request.jobs)
 
-    @property
-    def _epoch(self) -> int:
+    def _epoch(self, plan: PackagePlan) -> int:
         given = self.request.epoch
-        return self.request.release.epoch if given is None else given
+        return self.request.release.epoch_of(plan.name) if given is None else given
+
+    def _shared_wheels(self, plan: PackagePlan) -> SharedWheels:
+        """Return the wheels of the runtime that ``plan`` is of."""
+        return SharedWheels(_python_of(plan), _pins(plan), lambda: self._installed(plan))
 
     def build(self, plan: PackagePlan) -> list[Built]:
         """Stage one plan, pack it in every format, and deliver the packages."""
         begun = time.monotonic()
+        self._check_fit(plan)
         stage = self._stage(plan)
         if plan.python and plan.python.addon:
             self.owners.claim(plan, stage.root)
@@ -149,6 +166,30 @@ class _Builder:
 
         return in_parallel(pack, self.request.formats, self.request.jobs)
 
+    def _check_fit(self, plan: PackagePlan) -> None:
+        """Check the wheels of the package together with all that lie below it."""
+        runtime = self._runtime(plan)
+        if plan.python is None or plan.arch is None or runtime is None:
+            return
+        below = [self.shared[plan.arch]] if plan.python.base else []
+        pins = [*_pins(plan), *(pin for shared in below for pin in shared.pins)]
+        hosts = []
+        if plan.python.addon:
+            hosts = [self.hosts[plan.python.addon.host, plan.arch]]
+            pins += [pin for host in hosts for pin in _pins(host)]
+
+        def wheels() -> list[InstalledWheel]:
+            own = [wheel for member in (plan, *hosts) for wheel in self._installed(member)]
+            return [*own, *(wheel for shared in below for wheel in shared.wheels())]
+
+        check_requirements(Fit(name=plan.name, pins=pins, wheels=wheels), runtime, self.cache)
+
+    def _installed(self, plan: PackagePlan) -> Sequence[InstalledWheel]:
+        given = self._given(plan)
+        assert given.runtime is not None
+        request = install_request(_python_of(plan), given.runtime, given)
+        return install_wheels(self._wheels(plan, given.runtime), request, self.cache)
+
     def _runtime(self, plan: PackagePlan) -> Runtime | None:
         if plan.python is None or plan.arch is None:
             return None
@@ -160,15 +201,20 @@ class _Builder:
             return None
         return self._stage(self.hosts[plan.python.addon.host, plan.arch])
 
-    def _stage(self, plan: PackagePlan, *, whole: bool = False) -> Stage:
-        given = StageInput(
+    def _given(self, plan: PackagePlan) -> StageInput:
+        has_base = plan.python is not None and plan.python.base is not None
+        return StageInput(
             arch=plan.arch or self.request.archs[0],
             runtime=self._runtime(plan),
-            epoch=self._epoch,
+            epoch=self._epoch(plan),
             libraries=self.spec.project.libraries,
             jobs=self.request.jobs,
             host=self._host(plan),
+            base=self.shared[plan.arch].base(self.cache) if has_base and plan.arch else None,
         )
+
+    def _stage(self, plan: PackagePlan, *, whole: bool = False) -> Stage:
+        given = self._given(plan)
         fetch = functools.partial(self._fetch, plan, given)
         return stage_package(plan, given, fetch, self.cache, whole=whole)
 
@@ -183,29 +229,50 @@ class _Builder:
             check_installer(self.spec.root, self.request.release, samples[DISTRIBUTION])
         if plan.python is None or given.runtime is None:
             return StageFiles(samples=samples)
+        return StageFiles(wheels=self._wheels(plan, given.runtime), samples=samples)
+
+    def _wheels(self, plan: PackagePlan, runtime: Runtime) -> list[WheelFile]:
+        python = _python_of(plan)
         needed = WheelRequest(
-            distributions=plan.python.wheels,
-            build=plan.python.build,
-            target=target_of(plan.python, given.arch),
+            distributions=python.wheels,
+            build=python.build,
+            target=target_of(python, runtime.arch),
         )
-        python = given.runtime.python
-        wheels = prepare_wheels(needed, python, self.cache, epoch=self._epoch, offline=offline)
-        return StageFiles(wheels=wheels, samples=samples)
+        return prepare_wheels(
+            needed,
+            runtime.python,
+            self.cache,
+            # Of the release, not of the package: the wheel is built once for all of them.
+            epoch=self.request.release.epoch,
+            offline=self.request.offline,
+        )
 
     def _pack(self, plan: PackagePlan, stage: Stage, fmt: PackageFormat) -> Artifact:
         needs = stage.needs.of_format(fmt)
         runtime = self._runtime(plan)
-        if runtime and runtime.tree is None:
+        if runtime and runtime.tree is None and _python_of(plan).base is None:
             needs = (*distro_depends(runtime.minor, fmt), *needs)
         request = PackRequest(
             fmt=fmt,
             depends=needs,
-            epoch=self._epoch,
+            epoch=self._epoch(plan),
             compression=self.request.compression,
             whole_stage=lambda: self._stage(plan, whole=True),
         )
         with self.packing:
             return pack_stage(plan, stage, request, self.cache)
+
+
+def _python_of(plan: PackagePlan) -> PythonPlan:
+    assert plan.python is not None
+    return plan.python
+
+
+def _pins(plan: PackagePlan) -> list[str]:
+    """Return what identifies the wheels of a plan: the sha256 of each file in its lock."""
+    assert plan.arch is not None
+    files = (wheel.file_for(plan.arch) for wheel in _python_of(plan).wheels)
+    return [file.sha256 for file in files if file is not None]
 
 
 def _fetch_samples(

@@ -57,7 +57,8 @@ class Input:
 def fetch_inputs(request: FetchRequest, spec: Spec, cache: Cache) -> list[Input]:
     """Bring every input of the packages into the cache, and into the mirror if one is named."""
     found: dict[str, Input] = {}
-    for package in filter(needs_lock, request.packages):
+    packages = _locked_packages(request, spec)
+    for package in packages:
         lock = load_lock(spec.root, request.release.name, package.name)
         for arch in request.archs:
             if arch in package.archs:
@@ -71,6 +72,19 @@ def fetch_inputs(request: FetchRequest, spec: Spec, cache: Cache) -> list[Input]
         for item in inputs:
             _copy(item, cache, request.mirror)
     return inputs
+
+
+def _locked_packages(request: FetchRequest, spec: Spec) -> list[PackageSpec]:
+    """Return the packages whose locks name the inputs.
+
+    What a service shares with the others follows from all their locks: so does the runtime.
+    """
+    if not any(package.is_native for package in request.packages):
+        return [package for package in request.packages if needs_lock(package)]
+    family = (spec.packages[name] for name in request.release.packages)
+    services = [package for package in family if package.python and not package.addon]
+    wanted = {package.name: package for package in (*request.packages, *services)}
+    return [package for package in wanted.values() if needs_lock(package)]
 
 
 def _wheel_inputs(lock: Lock, arch: Arch, cache: Cache) -> dict[str, Input]:
@@ -92,7 +106,7 @@ def _wheel_inputs(lock: Lock, arch: Arch, cache: Cache) -> dict[str, Input]:
 
 def _runtimes(request: FetchRequest, spec: Spec, cache: Cache) -> list[Runtime]:
     wanted: dict[tuple[str, str], str] = {}
-    for package in request.packages:
+    for package in _locked_packages(request, spec):
         if package.python is not None:
             lock = load_lock(spec.root, request.release.name, package.name)
             for arch in request.archs:

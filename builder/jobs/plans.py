@@ -29,7 +29,7 @@ def plan_packages(request: PlanRequest, spec: Spec, project: Path) -> list[Packa
 
     Raises LockError if a lock is absent or no longer fits the spec.
     """
-    given = _plan_input(request, spec, project)
+    given = plan_input(request, spec, project)
     plans = []
     for package in request.packages:
         lock = _current_lock(package, request.release, spec)
@@ -42,13 +42,18 @@ def plan_packages(request: PlanRequest, spec: Spec, project: Path) -> list[Packa
     return plans
 
 
-def _plan_input(request: PlanRequest, spec: Spec, project: Path) -> PlanInput:
+def plan_input(request: PlanRequest, spec: Spec, project: Path) -> PlanInput:
+    """Return the inputs of plans: the release's packages, and the locks of its services."""
+    packages = [spec.packages[name] for name in request.release.packages]
+    services = [package for package in packages if package.python and not package.addon]
+    locks = {package.name: _current_lock(package, request.release, spec) for package in services}
     return PlanInput(
         project=spec.project,
         release=request.release,
         sources=read_sources(project),
         maintainer=request.maintainer,
-        packages=[spec.packages[name] for name in request.release.packages],
+        packages=packages,
+        locks={name: lock for name, lock in locks.items() if lock is not None},
     )
 
 
@@ -63,7 +68,7 @@ def plan_hosts(
         host = spec.packages[plan.python.addon.host]
         if (host.name, plan.arch) not in found:
             lock = _current_lock(host, request.release, spec)
-            given = _plan_input(request, spec, project)
+            given = plan_input(request, spec, project)
             found[host.name, plan.arch] = plan_package(host, lock, plan.arch, given)
     return found
 
@@ -80,3 +85,15 @@ def _current_lock(package: PackageSpec, release: ReleaseSpec, spec: Spec) -> Loc
             hint="run 'builder lock'",
         )
     return lock
+
+
+def plan_runtimes(
+    plans: Sequence[PackagePlan], request: PlanRequest, spec: Spec, project: Path
+) -> dict[Arch, PackagePlan]:
+    """Plan the runtime of each architecture that a plan runs on, requested or not."""
+    archs = {plan.arch for plan in plans if plan.python is not None and plan.arch is not None}
+    if not archs:
+        return {}
+    given = plan_input(request, spec, project)
+    package = spec.packages[spec.project.runtime]
+    return {arch: plan_package(package, None, arch, given) for arch in sorted(archs)}

@@ -11,7 +11,7 @@ from builder.base.errors import LockError
 from builder.base.model import Arch
 from builder.lock.file import Lock, load_lock
 from builder.spec import PackageSpec, ReleaseSpec, Spec
-from builder.spec.schema import SdistSpec
+from builder.spec.release import SdistSpec
 
 
 def pinned(requirement: str, release: ReleaseSpec) -> str:

@@ -3,7 +3,7 @@
 import gzip
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from packaging.requirements import Requirement
@@ -11,8 +11,8 @@ from packaging.utils import canonicalize_name
 
 from builder.base.errors import LockError, SpecError
 from builder.base.model import Arch, PackageFormat
-from builder.base.paths import TARGET_ROOT
-from builder.lock import Lock
+from builder.base.paths import TARGET_ROOT, TARGET_RUNTIME
+from builder.lock import Lock, LockedDistribution
 from builder.plan.model import (
     ROOT,
     Entry,
@@ -22,7 +22,9 @@ from builder.plan.model import (
     PythonPlan,
     SampleEntry,
 )
+from builder.plan.relations import plan_relations
 from builder.plan.render import TEMPLATE_SUFFIX, Renderer, Sources
+from builder.plan.shared import build_tools, one_python, shared_wheels
 from builder.spec import PackageSpec, ReleaseSpec
 from builder.spec.schema import PayloadKind, PayloadSpec, ProjectSpec
 
@@ -38,7 +40,8 @@ class PlanInput:
     release: ReleaseSpec
     sources: Sources
     maintainer: str | None = None  # in place of the project's
-    packages: Sequence[PackageSpec] = ()  # of the release; an add-on's host needs them
+    packages: Sequence[PackageSpec] = ()  # of the release
+    locks: Mapping[str, Lock] = field(default_factory=dict)  # of each service with a Python
 
 
 def plan_package(
@@ -51,7 +54,7 @@ def plan_package(
     """
     renderer = Renderer(given.sources)
     package = _with_own_samples(package, given.release)
-    python = _plan_python(package, lock) if package.python else None
+    python = _plan_python(package, lock, arch, given)
     entries = _plan_entries(package, python, renderer, given)
     _refuse_collisions(package.name, entries)
     if python:
@@ -85,19 +88,63 @@ def _with_own_samples(package: PackageSpec, release: ReleaseSpec) -> PackageSpec
     )
 
 
-def _plan_python(package: PackageSpec, lock: Lock | None) -> PythonPlan:
-    if lock is None or package.python is None or package.folder is None:
+def _plan_python(
+    package: PackageSpec, lock: Lock | None, arch: Arch, given: PlanInput
+) -> PythonPlan | None:
+    shared = shared_wheels(list(given.locks.values()), arch)
+    _require_wheels(package, shared)
+    if package.runtime:
+        return _plan_runtime(shared, given)
+    if package.python is None:
+        return None
+    if lock is None or package.folder is None:
         raise SpecError([f"{package.name}: has a Python and no lock"], hint="run 'builder lock'")
+    names = {wheel.name for wheel in shared}
+    own = tuple(wheel for wheel in lock.wheel if wheel.name not in names)
     return PythonPlan(
         prefix=TARGET_ROOT / package.folder,
+        base=TARGET_RUNTIME,
         minor=lock.python,
         requires_python=lock.requires_python,
         glibc=lock.glibc,
-        wheels=lock.wheel,
+        wheels=own,
         build=lock.build,
         foreign_binaries=package.python.foreign_binaries,
+        shared=() if package.addon else tuple(sorted(names)),
         addon=package.addon,
     )
+
+
+def _plan_runtime(shared: tuple[LockedDistribution, ...], given: PlanInput) -> PythonPlan:
+    locks = list(given.locks.values())
+    lock = one_python(locks)
+    foreign = (
+        glob
+        for package in given.packages
+        if package.python and not package.addon
+        for glob in package.python.foreign_binaries
+    )
+    return PythonPlan(
+        prefix=TARGET_RUNTIME,
+        base=None,
+        minor=lock.python,
+        requires_python=lock.requires_python,
+        glibc=lock.glibc,
+        wheels=shared,
+        build=build_tools(locks),
+        foreign_binaries=tuple(dict.fromkeys(foreign)),
+    )
+
+
+def _require_wheels(package: PackageSpec, shared: Iterable[LockedDistribution]) -> None:
+    """Require that the runtime has what a program without a Python of its own imports."""
+    names = {canonicalize_name(wheel.name) for wheel in shared}
+    missing = [name for name in package.runtime_wheels if canonicalize_name(name) not in names]
+    if missing:
+        raise SpecError(
+            [f"{package.name}: the runtime lacks {', '.join(missing)} of 'runtime-wheels'"],
+            hint="not every service of the release has it: the program needs another Python",
+        )
 
 
 def _context(
@@ -108,8 +155,14 @@ def _context(
         "package": package,
         "project": given.project,
         "release": given.release,
-        "version": given.release.full_version,
+        "version": given.release.full_version_of(package.name),
         "prefix": str(python.prefix) if python else None,
+        "runtime": str(TARGET_RUNTIME),
+        "on_runtime": [
+            member.service
+            for member in given.packages
+            if member.service and (member.python or member.runtime_wheels)
+        ],
         "python": python.minor if python else None,
     }
     return context if fmt is None else {**context, "format": fmt.value}
@@ -230,7 +283,7 @@ def _plan_metadata(package: PackageSpec, given: PlanInput) -> Metadata:
     return Metadata(
         name=package.name,
         version=release.package_version,
-        revision=release.revision,
+        revision=release.revision_of(package.name),
         summary=package.summary,
         description=package.description.strip(),
         section=package.section,
@@ -241,7 +294,7 @@ def _plan_metadata(package: PackageSpec, given: PlanInput) -> Metadata:
         licence=given.project.licence,
         changelog=tuple(
             (change.version, change.revision, change.day.isoformat(), change.changes)
-            for change in release.changelog
+            for change in release.changelog_of(package.name)
         ),
     )
 
@@ -256,39 +309,17 @@ def _plan_format(
     own = package.of_format(fmt)
     context = _context(package, python, given, fmt)
     named: dict[str, str | None] = own.scripts.model_dump()
+    relations = plan_relations(package, fmt, given.project, given.release, given.packages)
     return FormatPlan(
-        depends=(*_release_dependencies(package, fmt, given), *own.depends),
+        depends=(*relations.depends, *own.depends),
         recommends=own.recommends,
         suggests=own.suggests,
-        conflicts=own.conflicts,
+        conflicts=(*relations.conflicts, *own.conflicts),
         scripts={
             script: renderer.render(source, context).decode()
             for script, source in named.items()
             if source is not None
         },
-        breaks=_broken_addons(package, given) if fmt is PackageFormat.DEB else (),
+        breaks=relations.breaks,
         triggers_interest=package.deb.triggers_interest if fmt is PackageFormat.DEB else (),
     )
-
-
-def _broken_addons(package: PackageSpec, given: PlanInput) -> tuple[str, ...]:
-    """Return the Breaks by which dpkg refuses a host whose add-ons stay behind.
-
-    dpkg checks the packages that an unpacked package breaks, not the packages that depend
-    on its old version (deb-control(5)); rpm checks both.
-    """
-    full = given.release.full_version
-    names = [
-        member.name
-        for member in given.packages
-        if member.addon and member.addon.host == package.name
-    ]
-    relation = PackageFormat.DEB.relation
-    return tuple(relation(name, sign, full) for name in sorted(names) for sign in ("<<", ">>"))
-
-
-def _release_dependencies(package: PackageSpec, fmt: PackageFormat, given: PlanInput) -> list[str]:
-    """Return dependencies on exactly the same version, whose code reads the shared files."""
-    full = given.release.full_version
-    common = [given.project.common] if package.depends_common else []
-    return [fmt.relation(name, "=", full) for name in (*common, *package.depends_release)]

@@ -37,15 +37,21 @@ class SampleEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class PythonPlan:
-    """The private CPython: its prefix and its distributions."""
+    """A Python tree: its prefix, and the distributions in it.
+
+    The runtime has CPython and the wheels of all services. A service is a virtual
+    environment upon it, and an add-on a part of its host's environment.
+    """
 
     prefix: PurePosixPath
+    base: PurePosixPath | None  # prefix of the runtime below it; None: this is the runtime
     minor: str
     requires_python: str
     glibc: str
     wheels: tuple[LockedDistribution, ...]
     build: tuple[LockedDistribution, ...]
     foreign_binaries: tuple[str, ...]
+    shared: tuple[str, ...] = ()  # names of its distributions that the runtime has
     addon: AddonSpec | None = None  # then the Python is its host's, and only wheels are added
 
 

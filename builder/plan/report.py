@@ -14,6 +14,8 @@ def plan_summary(plan: PackagePlan) -> dict[str, object]:
         "architecture": PackageFormat.DEB.arch_name(plan.arch),
         "prefix": str(plan.python.prefix) if plan.python else None,
         "python": plan.python.minor if plan.python else None,
+        "runtime": str(plan.python.base) if plan.python and plan.python.base else None,
+        "shared": list(plan.python.shared) if plan.python else [],
         "wheels": [wheel.pin for wheel in plan.python.wheels] if plan.python else [],
         "payload": [
             {

@@ -19,7 +19,8 @@ from builder.plan import PlanInput, plan_package
 from builder.plan.render import Sources
 from builder.repo.config import RepoConfig
 from builder.repo.keyfiles import KeyFiles
-from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec
+from builder.spec.release import ReleaseSpec
+from builder.spec.schema import PackageSpec, ProjectSpec
 from builder.stage.model import StageFiles, StageInput
 from builder.stage.stager import stage_package
 

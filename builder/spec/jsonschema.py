@@ -10,7 +10,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from builder.spec.family import FamilySpec
-from builder.spec.schema import MODELS
+from builder.spec.release import ReleaseSpec
+from builder.spec.schema import PackageSpec, ProjectSpec
 
 Models = Mapping[str, type[BaseModel]]
 
@@ -19,8 +20,13 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schema_files(others: Models) -> dict[str, str]:
     """Return the file name and text of every published schema."""
-    models: dict[str, type[BaseModel]] = {"family": FamilySpec, **others}
-    models.update(MODELS.items())
+    models: dict[str, type[BaseModel]] = {
+        "family": FamilySpec,
+        **others,
+        "project": ProjectSpec,
+        "package": PackageSpec,
+        "release": ReleaseSpec,
+    }
     return {
         f"{kind}.schema.json": json.dumps(
             {

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from builder.base.errors import SpecError, UsageError
 from builder.spec.family import FamilySpec
-from builder.spec.schema import PackageSpec, ProjectSpec, ReleaseSpec
+from builder.spec.release import ReleaseSpec
+from builder.spec.schema import PackageSpec, ProjectSpec
 from builder.spec.scripts import with_scripts
 from builder.spec.service import with_service
 from builder.spec.types import Strict
@@ -165,6 +166,26 @@ def _release_problems(
     ]
     if project and project.common not in known:
         problems.append(f"pkgspec/project: 'common' names '{project.common}', an unknown package")
+    return problems + (_runtime_problems(releases, packages, project) if project else [])
+
+
+def _runtime_problems(
+    releases: Mapping[str, ReleaseSpec], packages: Mapping[str, PackageSpec], project: ProjectSpec
+) -> list[str]:
+    """Return the problems of the one package that has the runtime, which services need."""
+    problems = [
+        f"pkgspec/packages/{name}: 'runtime' is {str(package.runtime).lower()}, and 'runtime' of"
+        f" pkgspec/project names '{project.runtime}'"
+        for name, package in packages.items()
+        if package.runtime != (name == project.runtime)
+    ]
+    for release in releases.values():
+        services = [name for name in release.packages if name in packages and packages[name].python]
+        if services and project.runtime not in release.packages:
+            problems.append(
+                f"pkgspec/releases/{release.name}: 'packages' lacks '{project.runtime}', whose"
+                f" Python {services[0]} runs on"
+            )
     return problems
 
 

@@ -4,22 +4,18 @@ Keys are written with hyphens in TOML. Unknown keys are refused. The JSON Schema
 in ``pkgspec/schema/`` is made from these models.
 """
 
-from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
-from packaging.utils import canonicalize_name
-from packaging.version import Version
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 from pydantic.functional_validators import model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from builder.base.model import Arch, PackageFormat, full_version
+from builder.base.model import Arch, PackageFormat
 from builder.spec.formats import DebSpec, RpmSpec
 from builder.spec.types import (
     SERVICE_NAME,
     Description,
-    Glibc,
     GroupName,
     Mode,
     PackageName,
@@ -29,7 +25,6 @@ from builder.spec.types import (
     Summary,
     TargetPath,
     Text,
-    VersionText,
 )
 
 
@@ -81,7 +76,7 @@ class SampleSpec(Strict):
 
 
 class PythonSpec(Strict):
-    """The private CPython of a package: what is installed into it."""
+    """The Python environment of a package: what is installed into it."""
 
     requirement: RequirementText = Field(description="pinned to the release's version")
     extra_requirements: tuple[RequirementText, ...] = ()
@@ -181,6 +176,12 @@ class PackageSpec(Strict):
     depends_release: tuple[PackageName, ...] = Field(
         (), description="others of the release, needed at exactly its version"
     )
+    runtime: bool = Field(
+        False, description="CPython and the wheels that every service of the release has"
+    )
+    runtime_wheels: tuple[Text, ...] = Field(
+        (), description="distributions that its programs use, and the runtime has to have"
+    )
     python: PythonSpec | None = None
     service: ServiceSpec | None = None
     addon: AddonSpec | None = None
@@ -204,118 +205,30 @@ class PackageSpec(Strict):
             raise ValueError(
                 "[python] needs [service]: its name is the folder under /opt; or [addon]"
             )
+        if self.runtime and (self.python or self.service or self.addon):
+            raise ValueError(
+                "'runtime' is for a package without [python], [service] and [addon]: its wheels"
+                " follow from the locks of the services"
+            )
         return self
 
     @property
     def is_native(self) -> bool:
         """Whether the payload depends on the architecture."""
-        return self.python is not None
+        return self.runtime or self.python is not None
 
     @property
     def has_opt(self) -> bool:
         """Whether its payload has anything below /opt."""
-        return self.python is not None or any(
-            entry.target.startswith("/opt/") for entry in self.payload
-        )
+        return self.is_native or any(entry.target.startswith("/opt/") for entry in self.payload)
 
     @property
     def folder(self) -> str | None:
-        """The folder under /opt that its Python is in."""
+        """The folder under /opt that its Python is in; the runtime's is for all."""
         owner = self.service or self.addon
         if owner is None:
             return None
         return owner.name if isinstance(owner, ServiceSpec) else owner.service
-
-
-class SdistSpec(Strict):
-    """A distribution that has no wheel and may be built into one."""
-
-    build_requires: tuple[RequirementText, ...] = ("setuptools",)
-    archs: tuple[Arch, ...] = Field(tuple(Arch), description="those that it has no wheel for")
-
-
-class ChangelogSpec(Strict):
-    """One entry of the packages' changelog."""
-
-    version: VersionText
-    revision: int = Field(1, ge=1)
-    day: date
-    # A line of a Debian changelog has 80 characters, four of them before the text.
-    changes: tuple[Annotated[Text, StringConstraints(max_length=76)], ...]
-
-
-class OwnSampleSpec(Strict):
-    """A file of this project in the place of a sample that the release's wheels lack."""
-
-    target: TargetPath = Field(description="as in the package's [[sample]]")
-    source: SourcePath = Field(description="below the project's root; *.j2 renders")
-
-
-ReleaseLine = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}\.[0-9]{1,2}$")]
-
-
-class ReleaseSpec(Strict):
-    """One release line: ``pkgspec/releases/NAME.toml``."""
-
-    name: Annotated[str, StringConstraints(pattern=r"^[0-9][0-9a-z.]*$")]
-    version: VersionText
-    revision: int = Field(1, ge=1, description="of the packaging; goes up with each rebuild")
-    default: bool = False
-    glibc: Glibc = Field("2.28", description="the oldest glibc its wheels may need")
-    index_until: AwareDatetime = Field(description="the resolver sees no file uploaded later")
-    packages: Annotated[tuple[PackageName, ...], Field(min_length=1)]
-    upgrades_from: tuple[ReleaseLine, ...] = Field(
-        (), description="the lines whose databases it can migrate, itself among them; default: all"
-    )
-    sdist: dict[str, SdistSpec] = {}  # noqa: RUF012 - pydantic copies it
-    constraints: tuple[RequirementText, ...] = ()
-    sample: tuple[OwnSampleSpec, ...] = ()
-    extra_requirements: dict[PackageName, tuple[RequirementText, ...]] = Field(
-        {}, description="of a package: what other releases bring with their own requirements"
-    )
-    changelog: Annotated[tuple[ChangelogSpec, ...], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _changelog_is_of_version(self) -> "ReleaseSpec":
-        newest = self.changelog[0]
-        if (newest.version, newest.revision) != (self.version, self.revision):
-            raise ValueError(
-                f"the first [[changelog]] is of {full_version(newest.version, newest.revision)}, "
-                f"the release of {full_version(self.version, self.revision)}"
-            )
-        return self
-
-    @property
-    def epoch(self) -> int:
-        """SOURCE_DATE_EPOCH where the environment has none: the newest entry's day."""
-        day = self.changelog[0].day
-        return int(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp())
-
-    @property
-    def full_version(self) -> str:
-        """The packages' version with the packaging's revision."""
-        return full_version(self.package_version, self.revision)
-
-    @property
-    def package_version(self) -> str:
-        """The version as dpkg and rpm order it: a pre-release sorts before its release."""
-        parsed = Version(self.version)
-        parts = [parsed.base_version]
-        if parsed.pre is not None:
-            parts.append("~" + "".join(map(str, parsed.pre)))
-        if parsed.dev is not None:
-            # Two tildes: a development version sorts before any alpha of the same release.
-            parts.append(f"~dev{parsed.dev}" if parsed.pre else f"~~dev{parsed.dev}")
-        if parsed.post is not None:
-            parts.append(f"+post{parsed.post}")
-        if parsed.local:
-            parts.append(f"+{parsed.local}")
-        return "".join(parts)
-
-    def builds_sdist(self, distribution: str) -> SdistSpec | None:
-        """Return how to build this distribution, if the release allows it."""
-        wanted = canonicalize_name(distribution)
-        return next((s for n, s in self.sdist.items() if canonicalize_name(n) == wanted), None)
 
 
 class LibrarySpec(Strict):
@@ -333,6 +246,7 @@ class ProjectSpec(Strict):
     homepage: Text
     licence: Text
     common: PackageName
+    runtime: PackageName = Field(description="has CPython and the wheels of all services")
     own_folders: tuple[Text, ...] = Field(
         (), description="folders whose name begins so, and all below them, belong to the packages"
     )
@@ -340,11 +254,3 @@ class ProjectSpec(Strict):
     payload: tuple[PayloadSpec, ...] = Field(
         (), description="what every package has; {package} in a target stands for its name"
     )
-
-
-Kind = Literal["project", "package", "release"]
-MODELS: dict[Kind, type[Strict]] = {
-    "project": ProjectSpec,
-    "package": PackageSpec,
-    "release": ReleaseSpec,
-}

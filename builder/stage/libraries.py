@@ -55,11 +55,16 @@ class Needs:
         return {PackageFormat.DEB: self.deb, PackageFormat.RPM: self.rpm}[fmt]
 
 
-def check_libraries(binaries: Iterable[Binary], rules: Rules) -> Needs:
-    """Return the needs of ``binaries`` on the target; raises PayloadError naming every offender."""
+def check_libraries(
+    binaries: Iterable[Binary], rules: Rules, beside: Iterable[Binary] = ()
+) -> Needs:
+    """Return the needs of ``binaries`` on the target; raises PayloadError naming every offender.
+
+    ``beside`` are those of a package below: they may be needed, their own needs are its own.
+    """
     checked = [binary for binary in binaries if not _is_foreign(binary, rules)]
     bundled = {binary.path for binary in checked}
-    names = _bundled_names(checked)
+    names = _bundled_names([*checked, *beside])
     problems: list[str] = []
     used: dict[str, set[str]] = {}
     for binary in checked:

@@ -1,7 +1,7 @@
 """A stage, and its inputs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from builder.plan import PackagePlan, plan_fingerprint
 from builder.runtime.model import Runtime, runtime_info
 from builder.spec.schema import LibrarySpec
 from builder.stage.libraries import Needs
+from builder.stage.shared_scripts import SharedScripts
+from builder.wheels.install import InstalledWheel
 from builder.wheels.model import WheelFile
 
-FORMAT = 4  # of a stage; raise it when stages are made differently
+FORMAT = 5  # of a stage; raise it when stages are made differently
 ROOT = "root"
 REPORT = "report.json"
 
@@ -39,6 +41,14 @@ class StageFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Base:
+    """The runtime's wheels, for the packages upon it."""
+
+    scripts: SharedScripts
+    wheels: Callable[[], Sequence[InstalledWheel]]  # installs what the cache lacks
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageInput:
     """The inputs of a stage, beside the plan and the files that the plan pins."""
 
@@ -48,20 +58,34 @@ class StageInput:
     libraries: Mapping[str, LibrarySpec]
     jobs: int
     host: Stage | None = None  # of an add-on: the stage of its host
+    base: Base | None = None  # the runtime below a service or an add-on
 
 
 def stage_key(plan: PackagePlan, given: StageInput) -> str:
-    """Return the key of the stage: a hash of its content, not of its origin."""
+    """Return the key of the stage: a hash of its content, not of its origin.
+
+    What is in the runtime's package does not change a service's: a fixed CPython, or another
+    version of a shared wheel, is one package to build, to fetch and to install.
+    """
     return key_of(
         FORMAT,
         plan_fingerprint(plan),
         given.arch.value,
-        runtime_info(given.runtime),
-        given.runtime.key if given.runtime else None,
+        stage_runtime(plan, given.runtime),
+        given.base.scripts.digest if given.base and not given.host else None,
         given.epoch,
         {soname: library.model_dump() for soname, library in given.libraries.items()},
         *([given.host.key] if given.host else []),
     )
+
+
+def stage_runtime(plan: PackagePlan, runtime: Runtime | None) -> dict[str, object] | None:
+    """Return what the package's content and record depend on of its CPython."""
+    if runtime is None or plan.python is None:
+        return None
+    if plan.python.base is None:
+        return {**(runtime_info(runtime) or {}), "key": runtime.key}
+    return {"python": runtime.minor, "bundled": runtime.tree is not None}
 
 
 def load_stage(folder: Path, key: str) -> Stage:

@@ -4,8 +4,9 @@ import base64
 import csv
 import hashlib
 import io
+import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 from builder.base.errors import PayloadError
@@ -24,23 +25,52 @@ def below(root: Path, target: PurePosixPath) -> Path:
 
 
 def place_runtime(runtime: Runtime, prefix: Path, epoch: int) -> None:
-    """Put at ``prefix`` the bundled CPython, or links and settings for the distribution's own."""
-    if runtime.tree is not None:
-        link_tree(runtime.tree, prefix, epoch=epoch)
-        (prefix / ".complete").unlink(missing_ok=True)
+    """Put the bundled CPython at ``prefix``; for the distribution's own, links and settings.
+
+    pip stays behind: what is installed is the package manager's, and no service sees a
+    distribution that its lock does not name.
+    """
+    if runtime.tree is None:
+        place_environment(runtime.minor, prefix, PurePosixPath("/usr"))
         return
-    # The layout of a virtual environment, at its final place: CPython reads pyvenv.cfg
-    # beside the folder of the name that it was started by (PEP 405).
-    interpreter = f"python{runtime.minor}"
+    link_tree(runtime.tree, prefix, epoch=epoch)
+    (prefix / ".complete").unlink(missing_ok=True)
+    site = prefix / site_folder(runtime.minor)
+    for path in (site / "pip", *site.glob("pip-*")):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def place_service(runtime: Runtime, prefix: Path, base: PurePosixPath) -> None:
+    """Make ``prefix`` a virtual environment upon the runtime at ``base`` (PEP 405).
+
+    The runtime's site-packages come after the service's own, by a path file: the
+    distribution's Python shows its own site-packages where ``include-system-site-packages``
+    is true, and one layout serves both.
+    """
+    place_environment(runtime.minor, prefix, base if runtime.tree else PurePosixPath("/usr"))
+    site = site_folder(runtime.minor)
+    line = f"import site; site.addsitedir({str(base / site)!r})\n"
+    write_file(prefix / site / "backendai-runtime.pth", line.encode(), 0o644)
+
+
+def place_environment(minor: str, prefix: Path, base: PurePosixPath) -> None:
+    """Make ``prefix`` an empty virtual environment on the interpreter in ``base``/bin."""
+    # Absolute links: an admin may have made any folder on the way a link.
+    interpreter = f"python{minor}"
     (prefix / "bin").mkdir(parents=True)
     for name, link in (
-        (interpreter, f"/usr/bin/{interpreter}"),
+        (interpreter, str(base / "bin" / interpreter)),
         ("python3", interpreter),
         ("python", interpreter),
     ):
         (prefix / "bin" / name).symlink_to(link)
-    config = "home = /usr/bin\ninclude-system-site-packages = false\n"
+    config = f"home = {base / 'bin'}\ninclude-system-site-packages = false\n"
     write_file(prefix / "pyvenv.cfg", config.encode(), 0o644)
+
+
+def site_folder(minor: str) -> PurePosixPath:
+    """Return the folder of a prefix that distributions are installed into."""
+    return PurePosixPath(f"lib/python{minor}/site-packages")
 
 
 def reject_conflict(wheel: InstalledWheel, prefix: Path) -> Clash:
@@ -67,13 +97,33 @@ def finish_scripts(wheel: InstalledWheel, prefix: Path, final: PurePosixPath) ->
         data = first.replace(PREFIX_MARK.encode(), str(final).encode()) + newline + rest
         write_file(prefix / script, data, 0o755)
         digests[script] = (_record_hash(data), len(data))
+    _rewrite_record(
+        wheel,
+        prefix,
+        lambda script, row: [row[0], *map(str, digests[script])] if script in digests else row,
+    )
+
+
+def drop_scripts(wheel: InstalledWheel, prefix: Path) -> None:
+    """Take the wheel's scripts out of the runtime: they run in a service's environment."""
+    if not wheel.scripts:
+        return
+    for script in wheel.scripts:
+        (prefix / script).unlink(missing_ok=True)  # two wheels may have one
+    _rewrite_record(wheel, prefix, lambda script, row: None if script in wheel.scripts else row)
+
+
+def _rewrite_record(
+    wheel: InstalledWheel, prefix: Path, change: Callable[[str, list[str]], list[str] | None]
+) -> None:
+    """Write RECORD anew; ``change`` gets the path below the prefix and the row of each file."""
     record = wheel.tree / wheel.record
     site = PurePosixPath(wheel.record).parent.parent
-    up = "/".join([".."] * len(site.parts))
-    renamed = {f"{up}/{script}": digest for script, digest in digests.items()}
+    up = "/".join([".."] * len(site.parts)) + "/"
     rows = [
-        [row[0], *map(str, renamed[row[0]])] if row[0] in renamed else row
+        changed
         for row in csv.reader(io.StringIO(record.read_text(encoding="utf-8")))
+        if (changed := change(row[0].removeprefix(up), row)) is not None
     ]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)

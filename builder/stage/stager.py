@@ -5,7 +5,7 @@ its inputs, with a report of the facts detected on the way.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
@@ -13,16 +13,16 @@ from builder import __version__
 from builder.base import log
 from builder.base.cache import Cache, key_of
 from builder.base.elf import scan_tree
-from builder.base.errors import PayloadError, ToolError
-from builder.base.model import Arch, PackageFormat, host_arch
+from builder.base.errors import PayloadError
+from builder.base.model import Arch, PackageFormat
 from builder.base.paths import BUILD_INFO
-from builder.base.run import run
 from builder.base.timing import phase
-from builder.index.uv import Target, uv_environment, uv_path
+from builder.index.uv import Target
 from builder.plan import PackagePlan, PythonPlan, doc_folder
-from builder.runtime.model import Runtime, runtime_info
+from builder.runtime.model import Runtime
 from builder.spec.schema import AddonSpec
 from builder.stage.addon_rules import check_entry_points, refuse_shared_files
+from builder.stage.fit import check_shared_places
 from builder.stage.libraries import RUNTIME, Binary, Needs, Rules, check_libraries
 from builder.stage.linking import link_tree, measure, normalize_metadata, write_file
 from builder.stage.model import (
@@ -34,17 +34,26 @@ from builder.stage.model import (
     StageInput,
     load_stage,
     stage_key,
+    stage_runtime,
 )
 from builder.stage.payload import (
     below,
+    drop_scripts,
     extract_sample,
     finish_scripts,
     place_entry,
     place_runtime,
+    place_service,
     reject_conflict,
     wheel_binaries,
 )
-from builder.wheels.install import InstallRequest, elf_from_json, install_wheels
+from builder.stage.shared_scripts import place_shared_scripts
+from builder.wheels.install import (
+    InstalledWheel,
+    InstallRequest,
+    elf_from_json,
+    install_wheels,
+)
 
 
 def stage_package(
@@ -103,47 +112,59 @@ class _StageBuilder:
         if runtime is None:
             raise PayloadError(f"{self.plan.name}: has a Python and no runtime was made")
         prefix = below(root, python.prefix)
-        request = InstallRequest(
-            target=target_of(python, given.arch),
-            python=runtime.python,
-            epoch=given.epoch,
-            jobs=given.jobs,
+        installed = install_wheels(
+            self.files.wheels, install_request(python, runtime, given), self.cache
         )
-        installed = install_wheels(self.files.wheels, request, self.cache)
+        beside = given.base.wheels() if given.base else ()
         with phase("stage", self.plan.name):
-            if not python.addon:
-                place_runtime(runtime, prefix, given.epoch)
-            for wheel in installed:
-                link_tree(
-                    wheel.tree, prefix, epoch=given.epoch, on_clash=reject_conflict(wheel, prefix)
-                )
-            for wheel in installed:
-                finish_scripts(wheel, prefix, python.prefix)
+            self._place(installed, prefix, python, runtime)
+            if python.base is not None:
+                check_shared_places(self.plan.name, installed, beside, runtime)
             if python.addon and given.host:
-                self._check_addon(python.addon, prefix, runtime, given.host)
-            else:
-                self._check_metadata(prefix, runtime)
+                self._check_addon(python.addon, prefix, given.host)
         rules = Rules(
             arch=given.arch,
             baseline=python.glibc,
             system=given.libraries,
             foreign=python.foreign_binaries,
         )
-        # The stage of an add-on's host has checked the needs of the runtime.
-        own = [] if python.addon else self._own(runtime)
-        return check_libraries([*wheel_binaries(installed), *own], rules)
+        # Each package has the needs of its own files: what lies below it has checked its own.
+        own = self._own(runtime)
+        if python.base is None:
+            return check_libraries([*wheel_binaries(installed), *own], rules)
+        return check_libraries(
+            wheel_binaries(installed), rules, beside=[*wheel_binaries(beside), *own]
+        )
 
-    def _check_addon(self, addon: AddonSpec, prefix: Path, runtime: Runtime, host: Stage) -> None:
-        """Check that the host has none of the add-on's files, and that both work together."""
+    def _place(
+        self,
+        installed: Sequence[InstalledWheel],
+        prefix: Path,
+        python: PythonPlan,
+        runtime: Runtime,
+    ) -> None:
+        """Put the interpreter, or the links to it, and the wheels at their places."""
+        epoch = self.given.epoch
+        if python.base is None:
+            place_runtime(runtime, prefix, epoch)
+        elif not python.addon:
+            place_service(runtime, prefix, python.base)
+        for wheel in installed:
+            link_tree(wheel.tree, prefix, epoch=epoch, on_clash=reject_conflict(wheel, prefix))
+        for wheel in installed:
+            if python.base is None:
+                drop_scripts(wheel, prefix)
+            else:
+                finish_scripts(wheel, prefix, python.prefix)
+        if python.base and not python.addon and self.given.base:
+            place_shared_scripts(self.given.base.scripts, prefix, python.prefix, python.base)
+
+    def _check_addon(self, addon: AddonSpec, prefix: Path, host: Stage) -> None:
+        """Check that the host has none of the add-on's files and plug-ins."""
         assert self.plan.python is not None
         beside = below(host.root, self.plan.python.prefix)
         refuse_shared_files(self.plan.name, prefix, beside)
         check_entry_points(self.plan.name, addon, prefix, beside)
-        with self.cache.workspace() as work:
-            joined = work / "prefix"
-            link_tree(beside, joined, epoch=self.given.epoch)
-            link_tree(prefix, joined, epoch=self.given.epoch)
-            self._check_metadata(joined, runtime)
 
     def _own(self, runtime: Runtime) -> list[Binary]:
         """Return the runtime's own binaries, read once for each runtime."""
@@ -162,20 +183,6 @@ class _StageBuilder:
             for path, info in listed
         ]
 
-    def _check_metadata(self, prefix: Path, runtime: Runtime) -> None:
-        """Check that every requirement of every wheel is met, as ``pip check`` would inside."""
-        if runtime.tree is None or self.given.arch is not host_arch():
-            return
-        command = [str(uv_path()), "pip", "check", "--quiet", "--no-config"]
-        environment = {**uv_environment(self.cache), "PYTHONDONTWRITEBYTECODE": "1"}
-        try:
-            run([*command, "--python", str(prefix / "bin" / "python3")], env=environment)
-        except ToolError as error:
-            raise PayloadError(
-                f"{self.plan.name}: the locked wheels do not fit together:\n{error.message}",
-                hint="run 'builder lock'",
-            ) from error
-
     def _inputs(self, needs: Needs) -> dict[str, object]:
         """Return build-info.json: the inputs of the package, for audits."""
         plan = self.plan
@@ -186,13 +193,29 @@ class _StageBuilder:
             "architecture": PackageFormat.DEB.arch_name(plan.arch),
             "builder": __version__,
             "source_date_epoch": self.given.epoch,
-            "runtime": runtime_info(self.given.runtime),
+            "runtime": self._runtime_record(),
             "glibc": needs.glibc,
             "wheels": [
                 {"name": w.name, "version": w.version, "file": w.file, "sha256": w.sha256}
                 for w in self.files.wheels
             ],
+            "shared": list(plan.python.shared) if plan.python else [],
         }
+
+    def _runtime_record(self) -> dict[str, object] | None:
+        """Return the CPython of the runtime's own package; others have only a part of it."""
+        record = stage_runtime(self.plan, self.given.runtime)
+        return {key: value for key, value in record.items() if key != "key"} if record else None
+
+
+def install_request(python: PythonPlan, runtime: Runtime, given: StageInput) -> InstallRequest:
+    """Return the settings that the wheels of ``python`` are installed with."""
+    return InstallRequest(
+        target=target_of(python, given.arch),
+        python=runtime.python,
+        epoch=given.epoch,
+        jobs=given.jobs,
+    )
 
 
 def target_of(python: PythonPlan, arch: Arch) -> Target:

@@ -86,10 +86,22 @@ def _needed(package: Package) -> list[str]:
 
 
 def _companion(package: Package, name: str) -> Package | None:
+    """Return the package ``name`` of the same version; a revision may be raised for it alone."""
     pattern = package.contents.fmt.file_pattern(name)
-    for path in sorted(package.path.parent.glob(pattern)):
-        other = inspect_package(path)
-        same = other.metadata.version == package.metadata.version
-        if same and other.metadata.name == name:
-            return other
-    return None
+    version = package.metadata.version
+    found = [
+        other
+        for path in sorted(package.path.parent.glob(pattern))
+        if (other := inspect_package(path)).metadata.name == name
+        and _upstream(other.metadata.version) == _upstream(version)
+    ]
+    return max(found, key=lambda other: _revision(other.metadata.version), default=None)
+
+
+def _upstream(version: str) -> str:
+    return version.rpartition("-")[0]
+
+
+def _revision(version: str) -> int:
+    revision = version.rpartition("-")[2]
+    return int(revision) if revision.isdecimal() else 0

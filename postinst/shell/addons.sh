@@ -1,7 +1,7 @@
 # What an add-on's package has done by the service that it belongs to.
 # shellcheck disable=SC2329
 
-python={{ (prefix ~ "/bin/python3") | sh }}
+python={{ (runtime ~ "/bin/python3") | sh }}
 
 # Failures are the environment's: a broken agent.toml, a full disk.
 sync_addons() {

@@ -4,20 +4,12 @@
 # shellcheck disable=SC2329
 
 tool() {
-    {% if prefix %}
-    {{ prefix | sh }}/bin/python3 -I -B /usr/lib/backendai/target "$@"
-    {% else %}
-    backendai-ctl "$@"
-    {% endif %}
+    {{ runtime | sh }}/bin/python3 -I -B /usr/lib/backendai/target "$@"
 }
 
 # The same for commands that query a store: rpm may run scriptlets without a network.
 tool_with_network() {
-    {% if prefix %}
-    outside {{ prefix | sh }}/bin/python3 -I -B /usr/lib/backendai/target "$@"
-    {% else %}
-    outside /usr/bin/backendai-ctl "$@"
-    {% endif %}
+    outside {{ runtime | sh }}/bin/python3 -I -B /usr/lib/backendai/target "$@"
 }
 
 # Makes the group that the service runs with, if it has one of its own.
@@ -88,22 +80,11 @@ stop_waiting() {
     rm -f {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }}
 }
 
-pending_note={{ ("/var/lib/backendai/upgrade/" ~ package.service.name ~ ".pending") | sh }}
+{% include "postinst/shell/pending.sh" %}
 
-# Notes that the service is to be upgraded to this version at the end of the transaction, and
-# which of its units run until then. An interrupted run may have left a note already. Seeding
-# begins with these notes, so a note also covers a database that a removal left.
+# Notes that the service is to be upgraded to this version at the end of the transaction.
+# Seeding begins with these notes, so a note also covers a database that a removal left.
 note_upgrade() {
-    mkdir -p "${pending_note%/*}" || warn "could not make ${pending_note%/*}"
-    if {
-        cat "$pending_note" 2>/dev/null || true # there is none yet
-        {% for unit in package.service.units + package.service.manual_units %}
-        if is_running {{ unit | sh }}; then
-            echo {{ unit | sh }}
-        fi
-        {% endfor %}
-    } | sort -u >"$pending_note.new" && mv "$pending_note.new" "$pending_note"; then
-        return 0
-    fi
-    warn "not restarted. Once fixed, run: backendai-ctl upgrade, and restart {{ package.name }}"
+    note_pending {{ package.service.name | sh }}{% for unit in package.service.units + package.service.manual_units %} {{ unit | sh }}{% endfor %}
+
 }

@@ -5,6 +5,8 @@
 
 check_upgrade() {
     [ -e /usr/lib/backendai/target ] || return 0
+    # The old tool needs the libraries of its own release, which a service sees: the runtime
+    # may have been replaced already, and before 26.9.6-2 there was none.
     {% if package.service %}
     for python in {{ ("/opt/backendai/" ~ package.service.name ~ "/bin/python3") | sh }} /opt/backendai/*/bin/python3; do
     {% else %}

@@ -14,6 +14,7 @@ vendor = "Example"
 homepage = "https://example.org"
 licence = "Apache-2.0"
 common = "example-common"
+runtime = "example-runtime"
 own-folders = ["backendai", "example"]
 
 [libraries]
@@ -29,6 +30,13 @@ description = "The folders."
 source = "postinst/tool"
 target = "/usr/bin/example-tool"
 mode = "0755"
+"""
+
+RUNTIME = """
+name = "example-runtime"
+summary = "what all services run on"
+description = "CPython, and the wheels of all."
+runtime = true
 """
 
 SERVICE = """
@@ -88,12 +96,14 @@ depends = ["shadow-utils"]
 scripts = { post = "rpm/post.j2", posttrans = "rpm/posttrans" }
 """
 
+PACKAGES = {"example-runtime": RUNTIME, "example-common": COMMON, "example-service": SERVICE}
+
 RELEASE = """
 name = "1.0"
 version = "1.0.2"
 default = true
 index-until = 2026-01-01T00:00:00Z
-packages = ["example-common", "example-service"]
+packages = ["example-runtime", "example-common", "example-service"]
 
 [[changelog]]
 version = "1.0.2"
@@ -124,7 +134,7 @@ def write_pkgspec(
     """Write a pkgspec folder: the one above, unless other texts are given by name."""
     folder = root / "pkgspec"
     given = {
-        "packages": packages or {"example-common": COMMON, "example-service": SERVICE},
+        "packages": packages or PACKAGES,
         "releases": releases or {"1.0": RELEASE},
     }
     for kind, texts in given.items():
@@ -197,5 +207,11 @@ def plan_example(
     release, package = spec.release(None), spec.packages[name]
     samples = (locked(sample, "1.0.2", f"{sample}-1.0.2-py3-none-any.whl"),) if sample else ()
     lock = make_lock(spec, name, sample=samples) if package.python else None
-    given = PlanInput(project=spec.project, release=release, sources=SOURCES)
+    given = PlanInput(
+        project=spec.project,
+        release=release,
+        sources=SOURCES,
+        packages=list(spec.packages.values()),
+        locks={"example-service": make_lock(spec)} if "example-service" in spec.packages else {},
+    )
     return plan_package(package, lock, Arch.AMD64, given)

@@ -1,6 +1,5 @@
 """Secrets and key pairs of this host: created once, then only read."""
 
-import importlib
 import secrets
 import shutil
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import Writer, private_writer
+from backendai_ctl.base.libraries import load_library
 from backendai_ctl.base.text import value_of
 
 # Creates NAME.key and NAME.key_secret in a folder.
@@ -28,8 +28,7 @@ def make_curve_pair(folder: Path, name: str) -> None:
     Makes the same call as `backend.ai mgr generate-rpc-keypair`, which takes four
     seconds to start and prints the secret key.
     """
-    # Only the service's own CPython has ZeroMQ.
-    importlib.import_module("zmq.auth.certs").create_certificates(folder, name)
+    load_library("zmq.auth.certs").create_certificates(folder, name)
 
 
 @dataclass(frozen=True, kw_only=True)

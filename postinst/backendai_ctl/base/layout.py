@@ -152,14 +152,19 @@ class Layout:
         """The data of each installed add-on; shipped by its package."""
         return self.shipped / "addons"
 
-    # A service's private CPython.
+    # A service's Python environment, and the runtime below all of them.
+
+    @property
+    def runtime(self) -> Path:
+        """The folder of CPython and of the wheels that all services share."""
+        return self.root / _SERVICES / "runtime"
 
     def prefix(self, service: str) -> Path:
-        """Return the folder of the private CPython of ``service``."""
+        """Return the folder of the Python environment of ``service``."""
         return self.root / _SERVICES / service
 
     def python(self, service: str) -> Path:
-        """Return the private CPython of ``service``."""
+        """Return the interpreter of the environment of ``service``."""
         return self.prefix(service) / "bin/python3"
 
     def run_script(self, service: str) -> Path:

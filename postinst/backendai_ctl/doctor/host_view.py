@@ -87,6 +87,14 @@ class HostView:
         """Whether the unit of the service runs."""
         return self.units.get(service, {}).get("ActiveState") == "active"
 
+    def runs_replaced(self, service: str) -> bool:
+        """Whether the service runs a program that an upgrade has replaced: an older runtime."""
+        pid = self.units.get(service, {}).get("MainPID", "0")
+        try:
+            return self.path(f"/proc/{pid}/exe").readlink().name.endswith(" (deleted)")
+        except OSError:  # not running, or only root may look
+            return False
+
     @cached_property
     def configs(self) -> Mapping[str, ServiceConfig]:
         """The configuration that each service reads; without those that cannot be read."""

@@ -1,4 +1,4 @@
-"""Restarts the tool in a service's CPython, whose libraries it needs."""
+"""Restarts the tool in a service's environment, whose libraries it needs."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from backendai_ctl.seed.data import load_seed_data, seeded_services
 
 
 def reexec_in_service_python(layout: Layout, *, most_called: bool = False) -> None:
-    """Restart in the CPython of a service that has a PostgreSQL client.
+    """Restart in the environment of a service that has a PostgreSQL client.
 
     With ``most_called``, use only the service whose commands are called most: its release's
     commands then run in this process.

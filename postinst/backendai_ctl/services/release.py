@@ -17,14 +17,14 @@ def version_numbers(version: str) -> Numbers:
 
 
 def find_version(layout: Layout, service: str, distribution: str) -> str | None:
-    """Return the version of ``distribution`` in the service's CPython, by its metadata's folder."""
+    """Return the version of ``distribution`` as the service sees it, by its metadata's folder."""
     stem = distribution.replace("-", "_")
     pattern = re.compile(rf"(?i){re.escape(stem)}-(?P<version>[^-]+)\.dist-info")
-    packages = layout.prefix(service) / "lib"
-    for folder in packages.glob("python3.*/site-packages/*.dist-info"):
-        found = pattern.fullmatch(folder.name.replace("backend_ai", "backend.ai"))
-        if found:
-            return found["version"]
+    for prefix in (layout.prefix(service), layout.runtime):
+        for folder in prefix.glob("lib/python3.*/site-packages/*.dist-info"):
+            found = pattern.fullmatch(folder.name.replace("backend_ai", "backend.ai"))
+            if found:
+                return found["version"]
     return None
 
 

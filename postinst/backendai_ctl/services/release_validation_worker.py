@@ -1,4 +1,4 @@
-"""Loads a configuration with the release's own model; a service's private CPython runs it.
+"""Loads a configuration with the release's own model; a service's own environment runs it.
 
 Reads {"model": "MODULE:CLASS", "text": TOML} as JSON from stdin, and prints JSON: the
 problems that the model reports, or the reason why the text could not be checked. It imports

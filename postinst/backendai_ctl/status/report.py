@@ -146,6 +146,8 @@ def _service(view: HostView, recipe: Recipe, versions: Mapping[str, str]) -> Ser
 def _problems(view: HostView, recipe: Recipe, *, is_active: bool) -> tuple[str, ...]:
     """Return the reasons why a service is down, or the work that is left for a running one."""
     found = _upgrade_problems(view, recipe.service)
+    if is_active and not found and view.runs_replaced(recipe.service):
+        found = [f"runs on an older runtime; run: sudo systemctl restart {unit_of(recipe.service)}"]
     if not is_active:
         found += host_problems(view.layout, recipe)
     return tuple(found)

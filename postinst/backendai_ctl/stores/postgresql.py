@@ -1,13 +1,13 @@
 """One connection to a service's database, used between calls of the release's own commands."""
 
 import asyncio
-import importlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import NotReadyError
+from backendai_ctl.base.libraries import load_library
 from backendai_ctl.stores.remedies import Names, StoreKind, find_remedy
 from backendai_ctl.stores.service_config import ServiceConfig
 
@@ -76,8 +76,7 @@ class Database:
         """Log in; raise NoDatabaseError, RefusedError, or NotReadyError for any other failure."""
         if self._connection is not None and not self._connection.is_closed():
             return
-        # Only the service's own CPython has asyncpg.
-        asyncpg = importlib.import_module("asyncpg")
+        asyncpg = load_library("asyncpg")
         target = self.target
         try:
             self._connection = self._loop.run_until_complete(

@@ -1,6 +1,6 @@
 """The Alembic revisions of the installed release, read without running its scripts.
 
-Importing a few hundred scripts takes seconds, and only the service's own CPython can.
+Importing a few hundred scripts takes seconds, and only the service's own environment can.
 """
 
 import configparser

@@ -62,11 +62,11 @@ def test_a_build_prints_a_table_for_people_and_json_for_machines(
 ) -> None:
     out = root / "dist"
     result = builder("build", "--out", str(out), "--json")
-    assert (result.exit_code, len(json.loads(result.stdout))) == (0, 4), result.stderr
+    assert (result.exit_code, len(json.loads(result.stdout))) == (0, 6), result.stderr
     again = builder("build", "--out", str(out))
     assert again.exit_code == 0
     assert again.stdout.count("example-service") == 2
-    assert "4 of 4 packages were in the cache" in again.stderr
+    assert "6 of 6 packages were in the cache" in again.stderr
 
 
 def test_plan_and_dry_run_say_the_same_and_touch_nothing(root: Path, builder: Builder) -> None:
@@ -144,7 +144,7 @@ def test_what_was_fetched_into_a_mirror_builds_elsewhere_offline(
     elsewhere = {"BUILDER_CACHE": str(root / "other"), "BUILDER_MIRROR": str(mirror)}
     result = builder("build", "--offline", "--out", str(root / "dist"), **elsewhere)
     assert result.exit_code == 0, result.stderr
-    assert len(list((root / "dist").iterdir())) == 5
+    assert len(list((root / "dist").iterdir())) == 7
 
 
 def test_an_out_folder_or_cache_that_cannot_be_written(root: Path, builder: Builder) -> None:

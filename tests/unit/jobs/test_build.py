@@ -39,6 +39,8 @@ def test_a_build_delivers_every_package_and_its_manifest(root: Path) -> None:
     assert sorted(delivered(root)) == [
         "example-common-1.0.2-1.noarch.rpm",
         "example-common_1.0.2-1_all.deb",
+        f"example-runtime-1.0.2-1.{host.machine}.rpm",
+        f"example-runtime_1.0.2-1_{host.value}.deb",
         f"example-service-1.0.2-1.{host.machine}.rpm",
         f"example-service_1.0.2-1_{host.value}.deb",
         "manifest.json",
@@ -48,7 +50,8 @@ def test_a_build_delivers_every_package_and_its_manifest(root: Path) -> None:
     for file, entry in entries.items():
         assert entry["sha256"] == hash_file(root / "dist" / file)
     service = entries[f"example-service_1.0.2-1_{host.value}.deb"]
-    assert service["inputs"]["runtime"]["provider"] == "archive"
+    runtime = entries[f"example-runtime_1.0.2-1_{host.value}.deb"]
+    assert runtime["inputs"]["runtime"]["provider"] == "archive"
     assert [wheel["name"] for wheel in service["inputs"]["wheels"]] == ["example-service"]
 
 
@@ -57,7 +60,7 @@ def test_an_unchanged_build_does_nothing_again_and_gives_the_same_bytes(root: Pa
     first, runs = delivered(root), count_runs(root / "nfpm")
     again = build_project(root)
     assert all(package.artifact.reused for package in again)
-    assert count_runs(root / "nfpm") == runs == 4
+    assert count_runs(root / "nfpm") == runs == 6
     assert delivered(root) == first
 
 
@@ -75,7 +78,7 @@ def test_the_stage_has_everything_at_its_place(root: Path) -> None:
     assert (prefix / "bin/run-service").stat().st_mode & 0o777 == 0o755
     assert (tree / "etc/example/service.conf").read_bytes() == b"[service]\n"
     info = json.loads((tree / "usr/share/doc/example-service/build-info.json").read_bytes())
-    assert info["runtime"]["sha256"] == "ab" * 32
+    assert info["runtime"]["bundled"] is True
     assert (info["package"], info["version"]) == ("example-service", "1.0.2-1")
     times = {path.lstat().st_mtime for path in tree.rglob("*")}
     assert times == {info["source_date_epoch"]}
@@ -116,7 +119,7 @@ def test_an_nfpm_that_fails_leaves_nothing_in_the_out_folder(root: Path) -> None
         build_project(root)
     assert delivered(root) == {}
     FakeNfpm(root / "nfpm", PACK)
-    assert len(build_project(root)) == 4
+    assert len(build_project(root)) == 6
 
 
 def test_a_wheel_that_writes_over_the_runtime_is_named(root: Path) -> None:
@@ -142,8 +145,8 @@ def test_two_builds_at_once_share_a_cache_and_an_out_folder(root: Path) -> None:
     for child in children:
         child.join(timeout=120)
     assert [child.exitcode for child in children] == [0, 0]
-    assert count_runs(root / "nfpm") == 4
-    assert len(load_manifest(root / "dist")) == 4
+    assert count_runs(root / "nfpm") == 6
+    assert len(load_manifest(root / "dist")) == 6
     assert not list((root / "dist").glob(".*"))
 
 

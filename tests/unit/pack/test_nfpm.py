@@ -14,7 +14,7 @@ from builder.pack.nfpm import Compression, PackInput, changelog_entries, nfpm_co
 from builder.plan import PackagePlan
 from builder.spec import load_spec
 from tests.conftest import Golden
-from tests.helpers.specs import COMMON, SERVICE, load_example, plan_example, write_pkgspec
+from tests.helpers.specs import PACKAGES, SERVICE, load_example, plan_example, write_pkgspec
 
 EPOCH = 1767312000
 TIME = "2026-01-02T00:00:00Z"
@@ -102,7 +102,13 @@ def test_a_dollar_in_a_dependency_that_the_stage_found_is_refused(plan: PackageP
 
 def test_a_dependency_is_named_once_and_the_specs_come_first(plan: PackagePlan) -> None:
     config = nfpm_config(plan, given(plan, PackageFormat.DEB))
-    assert config["depends"] == ["example-common (= 1.0.2-1)", "adduser", "libc6 (>= 2.28)"]
+    assert config["depends"] == [
+        "example-runtime (>= 1.0.2-1)",
+        "example-runtime (<< 1.0.3~)",
+        "example-common (= 1.0.2-1)",
+        "adduser",
+        "libc6 (>= 2.28)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +133,10 @@ member = "fixtures/*"
 target = "/usr/share/example"
 
 [deb]"""
-    packages = {"example-common": COMMON, "example-service": SERVICE.replace("[deb]", sample)}
+    packages = {
+        **PACKAGES,
+        "example-service": SERVICE.replace("[deb]", sample),
+    }
     spec = load_spec(write_pkgspec(tmp_path, packages=packages))
     plan = plan_example(spec, sample="example-service")
     folder = tmp_path / "stage/usr/share/example"

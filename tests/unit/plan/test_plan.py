@@ -18,7 +18,7 @@ from builder.plan.sources import read_sources
 from builder.spec import PackageSpec, Spec, load_spec
 from tests.conftest import Golden
 from tests.helpers.specs import (
-    COMMON,
+    PACKAGES,
     RELEASE,
     SERVICE,
     SOURCES,
@@ -30,7 +30,7 @@ from tests.helpers.specs import (
 )
 
 # One of each kind; the others would restate pkgspec/.
-NAMES = ["backendai-common", "backendai-manager", "backendai-accelerator-mock"]
+NAMES = ["backendai-runtime", "backendai-common", "backendai-manager", "backendai-accelerator-mock"]
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +46,17 @@ def plan_real(spec: Spec, name: str, sources: Sources, arch: Arch = Arch.AMD64) 
         release=release,
         sources=sources,
         packages=[spec.packages[name] for name in release.packages],
+        locks={
+            member: load_lock(spec.root, release.name, member)
+            for member in release.packages
+            if spec.packages[member].python and not spec.packages[member].addon
+        },
     )
     return plan_package(package, lock, arch, given)
 
 
 def service_of(tmp_path: Path, text: str) -> tuple[Spec, PackageSpec]:
-    packages = {"example-common": COMMON, "example-service": text}
+    packages = {**PACKAGES, "example-service": text}
     spec = load_spec(write_pkgspec(tmp_path, packages=packages))
     return spec, spec.packages["example-service"]
 
@@ -115,8 +120,18 @@ def test_texts_are_rendered_for_their_format(tmp_path: Path) -> None:
     deb, rpm = plan.formats[PackageFormat.DEB], plan.formats[PackageFormat.RPM]
     assert deb.scripts["postinst"] == "#!/bin/sh\necho example-service deb\n"
     assert rpm.scripts["post"] == "echo 1.0.2-1 rpm\n"
-    assert deb.depends == ("example-common (= 1.0.2-1)", "adduser")
-    assert rpm.depends == ("example-common = 1.0.2-1", "shadow-utils")
+    assert deb.depends == (
+        "example-runtime (>= 1.0.2-1)",
+        "example-runtime (<< 1.0.3~)",
+        "example-common (= 1.0.2-1)",
+        "adduser",
+    )
+    assert rpm.depends == (
+        "example-runtime >= 1.0.2-1",
+        "example-runtime < 1.0.3~",
+        "example-common = 1.0.2-1",
+        "shadow-utils",
+    )
     (unit,) = [entry for entry in plan.entries if entry.target.suffix == ".service"]
     assert unit.content == b"[Service]\nExecStart=/opt/backendai/service/bin/run-service\n"
 
@@ -124,7 +139,10 @@ def test_texts_are_rendered_for_their_format(tmp_path: Path) -> None:
 def test_what_a_metapackage_needs_is_of_its_version(tmp_path: Path) -> None:
     text = 'depends-release = ["example-service"]\n'
     meta = f'name = "example"\nsummary = "all"\ndescription = "All."\n{text}'
-    packages = {"example-common": COMMON, "example-service": SERVICE, "example": meta}
+    packages = {
+        **PACKAGES,
+        "example": meta,
+    }
     release = RELEASE.replace("packages = [", 'packages = ["example", ')
     spec = load_spec(write_pkgspec(tmp_path, packages=packages, releases={"1.0": release}))
     given = PlanInput(project=spec.project, release=spec.release(None), sources=SOURCES)
@@ -255,7 +273,10 @@ source = "postinst/service.conf"
 
 
 def test_a_release_has_a_file_of_ours_for_a_sample(tmp_path: Path) -> None:
-    packages = {"example-common": COMMON, "example-service": SERVICE.replace("[deb]", SAMPLE)}
+    packages = {
+        **PACKAGES,
+        "example-service": SERVICE.replace("[deb]", SAMPLE),
+    }
     root = write_pkgspec(tmp_path, packages=packages, releases={"1.0": RELEASE + OWN_SAMPLE})
     plan = plan_example(load_spec(root))
     assert plan.samples == ()

@@ -5,7 +5,7 @@ from functools import cache
 from types import SimpleNamespace
 
 from builder.base.model import PackageFormat
-from builder.base.paths import PKGSPEC, PROJECT, TARGET_ROOT
+from builder.base.paths import PKGSPEC, PROJECT, TARGET_ROOT, TARGET_RUNTIME
 from builder.plan.render import Renderer
 from builder.plan.sources import read_sources
 from builder.spec import PackageSpec, Spec, load_spec
@@ -41,6 +41,12 @@ def context(package: PackageSpec, fmt: PackageFormat | None = None) -> dict[str,
         "release": RELEASE,
         "version": "26.9.6-1",
         "prefix": str(TARGET_ROOT / package.folder) if package.folder else None,
+        "runtime": str(TARGET_RUNTIME),
+        "on_runtime": [
+            member.service
+            for member in spec().packages.values()
+            if member.service and (member.python or member.runtime_wheels)
+        ],
         "python": "3.13" if package.python else None,
         "format": fmt.value if fmt else None,
     }

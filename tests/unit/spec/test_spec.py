@@ -11,6 +11,7 @@ from builder.spec import Spec, load_spec
 from builder.spec.jsonschema import publish, schema_files, stale_schemas
 from tests.helpers.specs import (
     COMMON,
+    PACKAGES,
     PROJECT,
     RELEASE,
     SERVICE,
@@ -28,7 +29,7 @@ def problems_of(root: Path) -> list[str]:
 
 
 def package_problems(tmp_path: Path, text: str) -> list[str]:
-    packages = {"example-common": COMMON, "example-service": text}
+    packages = {**PACKAGES, "example-service": text}
     return problems_of(write_pkgspec(tmp_path, packages=packages))
 
 
@@ -109,7 +110,11 @@ def test_every_problem_of_every_file_is_reported_at_once(tmp_path: Path) -> None
 def test_a_file_that_is_broken_is_not_said_to_be_absent(tmp_path: Path) -> None:
     folder = write_pkgspec(
         tmp_path,
-        packages={"example-common": COMMON + "[", "example-service": SERVICE},
+        packages={
+            **PACKAGES,
+            "example-common": COMMON + "[",
+            "example-service": SERVICE,
+        },
         releases={
             "1.0": RELEASE + "[",
             "2.0": RELEASE.replace('"1.0"', '"2.0"').replace("true", "false"),
@@ -177,7 +182,10 @@ def test_a_package_that_needs_one_the_release_lacks(tmp_path: Path) -> None:
     meta = COMMON.replace("example-common", "example").replace(
         "[[payload]]", 'depends-release = ["exmple-service"]\n\n[[payload]]', 1
     )
-    packages = {"example-common": COMMON, "example-service": SERVICE, "example": meta}
+    packages = {
+        **PACKAGES,
+        "example": meta,
+    }
     release = RELEASE.replace("packages = [", 'packages = ["example", ')
     found = problems_of(write_pkgspec(tmp_path, packages=packages, releases={"1.0": release}))
     (problem,) = found
@@ -210,7 +218,10 @@ def test_what_a_release_changes_of_its_packages_is_there(
     tmp_path: Path, text: str, problem: str
 ) -> None:
     sample = '[[sample]]\ndistribution = "x"\nmember = "y"\ntarget = "/usr/share/example"\n\n[deb]'
-    packages = {"example-common": COMMON, "example-service": SERVICE.replace("[deb]", sample, 1)}
+    packages = {
+        **PACKAGES,
+        "example-service": SERVICE.replace("[deb]", sample, 1),
+    }
     root = write_pkgspec(tmp_path, packages=packages, releases={"1.0": RELEASE + text})
     assert problems_of(root) == [f"pkgspec/releases/1.0: {problem}"]
 
@@ -231,7 +242,9 @@ def test_a_release_with_an_unknown_package_or_a_second_default(tmp_path: Path) -
 def test_a_release_whose_changelog_is_of_another_version(tmp_path: Path) -> None:
     text = RELEASE.replace('version = "1.0.2"', 'version = "1.0.3"', 1)
     (problem,) = problems_of(write_pkgspec(tmp_path, releases={"1.0": text}))
-    assert "the first [[changelog]] is of 1.0.2-1, the release of 1.0.3-1" in problem
+    assert (
+        "the first [[changelog]] of all packages is of 1.0.2-1, the release of 1.0.3-1" in problem
+    )
 
 
 def test_a_pkgspec_without_any_release(tmp_path: Path) -> None:
@@ -275,7 +288,7 @@ def test_the_spec_is_frozen(tmp_path: Path) -> None:
 
 
 def test_a_release_without_packages_is_refused(tmp_path: Path) -> None:
-    text = RELEASE.replace('["example-common", "example-service"]', "[]")
+    text = RELEASE.replace('["example-runtime", "example-common", "example-service"]', "[]")
     (problem,) = problems_of(write_pkgspec(tmp_path, releases={"1.0": text}))
     assert problem.startswith("pkgspec/releases/1.0: 'packages'")
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from builder.base.run import run
-from builder.spec.schema import ReleaseSpec
+from builder.spec.release import ReleaseSpec
 
 
 def release_of(version: str) -> ReleaseSpec:

@@ -130,17 +130,9 @@ def check_versions(view: HostView) -> Iterator[Finding]:
             value=listed,
         )
     for recipe in view.recipes:
-        if view.is_active(recipe.service) and _runs_deleted(view, recipe.service):
+        if view.is_active(recipe.service) and view.runs_replaced(recipe.service):
             yield warning(
                 f"{recipe.service} still runs what an upgrade has replaced",
                 unit_of(recipe.service),
                 f"systemctl restart {unit_of(recipe.service)}",
             )
-
-
-def _runs_deleted(view: HostView, service: str) -> bool:
-    pid = view.units[service].get("MainPID", "0")
-    try:
-        return view.path(f"/proc/{pid}/exe").readlink().name.endswith(" (deleted)")
-    except OSError:
-        return False

@@ -75,7 +75,7 @@ def check_stores(view: HostView) -> Iterator[Finding]:
                 remedy = problem.hint or "start the store, or correct its address in site.toml"
                 yield error(problem.message, f"needed by {recipe.service}", remedy)
         except ImportError:
-            continue  # only the service's own CPython has the client
+            continue  # a release without this client
 
 
 def check_peers(view: HostView) -> Iterator[Finding]:

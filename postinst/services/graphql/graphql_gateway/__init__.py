@@ -1,4 +1,4 @@
 """The GraphQL gateway: serves the manager's several schemas as one.
 
-Runs in the manager's private CPython, which has graphql-core and aiohttp.
+Runs on the CPython of backendai-runtime, which has graphql-core and aiohttp.
 """

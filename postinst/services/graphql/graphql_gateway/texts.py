@@ -7,12 +7,14 @@ the manager has. Introspection would need a user's key, and is off by default.
 import asyncio
 import importlib
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 
 from graphql_gateway.config import SubgraphSpec
 from graphql_gateway.errors import GatewayError
 
+RELEASE_PYTHON = "GRAPHQL_RELEASE_PYTHON"
 _SECONDS = 240.0
 
 
@@ -33,7 +35,9 @@ def dump(subgraphs: Sequence[SubgraphSpec]) -> str:
 
 async def ask_release(main: str) -> Mapping[str, str]:
     """Run ``dump`` in a separate process; ``main`` is the path that this process was started as."""
-    command = [sys.executable, "-I", "-B", main, "dump"]
+    # The runtime runs the gateway; what has the schemas is the manager's environment.
+    python = os.environ.get(RELEASE_PYTHON) or sys.executable
+    command = [python, "-I", "-B", main, "dump"]
     child = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,

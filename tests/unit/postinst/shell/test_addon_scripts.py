@@ -18,7 +18,7 @@ def place(tmp_path: Path) -> Path:
     """A folder that stands for the target's root in the scripts, with programs that log."""
     for folder in ("bin", "run/systemd/system", "var/lib/backendai/generated", "etc/backend.ai"):
         (tmp_path / folder).mkdir(parents=True)
-    python = tmp_path / "opt/backendai/agent/bin/python3"
+    python = tmp_path / "opt/backendai/runtime/bin/python3"
     python.parent.mkdir(parents=True)
     _program(python, f'echo "tool $*" >>{tmp_path}/log')
     for name in ("systemctl", "systemd-run", "deb-systemd-invoke", "dpkg-trigger"):
@@ -147,7 +147,7 @@ def test_an_erased_addon_puts_off_one_restart(place: Path) -> None:
     assert calls[2].startswith("systemd-run ")
     assert calls[2].endswith("systemctl try-restart backendai-agent.service")
     assert call(place, ADDON, PackageFormat.RPM, "postun", "1") == []
-    (place / "opt/backendai/agent/bin/python3").unlink()  # the service went with it
+    (place / "opt/backendai/runtime/bin/python3").unlink()  # the service went with it
     assert call(place, ADDON, PackageFormat.RPM, "postun", "0") == []
 
 

@@ -1,0 +1,111 @@
+"""The relations of a package to the others of its release. Pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from builder.base.model import PackageFormat
+from builder.spec import PackageSpec, ReleaseSpec
+from builder.spec.schema import ProjectSpec
+
+_LAST_NUMBER = re.compile(r"(\d+)\D*$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relations:
+    """What a package says of other packages of its release, in the words of one format."""
+
+    depends: tuple[str, ...]
+    breaks: tuple[str, ...] = ()  # dpkg's word
+    conflicts: tuple[str, ...] = ()
+
+
+def plan_relations(
+    package: PackageSpec,
+    fmt: PackageFormat,
+    project: ProjectSpec,
+    release: ReleaseSpec,
+    members: Sequence[PackageSpec],
+) -> Relations:
+    """Return the relations of ``package`` to ``members``, the packages of its release."""
+    common = [project.common] if package.depends_common else []
+    exact = [
+        fmt.relation(name, "=", release.full_version_of(name))
+        for name in (*common, *package.depends_release)
+    ]
+    older = _older_services(package, fmt, release, members)
+    if fmt is PackageFormat.RPM:
+        return Relations(
+            depends=(*_runtime(package, fmt, project, release), *exact), conflicts=older
+        )
+    return Relations(
+        depends=(*_runtime(package, fmt, project, release), *exact),
+        breaks=(*older, *_broken_addons(package, release, members)),
+    )
+
+
+def _runtime(
+    package: PackageSpec, fmt: PackageFormat, project: ProjectSpec, release: ReleaseSpec
+) -> tuple[str, ...]:
+    """Return the bounds for the runtime: of this version, not older than what is built with it.
+
+    A runtime that was raised alone fits; a package that was raised alone does not ask for a
+    runtime that there is not.
+    """
+    names = release.packages
+    has_service = package.python is not None and package.addon is None
+    needs = has_service or package.name == project.common or bool(package.runtime_wheels)
+    if not needs or project.runtime not in names:
+        return ()
+    revision = min(release.revision_of(package.name), release.revision_of(project.runtime))
+    version = release.package_version
+    least, below = fmt.bound_signs
+    return (
+        fmt.relation(project.runtime, least, f"{version}-{revision}"),
+        fmt.relation(project.runtime, below, next_version(version)),
+    )
+
+
+def next_version(version: str) -> str:
+    """Return a version above all revisions of ``version`` and at most at the next one.
+
+    "26.9.7~" for "26.9.6": the tilde sorts before any pre-release of 26.9.7.
+    """
+    raised = _LAST_NUMBER.sub(lambda match: str(int(match[1]) + 1), version)
+    return f"{raised}~"
+
+
+def _older_services(
+    package: PackageSpec, fmt: PackageFormat, release: ReleaseSpec, members: Sequence[PackageSpec]
+) -> tuple[str, ...]:
+    """Return the services that a runtime does not fit: those from before their present revision.
+
+    A wheel that is no longer shared is in the services' own packages from then on, and a new
+    runtime without it would break those that have it not yet.
+    """
+    if not package.runtime:
+        return ()
+    services = (member.name for member in members if member.python and not member.addon)
+    below = fmt.bound_signs[1]
+    return tuple(
+        fmt.relation(name, below, release.full_version_of(name)) for name in sorted(services)
+    )
+
+
+def _broken_addons(
+    package: PackageSpec, release: ReleaseSpec, members: Sequence[PackageSpec]
+) -> tuple[str, ...]:
+    """Return the Breaks by which dpkg refuses a host whose add-ons stay behind.
+
+    dpkg checks the packages that an unpacked package breaks, not the packages that depend
+    on its old version (deb-control(5)); rpm checks both.
+    """
+    names = [
+        member.name for member in members if member.addon and member.addon.host == package.name
+    ]
+    relation = PackageFormat.DEB.relation
+    return tuple(
+        relation(name, sign, release.full_version_of(name))
+        for name in sorted(names)
+        for sign in ("<<", ">>")
+    )
