@@ -21,7 +21,7 @@ from tests.integration.steps import Steps
 
 pytestmark = [pytest.mark.docker, pytest.mark.full, pytest.mark.xdist_group("offline")]
 
-_PACKAGES = ("common", *SERVICES, "client", "backendai")
+_PACKAGES = ("runtime", "common", *SERVICES, "client", "backendai")
 _DISK = "/media/packages"
 _ONLY = "/etc/apt/sources.list.d/backendai.sources"
 _LIMIT = (f"Dir::Etc::sourcelist={_ONLY}", "Dir::Etc::sourceparts=-", "APT::Get::List-Cleanup=0")

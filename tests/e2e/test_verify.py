@@ -70,7 +70,7 @@ def test_rpms_of_a_node_on_a_named_image(
         (name, "skipped" if name == "purge" else "ok") for name in _STEPS
     ]
     # What they need of the same folder came along.
-    assert set(case["packages"]) == {*_NODE, "backendai-common"}
+    assert set(case["packages"]) == {*_NODE, "backendai-common", "backendai-runtime"}
     (suite,) = ElementTree.parse(junit).getroot()
     assert (suite.get("tests"), suite.get("failures")) == (str(len(_STEPS)), "0")
 

@@ -15,6 +15,8 @@ from builder.base.paths import PROJECT
 from builder.base.run import run
 
 MOUNT = "/dist"  # where hosts find the folder
+RUNTIME = "backendai-runtime"
+COMMON = "backendai-common"  # needs it, and every service needs this
 _NAMES = {
     PackageFormat.DEB: re.compile(
         r"(?P<name>[a-z0-9-]+)_(?P<version>[^_]+)-(?P<revision>[^_-]+)_\w+\.deb"
@@ -37,9 +39,15 @@ class Dist:
     version: str
 
     def names(self, kind: PackageFormat, *packages: str) -> list[str]:
-        """The file names of these packages; NoPackagesError where one is not there."""
+        """The file names of these packages; NoPackagesError where one is not there.
+
+        The runtime comes with whoever needs it; packages of before had none.
+        """
         found = []
-        for package in packages:
+        below = [RUNTIME] if COMMON in packages and RUNTIME not in packages else []
+        if not _index(self.folder, kind, RUNTIME).get(self.version):
+            below = []
+        for package in (*below, *packages):
             name = _index(self.folder, kind, package).get(self.version)
             if name is None:
                 raise NoPackagesError(
@@ -70,7 +78,7 @@ def have_release(dist: Dist, version: str, kind: PackageFormat, *packages: str) 
     try:
         return other.names(kind, *packages)
     except NoPackagesError:
-        words = ["build", *packages, "--release", version, "--format", kind]
+        words = ["build", RUNTIME, *packages, "--release", version, "--format", kind]
         own = {name: text for name, text in os.environ.items() if name.startswith("BUILDER_")}
         command = [sys.executable, "-m", "builder", "--quiet", *words, "--out", str(dist.folder)]
         run(command, cwd=PROJECT, env=own)

@@ -25,7 +25,9 @@ def have_former(dist: Dist, kind: PackageFormat, *packages: str) -> list[str]:
         names = Dist(folder=folder, version=dist.version).names(kind, *packages)
     except NoPackagesError as error:
         raise NoPackagesError(error.message, hint=_HINT) from error
-    for former, new in zip(names, dist.names(kind, *packages), strict=True):
+    # The older ones may lack the runtime, which comes first.
+    news = dist.names(kind, *packages)[-len(packages) :]
+    for former, new in zip(names[-len(packages) :], news, strict=True):
         if revision_of(former) >= revision_of(new):
             raise NoPackagesError(f"{former} in {folder} is not older than {new}", hint=_HINT)
     for name in names:

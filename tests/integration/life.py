@@ -10,7 +10,7 @@ from tests.integration.images import Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
 
-PACKAGES = ("backendai-common", "backendai-manager")
+PACKAGES = ("backendai-common", "backendai-manager")  # RUNTIME below them has no settings
 SETTINGS = ("site.toml", "manager.toml", "alembic.ini")
 ADMIN_NOTE = "/etc/backend.ai/notes-of-the-admin.txt"
 _ADMIN_LINE = "\n# edited by the admin\n"
@@ -145,7 +145,7 @@ class Life:
         return problems if known == "0\n1\n0\n" else [*problems, f"accounts: {known.split()}"]
 
     def _check_process(self) -> list[str]:
-        """The service runs as the account, and by the private CPython."""
+        """The service runs as the account, and by the runtime's CPython."""
         main = self.host.run(["systemctl", "show", "-P", "MainPID", guide.UNIT]).stdout.strip()
         owner = self.host.run(["stat", "-c", "%U", f"/proc/{main}"]).stdout.strip()
         # As the account in the service's group: root of a container may not follow that link,
@@ -153,6 +153,6 @@ class Life:
         link = self.host.run(["readlink", f"/proc/{main}/exe"], user=f"{checks.ACCOUNT}:{_GROUP}")
         program = link.stdout.strip()
         problems = [] if owner == checks.ACCOUNT else [f"the service runs as {owner}"]
-        if not program.startswith(f"{guide.PREFIX}/bin/"):
+        if not program.startswith(f"{checks.ROOT}/runtime/bin/"):
             problems.append(f"the service runs by {program}")
         return problems

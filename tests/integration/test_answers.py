@@ -9,7 +9,7 @@ from builder.base.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import checks
 from tests.integration.apt import apt, refresh_lists
-from tests.integration.dist import Dist
+from tests.integration.dist import RUNTIME, Dist
 from tests.integration.dnf import become_distribution, make_repository
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
@@ -65,13 +65,13 @@ def test_debconf_and_variables(
         host.run(["test", "!", "-e", "/var/lib/backendai/early-answers"])
         check_reconfiguring(host, made)
         with steps("variables"):
-            apt(host, "purge", *reversed(_PACKAGES))
+            apt(host, "purge", *reversed(_PACKAGES), RUNTIME)
             # A purged package leaves no answers behind for the next.
             assert "backendai" not in host.run(["debconf-show", "backendai-common"]).stdout
             host.run(["env", "DEBIAN_FRONTEND=noninteractive", *_VARIABLES, "dpkg", "-i", *debs])
         assert host.read(_SITE) == made
         with steps("a wrong answer"):
-            apt(host, "purge", *reversed(_PACKAGES))
+            apt(host, "purge", *reversed(_PACKAGES), RUNTIME)
             preseed(host, {"redis-address": "nonsense"})
             output = host.run(
                 ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", *debs]

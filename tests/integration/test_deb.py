@@ -8,7 +8,7 @@ from builder.verify.hosts import Host, HostSetup
 from builder.verify.listing import differences, take_listing
 from tests.integration import checks
 from tests.integration.apt import apt, refresh_lists
-from tests.integration.dist import MOUNT, Dist
+from tests.integration.dist import MOUNT, RUNTIME, Dist
 from tests.integration.images import Images, Suite
 from tests.integration.life import ADMIN_NOTE, PACKAGES, Life, Manager
 from tests.integration.steps import Steps
@@ -84,9 +84,9 @@ def test_life_on_a_clean_host(
         refresh_lists(host)
 
         def erase() -> None:
-            apt(host, "remove", *reversed(PACKAGES))
+            apt(host, "remove", *reversed(PACKAGES), RUNTIME)
             check_removed_but_configured(host)
-            apt(host, "purge", *reversed(PACKAGES))
+            apt(host, "purge", *reversed(PACKAGES), RUNTIME)
             check_states(host, "not-installed")
 
         manager = Manager(
@@ -127,7 +127,7 @@ def test_install_then_purge_leaves_nothing(
         mount_disks(host)
         with steps("purge"):
             said = apt(host, "purge", PACKAGES[-1])
-            said += apt(host, "purge", CLIENT, PACKAGES[0])
+            said += apt(host, "purge", CLIENT, PACKAGES[0], RUNTIME)
         check_states(host, "not-installed", packages)
         assert said.count("left as it is") == 1
         take_disks_away(host, said)

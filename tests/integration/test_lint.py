@@ -39,7 +39,7 @@ def _packages() -> list[str]:
 def test_lintian(package: str, dist: Dist, steps: Steps) -> None:
     if shutil.which("lintian") is None:
         pytest.skip("lintian is not installed: apt-get install lintian")
-    (name,) = dist.names(PackageFormat.DEB, package)
+    name = dist.names(PackageFormat.DEB, package)[-1]
     options = ["--allow-root", "--fail-on=error,warning", "--tag-display-limit=0"]
     with steps("lintian"):
         result = run([*_LIMIT, "lintian", *options, dist.folder / name], check=False)
@@ -52,7 +52,7 @@ def test_lintian(package: str, dist: Dist, steps: Steps) -> None:
 def test_rpmlint(package: str, dist: Dist, steps: Steps) -> None:
     if shutil.which("rpmlint") is None:
         pytest.skip("rpmlint is not installed: apt-get install rpmlint")
-    (name,) = dist.names(PackageFormat.RPM, package)
+    name = dist.names(PackageFormat.RPM, package)[-1]
     settings = f"--config={PROJECT}/rpm/rpmlint.toml"
     with steps("rpmlint"):
         result = run([*_LIMIT, "rpmlint", settings, dist.folder / name], check=False)

@@ -12,7 +12,7 @@ import pytest
 from builder.base.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import checks
-from tests.integration.dist import MOUNT, Dist
+from tests.integration.dist import MOUNT, RUNTIME, Dist
 from tests.integration.dnf import become_distribution, dnf, make_repository
 from tests.integration.images import Images, Suite
 from tests.integration.life import ADMIN_NOTE, PACKAGES, Life, Manager
@@ -43,13 +43,13 @@ def test_life_on_a_clean_host(
         make_repository(host, files)
 
         def erase() -> None:
-            dnf(host, "remove", *PACKAGES)
+            dnf(host, "remove", *PACKAGES, RUNTIME)
             assert not installed_packages(host)
 
         manager = Manager(
             # backendai-common comes by the dependency
             install=lambda: dnf(host, "install", "backendai-manager"),
-            reinstall=lambda: dnf(host, "reinstall", *PACKAGES),
+            reinstall=lambda: dnf(host, "reinstall", *PACKAGES, RUNTIME),
             erase=erase,
         )
         life = Life(
@@ -59,7 +59,7 @@ def test_life_on_a_clean_host(
         installed = life.install()
         assert installed_packages(host) == set(PACKAGES)
         # Modes, owners, sizes and hashes are those of the package.
-        host.run(["rpm", "--verify", "--nodeps", *PACKAGES], timeout=120)
+        host.run(["rpm", "--verify", "--nodeps", *PACKAGES, RUNTIME], timeout=120)
         edited = life.edit()
         life.restart_and_check(installed)
         life.reinstall(edited)

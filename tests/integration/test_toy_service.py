@@ -37,9 +37,6 @@ units = ["backendai-toy.service"]
 [[payload]]
 source = "postinst/services/toy/toy.toml"
 target = "/usr/lib/backendai/toy/toy.toml"
-
-[deb]
-depends = ["backendai-client"] # the configuration tool needs a CPython
 """,
     f"{FOLDER}/recipe.toml": """\
 service = "toy"
@@ -79,7 +76,7 @@ def test_a_service_from_data_alone(
 ) -> None:
     out = tmp_path / "dist"
     name = build_toy(tmp_path / "project", out)
-    needed = dist.names(PackageFormat.DEB, "backendai-common", "backendai-client")
+    needed = dist.names(PackageFormat.DEB, "backendai-common")
     setup = HostSetup(
         image=images.stores(Suite.TRIXIE),
         name="toy",
