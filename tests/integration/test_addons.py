@@ -13,6 +13,7 @@ from builder.base.model import Arch, PackageFormat, host_arch
 from builder.base.run import find_tool, run
 from builder.spec import PackageSpec
 from builder.verify.hosts import Host, HostError, HostSetup
+from tests.integration import checks
 from tests.integration.apt import refresh_lists
 from tests.integration.dist import Dist
 from tests.integration.dnf import become_distribution, dnf, make_repository
@@ -236,9 +237,8 @@ def check_all(host: Host) -> None:
         for module in package.addon.allow
     }
     # The agent's Python has one set of distributions that fit together.
-    pip = ["/opt/backendai/agent/bin/python3", "-I", "-B", "-m", "pip", "check"]
-    checked = host.run(pip, check=False)
-    assert checked.status == 0, checked.stdout
+    problems = checks.check_python(host, "agent")
+    assert not problems, "\n".join(problems)
 
 
 def later_breaks(host: Host, agent: str, version: str) -> list[str]:

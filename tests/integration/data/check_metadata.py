@@ -1,12 +1,13 @@
-"""Runs in a package's private CPython: prints what is wrong with what is installed there.
+"""Runs in a service's environment: prints what is wrong with what is installed there.
 
-Every distribution is there once, has a name and a version, came from no URL, and each
-file of its RECORD exists with the hash it states.
+Every distribution is there once, has a name and a version, came from no URL, each file of its
+RECORD exists with the hash it states, and what it requires is there.
 """
 
 import base64
 import collections
 import hashlib
+import importlib
 import importlib.metadata
 import re
 import sys
@@ -34,15 +35,33 @@ def problems_of(distribution: importlib.metadata.Distribution) -> list[str]:
     return found
 
 
+def unmet(distribution: importlib.metadata.Distribution, versions: dict[str, str]) -> list[str]:
+    """What one distribution requires and does not find: as `pip check`, which is not there."""
+    requirement = importlib.import_module("packaging.requirements").Requirement
+    found = []
+    for text in distribution.requires or []:
+        wanted = requirement(text)
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        version = versions.get(plain(wanted.name))
+        if version is None or not wanted.specifier.contains(version, prereleases=True):
+            found.append(f"{distribution.metadata['Name']}: requires {text}, found {version}")
+    return found
+
+
+def plain(name: str) -> str:
+    """A distribution's name as it is compared."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def main() -> None:
     """Check them all."""
     installed = list(importlib.metadata.distributions())
-    names = collections.Counter(
-        re.sub(r"[-_.]+", "-", item.metadata["Name"] or "?").lower() for item in installed
-    )
+    names = collections.Counter(plain(item.metadata["Name"] or "?") for item in installed)
+    versions = {plain(item.metadata["Name"]): item.version for item in installed}
     lines = [f"{name}: installed {count} times" for name, count in names.items() if count > 1]
     for distribution in installed:
-        lines += problems_of(distribution)
+        lines += problems_of(distribution) + unmet(distribution, versions)
     sys.stdout.write("\n".join([*lines, f"checked {len(installed)}", ""]))
 
 
