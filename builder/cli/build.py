@@ -27,7 +27,7 @@ from builder.cli.options import (
 )
 from builder.jobs.build import BuildRequest, Built, build, report_reuse
 from builder.jobs.parallel import default_jobs
-from builder.jobs.plans import plan_packages
+from builder.jobs.plans import Planner
 from builder.pack.manifest import manifest_entry
 from builder.pack.nfpm import Compression
 from builder.plan import PackagePlan, PythonPlan, plan_summary
@@ -78,7 +78,7 @@ def build_command(packages: tuple[str, ...], dry_run: bool, as_json: bool, **opt
     spec = project_spec()
     request = _request(spec, packages, options)
     if dry_run:
-        _print_plans(plan_packages(request, spec, PROJECT), as_json=as_json)
+        _print_plans(Planner(request, spec, PROJECT).packages(), as_json=as_json)
         return
     begun = time.monotonic()
     built = build(request, spec, PROJECT, project_cache())
@@ -98,7 +98,8 @@ def build_command(packages: tuple[str, ...], dry_run: bool, as_json: bool, **opt
 def plan_command(packages: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Print what a build would do."""
     spec = project_spec()
-    _print_plans(plan_packages(_request(spec, packages, options), spec, PROJECT), as_json=as_json)
+    request = _request(spec, packages, options)
+    _print_plans(Planner(request, spec, PROJECT).packages(), as_json=as_json)
 
 
 def _print_table(built: Sequence[Built], seconds: float) -> None:

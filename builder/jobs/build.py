@@ -15,7 +15,7 @@ from builder.base.model import Arch, PackageFormat, RuntimeChoice
 from builder.index.uv import Target, uv_path
 from builder.jobs.base import SharedWheels
 from builder.jobs.parallel import in_parallel
-from builder.jobs.plans import PlanRequest, plan_hosts, plan_packages, plan_runtimes
+from builder.jobs.plans import Planner, PlanRequest
 from builder.lock.installer import DISTRIBUTION, check_installer
 from builder.pack.manifest import write_manifest
 from builder.pack.nfpm import Compression
@@ -63,10 +63,11 @@ def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> lis
     nfpm_path()  # raise now, not after minutes of building
     uv_path()
     _check_out(request.out)
-    plans = plan_packages(request, spec, project)
+    planner = Planner(request, spec, project)
+    plans = planner.packages()
     below = _Below(
-        hosts=plan_hosts(plans, request, spec, project),
-        bases=plan_runtimes(plans, request, spec, project),
+        hosts=planner.hosts(plans),
+        bases=planner.runtimes(plans),
         runtimes=_provide_runtimes(plans, request, cache),
     )
     builder = _Builder(request, spec, cache, below)

@@ -24,53 +24,64 @@ class PlanRequest:
     maintainer: str | None = None
 
 
-def plan_packages(request: PlanRequest, spec: Spec, project: Path) -> list[PackagePlan]:
-    """Plan all packages requested; each package once for every architecture it has.
+class Planner:
+    """Plans packages of one release; templates and each lock are read once."""
 
-    Raises LockError if a lock is absent or no longer fits the spec.
-    """
-    given = plan_input(request, spec, project)
-    plans = []
-    for package in request.packages:
-        lock = _current_lock(package, request.release, spec)
-        archs = request.archs if package.is_native else request.archs[:1]
-        for arch in archs:
-            if arch in package.archs:
-                plans.append(plan_package(package, lock, arch, given))
-            else:
-                log.step(f"{package.name}: is not made for {arch}")
-    return plans
+    def __init__(self, request: PlanRequest, spec: Spec, project: Path) -> None:
+        """Raise LockError if a service's lock is absent or no longer fits the spec."""
+        self._request = request
+        self._spec = spec
+        self._locks: dict[str, Lock | None] = {}
+        packages = [spec.packages[name] for name in request.release.packages]
+        services = [package for package in packages if package.python and not package.addon]
+        locks = {package.name: self._lock(package) for package in services}
+        self._given = PlanInput(
+            project=spec.project,
+            release=request.release,
+            sources=read_sources(project),
+            maintainer=request.maintainer,
+            packages=packages,
+            locks={name: lock for name, lock in locks.items() if lock is not None},
+        )
 
+    def packages(self) -> list[PackagePlan]:
+        """Plan all packages requested; each package once for every architecture it has."""
+        plans = []
+        request = self._request
+        for package in request.packages:
+            archs = request.archs if package.is_native else request.archs[:1]
+            for arch in archs:
+                if arch in package.archs:
+                    plans.append(self._plan(package, arch))
+                else:
+                    log.step(f"{package.name}: is not made for {arch}")
+        return plans
 
-def plan_input(request: PlanRequest, spec: Spec, project: Path) -> PlanInput:
-    """Return the inputs of plans: the release's packages, and the locks of its services."""
-    packages = [spec.packages[name] for name in request.release.packages]
-    services = [package for package in packages if package.python and not package.addon]
-    locks = {package.name: _current_lock(package, request.release, spec) for package in services}
-    return PlanInput(
-        project=spec.project,
-        release=request.release,
-        sources=read_sources(project),
-        maintainer=request.maintainer,
-        packages=packages,
-        locks={name: lock for name, lock in locks.items() if lock is not None},
-    )
+    def hosts(self, plans: Sequence[PackagePlan]) -> dict[tuple[str, Arch], PackagePlan]:
+        """Plan every add-on's host, requested or not: the add-on is checked against it."""
+        wanted = {
+            (plan.python.addon.host, plan.arch)
+            for plan in plans
+            if plan.python is not None and plan.python.addon is not None and plan.arch is not None
+        }
+        return {
+            (host, arch): self._plan(self._spec.packages[host], arch)
+            for host, arch in sorted(wanted)
+        }
 
+    def runtimes(self, plans: Sequence[PackagePlan]) -> dict[Arch, PackagePlan]:
+        """Plan the runtime of each architecture that a plan runs on, requested or not."""
+        archs = {plan.arch for plan in plans if plan.python is not None and plan.arch is not None}
+        runtime = self._spec.packages[self._spec.project.runtime] if archs else None
+        return {arch: self._plan(runtime, arch) for arch in sorted(archs) if runtime is not None}
 
-def plan_hosts(
-    plans: Sequence[PackagePlan], request: PlanRequest, spec: Spec, project: Path
-) -> dict[tuple[str, Arch], PackagePlan]:
-    """Plan every add-on's host, requested or not: the add-on is checked against it."""
-    found: dict[tuple[str, Arch], PackagePlan] = {}
-    for plan in plans:
-        if plan.python is None or plan.python.addon is None or plan.arch is None:
-            continue
-        host = spec.packages[plan.python.addon.host]
-        if (host.name, plan.arch) not in found:
-            lock = _current_lock(host, request.release, spec)
-            given = plan_input(request, spec, project)
-            found[host.name, plan.arch] = plan_package(host, lock, plan.arch, given)
-    return found
+    def _plan(self, package: PackageSpec, arch: Arch) -> PackagePlan:
+        return plan_package(package, self._lock(package), arch, self._given)
+
+    def _lock(self, package: PackageSpec) -> Lock | None:
+        if package.name not in self._locks:
+            self._locks[package.name] = _current_lock(package, self._request.release, self._spec)
+        return self._locks[package.name]
 
 
 def _current_lock(package: PackageSpec, release: ReleaseSpec, spec: Spec) -> Lock | None:
@@ -85,15 +96,3 @@ def _current_lock(package: PackageSpec, release: ReleaseSpec, spec: Spec) -> Loc
             hint="run 'builder lock'",
         )
     return lock
-
-
-def plan_runtimes(
-    plans: Sequence[PackagePlan], request: PlanRequest, spec: Spec, project: Path
-) -> dict[Arch, PackagePlan]:
-    """Plan the runtime of each architecture that a plan runs on, requested or not."""
-    archs = {plan.arch for plan in plans if plan.python is not None and plan.arch is not None}
-    if not archs:
-        return {}
-    given = plan_input(request, spec, project)
-    package = spec.packages[spec.project.runtime]
-    return {arch: plan_package(package, None, arch, given) for arch in sorted(archs)}
