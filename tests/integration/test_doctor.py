@@ -58,7 +58,7 @@ def test_bad_input(engine: docker.DockerClient, images: Images, dist: Dist, step
     )
     services = ("webserver", "storage-proxy", "agent")
     names = ("backendai-common", *(f"backendai-{service}" for service in services))
-    common, webserver, storage, agent = (
+    runtime, common, webserver, storage, agent = (
         f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *names)
     )
     with Host(engine, setup) as host:
@@ -66,6 +66,7 @@ def test_bad_input(engine: docker.DockerClient, images: Images, dist: Dist, step
         # There are no stores: waiting for them is another test's matter.
         host.run(["systemctl", "mask", "backendai-seed.service"])
         with steps("uid taken"):
+            host.run(["dpkg", "--install", runtime])
             take_uid(host, common)
         with steps("broken site.toml"):
             break_site(host, common, webserver)
