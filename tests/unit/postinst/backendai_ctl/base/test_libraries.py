@@ -1,11 +1,17 @@
 """Where the tool finds libraries of the release."""
 
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import tomlkit
 from backendai_ctl.base.libraries import load_library
 
+from builder.base.paths import PROJECT
+from builder.base.run import run
+
+_SOURCE = PROJECT / "postinst/backendai_ctl"
 _MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -34,3 +40,26 @@ def test_what_nobody_has_is_an_import_error(services: Path) -> None:
     other.mkdir(parents=True)
     with pytest.raises(ModuleNotFoundError):
         load_library("of_another_python")
+
+
+def test_the_tool_runs_on_a_runtime_that_shares_nothing(tmp_path: Path) -> None:
+    """As in a release with one service: tomlkit is in that service's environment alone."""
+    target = tmp_path / "target"
+    target.mkdir()
+    shutil.copy(_SOURCE / "__main__.py", target)
+    (target / "backendai_ctl").symlink_to(_SOURCE)
+    script = (
+        f"import runpy, sys; sys.prefix = {str(tmp_path / 'runtime')!r}; "
+        f"runpy.run_path({str(target)!r}, run_name='__main__')"
+    )
+    # Without site-packages, as in that runtime.
+    command = [sys.executable, "-I", "-S", "-B", "-c", script, "--help"]
+    refused = run(command, check=False)
+    assert refused.status == 1
+    assert "no service is installed on this host" in refused.stderr
+    folder = tmp_path / "manager" / "lib" / f"python{_MINOR}" / "site-packages"
+    folder.mkdir(parents=True)
+    (folder / "tomlkit").symlink_to(Path(tomlkit.__file__).parent)
+    found = run(command, check=False)
+    assert found.status == 0, found.stderr
+    assert "seed" in found.stdout
