@@ -80,9 +80,9 @@ class PackageFormat(StrEnum):
         return {PackageFormat.DEB: f"{name}_*.deb", PackageFormat.RPM: f"{name}-[0-9]*.rpm"}[self]
 
     @property
-    def bound_signs(self) -> tuple[str, str]:
-        """The signs for "this version or later" and "before this version"."""
-        return {PackageFormat.DEB: (">=", "<<"), PackageFormat.RPM: (">=", "<")}[self]
+    def sign_before(self) -> str:
+        """The sign for "before this version"."""
+        return {PackageFormat.DEB: "<<", PackageFormat.RPM: "<"}[self]
 
     def relation(self, name: str, sign: str, version: str) -> str:
         """Return a relation to versions of another package, such as a dependency."""

@@ -137,9 +137,6 @@ class _Builder:
         # nfpm holds a whole deb in memory: no more debs at once than there are jobs.
         self.packing = Semaphore(request.jobs)
         self.shared = {arch: self._shared_wheels(plan) for arch, plan in below.bases.items()}
-        self.owners = Owners()
-        # nfpm holds a whole deb in memory: no more debs at once than there are jobs.
-        self.packing = Semaphore(request.jobs)
 
     def _epoch(self, plan: PackagePlan) -> int:
         given = self.request.epoch
@@ -147,7 +144,8 @@ class _Builder:
 
     def _shared_wheels(self, plan: PackagePlan) -> SharedWheels:
         """Return the wheels of the runtime that ``plan`` is of."""
-        return SharedWheels(_python_of(plan), _pins(plan), lambda: self._installed(plan))
+        tree = self._runtime_of(plan).tree
+        return SharedWheels(_pins(plan), tree, lambda: self._installed(plan))
 
     def build(self, plan: PackagePlan) -> list[Built]:
         """Stage one plan, pack it in every format, and deliver the packages."""
@@ -186,10 +184,16 @@ class _Builder:
         check_requirements(Fit(name=plan.name, pins=pins, wheels=wheels), runtime, self.cache)
 
     def _installed(self, plan: PackagePlan) -> Sequence[InstalledWheel]:
-        given = self._given(plan)
-        assert given.runtime is not None
-        request = install_request(_python_of(plan), given.runtime, given)
-        return install_wheels(self._wheels(plan, given.runtime), request, self.cache)
+        runtime = self._runtime_of(plan)
+        request = install_request(
+            _python_of(plan), runtime, epoch=self._epoch(plan), jobs=self.request.jobs
+        )
+        return install_wheels(self._wheels(plan, runtime), request, self.cache)
+
+    def _runtime_of(self, plan: PackagePlan) -> Runtime:
+        runtime = self._runtime(plan)
+        assert runtime is not None
+        return runtime
 
     def _runtime(self, plan: PackagePlan) -> Runtime | None:
         if plan.python is None or plan.arch is None:
@@ -203,7 +207,9 @@ class _Builder:
         return self._stage(self.hosts[plan.python.addon.host, plan.arch])
 
     def _given(self, plan: PackagePlan) -> StageInput:
-        has_base = plan.python is not None and plan.python.base is not None
+        base = None
+        if plan.python and plan.python.base and plan.arch:
+            base = self.shared[plan.arch].base(self.cache, plan.python.minor)
         return StageInput(
             arch=plan.arch or self.request.archs[0],
             runtime=self._runtime(plan),
@@ -211,7 +217,7 @@ class _Builder:
             libraries=self.spec.project.libraries,
             jobs=self.request.jobs,
             host=self._host(plan),
-            base=self.shared[plan.arch].base(self.cache) if has_base and plan.arch else None,
+            base=base,
         )
 
     def _stage(self, plan: PackagePlan, *, whole: bool = False) -> Stage:

@@ -82,7 +82,7 @@ def _locked_packages(request: FetchRequest, spec: Spec) -> list[PackageSpec]:
     if not any(package.is_native for package in request.packages):
         return [package for package in request.packages if needs_lock(package)]
     family = (spec.packages[name] for name in request.release.packages)
-    services = [package for package in family if package.python and not package.addon]
+    services = [package for package in family if package.has_environment]
     wanted = {package.name: package for package in (*request.packages, *services)}
     return [package for package in wanted.values() if needs_lock(package)]
 

@@ -33,7 +33,7 @@ class Planner:
         self._spec = spec
         self._locks: dict[str, Lock | None] = {}
         packages = [spec.packages[name] for name in request.release.packages]
-        services = [package for package in packages if package.python and not package.addon]
+        services = [package for package in packages if package.has_environment]
         locks = {package.name: self._lock(package) for package in services}
         self._given = PlanInput(
             project=spec.project,

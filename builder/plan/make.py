@@ -121,7 +121,7 @@ def _plan_runtime(shared: tuple[LockedDistribution, ...], given: PlanInput) -> P
     foreign = (
         glob
         for package in given.packages
-        if package.python and not package.addon
+        if package.python and package.has_environment
         for glob in package.python.foreign_binaries
     )
     return PythonPlan(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from builder.base.model import PackageFormat
+from builder.base.model import PackageFormat, full_version
 from builder.spec import PackageSpec, ReleaseSpec
 from builder.spec.schema import ProjectSpec
 
@@ -33,15 +33,12 @@ def plan_relations(
         fmt.relation(name, "=", release.full_version_of(name))
         for name in (*common, *package.depends_release)
     ]
+    depends = (*_runtime(package, fmt, project, release), *exact)
     older = _older_services(package, fmt, release, members)
     if fmt is PackageFormat.RPM:
-        return Relations(
-            depends=(*_runtime(package, fmt, project, release), *exact), conflicts=older
-        )
-    return Relations(
-        depends=(*_runtime(package, fmt, project, release), *exact),
-        breaks=(*older, *_broken_addons(package, release, members)),
-    )
+        return Relations(depends=depends, conflicts=older)
+    breaks = (*older, *_broken_addons(package, release, members))
+    return Relations(depends=depends, breaks=breaks)
 
 
 def _runtime(
@@ -53,16 +50,16 @@ def _runtime(
     runtime that there is not.
     """
     names = release.packages
-    has_service = package.python is not None and package.addon is None
-    needs = has_service or package.name == project.common or bool(package.runtime_wheels)
+    needs = (
+        package.has_environment or package.name == project.common or bool(package.runtime_wheels)
+    )
     if not needs or project.runtime not in names:
         return ()
     revision = min(release.revision_of(package.name), release.revision_of(project.runtime))
     version = release.package_version
-    least, below = fmt.bound_signs
     return (
-        fmt.relation(project.runtime, least, f"{version}-{revision}"),
-        fmt.relation(project.runtime, below, next_version(version)),
+        fmt.relation(project.runtime, ">=", full_version(version, revision)),
+        fmt.relation(project.runtime, fmt.sign_before, next_version(version)),
     )
 
 
@@ -85,10 +82,9 @@ def _older_services(
     """
     if not package.runtime:
         return ()
-    services = (member.name for member in members if member.python and not member.addon)
-    below = fmt.bound_signs[1]
+    names = sorted(member.name for member in members if member.has_environment)
     return tuple(
-        fmt.relation(name, below, release.full_version_of(name)) for name in sorted(services)
+        fmt.relation(name, fmt.sign_before, release.full_version_of(name)) for name in names
     )
 
 

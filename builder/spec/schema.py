@@ -213,6 +213,11 @@ class PackageSpec(Strict):
         return self
 
     @property
+    def has_environment(self) -> bool:
+        """Whether it is a service with a Python environment of its own, upon the runtime."""
+        return self.python is not None and self.addon is None
+
+    @property
     def is_native(self) -> bool:
         """Whether the payload depends on the architecture."""
         return self.runtime or self.python is not None

@@ -7,8 +7,10 @@ from pathlib import Path
 from threading import Lock as Mutex
 
 from builder.base.errors import PayloadError
+from builder.base.words import name_some
 from builder.plan import PackagePlan
 from builder.spec.schema import AddonSpec
+from builder.stage.linking import files_below
 
 _SHOWN = 5
 
@@ -24,7 +26,7 @@ class Owners:
         """Record the files below ``root``; raises PayloadError if another add-on has one."""
         arch = str(plan.arch)
         with self._mutex:
-            for path in _files(root):
+            for path in files_below(root):
                 owner = self._owners.setdefault((arch, path), plan.name)
                 if owner != plan.name:
                     raise PayloadError(
@@ -38,11 +40,10 @@ def refuse_shared_files(name: str, prefix: Path, host: Path) -> None:
 
     This holds for equal bytes, too: dpkg and rpm let a file belong to one package.
     """
-    taken = [path for path in _files(prefix) if os.path.lexists(host / path)]
+    taken = [path for path in files_below(prefix) if os.path.lexists(host / path)]
     if taken:
-        rest = f" and {len(taken) - _SHOWN} more" if len(taken) > _SHOWN else ""
         raise PayloadError(
-            f"{name}: the host has these files already: {', '.join(taken[:_SHOWN])}{rest}",
+            f"{name}: the host has these files already: {name_some(taken, _SHOWN)}",
             hint="the add-on's wheel, or one that only the add-on needs, ships what a wheel of "
             "the host ships: report it to its makers",
         )
@@ -78,12 +79,3 @@ def _entry_points(prefix: Path, group: str) -> Iterator[tuple[str, str]]:
 
 def _shown(points: Mapping[str, str]) -> str:
     return ", ".join(f"{key} = {value}" for key, value in sorted(points.items())) or "none"
-
-
-def _files(root: Path) -> Iterator[str]:
-    """Yield every file and link below ``root``, as a path relative to it."""
-    top = os.fspath(root)
-    for folder, folders, names in os.walk(top):
-        links = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114
-        for name in sorted([*names, *links]):
-            yield os.path.relpath(f"{folder}/{name}", top)

@@ -1,8 +1,7 @@
 """Whether the wheels of a package, and of what lies below it, work together."""
 
 import filecmp
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -10,13 +9,17 @@ from builder.base.cache import Cache, key_of
 from builder.base.errors import PayloadError, ToolError
 from builder.base.model import host_arch
 from builder.base.run import run
+from builder.base.words import name_some
 from builder.index.uv import uv_environment, uv_path
 from builder.runtime.model import Runtime
+from builder.stage.linking import files_below
 from builder.stage.payload import place_environment, reject_conflict, site_folder
 from builder.wheels.install import InstalledWheel
 
 _FORMAT = 1  # of the check; raise it when it checks more
 _INIT = "__init__.py"
+_LIBRARY = "lib"
+_BYTECODE = "__pycache__"
 _SHOWN = 5
 
 
@@ -63,52 +66,53 @@ def _check(fit: Fit, runtime: Runtime, folder: Path, cache: Cache) -> None:
     (folder / "wheels").write_text(f"{len(wheels)}\n", encoding="utf-8")
 
 
-def check_shared_places(
-    name: str,
-    wheels: Sequence[InstalledWheel],
-    beside: Sequence[InstalledWheel],
-    runtime: Runtime,
-) -> None:
-    """Raise PayloadError if a wheel has a module that a wheel of the packages below hides.
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """The files below a prefix that Python may import, and the folders that they are in."""
 
-    Two wheels may have a file at one place if it is the same file, and parts of one namespace
+    files: Mapping[str, Path]  # path below the prefix to the file
+    packages: frozenset[str]
+    folders: frozenset[str]
+
+
+def find_places(trees: Iterable[Path]) -> Places:
+    """Return the places of all ``trees`` together."""
+    files = {path: tree / path for tree in trees for path in _modules(tree)}
+    return Places(files=files, packages=_packages(files), folders=_all_folders(files))
+
+
+def check_shared_places(name: str, wheels: Sequence[InstalledWheel], below: Places) -> None:
+    """Raise PayloadError if a wheel has a module that the packages below hide.
+
+    Two may have a file at one place if it is the same file, and parts of one namespace
     (PEP 420); a package with an ``__init__`` is found in one place only.
     """
-    trees = [wheel.tree for wheel in beside] + ([runtime.tree] if runtime.tree else [])
-    places = {path: tree / path for tree in trees for path in _files(tree)}
-    packages, folders = _packages(places), _all_folders(places)
     problems = []
     for wheel in wheels:
-        paths = list(_files(wheel.tree))
-        own = _packages(paths)
+        own = find_places([wheel.tree])
         # Folders of both, of which one place has the __init__ that Python stops at.
-        split = (packages | own) & folders & _all_folders(paths)
-        for path in paths:
-            if path not in places:
+        split = (below.packages | own.packages) & below.folders & own.folders
+        for path, file in own.files.items():
+            if path not in below.files:
                 if split.intersection(_folders(path)):
                     problems.append(f"{wheel.wheel.file}: {path}")
-            elif not filecmp.cmp(wheel.tree / path, places[path], shallow=False):
-                reject_conflict(wheel, wheel.tree)(wheel.tree / path)
+            elif not filecmp.cmp(file, below.files[path], shallow=False):
+                reject_conflict(wheel, wheel.tree)(file)
     if problems:
-        rest = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise PayloadError(
             f"{name}: parts of a package that wheels of the runtime have, too: "
-            f"{', '.join(problems[:_SHOWN])}{rest}",
+            f"{name_some(problems, _SHOWN)}",
             hint="Python finds such a package in one place only: report it to the wheels' makers",
         )
 
 
-def _files(tree: Path) -> Iterator[str]:
-    """Yield the files of a wheel that are imported, as paths below the prefix."""
-    top = os.fspath(tree)
-    for folder, folders, names in os.walk(f"{top}/lib"):
-        folders[:] = [name for name in folders if name != "__pycache__"]
-        for name in names:
-            yield os.path.relpath(f"{folder}/{name}", top)
+def _modules(tree: Path) -> Iterator[str]:
+    paths = files_below(tree / _LIBRARY)
+    return (f"{_LIBRARY}/{path}" for path in paths if f"/{_BYTECODE}/" not in path)
 
 
-def _packages(paths: Iterable[str]) -> set[str]:
-    return {path.rpartition("/")[0] for path in paths if path.rpartition("/")[2] == _INIT}
+def _packages(paths: Iterable[str]) -> frozenset[str]:
+    return frozenset(path.rpartition("/")[0] for path in paths if path.rpartition("/")[2] == _INIT)
 
 
 def _folders(path: str) -> Iterator[str]:
@@ -118,5 +122,5 @@ def _folders(path: str) -> Iterator[str]:
         folder = folder.rpartition("/")[0]
 
 
-def _all_folders(paths: Iterable[str]) -> set[str]:
-    return {folder for path in paths for folder in _folders(path)}
+def _all_folders(paths: Iterable[str]) -> frozenset[str]:
+    return frozenset(folder for path in paths for folder in _folders(path))

@@ -3,7 +3,7 @@
 import filecmp
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 Clash = Callable[[Path], None]
@@ -83,3 +83,12 @@ def measure(root: Path) -> tuple[int, int]:
             count += 1
             size += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118
     return count, size
+
+
+def files_below(root: Path) -> Iterator[str]:
+    """Yield every file and link below ``root``, as a path relative to it."""
+    top = os.fspath(root)
+    for folder, folders, names in os.walk(top):
+        links = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114
+        for name in sorted([*names, *links]):
+            yield os.path.relpath(f"{folder}/{name}", top)

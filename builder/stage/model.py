@@ -10,6 +10,7 @@ from builder.base.model import Arch
 from builder.plan import PackagePlan, plan_fingerprint
 from builder.runtime.model import Runtime, runtime_info
 from builder.spec.schema import LibrarySpec
+from builder.stage.fit import Places
 from builder.stage.libraries import Needs
 from builder.stage.shared_scripts import SharedScripts
 from builder.wheels.install import InstalledWheel
@@ -46,6 +47,7 @@ class Base:
 
     scripts: SharedScripts
     wheels: Callable[[], Sequence[InstalledWheel]]  # installs what the cache lacks
+    places: Callable[[], Places]  # of these wheels and of CPython
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,16 +92,21 @@ def finish_scripts(wheel: InstalledWheel, prefix: Path, final: PurePosixPath) ->
         return
     digests: dict[str, tuple[str, int]] = {}
     for script in wheel.scripts:
-        data = (wheel.tree / script).read_bytes()
-        first, newline, rest = data.partition(b"\n")
-        data = first.replace(PREFIX_MARK.encode(), str(final).encode()) + newline + rest
-        write_file(prefix / script, data, 0o755)
+        data = write_script(prefix / script, (wheel.tree / script).read_bytes(), final)
         digests[script] = (_record_hash(data), len(data))
     _rewrite_record(
         wheel,
         prefix,
         lambda script, row: [row[0], *map(str, digests[script])] if script in digests else row,
     )
+
+
+def write_script(place: Path, data: bytes, final: PurePosixPath) -> bytes:
+    """Write a script with the final prefix in its first line; returns what was written."""
+    first, newline, rest = data.partition(b"\n")
+    data = first.replace(PREFIX_MARK.encode(), str(final).encode()) + newline + rest
+    write_file(place, data, 0o755)
+    return data
 
 
 def drop_scripts(wheel: InstalledWheel, prefix: Path) -> None:

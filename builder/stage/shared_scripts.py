@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from builder.base.cache import Cache, key_of
-from builder.stage.linking import write_file
+from builder.stage.payload import write_script
 from builder.wheels.install import InstalledWheel
-from builder.wheels.split import PREFIX_MARK
 
 _FORMAT = 1  # of a kept entry; raise it when this module makes different ones
 _REPORT = "programs.json"
@@ -72,7 +71,7 @@ def place_shared_scripts(
     for name, text in shared.scripts.items():
         place = prefix / _BIN / name
         if not place.exists():
-            write_file(place, text.replace(PREFIX_MARK, str(final), 1).encode(), 0o755)
+            write_script(place, text.encode(), final)
     for name in shared.programs:
         place = prefix / _BIN / name
         if not place.exists():

@@ -112,14 +112,13 @@ class _StageBuilder:
         if runtime is None:
             raise PayloadError(f"{self.plan.name}: has a Python and no runtime was made")
         prefix = below(root, python.prefix)
-        installed = install_wheels(
-            self.files.wheels, install_request(python, runtime, given), self.cache
-        )
+        request = install_request(python, runtime, epoch=given.epoch, jobs=given.jobs)
+        installed = install_wheels(self.files.wheels, request, self.cache)
         beside = given.base.wheels() if given.base else ()
         with phase("stage", self.plan.name):
             self._place(installed, prefix, python, runtime)
-            if python.base is not None:
-                check_shared_places(self.plan.name, installed, beside, runtime)
+            if given.base:
+                check_shared_places(self.plan.name, installed, given.base.places())
             if python.addon and given.host:
                 self._check_addon(python.addon, prefix, given.host)
         rules = Rules(
@@ -208,13 +207,12 @@ class _StageBuilder:
         return {key: value for key, value in record.items() if key != "key"} if record else None
 
 
-def install_request(python: PythonPlan, runtime: Runtime, given: StageInput) -> InstallRequest:
+def install_request(
+    python: PythonPlan, runtime: Runtime, *, epoch: int, jobs: int
+) -> InstallRequest:
     """Return the settings that the wheels of ``python`` are installed with."""
     return InstallRequest(
-        target=target_of(python, given.arch),
-        python=runtime.python,
-        epoch=given.epoch,
-        jobs=given.jobs,
+        target=target_of(python, runtime.arch), python=runtime.python, epoch=epoch, jobs=jobs
     )
 
 

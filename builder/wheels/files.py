@@ -12,6 +12,7 @@ from builder.base import log
 from builder.base.cache import Cache
 from builder.base.errors import FetchError, LockError, OfflineError
 from builder.base.timing import phase
+from builder.base.words import name_some
 from builder.index.uv import Target, locate
 from builder.lock import LockedDistribution, LockedFile
 from builder.net.download import fetch_blob
@@ -21,6 +22,7 @@ from builder.wheels.model import WheelFile, WheelRequest
 from builder.wheels.sdist import SdistBuilder, describe_wheel
 
 _CONNECTIONS = 8
+_SHOWN = 3
 
 
 def fetch_files(needed: WheelRequest, cache: Cache, *, offline: bool) -> dict[str, Path]:
@@ -42,10 +44,8 @@ def fetch_files(needed: WheelRequest, cache: Cache, *, offline: bool) -> dict[st
     return {sha256: path for sha256, path in paths.items() if path is not None}
 
 
-def _some(names: Iterable[str], shown: int = 3) -> str:
-    listed = sorted(names)
-    rest = len(listed) - shown
-    return ", ".join(listed[:shown]) + (f" and {rest} more" if rest > 0 else "")
+def _some(names: Iterable[str]) -> str:
+    return name_some(sorted(names), _SHOWN)
 
 
 def _download(

@@ -103,7 +103,7 @@ def _folders_of_others(layout: Layout, recipe: Recipe) -> list[str]:
     try:
         site = load_site(layout)
     except TargetError:
-        return []  # whoever asks for the configuration is told of it
+        return []  # reading the configuration reports it
     others = [load_recipe(layout, service) for service in installed_services(layout)]
     folders = {str(site[folder.site]) for other in others for folder in other.folders}
     values = [*_values(layout, recipe)]
