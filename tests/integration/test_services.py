@@ -259,7 +259,7 @@ def remove_in_turn(host: Host) -> None:
         apt(host, "purge", f"backendai-{service}")
         left.remove(service)
         assert [state(host, "is-active", service) for service in left] == ["active"] * len(left)
-    apt(host, "purge", _COMMON)
+    apt(host, "purge", _COMMON, "backendai-runtime")
     assert host.run(["find", _VOLUME, "-mindepth", "3", "-maxdepth", "3"]).stdout.strip()
     for folder in ("/etc/backend.ai", "/var/lib/backendai", "/opt/backendai"):
         assert not host.run(["find", folder, "-type", "f"], check=False).stdout, folder
