@@ -16,14 +16,20 @@ from builder.index.uv import Target, uv_path
 from builder.jobs.base import SharedWheels
 from builder.jobs.parallel import in_parallel
 from builder.jobs.plans import Planner, PlanRequest
+from builder.jobs.runtimes import Runtimes
 from builder.lock.installer import DISTRIBUTION, check_installer
+from builder.pack.deliver import deliver, is_delivered
 from builder.pack.manifest import write_manifest
 from builder.pack.nfpm import Compression
-from builder.pack.packing import Artifact, PackRequest, deliver, nfpm_path, pack_stage
+from builder.pack.packing import (
+    Artifact,
+    PackRequest,
+    nfpm_path,
+    pack_stage,
+)
 from builder.plan import PackagePlan, PythonPlan
-from builder.runtime.choose import provide_runtime
 from builder.runtime.distro import distro_depends
-from builder.runtime.model import Runtime, RuntimeOptions, RuntimeRequest
+from builder.runtime.model import Runtime, RuntimeOptions
 from builder.spec import Spec
 from builder.stage.addon_rules import Owners
 from builder.stage.fit import Fit, check_requirements
@@ -63,12 +69,14 @@ def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> lis
     nfpm_path()  # raise now, not after minutes of building
     uv_path()
     _check_out(request.out)
-    planner = Planner(request, spec, project)
+    planner = Planner(request, spec, project, cache)
     plans = planner.packages()
     below = _Below(
         hosts=planner.hosts(plans),
         bases=planner.runtimes(plans),
-        runtimes=_provide_runtimes(plans, request, cache),
+        runtimes=Runtimes(
+            plans, request.release.version, (request.runtime, request.runtime_options), cache
+        ),
     )
     builder = _Builder(request, spec, cache, below)
     built = [
@@ -88,34 +96,13 @@ def _check_out(out: Path) -> None:
         probe.unlink()
 
 
-def _provide_runtimes(
-    plans: Sequence[PackagePlan], request: BuildRequest, cache: Cache
-) -> dict[tuple[str, Arch], Runtime]:
-    """Provide each CPython that the plans need, once."""
-    found: dict[tuple[str, Arch], Runtime] = {}
-    for plan in plans:
-        if plan.python is None or plan.arch is None:
-            continue
-        key = (plan.python.minor, plan.arch)
-        if key not in found:
-            wanted = RuntimeRequest.with_options(
-                request.runtime_options,
-                minor=plan.python.minor,
-                requires_python=plan.python.requires_python,
-                release=request.release.version,
-                arch=plan.arch,
-            )
-            found[key] = provide_runtime(wanted, cache, request.runtime)
-    return found
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Below:
     """What the requested packages lie upon, requested or not."""
 
     hosts: Mapping[tuple[str, Arch], PackagePlan]  # of add-ons
     bases: Mapping[Arch, PackagePlan]  # the packages of the runtime
-    runtimes: Mapping[tuple[str, Arch], Runtime]
+    runtimes: Runtimes
 
 
 class _Builder:
@@ -158,8 +145,8 @@ class _Builder:
 
         def pack(fmt: PackageFormat) -> Built:
             begun = time.monotonic()
-            artifact = self._pack(plan, stage, fmt)
-            path = deliver(artifact, self.request.out)
+            artifact = self._deliver(plan, stage, fmt)
+            path = self.request.out / artifact.file
             seconds = staged + time.monotonic() - begun
             return Built(artifact=artifact, path=path, files=stage.files, seconds=seconds)
 
@@ -196,9 +183,7 @@ class _Builder:
         return runtime
 
     def _runtime(self, plan: PackagePlan) -> Runtime | None:
-        if plan.python is None or plan.arch is None:
-            return None
-        return self.runtimes[plan.python.minor, plan.arch]
+        return self.runtimes.of(plan)
 
     def _host(self, plan: PackagePlan) -> Stage | None:
         """Return the stage of an add-on's host."""
@@ -240,6 +225,7 @@ class _Builder:
 
     def _wheels(self, plan: PackagePlan, runtime: Runtime) -> list[WheelFile]:
         python = _python_of(plan)
+        self.runtimes.check(runtime)
         needed = WheelRequest(
             distributions=python.wheels,
             build=python.build,
@@ -254,7 +240,19 @@ class _Builder:
             offline=self.request.offline,
         )
 
-    def _pack(self, plan: PackagePlan, stage: Stage, fmt: PackageFormat) -> Artifact:
+    def _deliver(self, plan: PackagePlan, stage: Stage, fmt: PackageFormat) -> Artifact:
+        """Pack, if the cache has no package, and deliver it, if it is not there already."""
+        artifact = self._pack(plan, stage, fmt)
+        if is_delivered(artifact, self.request.out, self.cache):
+            return artifact
+        if artifact.reused:  # until now its facts were enough
+            artifact = self._pack(plan, stage, fmt, whole=True)
+        deliver(artifact, self.request.out, self.cache)
+        return artifact
+
+    def _pack(
+        self, plan: PackagePlan, stage: Stage, fmt: PackageFormat, *, whole: bool = False
+    ) -> Artifact:
         needs = stage.needs.of_format(fmt)
         runtime = self._runtime(plan)
         if runtime and runtime.tree is None and _python_of(plan).base is None:
@@ -267,7 +265,7 @@ class _Builder:
             whole_stage=lambda: self._stage(plan, whole=True),
         )
         with self.packing:
-            return pack_stage(plan, stage, request, self.cache)
+            return pack_stage(plan, stage, request, self.cache, whole=whole)
 
 
 def _python_of(plan: PackagePlan) -> PythonPlan:

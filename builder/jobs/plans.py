@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.base import log
+from builder.base.cache import Cache
 from builder.base.errors import LockError
 from builder.base.model import Arch
 from builder.lock import Lock, load_lock
 from builder.lock.inputs import is_current, needs_lock
 from builder.plan import PackagePlan, PlanInput, plan_package
+from builder.plan.compiled import open_compiled
 from builder.plan.sources import read_sources
 from builder.spec import PackageSpec, ReleaseSpec, Spec
 
@@ -27,18 +29,26 @@ class PlanRequest:
 class Planner:
     """Plans packages of one release; templates and each lock are read once."""
 
-    def __init__(self, request: PlanRequest, spec: Spec, project: Path) -> None:
-        """Raise LockError if a service's lock is absent or no longer fits the spec."""
+    def __init__(
+        self, request: PlanRequest, spec: Spec, project: Path, cache: Cache | None = None
+    ) -> None:
+        """Raise LockError if a service's lock is absent or no longer fits the spec.
+
+        With a ``cache`` it keeps what was read of the tool and compiled of the templates.
+        """
         self._request = request
         self._spec = spec
         self._locks: dict[str, Lock | None] = {}
+        self._compiled = open_compiled(cache) if cache else None
+        self._plans: dict[tuple[str, Arch], PackagePlan] = {}
         packages = [spec.packages[name] for name in request.release.packages]
         services = [package for package in packages if package.has_environment]
         locks = {package.name: self._lock(package) for package in services}
         self._given = PlanInput(
             project=spec.project,
             release=request.release,
-            sources=read_sources(project),
+            sources=read_sources(project, cache),
+            compiled=self._compiled,
             maintainer=request.maintainer,
             packages=packages,
             locks={name: lock for name, lock in locks.items() if lock is not None},
@@ -55,6 +65,8 @@ class Planner:
                     plans.append(self._plan(package, arch))
                 else:
                     log.step(f"{package.name}: is not made for {arch}")
+        if self._compiled:
+            self._compiled.save()
         return plans
 
     def hosts(self, plans: Sequence[PackagePlan]) -> dict[tuple[str, Arch], PackagePlan]:
@@ -76,7 +88,10 @@ class Planner:
         return {arch: self._plan(runtime, arch) for arch in sorted(archs) if runtime is not None}
 
     def _plan(self, package: PackageSpec, arch: Arch) -> PackagePlan:
-        return plan_package(package, self._lock(package), arch, self._given)
+        key = (package.name, arch)
+        if key not in self._plans:
+            self._plans[key] = plan_package(package, self._lock(package), arch, self._given)
+        return self._plans[key]
 
     def _lock(self, package: PackageSpec) -> Lock | None:
         if package.name not in self._locks:

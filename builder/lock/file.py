@@ -6,17 +6,23 @@ files and hashes, no index and no URL.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import tomlkit
 from pydantic import AfterValidator, Field, StringConstraints
 
 from builder.base.cache import replacing
 from builder.base.errors import LockError
 from builder.base.files import check_file_name
+from builder.base.lazy import LazyModule
 from builder.base.model import Arch
 from builder.spec.types import Strict
 from builder.spec.validate import read_toml, validate
+
+if TYPE_CHECKING:
+    import tomlkit
+    import tomlkit.items
+else:
+    tomlkit = LazyModule("tomlkit")
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, AfterValidator(check_file_name)]
@@ -114,7 +120,7 @@ def render_lock(lock: Lock) -> str:
     return tomlkit.dumps(document)
 
 
-def _table(entry: LockedDistribution) -> tomlkit.items.Table:
+def _table(entry: LockedDistribution) -> "tomlkit.items.Table":
     table = tomlkit.table()
     table.add("name", entry.name)
     table.add("version", entry.version)

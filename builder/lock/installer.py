@@ -11,12 +11,17 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-
-import tomlkit
+from typing import TYPE_CHECKING
 
 from builder.base.cache import replacing
 from builder.base.errors import LockError
+from builder.base.lazy import LazyModule
 from builder.spec import ReleaseSpec
+
+if TYPE_CHECKING:
+    import tomlkit
+else:
+    tomlkit = LazyModule("tomlkit")
 
 DISTRIBUTION = "backend-ai-install"  # as locks name it
 _PACKAGE = "ai/backend/install"

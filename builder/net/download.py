@@ -4,18 +4,19 @@ An interrupted download stays in the cache's ``tmp/`` as ``SHA256.part``; the ne
 one continues there. Whatever a server answers, only the pinned bytes become a blob.
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
-
-import httpx
+from typing import TYPE_CHECKING, BinaryIO
 
 from builder.base import log
 from builder.base.cache import Cache, storage_guard
 from builder.base.errors import FetchError, OfflineError
+from builder.base.lazy import LazyModule
 from builder.base.redact import redact
 from builder.net.http import (
     DEFAULT_POLICY,
@@ -30,6 +31,11 @@ from builder.net.http import (
     retry,
     stream,
 )
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = LazyModule("httpx")
 
 _CHUNK = 1 << 20
 _MAX_BLOB = 8 << 30
@@ -96,7 +102,7 @@ class _Transfer:
     policy: RetryPolicy
     etag: str | None = None
     done: int = 0
-    hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    hash: hashlib._Hash = field(default_factory=hashlib.sha256)
     resumed: bool = False
 
     def copy(self, source: Path) -> None:

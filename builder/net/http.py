@@ -4,6 +4,8 @@ Every fault of a server or network becomes a :class:`TransientError`, which :fun
 tries again, or a FetchError, which is final.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import ssl
@@ -12,16 +14,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import certifi
-import httpx
 
 from builder.base import log
 from builder.base.errors import FetchError, UsageError
+from builder.base.lazy import LazyModule
 from builder.base.redact import redact
 from builder.net.credentials import load_credentials
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = LazyModule("httpx")
 
 NETWORK_HINT = (
     "check the network and HTTPS_PROXY; for Python itself, name a mirror with --mirror or"

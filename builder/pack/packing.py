@@ -1,13 +1,12 @@
 """Packs a stage into a deb or rpm by the nfpm binary."""
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder.base import log
-from builder.base.cache import Cache, key_of, replacing
+from builder.base.cache import Cache, key_of
 from builder.base.errors import PackError, ToolError
 from builder.base.files import hash_file
 from builder.base.model import PackageFormat
@@ -18,6 +17,7 @@ from builder.plan import PackagePlan
 from builder.stage.model import Stage
 
 _FORMAT = 2  # of an artifact's key; raise it when this module packs differently
+_FACTS = "facts.json"
 _HINT = "run 'make setup', or point BUILDER_NFPM at the nfpm binary"
 
 
@@ -54,8 +54,14 @@ def nfpm_path() -> Path:
     return find_tool("nfpm", variable="BUILDER_NFPM", hint=_HINT)
 
 
-def pack_stage(plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cache) -> Artifact:
-    """Return the package, from the cache or packed now; raises PackError if nfpm refuses."""
+def pack_stage(
+    plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cache, *, whole: bool = True
+) -> Artifact:
+    """Return the package, from the cache or packed now; raises PackError if nfpm refuses.
+
+    Without ``whole`` only the facts of a package in the cache are read and checked: enough to
+    see that it was delivered.
+    """
     nfpm = nfpm_path()
     key = key_of(
         _FORMAT,
@@ -68,11 +74,11 @@ def pack_stage(plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cac
     )
     version = plan.metadata.full_version
     file = request.fmt.file_name(plan.name, version, request.fmt.arch_name(plan.arch))
-    reused = cache.find_derived("artifact", key) is not None
-    folder = cache.derive(
+    found = cache.find_derived("artifact", key, () if whole else (_FACTS,))
+    folder = found or cache.derive(
         "artifact", key, lambda folder: _pack(plan, stage, request, cache, folder / file)
     )
-    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
     return Artifact(
         name=plan.name,
         version=version,
@@ -83,7 +89,7 @@ def pack_stage(plan: PackagePlan, stage: Stage, request: PackRequest, cache: Cac
         sha256=facts["sha256"],
         size=facts["size"],
         inputs=stage.inputs,
-        reused=reused,
+        reused=found is not None,
     )
 
 
@@ -127,7 +133,7 @@ def _pack(
             raise PackError(f"{target.name}: nfpm made no file and reported no error", hint=_HINT)
         part.replace(target)
     facts = {"sha256": hash_file(target), "size": target.stat().st_size}
-    (target.parent / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    (target.parent / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
 def _write_scripts(scripts: Mapping[str, str], work: Path) -> dict[str, Path]:
@@ -138,12 +144,3 @@ def _write_scripts(scripts: Mapping[str, str], work: Path) -> dict[str, Path]:
         path.chmod(0o755)
         written[name] = path
     return written
-
-
-def deliver(artifact: Artifact, out: Path) -> Path:
-    """Put an artifact into ``out`` by rename; returns its path."""
-    target = out / artifact.file
-    with replacing(target) as part:
-        # A copy, not a link: files in dist/ may be signed in place.
-        shutil.copyfile(artifact.path, part)
-    return target

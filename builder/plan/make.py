@@ -4,8 +4,10 @@ import gzip
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 
+from jinja2 import BytecodeCache
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -42,6 +44,12 @@ class PlanInput:
     maintainer: str | None = None  # in place of the project's
     packages: Sequence[PackageSpec] = ()  # of the release
     locks: Mapping[str, Lock] = field(default_factory=dict)  # of each service with a Python
+    compiled: BytecodeCache | None = None  # templates of earlier builds
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """The renderer of the sources: it compiles each template once for all packages."""
+        return Renderer(self.sources, self.compiled)
 
 
 def plan_package(
@@ -52,10 +60,9 @@ def plan_package(
     Raises SpecError if a source is missing, a template is wrong, two entries have the
     same target, or an entry in the Python tree breaks the rules of that tree.
     """
-    renderer = Renderer(given.sources)
     package = _with_own_samples(package, given.release)
     python = _plan_python(package, lock, arch, given)
-    entries = _plan_entries(package, python, renderer, given)
+    entries = _plan_entries(package, python, given)
     _refuse_collisions(package.name, entries)
     if python:
         _refuse_in_tree(package.name, entries, python.prefix)
@@ -67,7 +74,7 @@ def plan_package(
         entries=tuple(sorted(entries, key=lambda entry: entry.target)),
         samples=_plan_samples(package, lock),
         resolved_for=(lock.python, lock.glibc) if lock else None,
-        formats={fmt: _plan_format(package, fmt, renderer, python, given) for fmt in PackageFormat},
+        formats={fmt: _plan_format(package, fmt, python, given) for fmt in PackageFormat},
         own_folders=given.project.own_folders,
     )
 
@@ -168,9 +175,7 @@ def _context(
     return context if fmt is None else {**context, "format": fmt.value}
 
 
-def _plan_entries(
-    package: PackageSpec, python: PythonPlan | None, renderer: Renderer, given: PlanInput
-) -> list[Entry]:
+def _plan_entries(package: PackageSpec, python: PythonPlan | None, given: PlanInput) -> list[Entry]:
     context = _context(package, python, given, None)
     shared = [_named(spec, package.name) for spec in given.project.payload]
     listed = (*shared, *package.payload)
@@ -183,7 +188,7 @@ def _plan_entries(
             owner=spec.owner,
             group=spec.group,
             formats=spec.formats,
-            content=_content(spec, renderer, context),
+            content=_content(spec, given.renderer, context),
             link=spec.link,
         )
         for spec in expanded
@@ -302,7 +307,6 @@ def _plan_metadata(package: PackageSpec, given: PlanInput) -> Metadata:
 def _plan_format(
     package: PackageSpec,
     fmt: PackageFormat,
-    renderer: Renderer,
     python: PythonPlan | None,
     given: PlanInput,
 ) -> FormatPlan:
@@ -316,7 +320,7 @@ def _plan_format(
         suggests=own.suggests,
         conflicts=(*relations.conflicts, *own.conflicts),
         scripts={
-            script: renderer.render(source, context).decode()
+            script: given.renderer.render(source, context).decode()
             for script, source in named.items()
             if source is not None
         },

@@ -9,7 +9,7 @@ import shlex
 import textwrap
 from collections.abc import Mapping
 
-from jinja2 import DictLoader, Environment, StrictUndefined, TemplateError
+from jinja2 import BytecodeCache, DictLoader, Environment, StrictUndefined, TemplateError
 
 from builder.base.errors import SpecError
 
@@ -49,9 +49,9 @@ def sentence(text: str) -> str:
 
 
 class Renderer:
-    """Renders templates out of ``sources``."""
+    """Renders templates out of ``sources``; ``compiled`` has those of earlier builds."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, compiled: BytecodeCache | None = None) -> None:
         self._sources = sources
         texts = {name: data.decode("utf-8") for name, data in sources.items() if _is_text(data)}
         self._environment = Environment(
@@ -61,6 +61,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
             autoescape=False,  # shell and unit files, not HTML
+            bytecode_cache=compiled,
         )
         self._environment.filters["sh"] = lambda value: shlex.quote(str(value))
         self._environment.filters["systemd"] = quote_systemd

@@ -6,20 +6,24 @@ import sys
 import tomllib
 from pathlib import Path
 
+from builder.base.cache import Cache, key_of
+from builder.base.files import hash_file
 from builder.base.run import run
 from builder.plan.render import COMMAND_TABLE, TOOL_DESCRIPTION, Sources
 
 SOURCE_FOLDERS = ("debian", "rpm", "systemd", "postinst", "docs")
 _TOOL = Path("postinst/backendai_ctl/cli.py")
+_DESCRIPTION = "tool.json"
 _DESCRIBE = Path(__file__).parent / "_describe_tool.py"
 
 
-def read_sources(project: Path) -> Sources:
+def read_sources(project: Path, cache: Cache | None = None) -> Sources:
     """Read every file that a package may ship or render, by its path below the project.
 
     TOOL_DESCRIPTION has the commands of backendai-ctl, from its own parser, so that manual
     page and completion never lag behind. COMMAND_TABLE has the package of each command of
-    `backend.ai`. Raises ToolError if the tool cannot be imported.
+    `backend.ai`. With a ``cache`` the tool runs once for each state of its files. Raises
+    ToolError if the tool cannot be imported.
     """
     found: dict[str, bytes] = {}
     for folder in SOURCE_FOLDERS:
@@ -27,11 +31,32 @@ def read_sources(project: Path) -> Sources:
             if path.is_file() and "__pycache__" not in path.parts:
                 found[path.relative_to(project).as_posix()] = path.read_bytes()
     if (project / _TOOL).exists():
-        tool = os.fspath((project / _TOOL).parent.parent)
-        described = run([sys.executable, "-I", "-B", _DESCRIBE, tool], env={"COLUMNS": "80"})
-        found[TOOL_DESCRIPTION] = described.stdout.encode()
+        found[TOOL_DESCRIPTION] = _describe_tool((project / _TOOL).parent, cache)
     found[COMMAND_TABLE] = json.dumps(_commands(project)).encode()
     return found
+
+
+def _describe_tool(tool: Path, cache: Cache | None) -> bytes:
+    """Return the commands of the tool in the folder ``tool``, which its program prints."""
+
+    def describe() -> bytes:
+        command = [sys.executable, "-I", "-B", os.fspath(_DESCRIBE), os.fspath(tool.parent)]
+        return run(command, env={"COLUMNS": "80"}).stdout.encode()
+
+    if cache is None:
+        return describe()
+    hashes = {
+        path.relative_to(tool).as_posix(): hash_file(path)
+        for path in sorted(tool.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    key = key_of("tool", sys.version, hash_file(_DESCRIBE), hashes)
+    folder = cache.derive("tool", key, lambda made: _write(made / _DESCRIPTION, describe()))
+    return (folder / _DESCRIPTION).read_bytes()
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
 
 
 def _commands(project: Path) -> dict[str, str]:

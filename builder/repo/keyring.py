@@ -12,9 +12,10 @@ from jinja2 import Environment, StrictUndefined
 
 from builder.base.cache import Cache
 from builder.base.model import PackageFormat, host_arch
+from builder.pack.deliver import deliver
 from builder.pack.manifest import write_manifest
 from builder.pack.nfpm import Compression
-from builder.pack.packing import PackRequest, deliver, pack_stage
+from builder.pack.packing import PackRequest, pack_stage
 from builder.plan import PlanInput, plan_package
 from builder.plan.render import Sources
 from builder.repo.config import RepoConfig
@@ -118,7 +119,7 @@ def build_keyring(
             compression=Compression.GZIP,  # read by every dpkg and rpm that may want a key
         )
         artifacts.append(pack_stage(plan, stage, pack, given.cache))
-    files = [deliver(artifact, request.out) for artifact in artifacts]
+    files = [deliver(artifact, request.out, given.cache) for artifact in artifacts]
     write_manifest(request.out, artifacts)
     return files
 

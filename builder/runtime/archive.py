@@ -43,7 +43,7 @@ class ArchiveProvider:
         sha256 = _hash_folder(given) if given.is_dir() else hash_file(given)
         key = runtime_key("archive", sha256, request.arch)
         python = self._host_python(request)
-        prepared = find_runtime(cache, key)
+        prepared = find_runtime(cache, key, whole=request.whole)
         if prepared is None:
             log.step(f"runtime: preparing the CPython of {given}")
             prepared = keep_runtime(

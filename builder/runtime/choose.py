@@ -73,6 +73,7 @@ def provide_runtime(
     choice: RuntimeChoice,
     *,
     providers: Providers | None = None,
+    announce: bool = True,
 ) -> Runtime:
     """Provide the CPython of ``request``, and report which one it is and why.
 
@@ -86,7 +87,8 @@ def provide_runtime(
     else:
         how, reason = named
         runtime = replace(providers.of(how).provide(request, cache), reason=reason)
-    log.step(f"runtime: {describe(runtime)}")
+    if announce:
+        log.step(f"runtime: {describe(runtime)}")
     return runtime
 
 

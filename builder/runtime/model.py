@@ -34,6 +34,8 @@ class RuntimeRequest(RuntimeOptions):
     requires_python: str  # the release's specifier, e.g. ">=3.13,<3.14"
     release: str  # "26.9.6", for error messages
     arch: Arch
+    # False: of a runtime in the cache only the record is read, and its tree must not be used.
+    whole: bool = True
 
     @classmethod
     def with_options(

@@ -42,7 +42,7 @@ class PbsProvider(Pinned):
         pin = choose_standalone(self.pins, request)
         python = self._host_python(request, cache)
         key = _key(pin)
-        prepared = find_runtime(cache, key)
+        prepared = find_runtime(cache, key, whole=request.whole)
         if prepared is None:
             asset = _fetch_asset(request, cache, pin)
             log.step(f"runtime: preparing CPython {pin.version} for {pin.arch}")
@@ -56,7 +56,7 @@ class PbsProvider(Pinned):
     def find_prepared(self, request: RuntimeRequest, cache: Cache) -> Runtime | None:
         """Return the runtime of :meth:`provide` if it needs neither fetching nor preparing."""
         pin = choose_standalone(self.pins, request)
-        prepared = find_runtime(cache, _key(pin))
+        prepared = find_runtime(cache, _key(pin), whole=request.whole)
         if prepared is None or pin.arch is host_arch():
             return _runtime(pin, prepared, None) if prepared is not None else None
         host = self.find_prepared(replace(request, arch=host_arch()), cache)

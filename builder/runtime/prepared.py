@@ -19,6 +19,7 @@ from builder.base.files import hash_file
 from builder.runtime import prepare
 
 _KIND = "runtime"
+_RECORD = "runtime.json"
 # These files decide the content of every tree: a change in one makes another tree.
 _RECIPE = (
     Path(prepare.__file__),
@@ -49,9 +50,12 @@ def runtime_key(*inputs: object) -> str:
     return key_of(_KIND, _recipe(), *inputs)
 
 
-def find_runtime(cache: Cache, key: str) -> PreparedRuntime | None:
-    """Return the runtime of this key if it has been prepared."""
-    folder = cache.find_derived(_KIND, key)
+def find_runtime(cache: Cache, key: str, *, whole: bool = True) -> PreparedRuntime | None:
+    """Return the runtime of this key if it has been prepared.
+
+    Without ``whole`` only its record is read and checked.
+    """
+    folder = cache.find_derived(_KIND, key, () if whole else (_RECORD,))
     return _load(folder, key) if folder is not None else None
 
 
@@ -63,7 +67,7 @@ def keep_runtime(cache: Cache, key: str, make: Callable[[Path], str]) -> Prepare
         version = make(tree)
         glibc = elf.highest_glibc(info for _, info in elf.scan_tree(tree))
         record = {"version": version, "glibc": glibc}
-        (folder / "runtime.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
+        (folder / _RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
 
     return _load(cache.derive(_KIND, key, derive), key)
 
@@ -104,7 +108,7 @@ def _recipe() -> list[str]:
 
 
 def _load(folder: Path, key: str) -> PreparedRuntime:
-    record = json.loads((folder / "runtime.json").read_text(encoding="utf-8"))
+    record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     return PreparedRuntime(
         key=key, tree=folder / "tree", version=record["version"], glibc=record["glibc"]
     )

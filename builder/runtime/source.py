@@ -112,7 +112,9 @@ class _Build:
     def find_prepared(self, cache: Cache) -> PreparedRuntime | None:
         """Return the runtime made of the raw tree, if both are in the cache."""
         raw = cache.find_derived(_RAW_KIND, self.key, (_LIBRARIES_FILE,))
-        return find_runtime(cache, self.runtime_key(raw)) if raw is not None else None
+        if raw is None:
+            return None
+        return find_runtime(cache, self.runtime_key(raw), whole=self.request.whole)
 
     def compile(self, tarball: Path, cache: Cache, *, jobs: int) -> Path:
         """Return the folder with the raw tree (``install/``) and the names of its libraries."""

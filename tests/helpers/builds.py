@@ -79,11 +79,11 @@ def build_project(root: Path, *names: str, out: str = "dist") -> list[Built]:
         runtime_options=make_request(),
     )
 
-    def provide(_wanted: RuntimeRequest, *_: object) -> Runtime:
+    def provide(_wanted: RuntimeRequest, *_: object, **_more: object) -> Runtime:
         return fake_runtime(root)
 
     with (
-        patch("builder.jobs.build.provide_runtime", provide),
+        patch("builder.jobs.runtimes.provide_runtime", provide),
         patch.dict(os.environ, environment(root)),
     ):
         return build(request, spec, root, open_cache(root / "cache"))

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from builder.base.cache import Cache
 from builder.base.errors import PackError, StorageError, ToolError
 from builder.base.files import hash_file
 from builder.base.model import PackageFormat
+from builder.pack.deliver import deliver, is_delivered
 from builder.pack.nfpm import Compression
-from builder.pack.packing import Artifact, PackRequest, deliver, pack_stage
+from builder.pack.packing import Artifact, PackRequest, pack_stage
 from builder.plan import PackagePlan
 from builder.stage.libraries import Needs
 from builder.stage.model import Stage
-from tests.helpers.fakenfpm import FakeNfpm
+from tests.helpers.fakenfpm import PACK, FakeNfpm
 from tests.helpers.specs import load_example, plan_example
 
 
@@ -39,8 +41,14 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(key="k", root=root, files=1, size=1, needs=needs, inputs={"release": "1.0"})
 
 
-def pack(
-    plan: PackagePlan, stage: Stage, cache: Cache, *, fmt: str = "deb", epoch: int = 1
+def pack(  # noqa: PLR0913 - all but the inputs by keyword
+    plan: PackagePlan,
+    stage: Stage,
+    cache: Cache,
+    *,
+    fmt: str = "deb",
+    epoch: int = 1,
+    whole: bool = True,
 ) -> Artifact:
     request = PackRequest(
         fmt=PackageFormat(fmt),
@@ -48,7 +56,7 @@ def pack(
         epoch=epoch,
         compression=Compression.ZSTD,
     )
-    return pack_stage(plan, stage, request, cache)
+    return pack_stage(plan, stage, request, cache, whole=whole)
 
 
 def test_a_package_is_packed_once_for_the_same_inputs(
@@ -140,8 +148,10 @@ def artifact(nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache) -> A
     return pack(plan, stage, cache)
 
 
-def test_a_delivered_package_is_a_file_of_its_own(artifact: Artifact, tmp_path: Path) -> None:
-    path = deliver(artifact, tmp_path / "dist")
+def test_a_delivered_package_is_a_file_of_its_own(
+    artifact: Artifact, tmp_path: Path, cache: Cache
+) -> None:
+    path = deliver(artifact, tmp_path / "dist", cache)
     assert hash_file(path) == artifact.sha256
     assert not path.samefile(artifact.path)
     assert path.stat().st_mode & 0o777 == 0o644
@@ -149,7 +159,7 @@ def test_a_delivered_package_is_a_file_of_its_own(artifact: Artifact, tmp_path: 
 
 
 def test_a_full_disk_leaves_the_earlier_package_and_no_part(
-    artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    artifact: Artifact, tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "dist"
     out.mkdir()
@@ -159,8 +169,62 @@ def test_a_full_disk_leaves_the_earlier_package_and_no_part(
         target.write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
 
-    monkeypatch.setattr("builder.pack.packing.shutil.copyfile", fill)
+    monkeypatch.setattr("builder.pack.deliver.shutil.copyfile", fill)
     with pytest.raises(StorageError, match="no space left"):
-        deliver(artifact, out)
+        deliver(artifact, out, cache)
     assert [path.name for path in out.iterdir()] == [artifact.file]
     assert (out / artifact.file).read_bytes() == b"earlier"
+
+
+def _sign(path: Path) -> None:
+    status = path.stat()
+    path.write_bytes(b"x" * status.st_size)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _replace(path: Path) -> None:
+    other = path.with_suffix(".new")
+    other.write_bytes(path.read_bytes())
+    other.replace(path)
+
+
+@pytest.mark.parametrize("touch", [_sign, _replace, Path.unlink])
+def test_a_package_is_delivered_again_if_its_file_is_no_longer_what_was_delivered(
+    artifact: Artifact, tmp_path: Path, cache: Cache, touch: Callable[[Path], None]
+) -> None:
+    out = tmp_path / "dist"
+    path = deliver(artifact, out, cache)
+    assert is_delivered(artifact, out, cache)
+    assert not is_delivered(artifact, tmp_path / "other", cache)
+    touch(path)
+    assert not is_delivered(artifact, out, cache)
+
+
+def test_another_artifact_of_the_same_name_is_delivered(
+    nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache, tmp_path: Path
+) -> None:
+    out = tmp_path / "dist"
+    deliver(pack(plan, stage, cache), out, cache)
+    FakeNfpm(nfpm.folder, PACK + 'echo more >>"$target"\n')
+    assert not is_delivered(pack(plan, stage, cache, epoch=2), out, cache)
+
+
+def test_a_damaged_record_of_a_delivery_delivers_again(
+    artifact: Artifact, tmp_path: Path, cache: Cache
+) -> None:
+    deliver(artifact, tmp_path, cache)
+    (record,) = (cache.root / "delivered").iterdir()
+    record.write_text("{", encoding="utf-8")
+    assert not is_delivered(artifact, tmp_path, cache)
+
+
+def test_facts_alone_find_a_package_and_all_of_it_a_damaged_one(
+    nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache
+) -> None:
+    first = pack(plan, stage, cache)
+    first.path.write_bytes(b"damaged")
+    later = Cache(root=cache.root)  # another build
+    assert pack(plan, stage, later, whole=False).reused
+    again = pack(plan, stage, later)
+    assert not again.reused
+    assert hash_file(again.path) == again.sha256
