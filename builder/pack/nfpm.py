@@ -92,6 +92,7 @@ def nfpm_config(plan: PackagePlan, given: PackInput) -> dict[str, object]:
         "recommends": list(own.recommends),
         "suggests": list(own.suggests),
         "conflicts": list(own.conflicts),
+        **({"provides": list(own.provides)} if own.provides else {}),
         "changelog": str(given.changelog),
         "contents": _contents(plan, given),
         "scripts": _scripts(given),

@@ -325,5 +325,6 @@ def _plan_format(
             if source is not None
         },
         breaks=relations.breaks,
+        provides=relations.provides,
         triggers_interest=package.deb.triggers_interest if fmt is PackageFormat.DEB else (),
     )

@@ -65,6 +65,7 @@ class FormatPlan:
     conflicts: tuple[str, ...]
     scripts: Mapping[str, str]  # script name to text
     breaks: tuple[str, ...] = ()  # dpkg's word
+    provides: tuple[str, ...] = ()
     triggers_interest: tuple[str, ...] = ()
 
 

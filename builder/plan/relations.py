@@ -9,6 +9,8 @@ from builder.spec import PackageSpec, ReleaseSpec
 from builder.spec.schema import ProjectSpec
 
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
+# A service with its own CPython, as all were before 26.9.6-2, does not provide this.
+_ON_RUNTIME = "-on-runtime"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +20,7 @@ class Relations:
     depends: tuple[str, ...]
     breaks: tuple[str, ...] = ()  # dpkg's word
     conflicts: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
 
 
 def plan_relations(
@@ -38,7 +41,7 @@ def plan_relations(
     if fmt is PackageFormat.RPM:
         return Relations(depends=depends, conflicts=older)
     breaks = (*older, *_broken_addons(package, release, members))
-    return Relations(depends=depends, breaks=breaks)
+    return Relations(depends=depends, breaks=breaks, provides=_interfaces(package, release))
 
 
 def _runtime(
@@ -78,14 +81,25 @@ def _older_services(
     """Return the services that a runtime does not fit: those from before their present revision.
 
     A wheel that is no longer shared is in the services' own packages from then on, and a new
-    runtime without it would break those that have it not yet.
+    runtime without it would break those that have it not yet. For dpkg, these are only services
+    that run on a runtime: apt unpacks what a package breaks before the package, and services
+    that bring their own CPython would be replaced while there is no runtime yet.
     """
     if not package.runtime:
         return ()
-    names = sorted(member.name for member in members if member.has_environment)
+    suffix = _ON_RUNTIME if fmt is PackageFormat.DEB else ""
     return tuple(
-        fmt.relation(name, fmt.sign_before, release.full_version_of(name)) for name in names
+        fmt.relation(f"{name}{suffix}", fmt.sign_before, release.full_version_of(name))
+        for name in sorted(member.name for member in members if member.has_environment)
     )
+
+
+def _interfaces(package: PackageSpec, release: ReleaseSpec) -> tuple[str, ...]:
+    """Return the virtual package by which a runtime's Breaks refer to a service."""
+    if not package.has_environment:
+        return ()
+    version = release.full_version_of(package.name)
+    return (PackageFormat.DEB.relation(f"{package.name}{_ON_RUNTIME}", "=", version),)
 
 
 def _broken_addons(

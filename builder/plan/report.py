@@ -40,6 +40,7 @@ def plan_summary(plan: PackagePlan) -> dict[str, object]:
                 "suggests": list(own.suggests),
                 "conflicts": list(own.conflicts),
                 **({"breaks": list(own.breaks)} if own.breaks else {}),
+                **({"provides": list(own.provides)} if own.provides else {}),
                 "scripts": sorted(own.scripts),
             }
             for fmt, own in plan.formats.items()

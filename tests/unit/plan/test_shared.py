@@ -108,7 +108,7 @@ def test_a_runtime_that_is_raised_alone_fits_the_services(tmp_path: Path) -> Non
     depends, _, _ = relations(spec, "example-service", PackageFormat.DEB)
     assert depends[0] == "example-runtime (>= 1.0.2-1)"
     _, breaks, _ = relations(spec, "example-runtime", PackageFormat.DEB)
-    assert breaks == ("example-service (<< 1.0.2-1)",)
+    assert breaks == ("example-service-on-runtime (<< 1.0.2-1)",)
     _, _, conflicts = relations(spec, "example-runtime", PackageFormat.RPM)
     assert conflicts == ("example-service < 1.0.2-1",)
 
@@ -122,7 +122,7 @@ def test_a_service_that_is_raised_alone_wants_no_runtime_that_there_is_not(tmp_p
         "example-common = 1.0.2-1",
     )
     _, breaks, _ = relations(spec, "example-runtime", PackageFormat.DEB)
-    assert breaks == ("example-service (<< 1.0.2-2)",)
+    assert breaks == ("example-service-on-runtime (<< 1.0.2-2)",)
 
 
 def test_a_changelog_of_packages_that_the_release_lacks_is_refused(tmp_path: Path) -> None:
