@@ -24,7 +24,7 @@ from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError, SiteError
 from backendai_ctl.base.files import Writer, exclusive
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.services.configure import Record
+from backendai_ctl.services.record import Record
 
 Say = Callable[[str], None]
 

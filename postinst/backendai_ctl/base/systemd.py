@@ -42,16 +42,31 @@ def command(action: str, *words: str) -> list[str]:
     return ["systemctl", action, *words]
 
 
-def show_unit(unit: str) -> Mapping[str, str]:
-    """Return the properties of ``unit``; empty if systemd does not answer."""
+def show_units(units: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """Return the properties of each of ``units`` by one call; none if systemd does not answer."""
+    if not units:
+        return {}
     try:
-        done = run_program(command("show", f"--property={_PROPERTIES}", unit), seconds=_SECONDS)
+        done = run_program(command("show", f"--property={_PROPERTIES}", *units), seconds=_SECONDS)
     except NotReadyError:
         return {}
     if done.status != 0:
         return {}
-    pairs = (line.partition("=") for line in lines_of(done.stdout))
-    return {name: value for name, equals, value in pairs if equals}
+    # systemd prints the units in their order, with an empty line between two.
+    blocks = [lines_of(block) for block in done.stdout.split("\n\n")]
+    return {
+        unit: {name: value for name, equals, value in map(_pair, block) if equals}
+        for unit, block in zip(units, blocks, strict=False)
+    }
+
+
+def _pair(line: str) -> tuple[str, str, str]:
+    return line.partition("=")
+
+
+def show_unit(unit: str) -> Mapping[str, str]:
+    """Return the properties of ``unit``; empty if systemd does not answer."""
+    return show_units([unit]).get(unit, {})
 
 
 def is_active(unit: str) -> bool:

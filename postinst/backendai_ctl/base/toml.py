@@ -10,6 +10,11 @@ from tomlkit.exceptions import TOMLKitError
 
 from backendai_ctl.base.errors import HostError, RecipeError
 
+try:
+    import tomllib
+except ModuleNotFoundError:  # the CPython 3.10 of an old release
+    tomllib = None  # type: ignore[assignment]
+
 # tomlkit's own errors, and those for values that it accepts: a month 13, a number of 5,000 digits,
 # a key of two types.
 _PARSER_FAULTS = (TOMLKitError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
@@ -37,6 +42,10 @@ def parse_document(text: str) -> tomlkit.TOMLDocument:
 
 def parse_table(text: str) -> dict[str, Any]:
     """Return the values in ``text``; NotTomlError if it is not TOML."""
+    if tomllib is not None:
+        # Ten times faster. What it refuses, the other parser decides on, and words the error.
+        with contextlib.suppress(ValueError, RecursionError):
+            return tomllib.loads(text)
     document = parse_document(text)
     with _parsing():  # some values fail only here
         return document.unwrap()

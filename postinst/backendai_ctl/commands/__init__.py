@@ -1,34 +1,45 @@
 """The commands of `backendai-ctl`, one module for each subject."""
 
-from backendai_ctl.commands import (
-    addon,
-    answers,
-    backup,
-    credentials,
-    first_boot,
-    health,
-    rpc,
-    secrets,
-    seed,
-    service,
-    stores,
-    upgrade,
-    user,
-)
+import importlib
+from collections.abc import Iterable
+
 from backendai_ctl.commands.base import Command
 
-COMMANDS: tuple[Command, ...] = (
-    *service.COMMANDS,
-    *rpc.COMMANDS,
-    *stores.COMMANDS,
-    *first_boot.COMMANDS,
-    *health.COMMANDS,
-    *answers.COMMANDS,
-    *seed.COMMANDS,
-    *credentials.COMMANDS,
-    *user.COMMANDS,
-    *secrets.COMMANDS,
-    *addon.COMMANDS,
-    *upgrade.COMMANDS,
-    *backup.COMMANDS,
-)
+# In the order of the manual page. A module is imported when one of its commands is called: all
+# of them take half a second.
+_MODULES = {
+    "service": (
+        "configure",
+        "check-config",
+        "wait",
+        "check-port",
+        "check-stores",
+        "sql",
+        "etcd",
+        "steps",
+    ),
+    "rpc": ("close-rpc",),
+    "stores": ("stores",),
+    "first_boot": ("first-boot", "prepare-clone"),
+    "health": ("status", "summary"),
+    "doctor": ("doctor",),
+    "answers": ("site",),
+    "seed": ("seed",),
+    "credentials": ("credentials",),
+    "user": ("user",),
+    "secrets": ("secrets",),
+    "addon": ("addon",),
+    "upgrade": ("upgrade-check", "upgrade"),
+    "backup": ("backup", "restore"),
+}
+
+
+def commands_with(name: str | None) -> tuple[Command, ...]:
+    """Return the commands of the module that has the command ``name``, or all of them."""
+    module = next((module for module, names in _MODULES.items() if name in names), None)
+    return _load(_MODULES if module is None else (module,))
+
+
+def _load(modules: Iterable[str]) -> tuple[Command, ...]:
+    loaded = (importlib.import_module(f"{__name__}.{module}") for module in modules)
+    return tuple(command for module in loaded for command in module.COMMANDS)

@@ -26,6 +26,11 @@ def service_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("service", metavar="SERVICE", help="for example manager")
 
 
+def json_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option for output as JSON."""
+    parser.add_argument("--json", action="store_true", help="for machines")
+
+
 def action_adder(
     parser: argparse.ArgumentParser,
 ) -> Callable[[str, str, Act], argparse.ArgumentParser]:

@@ -9,7 +9,7 @@ from backendai_ctl.answers.resolve import Answers, resolve_tree
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.errors import Status, TargetError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.systemd import reload_units, unit_of
+from backendai_ctl.base.systemd import is_active, reload_units, unit_of
 from backendai_ctl.commands.addon import sync_installed
 from backendai_ctl.commands.base import (
     Command,
@@ -40,7 +40,7 @@ def configure_service(service: str, options: argparse.Namespace, layout: Layout)
     host = Host(account=account(options), environment=os.environ, say=say)
     configure(service, layout=layout, secrets=secret_store(options, layout), host=host)
     recipe = load_recipe(layout, service)
-    for problem in host_problems(layout, recipe):
+    for problem in host_problems(layout, recipe, runs=is_active(unit_of(service))):
         say(f"warning: {problem}")
     if recipe.uses_registries:
         take_registries(layout, load_site(layout), say)

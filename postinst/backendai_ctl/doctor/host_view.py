@@ -5,15 +5,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from backendai_ctl.answers.site import Site, load_site
 from backendai_ctl.base.account import ACCOUNT, Owner, is_root
 from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import Done, run_program
-from backendai_ctl.base.systemd import UNIT_SECONDS, control, show_unit, unit_of
+from backendai_ctl.base.systemd import UNIT_SECONDS, control, show_units, unit_of
 from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
 from backendai_ctl.stores.service_config import ServiceConfig
+
+if TYPE_CHECKING:
+    from backendai_ctl.answers.site import Site
 
 Run = Callable[[Sequence[str]], Done]
 _SECONDS = 20.0
@@ -46,10 +49,14 @@ class HostView:
 
     layout: Layout
     run: Run = run_bounded
-    show: Callable[[str], Mapping[str, str]] = show_unit
+    show_units: Callable[[Sequence[str]], Mapping[str, Mapping[str, str]]] = show_units
     control: Callable[[str, str], str] = control_unit
     account: Owner | None = field(default_factory=find_account)
     is_root: bool = field(default_factory=is_root)
+
+    def show(self, unit: str) -> Mapping[str, str]:
+        """Return the properties that systemd reports for a unit."""
+        return self.show_units([unit]).get(unit, {})
 
     def path(self, name: str) -> Path:
         """Return the real path of an absolute path of the host."""
@@ -67,8 +74,11 @@ class HostView:
         )
 
     @cached_property
-    def site(self) -> Site | None:
+    def site(self) -> "Site | None":
         """The answers; None if they are wrong or may not be read, which a check reports."""
+        # Few commands read them, and the editor of TOML below takes time to import.
+        from backendai_ctl.answers.site import load_site  # noqa: PLC0415
+
         try:
             return load_site(self.layout)
         except TargetError:
@@ -81,7 +91,9 @@ class HostView:
     @cached_property
     def units(self) -> Mapping[str, Mapping[str, str]]:
         """The properties that systemd reports for each service's unit."""
-        return {recipe.service: self.show(unit_of(recipe.service)) for recipe in self.recipes}
+        names = {recipe.service: unit_of(recipe.service) for recipe in self.recipes}
+        states = self.show_units(list(names.values()))
+        return {service: states.get(unit, {}) for service, unit in names.items()}
 
     def is_active(self, service: str) -> bool:
         """Whether the unit of the service runs."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.services.configure import Record
 from backendai_ctl.services.recipe import ConfigRecipe, installed_services, load_recipe
+from backendai_ctl.services.record import Record
 
 Say = Callable[[str], None]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from backendai_ctl.answers.resolve import Answers, answers_in, placeholders
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.services.configure import Record, digest_of, render_config
+from backendai_ctl.services.configure import digest_of, render_config
 from backendai_ctl.services.edit import edit_toml
 from backendai_ctl.services.recipe import (
     ConfigRecipe,
@@ -18,6 +18,7 @@ from backendai_ctl.services.recipe import (
     load_recipe,
     read_sample,
 )
+from backendai_ctl.services.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.base.errors import HostError, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.text import value_of
-from backendai_ctl.services.configure import Record
 from backendai_ctl.services.recipe import installed_services, load_recipe
+from backendai_ctl.services.record import Record
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
 _MAX_BYTES = 65536

@@ -10,13 +10,14 @@ from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.base.toml import shipped_table
 from backendai_ctl.doctor.checks.host import package_versions
 from backendai_ctl.doctor.host_view import HostView
-from backendai_ctl.services.configure import Record
 from backendai_ctl.services.recipe import Recipe
+from backendai_ctl.services.record import Record
 from backendai_ctl.stores.ports import answers
 from backendai_ctl.stores.readiness import check_docker, check_needs, host_problems
 from backendai_ctl.upgrade.pending import pending_upgrades
 
 _WIDTH = 80
+_MOVING = ("activating", "reloading")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class ServiceStatus:
     @property
     def is_coming(self) -> bool:
         """Whether it is starting and does not answer yet."""
-        return self.active in ("activating", "reloading")
+        return self.active in _MOVING
 
     @property
     def is_wanted(self) -> bool:
@@ -149,7 +150,8 @@ def _problems(view: HostView, recipe: Recipe, *, is_active: bool) -> tuple[str, 
     if is_active and not found and view.runs_replaced(recipe.service):
         found = [f"runs on an older runtime; run: sudo systemctl restart {unit_of(recipe.service)}"]
     if not is_active:
-        found += host_problems(view.layout, recipe)
+        is_moving = view.units[recipe.service].get("ActiveState") in _MOVING
+        found += host_problems(view.layout, recipe, runs=is_moving)
     return tuple(found)
 
 

@@ -4,6 +4,7 @@ The services' own client would take seconds to import, and differs between relea
 """
 
 import base64
+import functools
 import json
 import urllib.error
 import urllib.request
@@ -111,10 +112,8 @@ class Etcd:
         request = urllib.request.Request(
             f"http://{self.address}/v3/{method}", json.dumps(question).encode(), dict(headers)
         )
-        # A proxy of the environment is for the Internet, not for the cluster.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=_SECONDS) as reply:
+            with _opener().open(request, timeout=_SECONDS) as reply:
                 answer = json.load(reply)
         except urllib.error.HTTPError as error:
             reason = _refusal(error)
@@ -128,6 +127,20 @@ class Etcd:
         if not isinstance(answer, dict):
             raise NotReadyError(f"etcd on {self.address} answers with something else")
         return answer
+
+
+@functools.cache
+def _opener() -> urllib.request.OpenerDirector:
+    """Return what opens plain HTTP, and nothing else.
+
+    A proxy of the environment is for the Internet, not for the cluster. The opener that the
+    library builds also reads all certificates of the host, for every request.
+    """
+    opener = urllib.request.OpenerDirector()
+    opener.add_handler(urllib.request.HTTPHandler())
+    opener.add_handler(urllib.request.HTTPErrorProcessor())
+    opener.add_handler(urllib.request.HTTPDefaultErrorHandler())
+    return opener
 
 
 def _refusal(error: urllib.error.HTTPError) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.systemd import is_active, unit_of
 from backendai_ctl.services.recipe import Needs, Recipe
 from backendai_ctl.stores.find_etcd import find_etcd
 from backendai_ctl.stores.ports import answers, check_port
@@ -23,14 +22,16 @@ _DOCKER = (
 )
 
 
-def host_problems(layout: Layout, recipe: Recipe) -> list[str]:
-    """Return what would keep the service from starting on this host, apart from its stores."""
+def host_problems(layout: Layout, recipe: Recipe, *, runs: bool) -> list[str]:
+    """Return what would keep the service from starting on this host, apart from its stores.
+
+    A service that ``runs``, or is starting, holds its port itself.
+    """
     found: list[str] = []
     checks: list[Callable[[], None]] = []
     if recipe.needs.docker:
         checks.append(lambda: check_docker(layout))
-    # A running service holds its port itself.
-    if recipe.listens and not is_active(unit_of(recipe.service)):
+    if recipe.listens and not runs:
         checks.append(lambda: check_port(layout, recipe))
     for check in checks:
         try:

@@ -56,7 +56,7 @@ def host_view(
         layout,
         run=programs.run,
         control=programs.control,
-        show=lambda unit: states.get(unit, {}),
+        show_units=lambda names: {name: states.get(name, {}) for name in names},
         account=account or caller(),
         is_root=is_root,
     )

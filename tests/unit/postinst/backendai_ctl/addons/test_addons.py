@@ -24,7 +24,7 @@ from backendai_ctl.base.errors import SiteError, TargetError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.cli import main
-from backendai_ctl.services.configure import Record
+from backendai_ctl.services.record import Record
 
 from builder.base.paths import PROJECT
 from builder.base.run import run

@@ -18,7 +18,7 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.cli import main
 from backendai_ctl.commands import stores
 from backendai_ctl.doctor.checks.open_stores import check_open_stores
-from backendai_ctl.services.configure import Record
+from backendai_ctl.services.record import Record
 from backendai_ctl.stores.etcd_users import EtcdUsers
 from backendai_ctl.stores.redis_admin import RedisAdmin
 

@@ -232,7 +232,7 @@ def test_the_account(node: Layout) -> None:
     node.site.write_text("[account]\nuid = 1234\n")
     (found,) = settings.check_account(host_view(node, account=STRANGER))
     assert "is 54321:54321, site.toml says 1234:1100" in found.what
-    nobody = HostView(node, run=Programs().run, show=lambda _: {}, account=None, is_root=True)
+    nobody = HostView(node, run=Programs().run, show_units=lambda _: {}, account=None, is_root=True)
     (found,) = settings.check_account(nobody)
     assert found.severity is Severity.ERROR
 

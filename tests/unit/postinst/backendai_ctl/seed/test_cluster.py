@@ -226,7 +226,8 @@ def test_seed_status_is_not_fooled_by_the_run_before_an_upgrade(
     assert main(command) == 0
     (layout.etc / "added.toml").write_text("[new]\n")
     assert main(command) == 0  # nothing is at work
-    seen = HostView(layout, show=lambda _: {"ActiveState": "activating"}, is_root=True)
+    busy = {"ActiveState": "activating"}
+    seen = HostView(layout, show_units=lambda names: dict.fromkeys(names, busy), is_root=True)
     monkeypatch.setattr("backendai_ctl.commands.seed.HostView", lambda _: seen)
     capsys.readouterr()
     assert main(command) == 69

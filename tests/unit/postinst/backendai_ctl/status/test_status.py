@@ -10,7 +10,7 @@ import pytest
 from backendai_ctl import cli
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.commands import health
+from backendai_ctl.commands import doctor
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import error, note, warning
 from backendai_ctl.status.report import inspect_node, render
@@ -163,7 +163,7 @@ def test_doctor_prints_the_worst_and_its_remedy(
         open_file = error("open to all", "/a", "chmod o= /a", value="0644", fix=fix)
         return [note("n", "/n", "look"), *([open_file] if broken else []), warning("w", "/w", "x")]
 
-    monkeypatch.setattr(health, "CHECKS", {"files": check})
+    monkeypatch.setattr(doctor, "CHECKS", {"files": check})
     assert run(layout, "doctor", "--only", "files") == 4
     printed = capsys.readouterr().out
     assert printed.splitlines()[:3] == [

@@ -14,8 +14,8 @@ from backendai_ctl.doctor.checks.rpc import check_rpc
 from backendai_ctl.doctor.examine import fix_findings
 from backendai_ctl.seed.model import State
 from backendai_ctl.seed.steps.manager_key import ManagerKeyStep
-from backendai_ctl.services.configure import Record
 from backendai_ctl.services.recipe import load_recipe
+from backendai_ctl.services.record import Record
 from backendai_ctl.services.secrets_archive import pack_secrets, unpack_secrets
 from backendai_ctl.stores import manager_key
 from backendai_ctl.stores.manager_key import certificate, key_file, read_key, take_key
