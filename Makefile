@@ -7,7 +7,8 @@ BUILDER := $(BIN)/builder
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --root-user-action ignore
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header
-PYTEST := $(BIN)/pytest
+# What each slow case costs ends the output: the first thing to look at where CI is slow.
+PYTEST := $(BIN)/pytest --durations=25 --durations-min=5
 OUT ?= dist
 ARGS ?=
 JOBS ?= auto

@@ -57,37 +57,24 @@ def node(world: World, previous: str) -> Iterator[Node]:
         yield opened
 
 
+def test_upgrade(node: Node, previous: str, dist: Dist, steps: Steps) -> None:
+    past = upgrade(node, previous, dist, steps)
+    end_session(node, past.login, steps)
+    assert not node.host.failed_units()
+
+
+@pytest.mark.full
 def test_upgrade_and_back_then_removed_and_begun_anew(
     node: Node, previous: str, dist: Dist, steps: Steps
 ) -> None:
     before = take_listing(node.host)
-    with steps(f"install {previous}"):
-        stay_at(node, previous)
-        node.install(*_PACKAGES)
-        node.wait_for(*_ALL)
-        assert releases(node) == {previous}
-    with steps("use"):
-        past = use(node)
-    with steps(f"upgrade to {dist.version}"):
-        node.host.run(["rm", _PIN])
-        check_last_words(node.upgrade(), dist.version)
-        node.wait_for(*_ALL)
-    check_lasting(node, past, dist.version)
-    with steps("a session"):
-        begin_session(node, past.login)
+    past = upgrade(node, previous, dist, steps)
     with steps(f"back to {previous}"):
-        past = look(node, past.login)
-        assert past.containers
         stay_at(node, previous)
         node.upgrade()
         node.wait_for(*_ALL)
     check_lasting(node, past, previous)
-    with steps("the session went on, and ends"):
-        ask = ["run", "-q", "-t", _SESSION, "-c", "print(6*7)", kernel.IMAGE]
-        assert "42" in node.client(past.login, *ask, timeout=120)
-        node.client(past.login, "session", "destroy", _SESSION)
-        gone = lambda: not kernel.containers(node)  # noqa: E731
-        node.host.wait_until("the session has ended", gone, timeout=90)
+    end_session(node, past.login, steps)
     ours = list(installed(node))
     with steps("remove"):
         apt(node.host, "remove", *ours)
@@ -102,6 +89,37 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
         node.wait_for(*_ALL)
     check_file(node, past.login)
     assert not node.host.failed_units()
+
+
+def upgrade(node: Node, previous: str, dist: Dist, steps: Steps) -> Past:
+    """Bring a node that is in use to the release under test; a session runs in the end."""
+    with steps(f"install {previous}"):
+        stay_at(node, previous)
+        node.install(*_PACKAGES)
+        node.wait_for(*_ALL)
+        assert releases(node) == {previous}
+    with steps("use"):
+        past = use(node)
+    with steps(f"upgrade to {dist.version}"):
+        node.host.run(["rm", _PIN])
+        check_last_words(node.upgrade(), dist.version)
+        node.wait_for(*_ALL)
+    check_lasting(node, past, dist.version)
+    with steps("a session"):
+        begin_session(node, past.login)
+    past = look(node, past.login)
+    assert past.containers
+    return past
+
+
+def end_session(node: Node, login: Login, steps: Steps) -> None:
+    """The session computes until somebody ends it."""
+    with steps("the session goes on, and ends"):
+        ask = ["run", "-q", "-t", _SESSION, "-c", "print(6*7)", kernel.IMAGE]
+        assert "42" in node.client(login, *ask, timeout=120)
+        node.client(login, "session", "destroy", _SESSION)
+        gone = lambda: not kernel.containers(node)  # noqa: E731
+        node.host.wait_until("the session has ended", gone, timeout=90)
 
 
 def check_last_words(printed: str, version: str) -> None:

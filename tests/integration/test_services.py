@@ -62,6 +62,7 @@ def test_manager_storage_proxy_and_webserver(
             remove_in_turn(host)
 
 
+@pytest.mark.full  # a single node of the end-to-end cases has the agent and Docker as well
 def test_agent_with_docker(
     engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
 ) -> None:

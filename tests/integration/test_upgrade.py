@@ -109,6 +109,7 @@ def test_across_lines(host: Host, dist: Dist, steps: Steps) -> None:
     check_kept(host)
 
 
+@pytest.mark.full
 def test_a_database_that_is_unreachable(host: Host, dist: Dist, steps: Steps) -> None:
     """The installation ends well; the migration does by itself when the database is back."""
     with steps("install 26.8.3"):
