@@ -1,6 +1,7 @@
 """``builder matrix``."""
 
 import json
+from datetime import UTC, datetime
 
 import click
 
@@ -9,10 +10,12 @@ from builder.jobs.matrix import matrix_jobs
 
 
 @click.command("matrix")
+@click.option("--maintained", is_flag=True, help="Only lines that are maintained today.")
 @json_option
-def matrix_command(as_json: bool) -> None:
+def matrix_command(maintained: bool, as_json: bool) -> None:
     """Print the whole build as CI jobs, one for each release and architecture."""
-    jobs = matrix_jobs(project_spec())
+    today = datetime.now(UTC).date()
+    jobs = matrix_jobs(project_spec(), maintained_on=today if maintained else None)
     if as_json:
         click.echo(json.dumps({"include": jobs}, indent=2))
         return

@@ -192,7 +192,13 @@ def publish_command(
     done: dict[str, Publication] = {}
     with open_repository(root) as repository:
         with _signer(repository, options) as signer:
-            done[LOCAL] = build_tree(repository, signer, _now(), refresh=refresh)
+            done[LOCAL] = build_tree(
+                repository,
+                signer,
+                _now(),
+                refresh=refresh,
+                releases=project_spec().releases.values(),
+            )
         for name in targets or repository.config.targets:
             done[name] = publish_target(
                 repository, name, _now(), refresh=refresh, break_lock=options["break_lock"]

@@ -14,12 +14,14 @@ from urllib.parse import quote
 from xml.etree import ElementTree as Xml
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from packaging.version import Version as PythonVersion
 
 from builder.inspect.deb822 import parse_fields, printable
 from builder.repo.config import RepoConfig
 from builder.repo.keyring import deb_keyring, keyring_name, render_repo, render_sources, rpm_key
 from builder.repo.model import DebRecord, Index, RepoPackage, RpmRecord
 from builder.repo.version import version_key
+from builder.spec import ReleaseSpec
 
 SETUP = PurePosixPath("setup")
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -66,12 +68,26 @@ class Listed:
         return next((version for version in self.versions if channel in version.channels), None)
 
 
-def render_pages(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage]]) -> Index:
+@dataclass(frozen=True, kw_only=True)
+class LineRow:
+    """One release line, as the first page lists it."""
+
+    name: str
+    newest: Mapping[str, str]  # channel to version
+    maintained: str  # until when
+
+
+def render_pages(
+    config: RepoConfig,
+    packages: Mapping[str, Sequence[RepoPackage]],
+    releases: Iterable[ReleaseSpec] = (),
+) -> Index:
     """Render every page by its place in the tree, and the sources that the pages link to.
 
     ``packages`` are by channel. The same arguments give the same bytes.
     """
     listed = list_packages(packages)
+    lines = list_lines(listed, releases, tuple(config.channels))
     environment = _environment()
 
     def page(template: str, **values: object) -> bytes:
@@ -83,7 +99,9 @@ def render_pages(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage
     }
     counts = {name: len(some) for name, some in present.items()}
     pages = {
-        PurePosixPath("index.html"): page("index.html.j2", packages=listed, counts=counts, root="")
+        PurePosixPath("index.html"): page(
+            "index.html.j2", packages=listed, counts=counts, lines=lines, root=""
+        )
     }
     for channel, some in present.items():
         pages[PurePosixPath("channels") / f"{channel}.html"] = page(
@@ -101,6 +119,47 @@ def render_pages(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage
         path = PurePosixPath("packages") / f"{package.name}.html"
         pages[path] = page("package.html.j2", package=package, shown=_VERSIONS_SHOWN, root="../")
     return pages
+
+
+def list_lines(
+    packages: Sequence[Listed], releases: Iterable[ReleaseSpec], channels: Sequence[str]
+) -> list[LineRow]:
+    """Return the release lines that the repository has packages of, the newest first."""
+    newest_first = sorted(
+        releases, key=lambda release: PythonVersion(release.version), reverse=True
+    )
+    rows: dict[str, LineRow] = {}
+    for release in newest_first:
+        found = {channel: _newest_of(packages, release.line, channel) for channel in channels}
+        newest = {channel: version for channel, version in found.items() if version}
+        if newest and release.line not in rows:
+            rows[release.line] = LineRow(
+                name=release.line, newest=newest, maintained=_maintained(release)
+            )
+    return list(rows.values())
+
+
+def _release_order(release: ReleaseSpec) -> PythonVersion:
+    return PythonVersion(release.version)
+
+
+def _newest_of(packages: Sequence[Listed], line: str, channel: str) -> str | None:
+    """Return the newest version of any package of a line in a channel."""
+    files = [
+        version.files[0]
+        for package in packages
+        for version in package.versions
+        if channel in version.channels and version.version.startswith(f"{line}.")
+    ]
+    newest = max(files, key=lambda file: version_key(file.fmt, file.version), default=None)
+    return newest.version if newest else None
+
+
+def _maintained(release: ReleaseSpec) -> str:
+    until = release.maintained_until
+    if until is None:
+        return "no: to upgrade from it"
+    return "yes" if until == "open" else f"until {until}"
 
 
 def list_packages(packages: Mapping[str, Sequence[RepoPackage]]) -> list[Listed]:

@@ -6,7 +6,7 @@ keeps its files, signatures included.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
@@ -38,6 +38,7 @@ from builder.repo.publish.execute import Destination, publish
 from builder.repo.publish.folder import FolderPublisher
 from builder.repo.repodata import RpmIndexer
 from builder.repo.sign import Signer
+from builder.spec import ReleaseSpec
 
 Record = Mapping[PurePosixPath, Published]
 
@@ -45,12 +46,17 @@ _FORMAT = 1  # of a channel's indexes; raise it when the same packages make diff
 
 
 def build_tree(
-    repository: Repository, signer: Signer, now: datetime, *, refresh: bool = False
+    repository: Repository,
+    signer: Signer,
+    now: datetime,
+    *,
+    refresh: bool = False,
+    releases: Iterable[ReleaseSpec] = (),
 ) -> Publication:
     """Bring ``public/`` up to date; returns what changed there.
 
-    ``refresh`` makes and signs every index again, even without a change, and reads every
-    file to see whether it is unchanged.
+    ``releases`` are those whose lines the pages describe. ``refresh`` makes and signs every
+    index again, even without a change, and reads every file to see whether it is unchanged.
     """
     state, config = repository.state, repository.config
     recorded = state.published(LOCAL)
@@ -73,7 +79,7 @@ def build_tree(
         made |= _sign_index(_index_channel(repository, channel, packages, time), signer)
         indexed[channel] = (inputs, time)
     made |= index_key_files(config.name, make_key_files(repository, signer))
-    made |= render_pages(config, members)
+    made |= render_pages(config, members, releases)
     pool = state.pool()
     facts = {path: _facts(data) for path, data in made.items()}
     publication = plan_publication({**pool, **kept, **facts}, present, now, _grace(repository))

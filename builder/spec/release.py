@@ -1,7 +1,7 @@
 """The schema of a release line: ``pkgspec/releases/NAME.toml``."""
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -60,6 +60,9 @@ class ReleaseSpec(Strict):
     default: bool = False
     glibc: Glibc = Field("2.28", description="the oldest glibc its wheels may need")
     index_until: AwareDatetime = Field(description="the resolver sees no file uploaded later")
+    maintained_until: date | Literal["open"] | None = Field(
+        None, description="its publisher's last day for it, or 'open'; default: not maintained"
+    )
     packages: Annotated[tuple[PackageName, ...], Field(min_length=1)]
     upgrades_from: tuple[ReleaseLine, ...] = Field(
         (), description="the lines whose databases it can migrate, itself among them; default: all"
@@ -88,6 +91,16 @@ class ReleaseSpec(Strict):
         if unknown:
             raise ValueError(f"[[changelog]] names {', '.join(sorted(unknown))}, not in 'packages'")
         return self
+
+    @property
+    def line(self) -> str:
+        """The line that the release is of, as 'upgrades-from' names it: 26.9 of 26.9.5."""
+        return ".".join(map(str, Version(self.version).release[:2]))
+
+    def is_maintained(self, day: date) -> bool:
+        """Return whether the publisher maintains the line on ``day``."""
+        until = self.maintained_until
+        return until == "open" or (until is not None and day <= until)
 
     def changelog_of(self, package: str) -> tuple[ChangelogSpec, ...]:
         """Return the entries of one package, newest first: its own, and those of all."""

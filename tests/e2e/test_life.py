@@ -13,7 +13,7 @@ from builder.verify.case import leftovers
 from builder.verify.listing import Listing, take_listing
 from tests.e2e import kernel
 from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Login, Node, World, open_node
-from tests.e2e.previous import previous_release
+from tests.e2e.previous import PIN, installed, previous_release, releases, stay_at, wait_for_agent
 from tests.integration.apt import apt
 from tests.integration.dist import Dist, have_release
 from tests.integration.steps import Steps
@@ -23,7 +23,6 @@ pytestmark = pytest.mark.docker
 
 _ALL = (*SERVICES, "agent")
 _PACKAGES = ("backendai", "backendai-agent", "backendai-accelerator-mock")
-_PIN = "/etc/apt/preferences.d/backendai"
 _ETC = "/etc/backend.ai"
 _SETTINGS = ("site.toml", "manager.toml", "storage-proxy.toml", "webserver.conf", "agent.toml")
 _FOLDER, _FILE, _TEXT = "kept", "note.txt", "still here\n"
@@ -80,7 +79,7 @@ def test_upgrade_and_back_then_removed_and_begun_anew(
         apt(node.host, "remove", *ours)
         check_removed(node)
     with steps("purge"):
-        node.host.run(["rm", _PIN])
+        node.host.run(["rm", PIN])
         apt(node.host, "purge", *ours)
         check_purged(node, before)
     with steps("install on what is left"):
@@ -101,7 +100,7 @@ def upgrade(node: Node, previous: str, dist: Dist, steps: Steps) -> Past:
     with steps("use"):
         past = use(node)
     with steps(f"upgrade to {dist.version}"):
-        node.host.run(["rm", _PIN])
+        node.host.run(["rm", PIN])
         check_last_words(node.upgrade(), dist.version)
         node.wait_for(*_ALL)
     check_lasting(node, past, dist.version)
@@ -131,24 +130,6 @@ def check_last_words(printed: str, version: str) -> None:
         assert part in words
 
 
-def stay_at(node: Node, version: str) -> None:
-    """Pin our packages, as an operator who wants to stay at a release."""
-    node.host.write(_PIN, f"Package: backendai*\nPin: version {version}-*\nPin-Priority: 1001\n")
-
-
-def installed(node: Node) -> dict[str, str]:
-    """Our packages that are installed, and their versions."""
-    form = "${db:Status-Status} ${Package} ${Version}\\n"
-    listed = node.host.run(["dpkg-query", "-W", f"-f={form}", "backendai*"], check=False).stdout
-    rows = [line.split() for line in listed.splitlines()]
-    return {row[1]: row[2] for row in rows if row[0] == "installed"}
-
-
-def releases(node: Node) -> set[str]:
-    """The releases of our packages, whatever the packaging's revision."""
-    return {version.rpartition("-")[0] for version in installed(node).values()}
-
-
 def use(node: Node) -> Past:
     """A folder with a file, and configuration that an admin has edited."""
     login = node.login()
@@ -166,12 +147,6 @@ def begin_session(node: Node, login: Login) -> None:
     kernel.have_image(node)
     options = ["--name", _SESSION, "--max-wait", "90", "-r", "cpu=1", "-r", "mem=256m"]
     node.client(login, "session", "create", *options, kernel.IMAGE, timeout=150)
-
-
-def wait_for_agent(node: Node, login: Login) -> None:
-    """The cluster has an agent."""
-    alive = lambda: "ALIVE" in node.client(login, "admin", "agent", "list")  # noqa: E731
-    node.host.wait_until("the agent is ALIVE", alive, timeout=120)
 
 
 def take_up(node: Node) -> None:

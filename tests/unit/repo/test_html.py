@@ -23,6 +23,7 @@ from builder.repo.model import (
     pool_path,
 )
 from builder.repo.publication import Phase, phase_of
+from builder.spec import Spec
 
 _KEY = "0123456789ABCDEF0123456789ABCDEF01234567"
 _VOID = {"meta", "link", "br"}
@@ -165,6 +166,25 @@ def test_the_first_page_names_the_newest_versions(pages: Index) -> None:
     assert "backendai-manager 26.9.6-1 26.9.6-1 what" in text
     assert "a+b \N{EN DASH} 26.10.0-1 what <a+b> does" in text
     assert "0123 4567 89AB" in text
+
+
+def test_the_first_page_says_how_long_lines_are_maintained(real_spec: Spec) -> None:
+    """The newest of each channel; a line without packages is not listed, nor one twice."""
+    lts = _package("backendai-manager", "26.4.16-1", PackageFormat.DEB, "amd64")
+    older = _package("backendai-manager", "26.4.9-3", PackageFormat.DEB, "amd64")
+    channels = {"stable": [_NEW, lts, older], "nightly": [older]}
+    chosen = [real_spec.releases[name] for name in ("26.3", "26.4", "26.9.5", "26.9")]
+    pages = render_pages(_CONFIG, channels, chosen)
+    text = _text(pages[PurePosixPath("index.html")])
+    _, found, after = text.partition("Release lines")
+    assert found
+    listed = after.partition("Packages")[0]
+    assert "26.9 26.9.6-1 \N{EN DASH} yes" in listed
+    assert "26.4 26.4.16-1 26.4.9-3 until 2027-04-30" in listed
+    assert "26.3" not in listed
+    assert listed.count("26.9.6-1") == 1
+    none = _text(render_pages(_CONFIG, channels)[PurePosixPath("index.html")])
+    assert "Release lines" not in none
 
 
 def test_a_channel_says_how_to_install_from_it(pages: Index) -> None:

@@ -81,6 +81,28 @@ def test_where_no_release_is_known_the_newest_line_holds(layout: Layout) -> None
     assert recipe_of(layout, None).configs[0].model == MODEL
 
 
+@pytest.mark.parametrize(
+    ("version", "key", "removed"),
+    [
+        ("26.4.16", "agent.scaling-group", False),
+        ("26.8.3", "agent.initial-resource-group-name", True),
+        ("26.9.6", "agent.initial-resource-group-name", True),
+    ],
+)
+def test_an_agent_has_its_resource_group_under_the_name_that_its_release_reads(
+    layout: Layout, version: str, key: str, removed: bool
+) -> None:
+    """Newer agents refuse to start with the former name, older ones ignore the new one."""
+    recipe = PROJECT / "postinst/services/agent/recipe.toml"
+    (layout.recipes / "agent.toml").write_text(recipe.read_text())
+    folder = layout.prefix("agent") / "lib/python3.13/site-packages"
+    (folder / f"backend_ai_agent-{version}.dist-info").mkdir(parents=True)
+    (config,) = load_recipe(layout, "agent").configs
+    names = {"agent.scaling-group", "agent.initial-resource-group-name"}
+    assert names & config.settings.keys() == {key}
+    assert ("agent.scaling-group" in config.remove) is removed
+
+
 @pytest.fixture
 def answers(layout: Layout, store: SecretStore) -> Answers:
     """What a single node answers."""

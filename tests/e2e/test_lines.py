@@ -1,0 +1,114 @@
+"""Every maintained line as a node that people use, and its upgrade to the newest line."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from packaging.version import Version
+
+from builder.base.model import PackageFormat
+from builder.base.paths import PKGSPEC
+from builder.spec import ReleaseSpec, load_spec
+from tests.e2e import kernel
+from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Login, Node, World, open_node
+from tests.e2e.previous import PIN, releases, stay_at, wait_for_agent
+from tests.integration.dist import Dist, have_release
+from tests.integration.steps import Steps
+from tests.integration.stores import run_sql
+
+pytestmark = [pytest.mark.docker, pytest.mark.full]
+
+_ALL = (*SERVICES, "graphql", "agent", "appproxy-coordinator", "appproxy-worker")
+_INSTALLED = ("backendai", *(f"backendai-{service}" for service in _ALL if service != "graphql"))
+_FOLDER, _FILE, _TEXT = "kept", "note.txt", "still here\n"
+_GROUP = "SELECT DISTINCT scaling_group FROM agents"
+
+
+def maintained() -> list[ReleaseSpec]:
+    """The releases of maintained lines that the newest line upgrades from."""
+    spec = load_spec(PKGSPEC)
+    newest, today = spec.release(None), datetime.now(UTC).date()
+    return [
+        release
+        for release in spec.releases.values()
+        if release.is_maintained(today)
+        and Version(release.version) < Version(newest.version)
+        and release.line in newest.upgrades_from
+    ]
+
+
+@pytest.fixture(params=maintained(), ids=lambda release: release.version)
+def release(request: pytest.FixtureRequest, world: World, dist: Dist) -> ReleaseSpec:
+    """A release of a maintained line, which is in the repository then, too."""
+    chosen: ReleaseSpec = request.param
+    files = have_release(dist, chosen.version, PackageFormat.DEB, *chosen.packages)
+    world.repository.add(*(dist.folder / name for name in files))
+    return chosen
+
+
+@pytest.fixture
+def node(world: World, release: ReleaseSpec) -> Iterator[Node]:
+    """A host that knows both releases, and has none."""
+    mounts = kernel.mounts(world.client)
+    with open_node(world, Kind.TRIXIE, f"line-{release.line}", mounts=mounts) as opened:
+        yield opened
+
+
+def test_a_line_is_used_and_upgraded(
+    node: Node, release: ReleaseSpec, dist: Dist, steps: Steps
+) -> None:
+    """Login, folder and session before and after, and what was there is there still."""
+    with steps(f"install {release.version}"):
+        stay_at(node, release.version)
+        node.install(*_chosen(release))
+        node.wait_for(*_services(release))
+        assert releases(node) == {release.version}
+        check_up(node)
+    login = node.login()
+    with steps("use"):
+        node.client(login, "vfolder", "create", _FOLDER, VOLUME_HOST)
+        node.host.write(f"/srv/user/{_FILE}", _TEXT)
+        node.client(login, "vfolder", "upload", _FOLDER, _FILE)
+        compute(node, login, "before")
+    with steps(f"upgrade to {dist.version}"):
+        node.host.run(["rm", PIN])
+        node.upgrade()
+        node.wait_for(*_services(release))
+        assert releases(node) == {dist.version}
+        check_up(node)
+    with steps("use again"):
+        assert node.login() == login
+        node.client(login, "vfolder", "download", _FOLDER, _FILE, cwd="/srv/user/back")
+        assert node.host.read(f"/srv/user/back/{_FILE}") == _TEXT
+        compute(node, login, "after")
+
+
+def check_up(node: Node) -> None:
+    """All is well by the tool, by systemd, and by each configuration's own model."""
+    status = node.host.run(["backendai-ctl", "status"], check=False)
+    assert status.status == 0, status.stdout + status.stderr
+    assert not node.host.failed_units()
+    for service in ("manager", "storage-proxy", "webserver", "agent"):
+        checked = node.host.run(["backendai-ctl", "check-config", service])
+        assert "warning" not in checked.stdout + checked.stderr, service
+
+
+def compute(node: Node, login: Login, name: str) -> None:
+    """A session computes, with a folder, by an agent of the default resource group."""
+    wait_for_agent(node, login)
+    assert run_sql(node.host, _GROUP, database="backend").split() == ["default"]
+    kernel.have_image(node)
+    options = ["--name", name, "--max-wait", "90", "-r", "cpu=1", "-r", "mem=256m", "-m", _FOLDER]
+    node.client(login, "session", "create", *options, kernel.IMAGE, timeout=150)
+    ask = ["run", "-q", "-t", name, "-c", "print(6*7)", kernel.IMAGE]
+    assert "42" in node.client(login, *ask, timeout=120)
+    node.client(login, "session", "destroy", name)
+    node.host.wait_until("the session has ended", lambda: not kernel.containers(node), timeout=90)
+
+
+def _chosen(release: ReleaseSpec) -> list[str]:
+    return [name for name in _INSTALLED if name in release.packages]
+
+
+def _services(release: ReleaseSpec) -> list[str]:
+    return [service for service in _ALL if f"backendai-{service}" in release.packages]
