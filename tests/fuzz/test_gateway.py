@@ -40,9 +40,7 @@ def test_requests(supergraph: Supergraph, chance: Random) -> None:
     try:
         table = read_request(body)
         name = table.get("operationName")
-        plan = plan_operation(
-            supergraph, str(table["query"]), str(name) if name else None, introspection=False
-        )
+        plan = plan_operation(supergraph, str(table["query"]), str(name) if name else None)
     except RequestError as error:
         json.dumps(error.errors)
         return

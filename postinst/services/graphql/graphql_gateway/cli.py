@@ -1,6 +1,7 @@
 """The commands: `serve`, which the unit runs, and `dump`, which `serve` runs as a child."""
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -9,16 +10,23 @@ from pathlib import Path
 
 from aiohttp import web
 
-from graphql_gateway.config import SETTINGS, load_settings, load_subgraphs
+from graphql_gateway.config import (
+    SETTINGS,
+    ReleaseSpec,
+    Settings,
+    load_release,
+    load_settings,
+)
 from graphql_gateway.errors import GatewayError
 from graphql_gateway.server import Gateway
-from graphql_gateway.supergraph import compose
-from graphql_gateway.texts import ask_release, dump
+from graphql_gateway.supergraph import Supergraph, compose
+from graphql_gateway.texts import dump, find_schemas, release_sites
 from graphql_gateway.upstream import Upstream
 
 log = logging.getLogger("graphql_gateway")
 _USAGE = 2
 _GRACE_SECONDS = 10.0
+_SWITCH_SECONDS = 0.001
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case ["serve", file]:
                 asyncio.run(_serve(Path(file)))
             case ["dump"]:
-                sys.stdout.write(dump(load_subgraphs()) + "\n")
+                sys.stdout.write(dump(load_release(), release_sites()) + "\n")
             case _:
                 sys.stderr.write("usage: serve [FILE] | dump\n")
                 return _USAGE
@@ -44,17 +52,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _serve(file: Path) -> None:
-    settings, subgraphs = load_settings(file), load_subgraphs()
-    texts = await ask_release(sys.argv[0])
-    supergraph = compose(
-        {subgraph.name: texts[subgraph.name] for subgraph in subgraphs if subgraph.name in texts}
-    )
-    for warning in supergraph.warnings:
-        log.warning("%s", warning)
+    settings, spec = load_settings(file), load_release()
+    supergraph = await _supergraph(spec, settings)
+    # The schema stays: it need not be looked through for garbage again and again.
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    # While a query is planned, the event loop gets its turn after this time.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with Upstream.open(settings, subgraphs) as upstream:
+    async with Upstream.open(settings, spec.subgraphs) as upstream:
         runner = web.AppRunner(
             Gateway(supergraph, upstream, settings).application(),
             access_log=None,
@@ -69,7 +78,24 @@ async def _serve(file: Path) -> None:
             raise GatewayError(
                 f"cannot listen on {settings.host}:{settings.port}: {error}"
             ) from error
-        log.info("%d types of %s", len(supergraph.schema.type_map), ", ".join(texts))
+        names = ", ".join(subgraph.name for subgraph in supergraph.subgraphs)
+        log.info("%d types of %s", len(supergraph.schema.type_map), names)
         log.info("on %s:%d, for %s", settings.host, settings.port, settings.manager_url)
         await stop.wait()
         await runner.cleanup()
+
+
+async def _supergraph(spec: ReleaseSpec, settings: Settings) -> Supergraph:
+    """Return the joined schema of the installed release."""
+    gc.disable()  # nothing of it is garbage
+    schemas = await find_schemas(spec, sys.argv[0])
+    texts = schemas.described if settings.introspection else schemas.plain
+    listed = [subgraph for subgraph in spec.subgraphs if subgraph.name in texts]
+    supergraph = compose(
+        {subgraph.name: texts[subgraph.name] for subgraph in listed},
+        optional=[subgraph.name for subgraph in listed if subgraph.optional],
+        open_=[subgraph.name for subgraph in listed if subgraph.open],
+    )
+    for warning in supergraph.warnings:
+        log.warning("%s", warning)
+    return supergraph

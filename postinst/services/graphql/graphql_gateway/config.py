@@ -33,6 +33,16 @@ class SubgraphSpec:
     path: str
     schema: str  # MODULE:ATTRIBUTE of the release
     optional: bool = False  # older releases lack it
+    open: bool = False  # answers without credentials
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseSpec:
+    """What the schemas of a release are made of."""
+
+    subgraphs: tuple[SubgraphSpec, ...]
+    distributions: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()  # folders of modules, below site-packages
 
 
 def load_settings(path: Path) -> Settings:
@@ -73,11 +83,14 @@ def _check(path: Path, settings: Settings) -> None:
         raise GatewayError(f"{path}: manager.url = '{settings.manager_url}' is not a URL")
 
 
-def load_subgraphs(path: Path = SUBGRAPHS) -> tuple[SubgraphSpec, ...]:
-    """Return the subgraphs that the package was built for."""
+def load_release(path: Path = SUBGRAPHS) -> ReleaseSpec:
+    """Return the subgraphs that the package was built for, and what they are made of."""
     table = _read(path)
     try:
-        return tuple(SubgraphSpec(**entry) for entry in table["subgraph"])
+        return ReleaseSpec(
+            subgraphs=tuple(SubgraphSpec(**entry) for entry in table["subgraph"]),
+            **{name: tuple(values) for name, values in table.get("release", {}).items()},
+        )
     except (KeyError, TypeError) as error:
         raise GatewayError(f"{path}: {error!r}") from error
 

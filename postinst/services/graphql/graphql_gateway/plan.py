@@ -1,49 +1,41 @@
 """Plans an operation: the request for each subgraph. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from graphql import (
     DirectiveNode,
     DocumentNode,
-    FieldNode,
     FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
-    InlineFragmentNode,
+    GraphQLObjectType,
     OperationDefinitionNode,
     OperationType,
     OverlappingFieldsCanBeMergedRule,
-    SelectionNode,
+    VariableNode,
+    Visitor,
     parse,
     specified_rules,
     validate,
+    visit,
 )
+from graphql.execution.values import get_variable_values
 
-from graphql_gateway.collect import ROOTS
+from graphql_gateway.emit import Part, Writer
 from graphql_gateway.errors import Error, RequestError
-from graphql_gateway.nodes import response_key, text_of
-from graphql_gateway.split import Hop, Splitter
+from graphql_gateway.limits import MAX_QUERY_BYTES, MAX_ROOT_FIELDS, MAX_TOKENS
+from graphql_gateway.roots import ROOTS
+from graphql_gateway.selection import CONDITIONS, Collector, Field, Selection
+from graphql_gateway.split import Ask, Splitter
 from graphql_gateway.supergraph import Subgraph, Supergraph
 
-_MAX_TOKENS = 20_000  # the longest operation of the Web UI has under 2,000
-_MAX_ROOT_FIELDS = 1_000
 _INTROSPECTION = {"__schema", "__type"}
-# The rule is quadratic, and each subgraph applies it itself before it resolves anything.
+# The rule is quadratic; conflicts are found while the selections are collected.
 _RULES = tuple(rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """The request to one subgraph."""
-
-    subgraph: str
-    query: str
-    operation_name: str | None
-    variables: frozenset[str]
-    keys: tuple[str, ...]  # of its response
-    hops: tuple[Hop, ...] = ()
+_SUGGESTION = re.compile(r"\s*Did you mean [^?]*\?")
+# A plan uses some fifty times as many bytes as the text it was parsed from.
+_PARSED = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,46 +54,138 @@ class Plan:
         """The operation's name."""
         return self.operation.name.value if self.operation.name else None
 
+    @property
+    def size(self) -> int:
+        """The bytes of its texts."""
+        hops = [hop for part in self.parts for hop in part.hops]
+        size = sum(len(part.query) for part in self.parts)
+        while hops:
+            hop = hops.pop()
+            size += len(hop.query) + 500
+            hops += hop.hops
+        return size
+
+
+@dataclass(kw_only=True)
+class Prepared:
+    """An operation that fits the schema, and its plans by the values of its conditions."""
+
+    supergraph: Supergraph
+    query: str
+    document: DocumentNode
+    operation: OperationDefinitionNode
+    fragments: Mapping[str, FragmentDefinitionNode]
+    introspection: bool
+    conditions: tuple[str, ...]  # the variables of @skip and @include
+    has_conditions: bool
+    plans: dict[tuple[object, ...], Plan] = field(default_factory=dict)
+    whole: Plan | None = None  # if it holds whatever the conditions are
+
+    @property
+    def size(self) -> int:
+        """Some bytes more than it uses."""
+        plans = [*self.plans.values(), *([self.whole] if self.whole else [])]
+        return _PARSED * len(self.query) + sum(2 * plan.size for plan in plans)
+
+    def coerce(self, variables: Mapping[str, object]) -> Mapping[str, object]:
+        """Return the values of all variables; RequestError if one does not fit its type."""
+        found = get_variable_values(
+            self.supergraph.schema,
+            self.operation.variable_definitions or (),
+            dict(variables),
+            max_errors=10,
+        )
+        if isinstance(found, list):
+            raise RequestError([self._error(error, "BAD_USER_INPUT") for error in found])
+        return found
+
+    def same(self, values: Mapping[str, object]) -> tuple[object, ...]:
+        """Return what tells the plans of this operation apart."""
+        return tuple(bool(values.get(name)) for name in self.conditions)
+
+    def find(self, values: Mapping[str, object]) -> Plan | None:
+        """Return the plan for these values if it was made before."""
+        return self.whole or self.plans.get(self.same(values))
+
+    def plan(self, values: Mapping[str, object]) -> Plan:
+        """Return the plan for these values of the variables."""
+        found = self.find(values)
+        if found is None:
+            found = self.plans[self.same(values)] = _Planner(self, values).plan()
+        return found
+
+    def _error(self, error: GraphQLError, code: str) -> Error:
+        return _as_error(error, code, introspection=self.introspection)
+
+
+def prepare(
+    supergraph: Supergraph, query: str, operation_name: str | None, *, introspection: bool
+) -> Prepared:
+    """Check one operation of ``query``; RequestError if it does not fit the schema."""
+    document = parse_query(query)
+    operation = choose_operation(document, operation_name)
+    errors = validate(supergraph.schema, document, _RULES, max_errors=20)
+    if errors:
+        raise RequestError(
+            [
+                _as_error(error, "GRAPHQL_VALIDATION_FAILED", introspection=introspection)
+                for error in errors
+            ]
+        )
+    found = _Conditions()
+    visit(document, found)
+    prepared = Prepared(
+        supergraph=supergraph,
+        query=query,
+        document=document,
+        operation=operation,
+        fragments={
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        },
+        introspection=introspection,
+        conditions=tuple(sorted(found.names)),
+        has_conditions=found.has_any,
+    )
+    # Checks conflicts between fields, too, whatever the conditions are.
+    whole = _Planner(prepared, None).plan()
+    if whole.is_plain or not found.has_any:
+        prepared.whole = whole
+    return prepared
+
 
 def plan_operation(
-    supergraph: Supergraph, query: str, operation_name: str | None, *, introspection: bool
+    supergraph: Supergraph,
+    query: str,
+    operation_name: str | None,
+    variables: Mapping[str, object] | None = None,
+    *,
+    introspection: bool = False,
 ) -> Plan:
-    """Plan one operation of ``query``; RequestError if it does not fit the schema."""
-    document = _parse(query)
-    operation = _operation(document, operation_name)
-    errors = validate(supergraph.schema, document, _RULES)
-    if errors:
-        raise RequestError([_as_error(error, "GRAPHQL_VALIDATION_FAILED") for error in errors])
-    fragments = {
-        definition.name.value: definition
-        for definition in document.definitions
-        if isinstance(definition, FragmentDefinitionNode)
-    }
-    found = _root_fields(operation.selection_set.selections, fragments, ())
-    # Stop at the limit: fragments that name others twice, again and again, would explode.
-    fields = list(islice(found, _MAX_ROOT_FIELDS + 1))
-    if len(fields) > _MAX_ROOT_FIELDS:
-        raise RequestError.of("the query is too large")
-    if not introspection:
-        _refuse_introspection(fields)
-    return _Planner(supergraph, query, document, operation, fragments).plan(fields)
+    """Plan one operation; RequestError if it, or a variable, does not fit the schema."""
+    prepared = prepare(supergraph, query, operation_name, introspection=introspection)
+    return prepared.plan(prepared.coerce(variables or {}))
 
 
-def _parse(query: str) -> DocumentNode:
+def parse_query(
+    query: str, max_bytes: int = MAX_QUERY_BYTES, max_tokens: int = MAX_TOKENS
+) -> DocumentNode:
+    """Parse a request's text; RequestError if it is too long, or not valid."""
+    if len(query) > max_bytes or len(query.encode(errors="replace")) > max_bytes:
+        raise RequestError.of(f"a query may have {max_bytes} bytes", "PAYLOAD_TOO_LARGE")
     try:
-        return parse(query, max_tokens=_MAX_TOKENS)
+        return parse(query, max_tokens=max_tokens)
     except GraphQLError as error:
-        raise RequestError([_as_error(error, "GRAPHQL_PARSE_FAILED")]) from error
+        raise RequestError(
+            [_as_error(error, "GRAPHQL_PARSE_FAILED", introspection=True)]
+        ) from error
     except RecursionError as error:
         raise RequestError.of("the query is nested too deeply", "GRAPHQL_PARSE_FAILED") from error
 
 
-def _as_error(error: GraphQLError, code: str) -> Error:
-    formatted: Error = {**error.formatted}
-    return {**formatted, "extensions": {**formatted.get("extensions", {}), "code": code}}
-
-
-def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+def choose_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    """Return the operation to run; RequestError if there is not one."""
     found = [
         definition
         for definition in document.definitions
@@ -117,36 +201,28 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
     return found[0]
 
 
-# The directives of the fragments around a root field, from the outermost one.
-_Under = tuple[tuple[DirectiveNode, ...], ...]
+def _as_error(error: GraphQLError, code: str, *, introspection: bool) -> Error:
+    formatted: Error = {**error.formatted}
+    if not introspection:
+        # A suggestion shows names of the schema.
+        formatted["message"] = _SUGGESTION.sub("", formatted["message"])
+    return {**formatted, "extensions": {**formatted.get("extensions", {}), "code": code}}
 
 
-def _refuse_introspection(fields: Sequence[tuple[FieldNode, _Under]]) -> None:
-    """Refuse what the manager itself refuses by default: its schema, and the type of anything."""
-    for field, _ in fields:
-        if field.name.value in _INTROSPECTION:
-            raise RequestError.of(
-                f"Cannot query '{field.name.value}': introspection is disabled.",
-                "INTROSPECTION_DISABLED",
-            )
+class _Conditions(Visitor):
+    """Finds the variables of all @skip and @include."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.has_any = False
 
-def _root_fields(
-    selections: Sequence[SelectionNode],
-    fragments: Mapping[str, FragmentDefinitionNode],
-    under: _Under,
-) -> Iterator[tuple[FieldNode, _Under]]:
-    for node in selections:
-        if isinstance(node, FieldNode):
-            yield node, under
-            continue
-        if isinstance(node, FragmentSpreadNode):
-            below = fragments[node.name.value].selection_set
-        else:
-            assert isinstance(node, InlineFragmentNode)
-            below = node.selection_set
-        wrap = (node.directives,) if node.directives else ()
-        yield from _root_fields(below.selections, fragments, (*under, *wrap))
+    def enter_directive(self, node: DirectiveNode, *_: object) -> None:
+        if node.name.value in CONDITIONS:
+            self.has_any = True
+            value = node.arguments[0].value
+            if isinstance(value, VariableNode):
+                self.names.add(value.name.value)
 
 
 @dataclass(kw_only=True)
@@ -154,85 +230,86 @@ class _Group:
     """Root fields that go to one subgraph in one request."""
 
     subgraph: Subgraph
-    fields: list[tuple[FieldNode, _Under]]
+    asks: list[Ask]
 
 
 class _Planner:
-    def __init__(
-        self,
-        supergraph: Supergraph,
-        query: str,
-        document: DocumentNode,
-        operation: OperationDefinitionNode,
-        fragments: Mapping[str, FragmentDefinitionNode],
-    ) -> None:
-        self._supergraph = supergraph
-        self._query = query
-        self._document = document
-        self._operation = operation
-        self._fragments = fragments
+    """Plans an operation for one set of values; without values, as if all conditions hold."""
 
-    def plan(self, listed: Sequence[tuple[FieldNode, _Under]]) -> Plan:
+    def __init__(self, prepared: Prepared, values: Mapping[str, object] | None) -> None:
+        self._prepared = prepared
+        self._values = values
+        self._supergraph = prepared.supergraph
+        self._operation = prepared.operation
+        self._collector = Collector(prepared.supergraph.schema, prepared.fragments, values)
+        self._splitter = Splitter(prepared.supergraph, self._collector)
+
+    def plan(self) -> Plan:
+        """Return the plan; RequestError if there is none."""
         kind = self._operation.operation
-        root = ROOTS[kind]
-        groups = self._groups(root, [entry for entry in listed if entry[0].name.value[:2] != "__"])
-        has_own = any(field.name.value in _INTROSPECTION for field, _ in listed)
-        if kind is OperationType.SUBSCRIPTION and len(groups) != 1:
+        root = self._supergraph.schema.type_map[ROOTS[kind]]
+        assert isinstance(root, GraphQLObjectType)
+        selection = self._collector.collect(root, [self._operation.selection_set])
+        if len(selection.fields) > MAX_ROOT_FIELDS:
+            raise RequestError.of("the query is too large")
+        listed = list(selection.fields.values())
+        if not self._prepared.introspection:
+            _refuse_introspection(listed)
+        fields = [field_ for field_ in listed if not field_.name.startswith("__")]
+        if kind is OperationType.SUBSCRIPTION and len(fields) != 1:
             raise RequestError.of("a subscription has one field")
-        parts, altered = [], has_own or len(groups) != 1
-        for group in groups:
-            splitter = Splitter(self._supergraph, self._fragments, self._operation, self._query)
-            part = self._part(group, splitter, root)
-            parts.append(part)
-            altered |= splitter.altered or bool(part.hops)
-        if not altered:
+        groups = self._groups(root.name, fields)
+        writer = Writer(self._operation, self._prepared.query)
+        parts = [writer.part(group.subgraph, group.asks, root.name) for group in groups]
+        own = any(field_.name in _INTROSPECTION for field_ in listed)
+        # Where a condition is not met, the client's text has more than this subgraph may know.
+        own |= self._values is not None and self._prepared.has_conditions
+        is_plain = not (
+            own or len(parts) != 1 or self._splitter.altered or writer.altered
+        ) and self._fits(groups[0].subgraph)
+        if is_plain:
             parts = [self._plain(parts[0])]
         return Plan(
             kind=kind,
-            document=self._document,
+            document=self._prepared.document,
             operation=self._operation,
             parts=tuple(parts),
-            is_plain=not altered,
+            is_plain=is_plain,
         )
 
-    def _groups(self, root: str, fields: Sequence[tuple[FieldNode, _Under]]) -> list[_Group]:
+    def _fits(self, here: Subgraph) -> bool:
+        """Whether the subgraph knows every fragment as the joined schema does."""
+        return all(
+            here.knows(target)
+            and here.knows(around)
+            and bool(here.objects(around) & here.objects(target))
+            for around, target in self._collector.conditions
+        )
+
+    def _groups(self, root: str, fields: Sequence[Field]) -> list[_Group]:
         """Group the fields by subgraph; in a mutation only neighbours, because order matters."""
         groups: list[_Group] = []
-        for field, under in fields:
-            owner = self._supergraph.owner(root, field.name.value)
-            if owner is None:
-                raise RequestError.of(f"no subgraph resolves {root}.{field.name.value}")
-            is_ordered = self._operation.operation is OperationType.MUTATION
-            candidates = groups[-1:] if is_ordered else groups
-            found = next(
-                (candidate for candidate in candidates if candidate.subgraph is owner), None
-            )
-            if found is None:
-                found = _Group(subgraph=owner, fields=[])
-                groups.append(found)
-            found.fields.append((field, under))
+        is_query = self._operation.operation is OperationType.QUERY
+        for field_ in fields:
+            owners = self._supergraph.owners(root, field_.name)
+            # What is done twice would be done wrongly.
+            route = self._splitter.root(field_, owners if is_query else owners[:1])
+            if route.rest is not None:
+                raise RequestError.of(f"no subgraph resolves {missing(root, route.rest)}")
+            for subgraph, ask in route.asks:
+                candidates = groups if is_query else groups[-1:]
+                found = next((group for group in candidates if group.subgraph is subgraph), None)
+                if found is None:
+                    found = _Group(subgraph=subgraph, asks=[])
+                    groups.append(found)
+                found.asks.append(ask)
         return groups
-
-    def _part(self, group: _Group, splitter: Splitter, root: str) -> Part:
-        selections: list[SelectionNode] = []
-        for field, under in group.fields:
-            selections += splitter.root_field(field, under, root, group.subgraph)
-        hops = splitter.finish()
-        query, variables = text_of(self._operation, selections)
-        return Part(
-            subgraph=group.subgraph.name,
-            query=query,
-            operation_name=self._operation.name.value if self._operation.name else None,
-            variables=variables,
-            keys=tuple(dict.fromkeys(response_key(field) for field, _ in group.fields)),
-            hops=hops,
-        )
 
     def _plain(self, part: Part) -> Part:
         """Return the client's own text if it is one operation, else that operation alone."""
         others = [
             definition
-            for definition in self._document.definitions
+            for definition in self._prepared.document.definitions
             if isinstance(definition, OperationDefinitionNode) and definition is not self._operation
         ]
         if others:
@@ -242,8 +319,29 @@ class _Planner:
         }
         return Part(
             subgraph=part.subgraph,
-            query=self._query,
+            query=self._prepared.query,
             operation_name=part.operation_name,
             variables=frozenset(names),
             keys=part.keys,
         )
+
+
+def missing(parent: str, found: Field) -> str:
+    """Return the type and name of the first field that is not resolved."""
+    below: Selection | None = found.below
+    if below is None:
+        return f"{parent}.{found.name}"
+    if below.fields:
+        return missing(below.parent.name, next(iter(below.fields.values())))
+    name, fields = next(iter(below.typed.items()))
+    return missing(name, next(iter(fields.values())))
+
+
+def _refuse_introspection(fields: Sequence[Field]) -> None:
+    """Refuse what the manager itself refuses by default: its schema, and the type of anything."""
+    for found in fields:
+        if found.name in _INTROSPECTION:
+            raise RequestError.of(
+                f"Cannot query '{found.name}': introspection is disabled.",
+                "INTROSPECTION_DISABLED",
+            )

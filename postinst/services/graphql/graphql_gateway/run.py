@@ -4,28 +4,29 @@ import asyncio
 import copy
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from graphql import ExecutionResult, GraphQLError, GraphQLResolveInfo, OperationType, execute
 
+from graphql_gateway.emit import Hop, Part
 from graphql_gateway.errors import Error, SubgraphError
 from graphql_gateway.nodes import TYPENAME
-from graphql_gateway.plan import Part, Plan
-from graphql_gateway.split import Hop
+from graphql_gateway.plan import Plan
+from graphql_gateway.results import (
+    Entity,
+    Path,
+    Place,
+    apply_renames,
+    entities,
+    merge,
+    moved,
+)
 from graphql_gateway.supergraph import Supergraph
 from graphql_gateway.upstream import Reply, Upstream
 
-Path = list[str | int]
-Place = tuple[dict[str, Any], Path]
-
-
-@dataclass(kw_only=True)
-class _Entity:
-    """An entity by its key, and every place in the response where it occurs."""
-
-    representation: dict[str, object]
-    places: list[Place] = field(default_factory=list)
+# A response of this many bytes is completed in a thread: others would wait for it.
+_LARGE = 20_000
 
 
 @dataclass(kw_only=True)
@@ -37,19 +38,25 @@ class Run:
     plan: Plan
     variables: Mapping[str, object]
     headers: Mapping[str, str]
+    size: int = 0  # bytes of the responses
 
     async def answer(self) -> bytes:
         """Return the whole response, as JSON."""
-        if self.plan.is_plain:
-            return await self._plain(self.plan.parts[0])
         data: dict[str, Any] = {}
         errors: list[Error] = []
-        if self.plan.kind is OperationType.MUTATION:
-            for part in self.plan.parts:
-                await self._part(part, data, errors)
+        parts = self.plan.parts
+        if self.plan.is_plain:
+            body = await self._plain(parts[0], errors)
+            if body is not None:
+                return body
+        elif self.plan.kind is OperationType.MUTATION:
+            for part in parts:
+                self._add(data, await self._part(part, errors), part, errors)
         else:
-            await asyncio.gather(*(self._part(part, data, errors) for part in self.plan.parts))
-        return self._complete(data, errors)
+            found = await asyncio.gather(*(self._part(part, errors) for part in parts))
+            for part, reply in zip(parts, found, strict=True):
+                self._add(data, reply, part, errors)
+        return await self._complete(data, errors)
 
     async def answers(self) -> AsyncIterator[bytes]:
         """Yield the responses of a subscription."""
@@ -59,16 +66,21 @@ class Run:
                 part.subgraph, self._payload(part), self.headers
             ):
                 data, errors = reply.data or {}, list(reply.errors)
-                await self._follow(part.hops, [(data, [])], errors)
-                yield self._complete(data, errors)
+                apply_renames(part.renames, [(data, [])])
+                await self._follow(part.hops, [[(data, [])]], errors)
+                yield await self._complete(data, errors)
         except SubgraphError as error:
             yield _json({"data": None, "errors": [error.as_error()]})
 
-    async def _plain(self, part: Part) -> bytes:
+    async def _plain(self, part: Part, errors: list[Error]) -> bytes | None:
+        """Return the response unchanged; None, with the errors, if there is none."""
         try:
-            return await self.upstream.ask_raw(part.subgraph, self._payload(part), self.headers)
+            body = await self.upstream.ask_raw(part.subgraph, self._payload(part), self.headers)
+            Reply.parse(body, part.subgraph)
         except SubgraphError as error:
-            return _json({"data": None, "errors": [error.as_error()]})
+            errors += [error.as_error([key]) for key in part.keys]
+            return None
+        return body
 
     def _payload(self, part: Part) -> dict[str, object]:
         payload: dict[str, object] = {
@@ -82,62 +94,84 @@ class Run:
     def _chosen(self, names: frozenset[str]) -> dict[str, object]:
         return {name: value for name, value in self.variables.items() if name in names}
 
-    async def _part(self, part: Part, data: dict[str, Any], errors: list[Error]) -> None:
+    async def _part(self, part: Part, errors: list[Error]) -> dict[str, Any]:
         try:
-            reply = await self.upstream.ask(part.subgraph, self._payload(part), self.headers)
+            reply = await self._ask(part.subgraph, self._payload(part))
         except SubgraphError as error:
             errors += [error.as_error([key]) for key in part.keys]
-            return
+            return {}
         errors += reply.errors
         found = reply.data or {}
-        await self._follow(part.hops, [(found, [])], errors)
-        _merge(data, found)
+        apply_renames(part.renames, [(found, [])])
+        await self._follow(part.hops, [[(found, [])]], errors)
+        return found
+
+    def _add(
+        self, data: dict[str, Any], more: Mapping[str, Any], part: Part, errors: list[Error]
+    ) -> None:
+        try:
+            merge(data, more)
+        except ValueError as error:
+            problem = SubgraphError(part.subgraph, str(error))
+            errors += [problem.as_error([key]) for key in part.keys]
+            for key in part.keys:
+                data[key] = None
+
+    async def _ask(self, subgraph: str, payload: Mapping[str, object]) -> Reply:
+        body = await self.upstream.ask_raw(subgraph, payload, self.headers)
+        self.size += len(body)
+        return Reply.parse(body, subgraph)
 
     async def _follow(
-        self,
-        hops: Sequence[Hop],
-        places: Sequence[Place],
-        errors: list[Error],
+        self, hops: Sequence[Hop], starts: Sequence[Sequence[Place]], errors: list[Error]
     ) -> None:
-        await asyncio.gather(*(self._hop(hop, places, errors) for hop in hops))
+        """Request what follows a response; ``starts`` are the objects of each of its entries."""
+        await asyncio.gather(*(self._hop(hop, starts, errors) for hop in hops))
 
-    async def _hop(
-        self,
-        hop: Hop,
-        places: Sequence[Place],
-        errors: list[Error],
-    ) -> None:
-        entities = _entities(hop, places)
-        if not entities:
+    async def _hop(self, hop: Hop, starts: Sequence[Sequence[Place]], errors: list[Error]) -> None:
+        listed = [entities(entry, starts) for entry in hop.entries]
+        if not any(listed):
             return
-        payload: dict[str, object] = {
-            "query": hop.query,
-            "variables": {
-                **self._chosen(hop.variables),
-                "representations": [entity.representation for entity in entities],
-            },
+        taken: dict[str, object] = {
+            entry.variable: [entity.representation for entity in found]
+            for entry, found in zip(hop.entries, listed, strict=True)
         }
+        payload = {"query": hop.query, "variables": {**self._chosen(hop.variables), **taken}}
         try:
-            reply = await self.upstream.ask(hop.subgraph, payload, self.headers)
+            reply = await self._ask(hop.subgraph, payload)
         except SubgraphError as error:
-            errors.append(error.as_error(list(entities[0].places[0][1])))
+            first = next(found for found in listed if found)
+            errors.append(error.as_error(list(first[0].places[0][1])))
             return
-        found = (reply.data or {}).get("_entities")
-        listed = found if isinstance(found, list) else []
-        errors += _moved(reply, entities)
-        # Each place gets its own copy, because the results below it may differ.
+        named = {entry.name: found for entry, found in zip(hop.entries, listed, strict=True)}
+        errors += moved(reply.errors, named)
+        data = reply.data or {}
         fresh = [
-            (place, copy.deepcopy(value), path)
-            for entity, value in zip(entities, listed, strict=False)
-            if isinstance(value, dict)
-            for place, path in entity.places
+            _fresh(data.get(entry.name), found)
+            for entry, found in zip(hop.entries, listed, strict=True)
         ]
-        await self._follow(hop.hops, [(value, path) for _, value, path in fresh], errors)
-        for place, value, _ in fresh:
-            _merge(place, value)
+        for entry, found_places in zip(hop.entries, fresh, strict=True):
+            apply_renames(entry.renames, [(value, path) for _, value, path in found_places])
+        await self._follow(
+            hop.hops,
+            [[(value, path) for _, value, path in found_places] for found_places in fresh],
+            errors,
+        )
+        for place, value, path in (each for found_places in fresh for each in found_places):
+            try:
+                merge(place, value)
+            except ValueError as error:
+                errors.append(SubgraphError(hop.subgraph, str(error)).as_error(path))
 
-    def _complete(self, data: dict[str, Any], errors: list[Error]) -> bytes:
+    async def _complete(self, data: dict[str, Any], errors: list[Error]) -> bytes:
         """Return the requested part of all results; null where the schema requires it."""
+        if self.size < _LARGE:
+            return self._completed(data, errors)
+        return await asyncio.get_running_loop().run_in_executor(
+            self.upstream.worker, self._completed, data, errors
+        )
+
+    def _completed(self, data: dict[str, Any], errors: list[Error]) -> bytes:
         result = execute(
             self.supergraph.schema,
             self.plan.document,
@@ -153,6 +187,19 @@ class Run:
         return _json({**answer, "errors": reported} if reported else answer)
 
 
+def _fresh(
+    listed: object, found: Sequence[Entity]
+) -> list[tuple[dict[str, Any], dict[str, Any], Path]]:
+    """Return each place with the entity's fields, which are its own: those below may differ."""
+    values = listed if isinstance(listed, list) else []
+    return [
+        (place, copy.deepcopy(value), path)
+        for entity, value in zip(found, values, strict=False)
+        if isinstance(value, dict)
+        for place, path in entity.places
+    ]
+
+
 def _resolve(source: Any, info: GraphQLResolveInfo, **_: object) -> object:
     return source.get(info.path.key) if isinstance(source, dict) else None
 
@@ -163,67 +210,6 @@ def _type_of(value: Any, *_: object) -> str | None:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _places(value: object, keys: Sequence[str], path: Path) -> Iterator[Place]:
-    """Yield every object that the keys lead to, through any lists."""
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _places(item, keys, [*path, index])
-    elif isinstance(value, dict):
-        if not keys:
-            yield value, path
-        elif keys[0] in value:
-            yield from _places(value[keys[0]], keys[1:], [*path, keys[0]])
-
-
-def _entities(hop: Hop, places: Sequence[Place]) -> list[_Entity]:
-    """Return the entities with the key of this hop: others have other types, or were skipped."""
-    found: dict[str, _Entity] = {}
-    for start, path in places:
-        for place, at in _places(start, hop.path, path):
-            key = {name: place.get(alias) for name, alias in hop.key.items()}
-            if any(value is None for value in key.values()):
-                continue
-            entity = found.setdefault(
-                json.dumps(key, sort_keys=True),
-                _Entity(representation={TYPENAME: hop.type_name, **key}),
-            )
-            entity.places.append((place, at))
-    return list(found.values())
-
-
-def _moved(reply: Reply, entities: Sequence[_Entity]) -> Iterator[Error]:
-    """Yield a subgraph's errors, at the places that the client knows."""
-    for error in reply.errors:
-        path = error.get("path") or []
-        rest = path[2:]
-        index = path[1] if len(path) > 1 and isinstance(path[1], int) else None
-        if index is None or index >= len(entities):
-            yield {**error, "path": list(entities[0].places[0][1])}
-            continue
-        for _, place in entities[index].places:
-            yield {**error, "path": [*place, *rest]}
-
-
-def _merge(target: dict[str, Any], more: Mapping[str, Any]) -> None:
-    for key, value in more.items():
-        known = target.get(key)
-        if isinstance(known, dict) and isinstance(value, dict):
-            _merge(known, value)
-        elif isinstance(known, list) and isinstance(value, list) and len(known) == len(value):
-            target[key] = [_merged(*pair) for pair in zip(known, value, strict=True)]
-        else:
-            target[key] = value
-
-
-def _merged(known: Any, value: Any) -> Any:
-    if isinstance(known, dict) and isinstance(value, dict):
-        _merge(known, value)
-        return known
-    if isinstance(known, list) and isinstance(value, list) and len(known) == len(value):
-        return [_merged(*pair) for pair in zip(known, value, strict=True)]
-    return value
 
 
 def _unreported(found: Sequence[GraphQLError], reported: Sequence[Error]) -> Iterator[Error]:

@@ -1,9 +1,10 @@
 """The gateway as a web server: GraphQL over HTTP, and events for subscriptions."""
 
 import asyncio
+import hashlib
 import json
 import logging
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 from aiohttp import web
 from graphql import OperationType
 
+from graphql_gateway import limits
+from graphql_gateway.cache import PlanCache
 from graphql_gateway.config import Settings
-from graphql_gateway.errors import Error, RequestError, make_error
-from graphql_gateway.plan import Plan, plan_operation
+from graphql_gateway.errors import RequestError, make_error
 from graphql_gateway.run import Run
 from graphql_gateway.supergraph import Supergraph
 from graphql_gateway.upstream import Upstream, headers_to_forward
@@ -23,10 +25,17 @@ log = logging.getLogger("graphql_gateway")
 # The webserver forwards requests from its own /func/admin/gql to this path.
 PATH = "/admin/gql"
 _READY_PATHS = ("/readiness", "/healthcheck")
-# Characters of queries whose plans are kept: the Web UI has 250,000 in all. A plan uses
-# some fifty times as many bytes.
-_KEPT = 1_000_000
+# The headers by which the manager knows a user. The signature of an API key is in the first.
+CREDENTIALS = ("Authorization", "X-BackendAI-Token", "Cookie")
 _EVENT_SECONDS = 12.0  # between keep-alive messages, for proxies that close silent connections
+
+
+class _BadRequestError(RequestError):
+    """A request that is none of GraphQL's."""
+
+    def __init__(self, message: str, status: HTTPStatus, code: str = "BAD_REQUEST") -> None:
+        super().__init__([make_error(message, code)])
+        self.status = status
 
 
 class Gateway:
@@ -36,8 +45,8 @@ class Gateway:
         self._supergraph = supergraph
         self._upstream = upstream
         self._settings = settings
-        self._plans: OrderedDict[tuple[str, str | None], Plan] = OrderedDict()
-        self._kept = 0
+        self._plans = PlanCache(supergraph, upstream.worker, introspection=settings.introspection)
+        self._streams = Counter[str]()  # open subscriptions, by their credentials
 
     def application(self) -> web.Application:
         """Return the application with its routes."""
@@ -54,27 +63,46 @@ class Gateway:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one operation."""
         try:
-            table = read_request(await request.read())
-        except web.HTTPRequestEntityTooLarge as error:
-            message = f"a request may have {self._settings.max_request_bytes} bytes"
-            return _refuse(make_error(message, "PAYLOAD_TOO_LARGE"), error.status)
-        except ValueError as error:
-            return _refuse(make_error(str(error), "BAD_REQUEST"), HTTPStatus.BAD_REQUEST)
-        try:
+            table = await self._read(request)
             run = await self._run(table, request)
             if run.plan.kind is OperationType.SUBSCRIPTION:
-                return await _send_events(request, run.answers())
+                return await self._stream(request, run)
             return web.Response(body=await run.answer(), content_type="application/json")
+        except _BadRequestError as error:
+            return web.json_response({"errors": error.errors}, status=error.status)
         except RequestError as error:
             return web.json_response({"errors": error.errors})
         except RecursionError:
             return web.json_response({"errors": [make_error("nested too deeply", "BAD_REQUEST")]})
 
+    async def _read(self, request: web.Request) -> Mapping[str, object]:
+        """Return the request's JSON; _BadRequestError if it is none, or comes too slowly."""
+        if request.content_type != "application/json":
+            # A page of another site can send other types without asking the browser.
+            status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+            raise _BadRequestError("the body must be application/json", status)
+        try:
+            return read_request(await asyncio.wait_for(request.read(), limits.BODY_SECONDS))
+        except TimeoutError as error:
+            message = f"the body took more than {limits.BODY_SECONDS:g} s"
+            raise _BadRequestError(message, HTTPStatus.REQUEST_TIMEOUT) from error
+        except web.HTTPRequestEntityTooLarge as error:
+            message = f"a request may have {self._settings.max_request_bytes} bytes"
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            raise _BadRequestError(message, status, "PAYLOAD_TOO_LARGE") from error
+        except ValueError as error:
+            raise _BadRequestError(str(error), HTTPStatus.BAD_REQUEST) from error
+
     async def _run(self, table: Mapping[str, object], request: web.Request) -> Run:
         query, name = str(table["query"]), table.get("operationName")
-        plan = await self._plan(query, str(name) if name else None)
         variables = table.get("variables") or {}
         assert isinstance(variables, dict)
+        plan = await self._plans.plan(
+            query,
+            str(name) if name else None,
+            variables,
+            is_open=not any(header in request.headers for header in CREDENTIALS),
+        )
         return Run(
             supergraph=self._supergraph,
             upstream=self._upstream,
@@ -83,30 +111,25 @@ class Gateway:
             headers=headers_to_forward(request.headers),
         )
 
-    async def _plan(self, query: str, name: str | None) -> Plan:
-        """Return the plan of a query from a cache: the Web UI repeats its queries."""
-        same = (query, name)
-        if same in self._plans:
-            self._plans.move_to_end(same)
-            return self._plans[same]
-        # Outside of the loop: a long query must not keep others waiting.
-        plan = await asyncio.to_thread(
-            plan_operation,
-            self._supergraph,
-            query,
-            name,
-            introspection=self._settings.introspection,
-        )
-        self._keep(same, plan)
-        return plan
+    async def _stream(self, request: web.Request, run: Run) -> web.StreamResponse:
+        """Send the events of a subscription, unless there are too many already."""
+        whose = _fingerprint(request)
+        is_full = self._streams.total() >= limits.MAX_SUBSCRIPTIONS
+        if is_full or self._streams[whose] >= limits.MAX_SUBSCRIPTIONS_EACH:
+            raise RequestError.of("too many subscriptions are open", "TOO_MANY_SUBSCRIPTIONS")
+        self._streams[whose] += 1
+        try:
+            return await _send_events(request, run.answers())
+        finally:
+            self._streams[whose] -= 1
+            if not self._streams[whose]:
+                del self._streams[whose]
 
-    def _keep(self, same: tuple[str, str | None], plan: Plan) -> None:
-        if same not in self._plans:
-            self._kept += len(same[0])
-        self._plans[same] = plan
-        while self._kept > _KEPT:
-            (query, _), _ = self._plans.popitem(last=False)
-            self._kept -= len(query)
+
+def _fingerprint(request: web.Request) -> str:
+    """Return what tells clients apart, and shows nothing of their secrets."""
+    given = [request.headers.getall(name, []) for name in CREDENTIALS]
+    return hashlib.sha256(json.dumps(given).encode()).hexdigest()
 
 
 def read_request(body: bytes) -> dict[str, Any]:
@@ -119,10 +142,6 @@ def read_request(body: bytes) -> dict[str, Any]:
         case {"query": str(), **rest} if isinstance(rest.get("variables") or {}, dict):
             return table
     raise ValueError("the request is no object with a query, and variables by name")
-
-
-def _refuse(error: Error, status: int) -> web.Response:
-    return web.json_response({"errors": [error]}, status=status)
 
 
 async def _send_events(request: web.Request, answers: AsyncIterator[bytes]) -> web.StreamResponse:

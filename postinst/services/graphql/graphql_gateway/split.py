@@ -1,261 +1,207 @@
-"""Splits selections among subgraphs: fields requested here, and fields of entities elsewhere."""
+"""Splits selections among subgraphs: fields asked for here, and fields of entities elsewhere.
+
+Each object of a response is found by a subgraph. A field that this one does not resolve is
+asked of another, by a key of the object. An object without a key is asked for once more, from
+the object around it; ``rest`` is what of a selection has to be found in this way.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from graphql import (
-    DirectiveNode,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
-    GraphQLCompositeType,
-    GraphQLInterfaceType,
-    GraphQLObjectType,
-    GraphQLUnionType,
-    InlineFragmentNode,
-    NamedTypeNode,
-    OperationDefinitionNode,
-    SelectionNode,
-    SelectionSetNode,
-    get_named_type,
-)
+from graphql import GraphQLInterfaceType, GraphQLObjectType
 
-from graphql_gateway.errors import RequestError
-from graphql_gateway.nodes import (
-    TYPENAME,
-    inline_fragment,
-    name_field,
-    printed,
-    response_key,
-    text_of,
-)
-from graphql_gateway.supergraph import Subgraph, Supergraph
+from graphql_gateway.selection import Collector, Field, Selection
+from graphql_gateway.supergraph import Step, Subgraph, Supergraph
 
-_COMPOSITE = (GraphQLObjectType, GraphQLInterfaceType, GraphQLUnionType)
-# Fragments are expanded; one that names another twice, again and again, would explode.
-_MAX_NODES = 20_000
+Way = tuple[Step, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Hop:
-    """Fields of entities that another subgraph has: the subgraph, the key, and the selections."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ask:
+    """A field, and what is asked for below it."""
 
-    path: tuple[str, ...]  # to the entities, from the response where it begins, through lists
-    type_name: str
-    key: Mapping[str, str]  # field to its name in the response
-    subgraph: str
-    query: str
-    variables: frozenset[str]
-    hops: tuple["Hop", ...]
+    field: Field
+    below: "Asks | None"
+
+
+@dataclass(kw_only=True, eq=False)
+class Asks:
+    """What one subgraph is asked for of its objects, and others after it."""
+
+    parent: str
+    is_object: bool
+    fields: dict[str, Ask] = field(default_factory=dict)
+    typed: dict[str, dict[str, Ask]] = field(default_factory=dict)
+    elsewhere: dict[str, list[tuple[Way, Ask]]] = field(default_factory=dict)  # by object
+
+    @property
+    def has_any(self) -> bool:
+        """Whether anything is asked for."""
+        return bool(self.fields or self.typed or self.elsewhere)
 
 
 @dataclass(kw_only=True)
-class _Draft:
-    path: tuple[str, ...]
-    type_name: str
-    key: dict[str, str]
-    subgraph: Subgraph
-    nodes: list[SelectionNode] = field(default_factory=list)
+class _Route:
+    """The places where one field of an object is resolved."""
+
+    here: Ask | None = None
+    elsewhere: list[tuple[Way, Ask]] = field(default_factory=list)
+    rest: Field | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Scope:
-    """The subgraph and the objects that selections are for."""
-
-    here: Subgraph
-    parent: GraphQLCompositeType
-    path: tuple[str, ...] = ()  # to the objects, from the response where it begins
-    conditions: tuple[str, ...] = ()  # directives and types that limit them, from the outermost one
-
-    def under(self, directives: Sequence[DirectiveNode] | None) -> "_Scope":
-        """Return the scope of the same objects under the conditions in ``directives``."""
-        return replace(self, conditions=(*self.conditions, *printed(directives)))
-
-    def among(self, kind: GraphQLCompositeType) -> "_Scope":
-        """Return the scope of the objects of this type only."""
-        if kind.name == self.parent.name:
-            return self
-        return replace(self, parent=kind, conditions=(*self.conditions, f"on {kind.name}"))
-
-    def below(self, node: FieldNode, kind: GraphQLCompositeType) -> "_Scope":
-        """Return the scope of the objects of this type that a field leads to."""
-        path = (*self.path, response_key(node))
-        return replace(self.under(node.directives), parent=kind, path=path)
+_Split = tuple[Asks, Selection | None]
 
 
 class Splitter:
-    """Splits the fields of one part; ``altered`` is whether its request differs from them."""
+    """Splits the selections of one operation."""
 
-    def __init__(
-        self,
-        supergraph: Supergraph,
-        fragments: Mapping[str, FragmentDefinitionNode],
-        operation: OperationDefinitionNode,
-        query: str,
-    ) -> None:
+    def __init__(self, supergraph: Supergraph, collector: Collector) -> None:
         self._supergraph = supergraph
-        self._fragments = fragments
-        self._operation = operation
-        self._left = _MAX_NODES
-        self._drafts: dict[tuple[object, ...], _Draft] = {}
-        # A prefix that no name of the client has.
-        self._mark = "gw"
-        while f"{self._mark}_" in query:
-            self._mark += "w"
-        self._count = 0
+        self._collector = collector
+        self._splits: dict[tuple[int, str], tuple[Selection, _Split]] = {}
+        # Whether a request differs from what the client selects.
         self.altered = False
 
-    def root_field(
-        self,
-        node: FieldNode,
-        under: Sequence[Sequence[DirectiveNode]],
-        root: str,
-        here: Subgraph,
-    ) -> list[SelectionNode]:
-        """Return the request to ``here`` for a root field, under the conditions around it."""
-        scope = _Scope(here=here, parent=self._type(root))
-        for wrap in under:
-            scope = scope.under(wrap)
-        selection: SelectionNode = self._field(node, scope)
-        for wrap in reversed(under):
-            selection = inline_fragment(None, wrap, [selection])
-        return [selection]
+    def split(self, selection: Selection, here: Subgraph) -> _Split:
+        """Return what of a selection can be asked for from ``here``, and the rest."""
+        same = (id(selection), here.name)
+        if same not in self._splits:
+            is_object = isinstance(selection.parent, GraphQLObjectType)
+            make = self._split_object if is_object else self._split_abstract
+            # The selection is kept with the result: its id stays its own.
+            self._splits[same] = selection, make(selection, here)
+        return self._splits[same][1]
 
-    def finish(self) -> tuple[Hop, ...]:
-        """Return the requests to other subgraphs that follow the part's response."""
-        drafts, self._drafts = list(self._drafts.values()), {}
-        return tuple(self._finish(draft) for draft in drafts)
-
-    def _finish(self, draft: _Draft) -> Hop:
-        scope = _Scope(here=draft.subgraph, parent=self._type(draft.type_name))
-        selections = self._selections(draft.nodes, scope)
-        hops = self.finish()
-        query, variables = text_of(self._operation, selections, entity=draft.type_name)
-        return Hop(
-            path=draft.path,
-            type_name=draft.type_name,
-            key=draft.key,
-            subgraph=draft.subgraph.name,
-            query=query,
-            variables=variables,
-            hops=hops,
-        )
-
-    def _type(self, name: str) -> GraphQLCompositeType:
-        found = self._supergraph.schema.type_map[name]
-        assert isinstance(found, _COMPOSITE)
+    def root(self, field_: Field, owners: Sequence[Subgraph]) -> "RootRoute":
+        """Return the subgraphs to ask for a root field, and what none of them resolves."""
+        found = RootRoute(rest=field_)
+        for owner in owners:
+            assert found.rest is not None
+            ask, rest = self._try(found.rest, owner)
+            if ask is not None:
+                found.asks.append((owner, ask))
+            found.rest = rest
+            if rest is None:
+                break
+            self.altered = True
         return found
 
-    def _selections(self, nodes: Sequence[SelectionNode], scope: _Scope) -> list[SelectionNode]:
-        found: list[SelectionNode] = []
-        for node in nodes:
-            self._left -= 1
-            if self._left < 0:
-                raise RequestError.of("the query is too large")
-            if isinstance(node, FieldNode):
-                found += self._any_field(node, scope)
-            else:
-                found += self._any_fragment(node, scope)
+    def _split_object(self, selection: Selection, here: Subgraph) -> _Split:
+        asks = Asks(parent=selection.parent.name, is_object=True)
+        rest = dict[str, Field]()
+        for key, field_ in selection.fields.items():
+            route = self._route(selection.parent.name, field_, here)
+            if route.here:
+                asks.fields[key] = route.here
+            if route.elsewhere:
+                asks.elsewhere.setdefault(asks.parent, []).extend(route.elsewhere)
+            if route.rest:
+                rest[key] = route.rest
+        left = Selection(parent=selection.parent, fields=rest, typed={})
+        return asks, left or None
+
+    def _split_abstract(self, selection: Selection, here: Subgraph) -> _Split:
+        asks = Asks(parent=selection.parent.name, is_object=False)
+        objects = sorted(here.objects(selection.parent.name))
+        shared = self._shared(selection, here, objects)
+        for key in shared:
+            route = self._route(selection.parent.name, selection.fields[key], here)
+            assert route.here is not None
+            asks.fields[key] = route.here
+        self.altered |= len(shared) < len(selection.fields)
+        self.altered |= not set(selection.typed) <= set(objects)
+        rest = dict[str, Mapping[str, Field]]()
+        for name in objects:
+            if len(shared) == len(selection.fields) and name not in selection.typed:
+                continue
+            typed = selection.typed.get(name, {})
+            own = {
+                key: field_
+                for key, field_ in self._collector.fields_of(selection, name).items()
+                if key not in shared or key in typed
+            }
+            left = self._split_typed(asks, name, own, here)
+            if left:
+                rest[name] = left
+        left_over = Selection(parent=selection.parent, fields={}, typed=rest)
+        return asks, left_over or None
+
+    def _split_typed(
+        self, asks: Asks, name: str, own: Mapping[str, Field], here: Subgraph
+    ) -> dict[str, Field]:
+        """Add the fields of the objects of one type; returns the rest of them."""
+        rest = dict[str, Field]()
+        for key, field_ in own.items():
+            route = self._route(name, field_, here)
+            if route.here:
+                asks.typed.setdefault(name, {})[key] = route.here
+            if route.elsewhere:
+                asks.elsewhere.setdefault(name, []).extend(route.elsewhere)
+            if route.rest:
+                rest[key] = route.rest
+        return rest
+
+    def _shared(
+        self, selection: Selection, here: Subgraph, objects: Sequence[str]
+    ) -> dict[str, Field]:
+        """Return the fields that can be asked for as the interface's own."""
+        found = dict[str, Field]()
+        for key, field_ in selection.fields.items():
+            name = field_.name
+            if not name.startswith("__"):
+                if not here.resolves(selection.parent.name, name):
+                    continue
+                if not all(here.resolves(possible, name) for possible in objects):
+                    continue
+                if field_.below and self.split(field_.below, here)[1]:
+                    continue
+            found[key] = field_
         return found
 
-    def _any_field(self, node: FieldNode, scope: _Scope) -> list[SelectionNode]:
-        name, here, parent = node.name.value, scope.here, scope.parent
-        if name == TYPENAME:
-            return [node]
-        if isinstance(parent, GraphQLObjectType):
-            if here.resolves(parent.name, name):
-                return [self._field(node, scope)]
-            return self._elsewhere(node, scope)
-        types = sorted(here.possible.get(parent.name, ()))
-        if here.resolves(parent.name, name) and all(
-            here.resolves(possible, name) for possible in types
-        ):
-            return [self._field(node, scope)]
+    def _route(self, parent: str, field_: Field, here: Subgraph) -> _Route:
+        """Return where a field of the objects that ``here`` finds is resolved."""
+        if field_.name.startswith("__"):
+            return _Route(here=Ask(field=field_, below=None))
+        found = _Route(rest=field_)
+        if here.resolves(parent, field_.name):
+            found.here, found.rest = self._try(field_, here)
+            if found.rest is None:
+                return found
         self.altered = True
-        return [
-            inline_fragment(
-                possible, (), self._selections([node], scope.among(self._type(possible)))
-            )
-            for possible in types
-        ]
-
-    def _field(self, node: FieldNode, scope: _Scope) -> FieldNode:
-        """Return a field that ``scope.here`` has, with its selections."""
-        if node.selection_set is None:
-            return node
-        assert not isinstance(scope.parent, GraphQLUnionType)
-        below = get_named_type(scope.parent.fields[node.name.value].type)
-        assert isinstance(below, _COMPOSITE)
-        selections = self._selections(node.selection_set.selections, scope.below(node, below))
-        # Each object's type is needed to build the response; if no selection is left, it shows
-        # that the object exists.
-        if not (isinstance(below, GraphQLObjectType) and selections):
-            selections.append(name_field(TYPENAME))
-        return FieldNode(
-            alias=node.alias,
-            name=node.name,
-            arguments=node.arguments,
-            directives=node.directives,
-            selection_set=SelectionSetNode(selections=tuple(selections)),
-        )
-
-    def _elsewhere(self, node: FieldNode, scope: _Scope) -> list[SelectionNode]:
-        """Request the field from another subgraph, and the key of the entity from this one."""
-        self.altered = True
-        type_name, here = scope.parent.name, scope.here
-        way = self._supergraph.way(type_name, node.name.value, here)
-        if way is None:
-            raise RequestError.of(
-                f"no subgraph resolves {type_name}.{node.name.value} of what {here.name} finds"
-            )
-        there, key = way
-        # The same entities under the same conditions are requested together, and their key only
-        # once here: the manager counts aliases.
-        same = (scope.path, type_name, key, there.name, scope.conditions)
-        if same in self._drafts:
-            self._drafts[same].nodes.append(node)
-            return []
-        self._count += 1
-        names = {name: f"{self._mark}_{self._count}_{name}" for name in key}
-        self._drafts[same] = _Draft(
-            path=scope.path, type_name=type_name, key=names, subgraph=there, nodes=[node]
-        )
-        return [name_field(name, alias) for name, alias in names.items()]
-
-    def _any_fragment(self, node: SelectionNode, scope: _Scope) -> list[SelectionNode]:
-        fragment: InlineFragmentNode | FragmentDefinitionNode
-        if isinstance(node, FragmentSpreadNode):
-            fragment = self._fragments[node.name.value]
-        else:
-            assert isinstance(node, InlineFragmentNode)
-            fragment = node
-        condition: NamedTypeNode | None = fragment.type_condition
-        target = self._type(condition.name.value) if condition else scope.parent
-        scope = scope.under(node.directives)
-        found: list[SelectionNode] = []
-        for possible in self._known(target, scope):
-            # The selections below hold for these objects only.
-            among = scope.among(self._type(possible))
-            below = self._selections(fragment.selection_set.selections, among)
-            if below:
-                found.append(inline_fragment(possible, node.directives, below))
+        if isinstance(self._supergraph.schema.type_map[parent], GraphQLInterfaceType):
+            return found
+        for way in self._supergraph.ways(parent, here):
+            there = way[-1].subgraph
+            if not there.resolves(parent, field_.name):
+                continue
+            assert found.rest is not None
+            ask, found.rest = self._try(found.rest, there)
+            if ask is not None:
+                found.elsewhere.append((way, ask))
+            if found.rest is None:
+                break
         return found
 
-    def _known(self, target: GraphQLCompositeType, scope: _Scope) -> list[str]:
-        """Return the types of a fragment that objects of ``scope`` can have."""
-        if target.name == scope.parent.name:
-            return [target.name]
-        these = _objects(scope.parent, scope.here)
-        if scope.here.knows(target.name) and these & _objects(target, scope.here):
-            return [target.name]
-        self.altered = True
-        if isinstance(target, GraphQLObjectType):
-            return []
-        every = {name.name for name in self._supergraph.schema.get_possible_types(target)}
-        return sorted(these & every)
+    def _try(self, field_: Field, there: Subgraph) -> tuple[Ask | None, Field | None]:
+        """Return what of a field ``there`` resolves, and the rest of it."""
+        if field_.below is None:
+            return Ask(field=field_, below=None), None
+        asks, rest = self.split(field_.below, there)
+        if rest is None:
+            return Ask(field=field_, below=asks), None
+        left = Field(
+            key=field_.key,
+            name=field_.name,
+            arguments=field_.arguments,
+            nodes=field_.nodes,
+            below=rest,
+        )
+        return (Ask(field=field_, below=asks) if asks.has_any else None), left
 
 
-def _objects(composite: GraphQLCompositeType, here: Subgraph) -> frozenset[str]:
-    if isinstance(composite, GraphQLObjectType):
-        return frozenset([composite.name])
-    return here.possible.get(composite.name, frozenset())
+@dataclass(kw_only=True)
+class RootRoute:
+    """The subgraphs that answer one root field, and what none of them resolves."""
+
+    asks: list[tuple[Subgraph, Ask]] = field(default_factory=list)
+    rest: Field | None = None

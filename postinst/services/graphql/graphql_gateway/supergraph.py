@@ -1,35 +1,23 @@
-"""The schema that joins those of the subgraphs, and the subgraph that resolves each field."""
+"""The schema that joins those of the subgraphs, and the subgraphs that resolve each field."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from graphql import (
-    ConstDirectiveNode,
-    DefinitionNode,
     DocumentNode,
-    EnumTypeDefinitionNode,
-    EnumValueDefinitionNode,
-    FieldDefinitionNode,
     GraphQLError,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
     GraphQLSchema,
-    InputObjectTypeDefinitionNode,
-    InputValueDefinitionNode,
-    InterfaceTypeDefinitionNode,
-    NamedTypeNode,
-    NameNode,
-    NonNullTypeNode,
-    ObjectTypeDefinitionNode,
-    ScalarTypeDefinitionNode,
-    UnionTypeDefinitionNode,
     build_ast_schema,
+    get_named_type,
     print_ast,
 )
 
-from graphql_gateway.collect import ROOTS, SubgraphParts, TypeParts, collect
+from graphql_gateway.collect import SubgraphParts, TypeParts, collect
 from graphql_gateway.errors import GatewayError
-
-_OBJECT = "object_type_definition"
-_KEPT_DIRECTIVES = {"deprecated", "specifiedBy"}
+from graphql_gateway.keys import Key
+from graphql_gateway.merge import INTERFACE, OBJECT, merge_all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +25,10 @@ class Subgraph:
     """The types and fields that one subgraph resolves."""
 
     name: str
-    fields: Mapping[str, frozenset[str]]  # of each object and interface
+    fields: Mapping[str, Mapping[str, str]]  # of each object and interface, with their types
     possible: Mapping[str, frozenset[str]]  # object types of each interface and union
-    keys: Mapping[str, tuple[tuple[str, ...], ...]]  # of each entity
+    keys: Mapping[str, tuple[Key, ...]]  # of each entity
+    is_open: bool = False  # it answers without credentials
 
     def resolves(self, type_name: str, field: str) -> bool:
         """Whether it can resolve this field of an object that it has found."""
@@ -49,6 +38,20 @@ class Subgraph:
         """Whether an object, interface or union is in its schema."""
         return type_name in self.fields or type_name in self.possible
 
+    def objects(self, type_name: str) -> frozenset[str]:
+        """Return the object types that a composite type has in this subgraph."""
+        if type_name in self.possible:
+            return self.possible[type_name]
+        return frozenset([type_name]) if type_name in self.fields else frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A request for entities: the subgraph, and the key by which it finds them."""
+
+    subgraph: Subgraph
+    key: Key
+
 
 @dataclass(frozen=True, kw_only=True)
 class Supergraph:
@@ -57,43 +60,92 @@ class Supergraph:
     schema: GraphQLSchema
     subgraphs: tuple[Subgraph, ...]
     warnings: tuple[str, ...] = ()
+    _ways: dict[tuple[str, str], tuple[tuple[Step, ...], ...]] = field(default_factory=dict)
 
-    def owner(self, type_name: str, field: str) -> Subgraph | None:
-        """Return the first subgraph that resolves a field."""
-        return next(
-            (subgraph for subgraph in self.subgraphs if subgraph.resolves(type_name, field)), None
-        )
+    def owners(self, type_name: str, name: str) -> tuple[Subgraph, ...]:
+        """Return the subgraphs that resolve a field, the first one first."""
+        return tuple(subgraph for subgraph in self.subgraphs if subgraph.resolves(type_name, name))
 
-    def way(
-        self, type_name: str, field: str, here: Subgraph
-    ) -> tuple[Subgraph, tuple[str, ...]] | None:
-        """Return the subgraph that resolves a field of an entity, and its key from ``here``."""
-        for subgraph in self.subgraphs:
-            if subgraph.resolves(type_name, field):
-                for key in subgraph.keys.get(type_name, ()):
-                    if all(here.resolves(type_name, name) for name in key):
-                        return subgraph, key
-        return None
+    def ways(self, type_name: str, here: Subgraph) -> tuple[tuple[Step, ...], ...]:
+        """Return the shortest way to each other subgraph that finds an entity of ``here``."""
+        same = (type_name, here.name)
+        if same not in self._ways:
+            self._ways[same] = tuple(self._find_ways(type_name, here))
+        return self._ways[same]
+
+    def _find_ways(self, type_name: str, here: Subgraph) -> Iterator[tuple[Step, ...]]:
+        seen = {here.name}
+        border: list[tuple[tuple[Step, ...], Subgraph]] = [((), here)]
+        while border:
+            further: list[tuple[tuple[Step, ...], Subgraph]] = []
+            for way, at in border:
+                for subgraph in self.subgraphs:
+                    key = self._key(type_name, at, subgraph)
+                    if key is None or subgraph.name in seen:
+                        continue
+                    seen.add(subgraph.name)
+                    further.append(((*way, Step(subgraph=subgraph, key=key)), subgraph))
+            yield from (way for way, _ in further)
+            border = further
+
+    def _key(self, type_name: str, here: Subgraph, there: Subgraph) -> Key | None:
+        """Return the first key of ``there`` whose fields ``here`` resolves."""
+        keys = there.keys.get(type_name, ())
+        return next((key for key in keys if self._has(type_name, key, here)), None)
+
+    def _has(self, type_name: str, key: Key, here: Subgraph) -> bool:
+        composite = self.schema.type_map.get(type_name)
+        if not isinstance(composite, GraphQLObjectType | GraphQLInterfaceType):
+            return False
+        for part in key:
+            if part.name not in composite.fields or not here.resolves(type_name, part.name):
+                return False
+            below = get_named_type(composite.fields[part.name].type)
+            if part.below and not self._has(below.name, part.below, here):
+                return False
+        return True
 
 
-def compose(texts: Mapping[str, str]) -> Supergraph:
-    """Join the schemas of the subgraphs' texts; GatewayError if they do not fit together."""
+def compose(
+    texts: Mapping[str, str], optional: Iterable[str] = (), open_: Iterable[str] = ()
+) -> Supergraph:
+    """Join the schemas of the subgraphs' texts; GatewayError if they do not fit together.
+
+    An ``optional`` subgraph that does not fit is left out, with a warning; ``open_`` are
+    those that answer without credentials.
+    """
+    left = [name for name in texts if name in set(optional)]
+    chosen, warnings = dict(texts), list[str]()
+    while True:
+        try:
+            return _join(chosen, warnings, frozenset(open_))
+        except GatewayError as error:
+            if not left:
+                raise
+            name = left.pop()
+            del chosen[name]
+            # Without it the same error may come: then it was not the reason, and is raised.
+            warnings.append(f"{name} is left out: {error}")
+
+
+def _join(texts: Mapping[str, str], warnings: Sequence[str], open_: frozenset[str]) -> Supergraph:
     parts = [collect(name, text) for name, text in texts.items()]
     gone = {
         (of, at[0], at[1]) for part in parts for at, of in part.overrides.items() if of != part.name
     }
     try:
         schema = build_ast_schema(
-            DocumentNode(definitions=tuple(_merge_all(parts))),
+            DocumentNode(definitions=tuple(merge_all(parts))),
             assume_valid=True,
             assume_valid_sdl=True,
         )
     except (GraphQLError, TypeError, KeyError) as error:
         raise GatewayError(f"the schemas do not fit together: {error}") from error
-    warnings = [line for part in parts for line in part.warnings]
     return Supergraph(
         schema=schema,
-        subgraphs=tuple(_resolvers(part, gone) for part in parts),
+        subgraphs=tuple(
+            replace(_resolvers(part, gone), is_open=part.name in open_) for part in parts
+        ),
         warnings=tuple(warnings),
     )
 
@@ -101,7 +153,9 @@ def compose(texts: Mapping[str, str]) -> Supergraph:
 def _resolvers(parts: SubgraphParts, gone: set[tuple[str, str, str]]) -> Subgraph:
     possible: dict[str, set[str]] = {}
     for definition in parts.types.values():
-        if definition.kind == _OBJECT:
+        if definition.kind == INTERFACE:
+            possible.setdefault(definition.name, set())
+        if definition.kind == OBJECT:
             for interface in definition.interfaces:
                 possible.setdefault(interface, set()).add(definition.name)
         if definition.members:
@@ -109,13 +163,13 @@ def _resolvers(parts: SubgraphParts, gone: set[tuple[str, str, str]]) -> Subgrap
     return Subgraph(
         name=parts.name,
         fields={
-            name: frozenset(
-                field
-                for field in definition.fields
+            name: {
+                field: print_ast(node.type)
+                for field, node in definition.fields.items()
                 if (parts.name, name, field) not in gone and _is_own(definition, field)
-            )
+            }
             for name, definition in parts.types.items()
-            if definition.fields
+            if definition.kind in (OBJECT, INTERFACE)
         },
         possible={name: frozenset(types) for name, types in possible.items()},
         keys={
@@ -128,122 +182,6 @@ def _resolvers(parts: SubgraphParts, gone: set[tuple[str, str, str]]) -> Subgrap
 
 def _is_own(parts: TypeParts, field: str) -> bool:
     """Whether the field is the subgraph's own; an external one is, if it is in a key."""
-    return field not in parts.external or any(field in key for key in parts.keys)
-
-
-def _merge_all(parts: Sequence[SubgraphParts]) -> Iterable[DefinitionNode]:
-    names = dict.fromkeys(name for part in parts for name in part.types)
-    for name in names:
-        found = [part.types[name] for part in parts if name in part.types]
-        kinds = {definition.kind for definition in found}
-        if len(kinds) > 1:
-            raise GatewayError(f"{name} is not the same kind of type in all subgraphs")
-        yield _merge(name, found)
-
-
-def _merge(name: str, found: Sequence[TypeParts]) -> DefinitionNode:
-    head = NameNode(value=name)
-    about = next((definition.description for definition in found if definition.description), None)
-    match found[0].kind:
-        case "object_type_definition":
-            return ObjectTypeDefinitionNode(
-                name=head,
-                description=about,
-                directives=(),
-                interfaces=_interfaces(found),
-                fields=_fields(name, found),
-            )
-        case "interface_type_definition":
-            return InterfaceTypeDefinitionNode(
-                name=head,
-                description=about,
-                directives=(),
-                interfaces=_interfaces(found),
-                fields=_fields(name, found),
-            )
-        case "union_type_definition":
-            members = {
-                key: node for definition in found for key, node in definition.members.items()
-            }
-            return UnionTypeDefinitionNode(
-                name=head, description=about, directives=(), types=tuple(members.values())
-            )
-        case "enum_type_definition":
-            values = {
-                key: _value(node) for definition in found for key, node in definition.values.items()
-            }
-            return EnumTypeDefinitionNode(
-                name=head, description=about, directives=(), values=tuple(values.values())
-            )
-        case "input_object_type_definition":
-            # A field that a subgraph lacks could not be sent to all.
-            shared = set.intersection(*(set(definition.inputs) for definition in found))
-            inputs = [_input(node) for key, node in found[0].inputs.items() if key in shared]
-            return InputObjectTypeDefinitionNode(
-                name=head, description=about, directives=(), fields=tuple(inputs)
-            )
-        case _:
-            return ScalarTypeDefinitionNode(name=head, description=about, directives=())
-
-
-def _interfaces(found: Sequence[TypeParts]) -> tuple[NamedTypeNode, ...]:
-    return tuple(
-        {key: node for definition in found for key, node in definition.interfaces.items()}.values()
+    return field not in parts.external or any(
+        part.name == field for key in parts.keys for part in key
     )
-
-
-def _fields(name: str, found: Sequence[TypeParts]) -> tuple[FieldDefinitionNode, ...]:
-    merged: dict[str, FieldDefinitionNode] = {}
-    for definition in found:
-        for key, node in definition.fields.items():
-            merged[key] = _weaker(f"{name}.{key}", merged[key], node) if key in merged else node
-    return tuple(_field(node) for node in merged.values())
-
-
-def _weaker(
-    where: str, first: FieldDefinitionNode, second: FieldDefinitionNode
-) -> FieldDefinitionNode:
-    """Return the nullable definition of two that have the same type otherwise."""
-    types = [
-        print_ast(field.type.type if isinstance(field.type, NonNullTypeNode) else field.type)
-        for field in (first, second)
-    ]
-    if types[0] != types[1]:
-        raise GatewayError(f"{where} is {types[0]} in one subgraph, and {types[1]} in another")
-    return second if isinstance(first.type, NonNullTypeNode) else first
-
-
-def _field(node: FieldDefinitionNode) -> FieldDefinitionNode:
-    return FieldDefinitionNode(
-        name=node.name,
-        description=node.description,
-        arguments=tuple(_input(argument) for argument in node.arguments or ()),
-        type=node.type,
-        directives=_kept(node.directives),
-    )
-
-
-def _input(node: InputValueDefinitionNode) -> InputValueDefinitionNode:
-    return InputValueDefinitionNode(
-        name=node.name,
-        description=node.description,
-        type=node.type,
-        default_value=node.default_value,
-        directives=_kept(node.directives),
-    )
-
-
-def _value(node: EnumValueDefinitionNode) -> EnumValueDefinitionNode:
-    return EnumValueDefinitionNode(
-        name=node.name, description=node.description, directives=_kept(node.directives)
-    )
-
-
-def _kept(directives: Iterable[ConstDirectiveNode] | None) -> tuple[ConstDirectiveNode, ...]:
-    """Return the directives of the language; federation's own are for the gateway only."""
-    return tuple(
-        directive for directive in directives or () if directive.name.value in _KEPT_DIRECTIVES
-    )
-
-
-__all__ = ["ROOTS", "Subgraph", "Supergraph", "compose"]

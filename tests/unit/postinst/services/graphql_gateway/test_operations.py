@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from graphql_gateway import server
-from graphql_gateway.plan import Plan, plan_operation
+from graphql_gateway import cache, limits
+from graphql_gateway.plan import Prepared, prepare
 from graphql_gateway.supergraph import Supergraph
 
 from tests.unit.postinst.services.graphql_gateway.world import Client, FakeManager, ask, play
@@ -215,8 +215,9 @@ def test_the_authentication_goes_through_unchanged() -> None:
             assert asked.headers["Content-Type"] == "application/json"
         assert "TE" not in manager.asked[-1].headers
         # Nothing of one client's is left for the next.
-        await client.ask("{ hello }")
-        assert not set(given) & set(manager.asked[-1].headers)
+        await client.ask("{ motto }")
+        left = set(given) - {"X-BackendAI-Token"}
+        assert not left & set(manager.asked[-1].headers)
 
     play(scenario)
 
@@ -224,21 +225,29 @@ def test_the_authentication_goes_through_unchanged() -> None:
 def test_plans_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     planned: list[str] = []
 
-    def note(supergraph: Supergraph, query: str, *rest: Any, **more: Any) -> Plan:
+    def note(supergraph: Supergraph, query: str, *rest: Any, **more: Any) -> Prepared:
         planned.append(query)
-        return plan_operation(supergraph, query, *rest, **more)
+        return prepare(supergraph, query, *rest, **more)
 
-    monkeypatch.setattr(server, "plan_operation", note)
-    monkeypatch.setattr(server, "_KEPT", 30)
+    monkeypatch.setattr(cache, "prepare", note)
+    monkeypatch.setattr(limits, "MAX_KEPT_BYTES", 9_600)
 
     async def scenario(client: Client, _manager: FakeManager) -> None:
-        for query in ("{ hello }", "{ motto }", "{ hello }", "{ role { id } }", "{ hello }"):
+        queries = [f"{{ motto a{n}: hello }}" for n in range(12)]
+        for query in (*queries, queries[-1]):
             assert (await client.ask(query)).data
-        assert planned == ["{ hello }", "{ motto }", "{ role { id } }"]
-        assert (await client.ask("{ motto }")).data
-        assert planned[3:] == ["{ motto }"]
+        assert planned == queries
+        assert (await client.ask(queries[0])).data
+        assert planned[len(queries) :] == [queries[0]]
 
     play(scenario)
+
+
+@pytest.mark.parametrize(("value", "asked"), [("true", 2), ("false", 1)])
+def test_a_constant_condition_drops_a_part(value: str, asked: int) -> None:
+    played = ask(f"{{ hello role @include(if: {value}) {{ name }} }}")
+    assert len(played.manager.asked) == asked
+    assert ("role" in played.answer.data) == (asked == 2)
 
 
 def test_introspection_is_of_the_whole_where_it_is_allowed() -> None:

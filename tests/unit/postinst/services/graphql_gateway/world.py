@@ -17,6 +17,8 @@ from graphql_gateway.upstream import Upstream
 
 from tests.unit.postinst.services.graphql_gateway.schemas import PATHS, TEXTS, roots
 
+TOKEN = {"X-BackendAI-Token": "a.jwt.token"}  # of a user
+
 Misbehave = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -190,11 +192,12 @@ class Client:
     ) -> Answer:
         """One operation."""
         payload = {"query": query, "variables": variables, **more}
-        return await self.post(json.dumps(payload).encode(), headers)
+        return await self.post(json.dumps(payload).encode(), {**TOKEN, **(headers or {})})
 
     async def post(self, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
         """Any body."""
-        async with self.session.post(f"{self.url}{PATH}", data=body, headers=headers) as response:
+        given = {"Content-Type": "application/json", **(headers or {})}
+        async with self.session.post(f"{self.url}{PATH}", data=body, headers=given) as response:
             return Answer(
                 status=response.status,
                 text=await response.text(),
@@ -227,7 +230,9 @@ async def _play(scenario: Scenario, manager: FakeManager, settings: Mapping[str,
         chosen = replace(_SETTINGS, **{"manager_url": url, **settings})
         async with (
             Upstream.open(chosen, subgraphs) as upstream,
-            TestServer(Gateway(compose(TEXTS), upstream, chosen).application()) as gateway,
+            TestServer(
+                Gateway(compose(TEXTS, open_=["open"]), upstream, chosen).application()
+            ) as gateway,
             aiohttp.ClientSession() as session,
         ):
             client = Client(url=str(gateway.make_url("")).rstrip("/"), session=session)
