@@ -6,6 +6,7 @@ Layout under the root::
     derived/KIND/KEY/   something made from them: a runtime, an installed wheel, a tree,
                         sealed with the hashes of its files
     tmp/                unfinished entries; every entry above appears by rename
+    locks/              of entries that are being made; ``use`` is shared by all processes
 
 Every entry is hashed again at its use, and made again if it is damaged.
 
@@ -29,7 +30,7 @@ from typing import NoReturn
 from builder.base import log
 from builder.base.errors import SPACE_HINT, FetchError, StorageError
 from builder.base.files import PUBLIC_FILE, hash_file, make_public_folder
-from builder.base.scratch import file_lock, scratch_folder, sweep
+from builder.base.scratch import SharedLock, file_lock, scratch_folder, sweep
 from builder.base.seal import MARK, SEAL, Hashes, find_damage, make_seal
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -101,6 +102,7 @@ class Cache:
     _hashes: Hashes = field(default_factory=dict, compare=False, repr=False)
     _whole: set[Path] = field(default_factory=set, compare=False, repr=False)
     _damaged: dict[Path, int] = field(default_factory=dict, compare=False, repr=False)  # inodes
+    _use: SharedLock | None = field(default=None, compare=False, repr=False)
 
     def blob(self, sha256: str) -> Path:
         """Return the place of the download with this sha256, present or not."""
@@ -118,6 +120,7 @@ class Cache:
             log.step(f"cache: the download {path} is damaged: it is removed, and fetched again")
             path.unlink(missing_ok=True)
             return None
+        _note_use(path)
         return path
 
     def add_blob(self, source: Path, sha256: str, *, move: bool = False) -> Path:
@@ -192,6 +195,7 @@ class Cache:
             return None
         if path not in self._whole and not self._check(kind, path, files):
             return None
+        _note_use(path / MARK)
         return path
 
     def _check(self, kind: str, path: Path, files: Sequence[str]) -> bool:
@@ -241,6 +245,46 @@ class Cache:
         self._whole.add(path)
         return path
 
+    def entries(self) -> Iterator[tuple[str, Path]]:
+        """Yield kind and place of each whole entry; a download's kind is ``download``."""
+        for path in self.root.glob("blobs/??/*"):
+            yield "download", path
+        for mark in self.root.glob(f"derived/*/*/{MARK}"):
+            yield mark.parent.parent.name, mark.parent
+
+    def last_use(self, entry: Path) -> float:
+        """Return when an entry was last used, in seconds since the epoch."""
+        mark = entry / MARK
+        return (mark if entry.is_dir() else entry).stat().st_mtime
+
+    def discard(self, entry: Path) -> None:
+        """Remove an entry: by rename first, so that none is ever there in part."""
+        with self.workspace() as work:
+            entry.replace(work / "discarded")
+        self._whole.discard(entry)
+
+    def hold(self) -> None:
+        """Say until the end of this process that it uses the cache."""
+        path = self.root / "locks" / "use"
+        with storage_guard(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._use = SharedLock(path, "waiting until the cache is pruned")
+
+    def claim(self) -> None:
+        """Use the cache alone from now on; StorageError if another process uses it."""
+        if self._use is None:
+            self.hold()
+        if self._use is not None and not self._use.make_exclusive():
+            raise StorageError(
+                f"the cache {self.root} is in use by another builder",
+                hint="run it again when that one has ended; until then --dry-run works",
+            )
+
+
+def _note_use(path: Path) -> None:
+    with suppress(OSError):  # somebody else's cache
+        os.utime(path)
+
 
 def open_cache(root: Path) -> Cache:
     """Open the cache at ``root`` and sweep it; raises StorageError if it cannot be written."""
@@ -250,4 +294,5 @@ def open_cache(root: Path) -> Cache:
             pass
         cache = Cache(root=root)
         cache.sweep()
+    cache.hold()
     return cache

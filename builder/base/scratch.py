@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,3 +77,29 @@ def file_lock(path: Path, waiting: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+class SharedLock:
+    """A lock that many processes share until each of them ends, and one may make its own."""
+
+    def __init__(self, path: Path, waiting: str) -> None:
+        """Share the lock at ``path``; ``waiting`` is shown while another process has it alone."""
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        weakref.finalize(self, os.close, self._descriptor)
+        if not self._has(fcntl.LOCK_SH):
+            log.step(waiting)
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+
+    def make_exclusive(self) -> bool:
+        """Return whether no other process shares the lock, and none can until this one ends."""
+        if self._has(fcntl.LOCK_EX):
+            return True
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)  # the attempt may have given it up
+        return False
+
+    def _has(self, kind: int) -> bool:
+        try:
+            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

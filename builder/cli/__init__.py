@@ -27,6 +27,7 @@ _COMMANDS = {
     "verify": "builder.cli.verify:verify_command",
     "repo": "builder.cli.repo:repo_group",
     "matrix": "builder.cli.matrix:matrix_command",
+    "cache": "builder.cli.cache:cache_group",
     "doctor": "builder.cli.doctor:doctor_command",
     "schema": "builder.cli.schema:schema_command",
     "manual": "builder.cli.manual:manual_command",

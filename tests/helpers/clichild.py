@@ -18,13 +18,13 @@ from tests.helpers.builds import fake_runtime
 def pretend(root: Path) -> Iterator[None]:
     """Let ``builder`` take ``root`` for its checkout, with the stand-in for CPython."""
 
-    def provide(_wanted: RuntimeRequest, *_: object) -> Runtime:
+    def provide(_wanted: RuntimeRequest, *_: object, **_more: object) -> Runtime:
         return fake_runtime(root)
 
     with (
         patch.object(options, "PKGSPEC", root / "pkgspec"),
         patch.object(build, "PROJECT", root),
-        patch("builder.jobs.build.provide_runtime", provide),
+        patch("builder.jobs.runtimes.provide_runtime", provide),
         patch("builder.jobs.fetch.provide_runtime", provide),
     ):
         yield
