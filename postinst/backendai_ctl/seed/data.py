@@ -130,6 +130,7 @@ class SeedProfile:
     proxied: Proxied | None = None
     commands: tuple[Command, ...] = ()
     shared: Shared | None = None
+    schema_entry: str = ""  # MODULE:NAME of `schema oneshot`, where its group does not work
 
     def commands_of(self, version: str) -> list[Command]:
         """Return the commands that the release ``version`` has."""
@@ -210,6 +211,7 @@ def _profile(table: Mapping[str, Any]) -> SeedProfile:
         proxied=_proxied(table["proxied"]) if "proxied" in table else None,
         commands=tuple(_command(item) for item in table.get("command", ())),
         shared=_shared(table["shared"]) if "shared" in table else None,
+        schema_entry=str(table.get("schema-entry", "")),
     )
 
 

@@ -23,6 +23,11 @@ from backendai_ctl.seed.data import SeedData
 
 _SECONDS = 600
 _TAIL_LINES = 12
+_CALL = """
+import importlib, sys
+command = getattr(importlib.import_module(sys.argv[1]), sys.argv[2])
+command.main(args=sys.argv[3:], prog_name="backend.ai")
+"""
 
 
 @dataclass(kw_only=True)
@@ -45,11 +50,28 @@ class ReleaseCli:
     def run(self, *words: str) -> None:
         """Run one command; NotReadyError with the end of its output if it fails."""
         private_writer().replace(self.log, "")
-        failure = self._in_process(words) if self.is_own else self._by_script(words)
+        if self.is_own:
+            failure = self._in_process(self.data.entry, words)
+        else:
+            failure = self._by_script(["backend.ai", *self.data.command, *words])
+        self._check(failure, f"backend.ai {' '.join((*self.data.command, *words))}")
+
+    def call(self, entry: str, *words: str) -> None:
+        """Call the command at ``entry``, MODULE:NAME, by itself; NotReadyError if it fails.
+
+        For a command that works and whose group does not.
+        """
+        private_writer().replace(self.log, "")
+        if self.is_own:
+            failure = self._in_process(entry, words)
+        else:
+            failure = self._by_script(["python3", "-c", _CALL, *entry.split(":"), *words])
+        self._check(failure, f"{entry} {' '.join(words)}")
+
+    def _check(self, failure: str | None, shown: str) -> None:
         if failure:
-            shown = " ".join((*self.data.command, *words))
             raise NotReadyError(
-                f"`backend.ai {shown}` failed: {failure}\n{self._tail()}".rstrip(),
+                f"`{shown}` failed: {failure}\n{self._tail()}".rstrip(),
                 hint=f"all of its output is in {self.log}",
             )
 
@@ -59,8 +81,8 @@ class ReleaseCli:
         own = self.layout.prefix(self.data.service)
         return own.exists() and Path(sys.prefix).resolve() == own.resolve()
 
-    def _in_process(self, words: Sequence[str]) -> str | None:
-        module, _, name = self.data.entry.partition(":")
+    def _in_process(self, entry: str, words: Sequence[str]) -> str | None:
+        module, _, name = entry.partition(":")
         with _environment(self._variables()), _output_into(self.log):
             try:
                 command = getattr(importlib.import_module(module), name)
@@ -73,9 +95,7 @@ class ReleaseCli:
         return None
 
     def _by_script(self, words: Sequence[str]) -> str | None:
-        service = self.data.service
-        script = self.layout.run_script(service)
-        command = [str(script), "backend.ai", *self.data.command, *words]
+        command = [str(self.layout.run_script(self.data.service)), *words]
         environment = {**os.environ, **self._variables()}
         done = run_program(command, seconds=_SECONDS, env=environment, log=self.log)
         return f"exit status {done.status}" if done.status else None

@@ -69,9 +69,11 @@ class SchemaStep:
         database.marks.set(_MARK, _MAKING)
         if cut_off:
             database.connection.execute((_CLEAR, ()))
-        database.cli.run(
-            "schema", "oneshot", "-f", str(database.layout.etc / database.data.alembic)
-        )
+        config = str(database.layout.etc / database.data.alembic)
+        if database.profile.schema_entry:
+            database.cli.call(database.profile.schema_entry, "-f", config)
+        else:
+            database.cli.run("schema", "oneshot", "-f", config)
         found = revisions_of(database.connection)
         if not found:
             raise NotReadyError(
