@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 PROJECT = Path(__file__).resolve().parents[2]
 PKGSPEC = PROJECT / "pkgspec"
 RUNTIMES_FILE = PKGSPEC / "runtimes.toml"
+PRUNE_FILE = PKGSPEC / "prune.toml"
 
 TARGET_ROOT = PurePosixPath("/opt/backendai")
 TARGET_RUNTIME = TARGET_ROOT / "runtime"  # CPython, and the wheels that all services have

@@ -137,6 +137,14 @@ def _build_rows(info: Mapping[str, Any] | None) -> Iterator[tuple[str, Sequence[
         yield "sha256", [str(runtime.get("sha256") or "")]
     yield "glibc", [f"{info['glibc']} or newer" if info.get("glibc") else ""]
     yield "wheels", [str(len(info["wheels"])) if info.get("wheels") else ""]
+    yield "pruned", list(_pruned_rows(info.get("pruned")))
+
+
+def _pruned_rows(pruned: object) -> Iterator[str]:
+    """Describe what each prune rule took; the record may be anything that a package says."""
+    for row in pruned if isinstance(pruned, list) else []:
+        if isinstance(row, dict) and isinstance(row.get("bytes"), int):
+            yield f"{row.get('rule')}: {_size(row['bytes'])}, {row.get('files')} files"
 
 
 def _largest(package: Package) -> RenderableType:

@@ -61,6 +61,7 @@ def _built_from(info: Mapping[str, Any]) -> dict[str, object]:
         "glibc": info.get("glibc"),
         "wheels": info.get("wheels", []),
         "shared": info.get("shared", []),
+        "pruned": info.get("pruned", []),
     }
 
 

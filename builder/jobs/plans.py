@@ -49,6 +49,7 @@ class Planner:
             release=request.release,
             sources=read_sources(project, cache),
             compiled=self._compiled,
+            prune=spec.prune,
             maintainer=request.maintainer,
             packages=packages,
             locks={name: lock for name, lock in locks.items() if lock is not None},

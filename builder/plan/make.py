@@ -28,6 +28,7 @@ from builder.plan.relations import plan_relations
 from builder.plan.render import TEMPLATE_SUFFIX, Renderer, Sources
 from builder.plan.shared import build_tools, one_python, shared_wheels
 from builder.spec import PackageSpec, ReleaseSpec
+from builder.spec.prune import PruneOrigin, PruneRule, PruneSpec
 from builder.spec.schema import PayloadKind, PayloadSpec, ProjectSpec
 
 _FOLDER_MODE = 0o755  # of every folder of the Python tree
@@ -44,6 +45,7 @@ class PlanInput:
     maintainer: str | None = None  # in place of the project's
     packages: Sequence[PackageSpec] = ()  # of the release
     locks: Mapping[str, Lock] = field(default_factory=dict)  # of each service with a Python
+    prune: PruneSpec = field(default_factory=PruneSpec)
     compiled: BytecodeCache | None = None  # templates of earlier builds
 
     @cached_property
@@ -101,7 +103,7 @@ def _plan_python(
     shared = shared_wheels(list(given.locks.values()), arch)
     _require_wheels(package, shared)
     if package.runtime:
-        return _plan_runtime(shared, given)
+        return _plan_runtime(shared, arch, given)
     if package.python is None:
         return None
     if lock is None or package.folder is None:
@@ -118,11 +120,14 @@ def _plan_python(
         build=lock.build,
         foreign_binaries=package.python.foreign_binaries,
         shared=() if package.addon else tuple(sorted(names)),
+        prune=_prune_rules(arch, given),
         addon=package.addon,
     )
 
 
-def _plan_runtime(shared: tuple[LockedDistribution, ...], given: PlanInput) -> PythonPlan:
+def _plan_runtime(
+    shared: tuple[LockedDistribution, ...], arch: Arch, given: PlanInput
+) -> PythonPlan:
     locks = list(given.locks.values())
     lock = one_python(locks)
     foreign = (
@@ -140,7 +145,13 @@ def _plan_runtime(shared: tuple[LockedDistribution, ...], given: PlanInput) -> P
         wheels=shared,
         build=build_tools(locks),
         foreign_binaries=tuple(dict.fromkeys(foreign)),
+        prune=_prune_rules(arch, given),
     )
+
+
+def _prune_rules(arch: Arch, given: PlanInput) -> tuple[PruneRule, ...]:
+    rules = given.prune.of(PruneOrigin.WHEELS)
+    return tuple(rule for rule in rules if arch in rule.archs)
 
 
 def _require_wheels(package: PackageSpec, shared: Iterable[LockedDistribution]) -> None:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from builder.base.model import Arch, PackageFormat, full_version
 from builder.base.paths import TARGET_DOC
 from builder.lock import LockedDistribution
+from builder.spec.prune import PruneRule
 from builder.spec.schema import AddonSpec, PayloadKind
 
 ROOT = "root"
@@ -52,6 +53,7 @@ class PythonPlan:
     build: tuple[LockedDistribution, ...]
     foreign_binaries: tuple[str, ...]
     shared: tuple[str, ...] = ()  # names of its distributions that the runtime has
+    prune: tuple[PruneRule, ...] = ()  # of the files of wheels
     addon: AddonSpec | None = None  # then the Python is its host's, and only wheels are added
 
 

@@ -17,54 +17,15 @@ from typing import Any
 
 from builder.base import elf, run
 from builder.base.bytecode import compile_tree
-from builder.base.errors import RuntimeUnavailableError
+from builder.base.errors import RuntimeUnavailableError, SpecError
 from builder.base.model import Arch
+from builder.base.paths import PRUNE_FILE
+from builder.spec.prune import PruneOrigin, PruneRule, PruneSpec
+from builder.spec.validate import read_toml, validate
 
 _HERE = Path(__file__).parent
 _SITECUSTOMIZE = _HERE / "_sitecustomize.py"
 _EXTERNALLY_MANAGED = _HERE / "EXTERNALLY-MANAGED"
-
-# What no service needs, as patterns below the tree; {lib} is lib/python3.X.
-_UNWANTED = (
-    "include",
-    "share/man",
-    "share/doc",
-    "share/terminfo",
-    "lib/pkgconfig",
-    "lib/**/*.a",
-    "lib/terminfo",
-    # Tcl/Tk and all that is a window
-    "lib/tcl*",
-    "lib/tk*",
-    "lib/itcl*",
-    "lib/thread[0-9]*",
-    "lib/libtcl*",
-    "lib/libtk*",
-    "{lib}/tkinter",
-    "{lib}/idlelib",
-    "{lib}/turtledemo",
-    "{lib}/turtle.py",
-    "{lib}/lib-dynload/_tkinter*",
-    # Tests, and what only tests load
-    "{lib}/test",
-    "{lib}/*/test",
-    "{lib}/*/tests",
-    "{lib}/lib-dynload/_test*",
-    "{lib}/lib-dynload/_ctypes_test*",
-    "{lib}/lib-dynload/_xxtestfuzz*",
-    "{lib}/lib-dynload/xx*",
-    # For building extensions and for installing into other Pythons
-    "{lib}/config-*",
-    "{lib}/_sysconfig_vars_*.json",
-    "{lib}/build-details.json",
-    "{lib}/ensurepip",
-    # Of site-packages only pip stays: the lock decides what else there is
-    "{lib}/site-packages/setuptools*",
-    "{lib}/site-packages/pkg_resources",
-    "{lib}/site-packages/_distutils_hack",
-    "{lib}/site-packages/distutils-precedence.pth",
-    "**/__pycache__",
-)
 
 # Where standalone builds are configured and compiled; other builds record it themselves.
 _KNOWN_PREFIX = "/install"
@@ -115,8 +76,18 @@ def _check_layout(tree: Path, minor: str, arch: Arch) -> Path:
     return library
 
 
+def cpython_rules() -> tuple[PruneRule, ...]:
+    """Return the rules of ``pkgspec/prune.toml`` for CPython."""
+    label = f"{PRUNE_FILE.parent.name}/{PRUNE_FILE.stem}"
+    table, problems = read_toml(PRUNE_FILE, label)
+    spec, invalid = validate(PruneSpec, table, label)
+    if spec is None or problems:
+        raise SpecError([*problems, *invalid], hint="the schema is in pkgspec/schema/")
+    return spec.of(PruneOrigin.CPYTHON)
+
+
 def _prune(tree: Path, library: str) -> None:
-    for pattern in _UNWANTED:
+    for pattern in (pattern for rule in cpython_rules() for pattern in rule.match):
         # A list: the tree changes under the iterator otherwise.
         for path in list(tree.glob(pattern.format(lib=library))):
             _remove(path)

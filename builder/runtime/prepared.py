@@ -104,7 +104,8 @@ def find_host_python(minor: str) -> Path | None:
 
 @functools.cache
 def _recipe() -> list[str]:
-    return [hash_file(path) for path in _RECIPE]
+    pruned = [pattern for rule in prepare.cpython_rules() for pattern in rule.match]
+    return [*(hash_file(path) for path in _RECIPE), key_of(pruned)]
 
 
 def _load(folder: Path, key: str) -> PreparedRuntime:

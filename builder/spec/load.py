@@ -2,11 +2,12 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.base.errors import SpecError, UsageError
 from builder.spec.family import FamilySpec
+from builder.spec.prune import PruneSpec
 from builder.spec.release import ReleaseSpec
 from builder.spec.schema import PackageSpec, ProjectSpec
 from builder.spec.scripts import with_scripts
@@ -23,6 +24,7 @@ class Spec:
     project: ProjectSpec
     packages: Mapping[str, PackageSpec]
     releases: Mapping[str, ReleaseSpec]
+    prune: PruneSpec = field(default_factory=PruneSpec)
 
     def release(self, wanted: str | None) -> ReleaseSpec:
         """Return the release line of this name or version, or the default one."""
@@ -76,9 +78,10 @@ def load_spec(root: Path) -> Spec:
     problems += _release_problems(releases, packages, known, project)
     problems += _sample_problems(releases, packages)
     problems += _default_problems(releases, _stems(root / "releases"))
+    prune = _load_prune(root, problems)
     if problems or project is None:
         raise SpecError(sorted(set(problems)), hint="the schema is in pkgspec/schema/")
-    return Spec(root=root, project=project, packages=packages, releases=releases)
+    return Spec(root=root, project=project, packages=packages, releases=releases, prune=prune)
 
 
 def _load_file(model: type[Model], path: Path, root: Path, problems: list[str]) -> Model | None:
@@ -118,6 +121,16 @@ def _load_addons(
     found = family.problems(packages)
     problems += found
     return {} if found else family.expand(packages)
+
+
+def _load_prune(root: Path, problems: list[str]) -> PruneSpec:
+    """Load the prune rules; a project may have none."""
+    path = root / "prune.toml"
+    prune = _load_file(PruneSpec, path, root, problems) if path.exists() else None
+    if prune is None:
+        return PruneSpec()
+    problems += prune.problems()
+    return prune
 
 
 def _stems(folder: Path) -> list[str]:

@@ -3,34 +3,61 @@
 import filecmp
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 Clash = Callable[[Path], None]
 
 
-def link_tree(source: Path, target: Path, *, epoch: int, on_clash: Clash | None = None) -> None:
+def link_tree(
+    source: Path,
+    target: Path,
+    *,
+    epoch: int,
+    on_clash: Clash | None = None,
+    without: Collection[str] = (),
+) -> None:
     """Put every file below ``source`` below ``target``, with ``epoch`` as its mtime.
 
     A cached file is shared by many stages, so its times and mode are never changed:
     a file with another mtime is copied. ``on_clash`` gets a path that exists already
-    with different content; without ``on_clash`` that is an error.
+    with different content; without ``on_clash`` that is an error. Files whose path below
+    ``source`` is in ``without`` are left out.
     """
-    _link_folder(os.fspath(source), os.fspath(target), epoch, on_clash)
+    skipped = frozenset(f"{source}/{path}" for path in without)
+    _link_folder(os.fspath(source), os.fspath(target), _Linking(epoch, on_clash, skipped))
 
 
-def _link_folder(source: str, target: str, epoch: int, on_clash: Clash | None) -> None:
+class _Linking(NamedTuple):
+    epoch: int
+    on_clash: Clash | None
+    skipped: frozenset[str]
+
+
+def _link_folder(source: str, target: str, how: _Linking) -> None:
     # Plain strings: a stage has 20,000 files.
     os.makedirs(target, exist_ok=True)  # noqa: PTH103
     with os.scandir(source) as entries:
         for entry in entries:
             place = f"{target}/{entry.name}"
+            if entry.path in how.skipped:
+                continue
             if entry.is_dir(follow_symlinks=False):
-                _link_folder(entry.path, place, epoch, on_clash)
+                _link_folder(entry.path, place, how)
             elif entry.is_symlink():
                 os.symlink(os.readlink(entry.path), place)  # noqa: PTH115, PTH211
             else:
-                _place_file(entry, place, epoch, on_clash)
+                _place_file(entry, place, how.epoch, how.on_clash)
+
+
+def remove_empty(root: Path, paths: Iterable[str]) -> None:
+    """Remove the folders of ``paths`` below ``root`` in which nothing is left."""
+    above = {parent for path in paths for parent in PurePosixPath(path).parents}
+    for folder in sorted(above, key=lambda parent: -len(parent.parts)):
+        with suppress(OSError):  # not empty, or never made
+            (root / folder).rmdir()
 
 
 def _place_file(entry: "os.DirEntry[str]", place: str, epoch: int, on_clash: Clash | None) -> None:

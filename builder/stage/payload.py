@@ -6,7 +6,7 @@ import hashlib
 import io
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from builder.base.errors import PayloadError
@@ -86,9 +86,14 @@ def reject_conflict(wheel: InstalledWheel, prefix: Path) -> Clash:
     return refuse
 
 
-def finish_scripts(wheel: InstalledWheel, prefix: Path, final: PurePosixPath) -> None:
-    """Write the final prefix into the wheel's scripts, and their new hashes into RECORD."""
-    if not wheel.scripts:
+def finish_scripts(
+    wheel: InstalledWheel, prefix: Path, final: PurePosixPath, pruned: Collection[str] = ()
+) -> None:
+    """Write the final prefix into the wheel's scripts.
+
+    RECORD gets their new hashes, and loses the files that were pruned.
+    """
+    if not wheel.scripts and not pruned:
         return
     digests: dict[str, tuple[str, int]] = {}
     for script in wheel.scripts:
@@ -98,6 +103,7 @@ def finish_scripts(wheel: InstalledWheel, prefix: Path, final: PurePosixPath) ->
         wheel,
         prefix,
         lambda script, row: [row[0], *map(str, digests[script])] if script in digests else row,
+        pruned,
     )
 
 
@@ -109,26 +115,38 @@ def write_script(place: Path, data: bytes, final: PurePosixPath) -> bytes:
     return data
 
 
-def drop_scripts(wheel: InstalledWheel, prefix: Path) -> None:
-    """Take the wheel's scripts out of the runtime: they run in a service's environment."""
-    if not wheel.scripts:
+def drop_scripts(wheel: InstalledWheel, prefix: Path, pruned: Collection[str] = ()) -> None:
+    """Take the wheel's scripts out of the runtime: they run in a service's environment.
+
+    RECORD loses them, and the files that were pruned.
+    """
+    if not wheel.scripts and not pruned:
         return
     for script in wheel.scripts:
         (prefix / script).unlink(missing_ok=True)  # two wheels may have one
-    _rewrite_record(wheel, prefix, lambda script, row: None if script in wheel.scripts else row)
+    _rewrite_record(
+        wheel, prefix, lambda script, row: None if script in wheel.scripts else row, pruned
+    )
 
 
 def _rewrite_record(
-    wheel: InstalledWheel, prefix: Path, change: Callable[[str, list[str]], list[str] | None]
+    wheel: InstalledWheel,
+    prefix: Path,
+    change: Callable[[str, list[str]], list[str] | None],
+    pruned: Collection[str],
 ) -> None:
-    """Write RECORD anew; ``change`` gets the path below the prefix and the row of each file."""
+    """Write RECORD anew, without what was pruned.
+
+    ``change`` gets the path of each script, or the row's own path, and the row.
+    """
     record = wheel.tree / wheel.record
     site = PurePosixPath(wheel.record).parent.parent
     up = "/".join([".."] * len(site.parts)) + "/"
     rows = [
         changed
         for row in csv.reader(io.StringIO(record.read_text(encoding="utf-8")))
-        if (changed := change(row[0].removeprefix(up), row)) is not None
+        if f"{site}/{row[0]}" not in pruned
+        and (changed := change(row[0].removeprefix(up), row)) is not None
     ]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)

@@ -24,7 +24,13 @@ from builder.spec.schema import AddonSpec
 from builder.stage.addon_rules import check_entry_points, refuse_shared_files
 from builder.stage.fit import check_shared_places
 from builder.stage.libraries import RUNTIME, Binary, Needs, Rules, check_libraries
-from builder.stage.linking import link_tree, measure, normalize_metadata, write_file
+from builder.stage.linking import (
+    link_tree,
+    measure,
+    normalize_metadata,
+    remove_empty,
+    write_file,
+)
 from builder.stage.model import (
     FORMAT,
     REPORT,
@@ -45,11 +51,12 @@ from builder.stage.payload import (
     place_runtime,
     place_service,
     reject_conflict,
+    site_folder,
     wheel_binaries,
 )
+from builder.stage.prune import PrunedWheel, describe_pruned, prune_wheel
 from builder.stage.shared_scripts import place_shared_scripts
 from builder.wheels.install import (
-    InstalledWheel,
     InstallRequest,
     elf_from_json,
     install_wheels,
@@ -89,14 +96,15 @@ class _StageBuilder:
         root = folder / ROOT
         root.mkdir()
         needs = Needs(glibc=None, deb=(), rpm=())
+        pruned: Sequence[PrunedWheel] = ()
         if self.plan.python:
-            needs = self._python(root, self.plan.python)
+            needs, pruned = self._python(root, self.plan.python)
         for sample in self.plan.samples:
             wheel = self.files.samples[sample.distribution.name]
             extract_sample(wheel, sample.member, below(root, sample.target))
         for entry in self.plan.entries:
             place_entry(entry, root)
-        inputs = self._inputs(needs)
+        inputs = {**self._inputs(needs), "pruned": describe_pruned(pruned)}
         write_file(
             below(root, doc_folder(self.plan) / BUILD_INFO),
             (json.dumps(inputs, indent=2, sort_keys=True) + "\n").encode(),
@@ -107,16 +115,21 @@ class _StageBuilder:
         report = {"files": files, "size": size, "needs": asdict(needs), "inputs": inputs}
         (folder / REPORT).write_text(json.dumps(report), encoding="utf-8")
 
-    def _python(self, root: Path, python: PythonPlan) -> Needs:
+    def _python(self, root: Path, python: PythonPlan) -> tuple[Needs, Sequence[PrunedWheel]]:
         given, runtime = self.given, self.given.runtime
         if runtime is None:
             raise PayloadError(f"{self.plan.name}: has a Python and no runtime was made")
         prefix = below(root, python.prefix)
         request = install_request(python, runtime, epoch=given.epoch, jobs=given.jobs)
-        installed = install_wheels(self.files.wheels, request, self.cache)
+        site = site_folder(runtime.minor)
+        pruned = [
+            prune_wheel(wheel, site, python.prune)
+            for wheel in install_wheels(self.files.wheels, request, self.cache)
+        ]
+        installed = [wheel.wheel for wheel in pruned]
         beside = given.base.wheels() if given.base else ()
         with phase("stage", self.plan.name):
-            self._place(installed, prefix, python, runtime)
+            self._place(pruned, prefix, python, runtime)
             if given.base:
                 check_shared_places(self.plan.name, installed, given.base.places())
             if python.addon and given.host:
@@ -129,15 +142,15 @@ class _StageBuilder:
         )
         # Each package has the needs of its own files: what lies below it has checked its own.
         own = self._own(runtime)
+        mine = wheel_binaries(installed)
         if python.base is None:
-            return check_libraries([*wheel_binaries(installed), *own], rules)
-        return check_libraries(
-            wheel_binaries(installed), rules, beside=[*wheel_binaries(beside), *own]
-        )
+            return check_libraries([*mine, *own], rules), pruned
+        others = [*wheel_binaries(beside), *own]
+        return check_libraries(mine, rules, beside=others), pruned
 
     def _place(
         self,
-        installed: Sequence[InstalledWheel],
+        pruned: Sequence[PrunedWheel],
         prefix: Path,
         python: PythonPlan,
         runtime: Runtime,
@@ -148,13 +161,16 @@ class _StageBuilder:
             place_runtime(runtime, prefix, epoch)
         elif not python.addon:
             place_service(runtime, prefix, python.base)
-        for wheel in installed:
-            link_tree(wheel.tree, prefix, epoch=epoch, on_clash=reject_conflict(wheel, prefix))
-        for wheel in installed:
+        for member in pruned:
+            clash = reject_conflict(member.wheel, prefix)
+            tree = member.wheel.tree
+            link_tree(tree, prefix, epoch=epoch, on_clash=clash, without=member.rules)
+        remove_empty(prefix, {path for member in pruned for path in member.rules})
+        for member in pruned:
             if python.base is None:
-                drop_scripts(wheel, prefix)
+                drop_scripts(member.wheel, prefix, member.rules)
             else:
-                finish_scripts(wheel, prefix, python.prefix)
+                finish_scripts(member.wheel, prefix, python.prefix, member.rules)
         if python.base and not python.addon and self.given.base:
             place_shared_scripts(self.given.base.scripts, prefix, python.prefix, python.base)
 

@@ -33,6 +33,7 @@ BUILD_INFO = {
         "options": {"pgo": "no"},
     },
     "wheels": [{"name": "demo", "version": "1.0", "file": "demo-1.0.whl", "sha256": "cd" * 32}],
+    "pruned": [{"rule": "type-stubs", "files": 3, "bytes": 4000}, "nonsense"],
 }
 COPYRIGHT = "Format: https://example.org/1.0/\n\nFiles: *\nLicense: LGPL-3.0\n text\n"
 CONTROL = """\
@@ -328,6 +329,7 @@ def test_the_command_fits_a_ci_log(write: Write, monkeypatch: pytest.MonkeyPatch
     for text in (
         "demo 1:26.9.0~rc1-1 x86_64 (rpm)",
         "CPython 3.13.5 (source)",
+        "type-stubs: 4.0 kB, 3 files",
         "2.28 or newer",
         "demo-common >= 26.9.6-1",
         "demo.service",
