@@ -11,6 +11,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 PYTEST := $(BIN)/pytest --durations=25 --durations-min=5
 OUT ?= dist
 ARGS ?=
+PROFILE ?= fast
 JOBS ?= auto
 CHANNEL ?= testing
 DISTRO ?= trixie
@@ -29,12 +30,12 @@ SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv postinst/bin/backend.ai 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-packages: setup ## build all packages of the default release into dist/
-	$(BUILDER) build --out $(OUT) $(ROOT_ARGS) $(ARGS)
+packages: setup ## build all packages of the default release into dist/: make packages [PROFILE=fast|release|compat]
+	$(BUILDER) build --out $(OUT) --profile $(PROFILE) $(ROOT_ARGS) $(ARGS)
 
 package: setup ## build one package: make package PKG=manager
 	@test -n "$(PKG)" || { echo "error: PKG is not set; e.g. make package PKG=manager" >&2; exit 2; }
-	$(BUILDER) build $(PKG) --out $(OUT) $(ROOT_ARGS) $(ARGS)
+	$(BUILDER) build $(PKG) --out $(OUT) --profile $(PROFILE) $(ROOT_ARGS) $(ARGS)
 
 repo: packages ## add dist/ to a repository and publish it: make repo REPO=/srv/repo
 	@test -n "$(REPO)" || { echo "error: REPO is not set; 'builder repo init' makes one" >&2; exit 2; }

@@ -101,3 +101,16 @@ class RuntimeChoice(StrEnum):
     SOURCE = "source"
     ARCHIVE = "archive"
     DISTRO = "distro"
+
+
+class Profile(StrEnum):
+    """The purpose of a build, which decides how long it may take and who reads its packages."""
+
+    FAST = "fast"  # built often, installed on what is current
+    RELEASE = "release"  # built once, downloaded and run by many
+    COMPAT = "compat"  # read by any dpkg and rpm that is in use
+
+    @property
+    def optimizes_python(self) -> bool:
+        """Whether a CPython that is compiled here gets PGO and LTO; standalone builds have both."""
+        return self is Profile.RELEASE

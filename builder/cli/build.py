@@ -12,11 +12,12 @@ from rich.table import Table
 from rich.tree import Tree
 
 from builder.base import log
-from builder.base.model import PackageFormat, RuntimeChoice
+from builder.base.model import PackageFormat, Profile, RuntimeChoice
 from builder.base.paths import PROJECT
 from builder.cli.options import (
     arch_option,
     format_option,
+    former_option,
     json_option,
     project_cache,
     project_spec,
@@ -29,7 +30,6 @@ from builder.jobs.build import BuildRequest, Built, build, report_reuse
 from builder.jobs.parallel import default_jobs
 from builder.jobs.plans import Planner
 from builder.pack.manifest import manifest_entry
-from builder.pack.nfpm import Compression
 from builder.plan import PackagePlan, PythonPlan, plan_summary
 from builder.spec import Spec
 
@@ -47,7 +47,7 @@ def _request(spec: Spec, packages: Sequence[str], options: dict[str, Any]) -> Bu
         out=options.get("out", Path("dist")),
         jobs=jobs,
         offline=offline,
-        compression=Compression(options.get("compression", Compression.ZSTD)),
+        profile=Profile(options.get("profile", Profile.FAST)),
         runtime=RuntimeChoice(options.get("runtime", RuntimeChoice.AUTO)),
         runtime_options=read_runtime_options(options, offline=offline, jobs=jobs),
         maintainer=os.environ.get(MAINTAINER_VARIABLE) or None,
@@ -62,14 +62,8 @@ def _request(spec: Spec, packages: Sequence[str], options: dict[str, Any]) -> Bu
 @arch_option
 @click.option("--out", type=click.Path(path_type=Path), default="dist", show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), help="Default: the number of processors.")
-@click.option(
-    "--compression",
-    type=click.Choice([compression.value for compression in Compression]),
-    default=Compression.ZSTD.value,
-    show_default=True,
-    help="xz or gzip for dpkg of Debian 11 and older.",
-)
 @runtime_options
+@former_option("--compression", takes_value=True, instead="--profile compat has xz and gzip")
 @click.option("--offline", is_flag=True, help="Use the cache alone.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and do nothing.")
 @json_option

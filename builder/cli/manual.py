@@ -30,7 +30,11 @@ def describe(
     found = Described(
         name=name,
         about=(command.help or "").split("\f")[0].strip(),
-        options=[_option(param) for param in command.params if isinstance(param, click.Option)],
+        options=[
+            _option(param)
+            for param in command.params
+            if isinstance(param, click.Option) and not param.hidden
+        ],
         arguments=[
             {"name": param.make_metavar(context), "optional": False}
             for param in command.params

@@ -10,7 +10,7 @@ import click
 
 from builder.base.cache import Cache, open_cache
 from builder.base.errors import UsageError
-from builder.base.model import Arch, PackageFormat, RuntimeChoice, host_arch
+from builder.base.model import Arch, PackageFormat, Profile, RuntimeChoice, host_arch
 from builder.base.paths import PKGSPEC, cache_root
 from builder.runtime.model import RuntimeOptions
 from builder.spec import Spec, load_spec
@@ -81,6 +81,32 @@ def format_option(command: Command) -> Command:
     )(command)
 
 
+def profile_option(command: Command) -> Command:
+    """``--profile``."""
+    return click.option(
+        "--profile",
+        type=click.Choice([profile.value for profile in Profile]),
+        default=Profile.FAST.value,
+        show_default=True,
+        help="fast; release: small packages, and a CPython compiled here has PGO and LTO (slow);"
+        " compat: for Debian 11, el8 and older.",
+    )(command)
+
+
+def former_option(
+    name: str, *, instead: str, takes_value: bool = False
+) -> Callable[[Command], Command]:
+    """An option that is no longer there, and says what is in its place."""
+
+    def refuse(_context: click.Context, _parameter: click.Parameter, value: object) -> None:
+        if value:
+            raise UsageError(f"{name} is now part of a profile", hint=instead)
+
+    return click.option(
+        name, hidden=True, expose_value=False, is_flag=not takes_value, callback=refuse
+    )
+
+
 def runtime_options(command: Command, mirror: str = "--mirror") -> Command:
     """The options that decide which CPython is bundled; ``mirror`` is one's spelling."""
     options = [
@@ -107,8 +133,9 @@ def runtime_options(command: Command, mirror: str = "--mirror") -> Command:
             type=click.Path(path_type=Path),
             help="A source tarball on this host, for --runtime source.",
         ),
-        click.option("--pgo", is_flag=True, help="Profile-guided build of CPython (slow)."),
-        click.option("--lto", is_flag=True, help="Link-time optimised build of CPython (slow)."),
+        profile_option,
+        former_option("--pgo", instead="--profile release has it"),
+        former_option("--lto", instead="--profile release has it"),
         click.option(
             "--install-build-deps",
             is_flag=True,
@@ -122,14 +149,15 @@ def runtime_options(command: Command, mirror: str = "--mirror") -> Command:
 
 def read_runtime_options(options: dict[str, Any], *, offline: bool, jobs: int) -> RuntimeOptions:
     """What :func:`runtime_options` were given."""
+    profile = Profile(options.get("profile", Profile.FAST))
     return RuntimeOptions(
         offline=offline,
         jobs=jobs,
         mirror=options.get("python_mirror"),
         archive=options.get("archive"),
         source=options.get("python_source"),
-        pgo=options.get("pgo", False),
-        lto=options.get("lto", False),
+        pgo=profile.optimizes_python,
+        lto=profile.optimizes_python,
         install_build_deps=options.get("install_build_deps", False),
     )
 

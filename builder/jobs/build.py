@@ -11,7 +11,7 @@ from threading import Semaphore
 from builder.base import log
 from builder.base.cache import Cache, storage_guard
 from builder.base.files import make_public_folder
-from builder.base.model import Arch, PackageFormat, RuntimeChoice
+from builder.base.model import Arch, PackageFormat, Profile, RuntimeChoice
 from builder.index.uv import Target, uv_path
 from builder.jobs.base import SharedWheels
 from builder.jobs.parallel import in_parallel
@@ -20,7 +20,7 @@ from builder.jobs.runtimes import Runtimes
 from builder.lock.installer import DISTRIBUTION, check_installer
 from builder.pack.deliver import deliver, is_delivered
 from builder.pack.manifest import write_manifest
-from builder.pack.nfpm import Compression
+from builder.pack.nfpm import compression_of
 from builder.pack.packing import (
     Artifact,
     PackRequest,
@@ -48,7 +48,7 @@ class BuildRequest(PlanRequest):
     out: Path
     jobs: int
     offline: bool
-    compression: Compression
+    profile: Profile
     runtime: RuntimeChoice
     runtime_options: RuntimeOptions
     epoch: int | None = None
@@ -261,7 +261,7 @@ class _Builder:
             fmt=fmt,
             depends=needs,
             epoch=self._epoch(plan),
-            compression=self.request.compression,
+            compression=compression_of(self.request.profile, fmt),
             whole_stage=lambda: self._stage(plan, whole=True),
         )
         with self.packing:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from builder.base.errors import SpecError
-from builder.base.model import PackageFormat, full_version
+from builder.base.model import PackageFormat, Profile, full_version
 from builder.base.paths import BUILD_INFO
 from builder.plan import Entry, FormatPlan, Metadata, PackagePlan, doc_folder
 from builder.spec.schema import PayloadKind
@@ -38,20 +38,24 @@ _RPM_ONLY = ("pretrans", "posttrans")
 
 
 class Compression(StrEnum):
-    """The compression of a payload; dpkg before 1.21.18 (Debian 11) cannot read ``zstd``."""
+    """The compression of a payload, in nfpm's spelling with a level.
 
-    ZSTD = "zstd"
+    Measured on a service's tree of 43 MB: zstd:19 takes five times the time of zstd:3 and is
+    14 % smaller; nfpm's default level lies between them in both. dpkg before 1.21.18
+    (Debian 11) and rpm before el8.2 cannot read zstd; xz takes minutes for a service.
+    """
+
+    ZSTD = "zstd:3"
+    ZSTD_SMALL = "zstd:19"
     XZ = "xz"
     GZIP = "gzip"
 
-    @property
-    def setting(self) -> str:
-        """nfpm's spelling, with a level if the default is not the best trade.
 
-        Measured on the manager: zstd:3 is 4 % larger than nfpm's default level and
-        takes less than half of its time.
-        """
-        return {Compression.ZSTD: "zstd:3", Compression.XZ: "xz", Compression.GZIP: "gzip"}[self]
+def compression_of(profile: Profile, fmt: PackageFormat) -> Compression:
+    """Return the compression of a profile's packages."""
+    if profile is Profile.COMPAT:
+        return Compression.XZ if fmt is PackageFormat.DEB else Compression.GZIP
+    return Compression.ZSTD_SMALL if profile is Profile.RELEASE else Compression.ZSTD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,13 +122,13 @@ def _format_table(meta: Metadata, own: FormatPlan, given: PackInput) -> dict[str
     if given.fmt is PackageFormat.DEB:
         interest = list(own.triggers_interest)
         return {
-            "compression": given.compression.setting,
+            "compression": given.compression.value,
             **({"breaks": list(own.breaks)} if own.breaks else {}),
             **({"triggers": {"interest_noawait": interest}} if interest else {}),
             "scripts": _only(_DEB_ONLY, given),
         }
     return {
-        "compression": given.compression.setting,
+        "compression": given.compression.value,
         "summary": meta.summary[:1].upper() + meta.summary[1:],
         "group": meta.group,
         "packager": meta.maintainer,

@@ -67,7 +67,7 @@ def pack_stage(
         _FORMAT,
         stage.key,
         request.fmt.value,
-        request.compression.setting,
+        request.compression.value,
         list(request.depends),
         request.epoch,
         _tool_identity(nfpm),

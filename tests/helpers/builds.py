@@ -6,10 +6,9 @@ from unittest.mock import patch
 
 from builder.base.cache import open_cache
 from builder.base.files import hash_file
-from builder.base.model import PackageFormat, RuntimeChoice, host_arch
+from builder.base.model import PackageFormat, Profile, RuntimeChoice, host_arch
 from builder.jobs.build import BuildRequest, Built, build
 from builder.lock import LockedDistribution, LockedFile, save_lock
-from builder.pack.nfpm import Compression
 from builder.runtime.model import Runtime, RuntimeRequest
 from builder.spec import load_spec
 from tests.helpers.fakenfpm import FakeNfpm
@@ -74,7 +73,7 @@ def build_project(root: Path, *names: str, out: str = "dist") -> list[Built]:
         out=root / out,
         jobs=2,
         offline=False,
-        compression=Compression.ZSTD,
+        profile=Profile.FAST,
         runtime=RuntimeChoice.ARCHIVE,
         runtime_options=make_request(),
     )

@@ -13,8 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from builder.base.errors import ExitCode
+from builder.base.model import Profile
 from builder.base.paths import PROJECT
 from builder.cli import main
+from builder.cli.options import read_runtime_options
 from tests.helpers.builds import environment, write_buildable
 from tests.helpers.clichild import pretend
 from tests.helpers.fakenfpm import FakeNfpm
@@ -251,3 +253,36 @@ def test_an_interrupted_build_ends_at_once_and_leaves_nothing(root: Path, number
     assert list((root / "dist").iterdir()) == []
     assert list((root / "cache/tmp").iterdir()) == []
     assert not (root / "cache/derived/artifact").exists()
+
+
+@pytest.mark.parametrize("option", [("--compression", "xz"), ("--pgo",), ("--lto",)])
+def test_an_option_that_a_profile_replaces_says_so(
+    builder: Builder, option: tuple[str, ...]
+) -> None:
+    done = builder("build", *option)
+    assert done.exit_code == ExitCode.USAGE
+    assert f"{option[0]} is now part of a profile" in done.output
+    assert "--profile" in done.output
+
+
+def test_another_profile_is_another_package_and_each_is_kept(root: Path, builder: Builder) -> None:
+    def config(profile: str) -> str:
+        done = builder("build", "example-common", "--format", "deb", "--profile", profile)
+        assert done.exit_code == 0, done.output
+        return str(json.loads((root / "nfpm/config.json").read_bytes())["deb"]["compression"])
+
+    assert [config(profile) for profile in ("fast", "release", "compat")] == [
+        "zstd:3",
+        "zstd:19",
+        "xz",
+    ]
+    assert config("fast") == "xz"  # in the cache: nfpm did not run again
+
+
+def test_the_release_profile_optimises_python() -> None:
+    found = {
+        profile: read_runtime_options({"profile": profile}, offline=False, jobs=1)
+        for profile in Profile
+    }
+    assert {profile for profile, options in found.items() if options.pgo} == {Profile.RELEASE}
+    assert {profile for profile, options in found.items() if options.lto} == {Profile.RELEASE}

@@ -9,8 +9,14 @@ from typing import Any
 import pytest
 
 from builder.base.errors import SpecError
-from builder.base.model import PackageFormat
-from builder.pack.nfpm import Compression, PackInput, changelog_entries, nfpm_config
+from builder.base.model import PackageFormat, Profile
+from builder.pack.nfpm import (
+    Compression,
+    PackInput,
+    changelog_entries,
+    compression_of,
+    nfpm_config,
+)
 from builder.plan import PackagePlan
 from builder.spec import load_spec
 from tests.conftest import Golden
@@ -112,17 +118,23 @@ def test_a_dependency_is_named_once_and_the_specs_come_first(plan: PackagePlan) 
 
 
 @pytest.mark.parametrize(
-    ("compression", "setting"),
-    [(Compression.ZSTD, "zstd:3"), (Compression.XZ, "xz"), (Compression.GZIP, "gzip")],
+    ("profile", "deb", "rpm"),
+    [
+        (Profile.FAST, "zstd:3", "zstd:3"),
+        (Profile.RELEASE, "zstd:19", "zstd:19"),
+        (Profile.COMPAT, "xz", "gzip"),
+    ],
 )
-def test_the_payload_is_compressed_as_asked(
-    plan: PackagePlan, compression: Compression, setting: str
+def test_the_profile_decides_the_compression(
+    plan: PackagePlan, profile: Profile, deb: str, rpm: str
 ) -> None:
+    settings = {}
     for fmt in PackageFormat:
-        asked = replace(given(plan, fmt), compression=compression)
+        asked = replace(given(plan, fmt), compression=compression_of(profile, fmt))
         table = nfpm_config(plan, asked)[fmt.value]
         assert isinstance(table, dict)
-        assert table["compression"] == setting
+        settings[fmt.value] = table["compression"]
+    assert settings == {"deb": deb, "rpm": rpm}
 
 
 def test_samples_outside_of_the_tree_are_listed_file_by_file(tmp_path: Path) -> None:
