@@ -20,6 +20,7 @@ _COMMANDS = {
     "build": "builder.cli.build:build_command",
     "plan": "builder.cli.build:plan_command",
     "lock": "builder.cli.lock:lock_command",
+    "release": "builder.cli.release:release_group",
     "installer": "builder.cli.installer:installer_command",
     "fetch": "builder.cli.fetch:fetch_command",
     "runtime": "builder.cli.runtime:runtime_group",

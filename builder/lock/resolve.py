@@ -32,12 +32,19 @@ from builder.net.download import fetch_blob
 from builder.spec import PackageSpec, ReleaseSpec, Spec
 
 
-def make_locks(
-    spec: Spec, release: ReleaseSpec, pythons: Sequence[str], cache: Cache, *, upgrade: bool
+def make_locks(  # noqa: PLR0913 - by name
+    spec: Spec,
+    release: ReleaseSpec,
+    pythons: Sequence[str],
+    cache: Cache,
+    *,
+    upgrade: bool,
+    preferred_from: str | None = None,
 ) -> list[Lock]:
     """Resolve every package of ``release``; ``pythons`` are the versions that can be bundled.
 
-    Versions in the present locks are kept if they still fit, unless ``upgrade``.
+    Versions in the present locks are kept if they still fit, unless ``upgrade``; a line
+    without locks may keep those of the release ``preferred_from``.
     Raises LockError if there is no solution or no Python fits.
     """
     everything = [spec.packages[name] for name in release.packages]
@@ -53,7 +60,7 @@ def make_locks(
         targets=[Target(minor=minor, arch=arch, glibc=release.glibc) for arch in Arch],
         cache=cache,
     )
-    present = {} if upgrade else _present_versions(spec, release)
+    present = {} if upgrade else _present_versions(spec, preferred_from or release.name, release)
     with phase("resolve", release.name):
         shared = _resolve_family(session, present)
         build = _resolve_build_requires(session)
@@ -105,11 +112,11 @@ def read_metadata(wheel: Path) -> Mapping[str, str]:
         return dict(HeaderParser().parsestr(archive.read(member).decode("utf-8")).items())
 
 
-def _present_versions(spec: Spec, release: ReleaseSpec) -> Versions:
+def _present_versions(spec: Spec, locked: str, release: ReleaseSpec) -> Versions:
     found: Versions = {}
     for name in release.packages:
         try:
-            lock = load_lock(spec.root, release.name, name)
+            lock = load_lock(spec.root, locked, name)
         except LockError:
             continue
         found.update({distribution.name: distribution.version for distribution in lock.wheel})

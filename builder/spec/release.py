@@ -51,6 +51,11 @@ class OwnSampleSpec(Strict):
 ReleaseLine = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}\.[0-9]{1,2}$")]
 
 
+def line_of(version: str) -> str:
+    """Return the line of a version: 26.9 of 26.9.6."""
+    return ".".join(map(str, Version(version).release[:2]))
+
+
 class ReleaseSpec(Strict):
     """One release line: ``pkgspec/releases/NAME.toml``."""
 
@@ -95,7 +100,7 @@ class ReleaseSpec(Strict):
     @property
     def line(self) -> str:
         """The line that the release is of, as 'upgrades-from' names it: 26.9 of 26.9.5."""
-        return ".".join(map(str, Version(self.version).release[:2]))
+        return line_of(self.version)
 
     def is_maintained(self, day: date) -> bool:
         """Return whether the publisher maintains the line on ``day``."""

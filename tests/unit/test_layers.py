@@ -23,6 +23,7 @@ LAYERS = (
     "pack",
     "repo",
     "verify",
+    "release",
     "jobs",
     "doctor",
     "cli",

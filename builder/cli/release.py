@@ -1,0 +1,157 @@
+"""``builder release``."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from packaging.version import Version
+
+from builder.base import log
+from builder.base.cache import replacing
+from builder.base.errors import LockError, UsageError
+from builder.base.paths import PROJECT
+from builder.cli.options import json_option, project_cache, project_spec
+from builder.jobs.release import Moves, make_report, move_line, start_line
+from builder.release.bump import Moved, Workshop, save
+from builder.release.news import LEADING, News, find_news, newest_of
+from builder.release.page import render_page, render_text
+from builder.runtime.pins import load_pins
+from builder.spec.release import line_of
+
+_LINE = click.argument("line")
+_DRY = click.option("--dry-run", is_flag=True, help="Resolve and report; write nothing.")
+
+
+@click.group("release")
+def release_group() -> None:
+    """Follow Backend.AI's releases: what is new, and what it changes."""
+
+
+@release_group.command("check")
+@json_option
+def check_command(as_json: bool) -> None:
+    """Ask the index what is new for each line."""
+    news = find_news(project_spec(), project_cache())
+    if as_json:
+        click.echo(json.dumps({**asdict(news), "new_line": news.new_line()}, indent=2))
+        return
+    _print_news(news)
+
+
+def _print_news(news: News) -> None:
+    for line in news.lines:
+        kept = f", maintained: {line.maintained_until}" if line.maintained_until else ""
+        if not line.is_newer:
+            click.echo(f"{line.release}: {line.version} is the newest{kept}")
+            continue
+        click.echo(f"{line.release}: {line.version} -> {line.newest}{kept}")
+        for name in line.lacking:
+            click.echo(f"  the index lacks {name} {line.newest}")
+        click.echo(f"  builder release bump {line.release} {line.newest}")
+    line_name = news.new_line()
+    if line_name:
+        click.echo(f"{line_name}: new, {news.newest}")
+        like = max(news.lines, key=lambda line: Version(line.version))
+        click.echo(f"  builder release new {line_name} --from {like.release}")
+    if news.pre_release:
+        click.echo(f"pre-release: {news.pre_release}")
+
+
+@release_group.command("bump")
+@_LINE
+@click.argument("version", required=False)
+@_DRY
+@json_option
+def bump_command(line: str, version: str | None, dry_run: bool, as_json: bool) -> None:
+    """Move a line to VERSION, by default the newest of it on the index."""
+    shop = _shop()
+    release = shop.spec.release(line)
+    wanted = version or _newest(f"{LEADING}=={release.line}.*", shop)
+    if line_of(wanted) != release.line:
+        raise UsageError(
+            f"{wanted} is not of the line {release.line}",
+            hint=f"begin its line: builder release new {line_of(wanted)} --from {release.name}",
+        )
+    if wanted == release.version:
+        log.step(f"{release.name} is at {wanted} already")
+        return
+    _finish(shop, move_line(shop, release, wanted, datetime.now(UTC)), dry_run, as_json)
+
+
+@release_group.command("new")
+@_LINE
+@click.option("--from", "like", required=True, help="The line whose packages it gets.")
+@click.option("--version", help="The release; by default the newest of the line on the index.")
+@_DRY
+@json_option
+def new_command(line: str, like: str, version: str | None, dry_run: bool, as_json: bool) -> None:
+    """Begin LINE with the packages of another."""
+    shop = _shop()
+    if line in shop.spec.releases:
+        raise UsageError(f"{line} is a line already", hint=f"builder release bump {line}")
+    wanted = version or _newest(f"{LEADING}=={line}.*", shop)
+    moves = start_line(shop, line, wanted, shop.spec.release(like), datetime.now(UTC))
+    _finish(shop, moves, dry_run, as_json)
+
+
+@release_group.command("report")
+@_LINE
+@click.option("--against", required=True, help="A line, or a version of a line.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page there.")
+@json_option
+def report_command(line: str, against: str, html: Path | None, as_json: bool) -> None:
+    """Compare a release with another: wheels, sizes, samples, fixtures, migrations, commands."""
+    shop = _shop()
+    report = make_report(shop, line, against)
+    if html is not None:
+        with replacing(html) as part:
+            part.write_text(render_page(report), encoding="utf-8")
+        log.step(f"wrote {html}")
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2))
+    elif html is None:
+        click.echo(render_text(report), nl=False)
+
+
+def _shop() -> Workshop:
+    pins = load_pins()
+    pythons = sorted({pin.version for pin in (*pins.standalone, *pins.source)})
+    return Workshop(spec=project_spec(), pythons=pythons, cache=project_cache())
+
+
+def _newest(requirement: str, shop: Workshop) -> str:
+    version = newest_of(requirement, shop.cache)
+    if version is None:
+        raise LockError(f"the index has no {requirement}", hint="'builder release check' lists all")
+    return version
+
+
+def _finish(shop: Workshop, moves: Moves, dry_run: bool, as_json: bool) -> None:
+    paths = [] if dry_run else save(shop.spec.root, moves.moved)
+    if as_json:
+        click.echo(json.dumps(_as_dict(moves, paths), indent=2))
+    for path in paths:
+        log.detail(f"wrote {path.relative_to(PROJECT)}")
+    log.step(_summary(moves.moved, dry_run=dry_run))
+    for review in moves.reviews:
+        log.warn(f"{review.file}: {review.why}")
+    if not moves.reviews:
+        log.step("nothing needs a person: build and test it")
+
+
+def _as_dict(moves: Moves, paths: Sequence[Path]) -> dict[str, object]:
+    return {
+        "release": moves.moved.release.name,
+        "version": moves.moved.release.version,
+        "written": [str(path.relative_to(PROJECT)) for path in paths],
+        "changed": moves.changed,
+        "reviews": [asdict(review) for review in moves.reviews],
+    }
+
+
+def _summary(moved: Moved, *, dry_run: bool) -> str:
+    verb = "would be" if dry_run else "is"
+    return f"{moved.release.name} {verb} at {moved.release.version}, {len(moved.locks)} locks"

@@ -1,0 +1,126 @@
+"""Moves lines to other releases, and compares releases, with all that a person has to see."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from builder.base.errors import UsageError
+from builder.base.model import Arch
+from builder.base.paths import PROJECT
+from builder.index.uv import Target
+from builder.lock import Lock
+from builder.lock.installer import DISTRIBUTION, known_path, load_known, new_parts, read_parts
+from builder.lock.resolve import make_locks
+from builder.release.bump import Moved, Workshop, begin, bump
+from builder.release.compare import Report, compare
+from builder.release.facts import Facts, collect_facts, release_locks
+from builder.release.news import leading_releases, missing_at
+from builder.release.review import Review, find_reviews
+from builder.spec import ReleaseSpec
+from builder.spec.release import line_of
+from builder.wheels.files import fetch_files
+from builder.wheels.model import WheelRequest
+
+_SERVICES = PROJECT / "postinst" / "services"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moves:
+    """A moved line, the versions that changed, and what a person has to look at."""
+
+    moved: Moved
+    changed: Mapping[str, Sequence[str | None]]  # distribution to versions before and now
+    reviews: Sequence[Review]
+
+
+def move_line(shop: Workshop, release: ReleaseSpec, version: str, now: datetime) -> Moves:
+    """Move a line to ``version``; nothing is written."""
+    return _moves(shop, bump(shop, release, version, now), release)
+
+
+def start_line(shop: Workshop, name: str, version: str, like: ReleaseSpec, now: datetime) -> Moves:
+    """Begin the line ``name``, with the packages of ``like``; nothing is written."""
+    return _moves(shop, begin(shop, name, version, like, now), like)
+
+
+def make_report(shop: Workshop, line: str, against: str) -> Report:
+    """Compare the release of a line with another line, or with another version of a line.
+
+    A version that ``pkgspec/`` does not have is resolved, which takes minutes.
+    """
+    new, new_locks = _locked(shop, line)
+    old, old_locks = _locked(shop, against)
+    facts = collect_facts(new, new_locks, shop.cache)
+    before = collect_facts(old, old_locks, shop.cache)
+    addons = [package.name for package in shop.spec.packages.values() if package.addon]
+    everything = tuple(dict.fromkeys((*new.packages, *addons)))
+    return compare(
+        facts,
+        before,
+        reviews=[
+            *_installer_reviews(shop, new, new_locks),
+            *find_reviews(_SERVICES, facts, before),
+        ],
+        lacking=missing_at(shop.spec, new.model_copy(update={"packages": everything}), shop.cache),
+    )
+
+
+def _moves(shop: Workshop, moved: Moved, before: ReleaseSpec) -> Moves:
+    old_locks = release_locks(shop.spec, before)
+    facts = collect_facts(moved.release, moved.locks, shop.cache)
+    old = collect_facts(before, old_locks, shop.cache)
+    reviews = [
+        *_installer_reviews(shop, moved.release, moved.locks),
+        *find_reviews(_SERVICES, facts, old),
+    ]
+    return Moves(moved=moved, changed=_changed(facts, old), reviews=reviews)
+
+
+def _changed(new: Facts, old: Facts) -> dict[str, Sequence[str | None]]:
+    pairs = {
+        name: (
+            old.wheels[name].version if name in old.wheels else None,
+            new.wheels[name].version if name in new.wheels else None,
+        )
+        for name in sorted(new.wheels.keys() | old.wheels.keys())
+    }
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _installer_reviews(shop: Workshop, release: ReleaseSpec, locks: Sequence[Lock]) -> list[Review]:
+    """Return the parts of the release's installer that nobody has reviewed."""
+    samples = {found.name: found for lock in locks for found in lock.sample}
+    if DISTRIBUTION not in samples:
+        return []
+    target = Target(minor=locks[0].python, arch=Arch.AMD64, glibc=release.glibc)
+    request = WheelRequest(distributions=[samples[DISTRIBUTION]], build=(), target=target)
+    (path,) = fetch_files(request, shop.cache, offline=False).values()
+    root = shop.spec.root
+    file = str(known_path(root, release.name).relative_to(root.parent))
+    known = load_known(root, release.name)
+    if not known:
+        return [Review(file=file, why="nobody has reviewed what the installer does")]
+    return [Review(file=file, why=line) for line in new_parts(known, read_parts(path))]
+
+
+def _locked(shop: Workshop, wanted: str) -> tuple[ReleaseSpec, Sequence[Lock]]:
+    """Return a release and its locks, resolved anew for a version that pkgspec/ lacks."""
+    try:
+        release = shop.spec.release(wanted)
+    except UsageError:
+        return _resolve_version(shop, wanted)
+    return release, release_locks(shop.spec, release)
+
+
+def _resolve_version(shop: Workshop, version: str) -> tuple[ReleaseSpec, Sequence[Lock]]:
+    line = line_of(version) if version[:1].isdigit() and "." in version else ""
+    like = next((found for found in leading_releases(shop.spec) if found.line == line), None)
+    if like is None:
+        raise UsageError(
+            f"'{version}' is neither a line nor a version of one",
+            hint=f"lines: {', '.join(shop.spec.releases)}",
+        )
+    # Not validated: its changelog is of another version, which no lock depends on.
+    release = like.model_copy(update={"version": version})
+    spec = replace(shop.spec, releases={**shop.spec.releases, like.name: release})
+    return release, make_locks(spec, release, shop.pythons, shop.cache, upgrade=False)

@@ -1,0 +1,84 @@
+"""Moves a line to another release of it, or begins a new line, with its locks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from builder.base.cache import Cache, replacing
+from builder.base.errors import LockError
+from builder.lock import Lock, save_lock
+from builder.lock.resolve import make_locks
+from builder.release.edit import Move, bump_text, derive_text, parse_release
+from builder.release.news import missing_at
+from builder.spec import ReleaseSpec, Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """A release file and its locks, in memory."""
+
+    text: str
+    release: ReleaseSpec
+    locks: Sequence[Lock]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """The spec, the CPythons that can be bundled, and the cache."""
+
+    spec: Spec
+    pythons: Sequence[str]
+    cache: Cache
+
+
+def release_file(root: Path, name: str) -> Path:
+    """Return the path of a release's file."""
+    return root / "releases" / f"{name}.toml"
+
+
+def bump(shop: Workshop, release: ReleaseSpec, version: str, now: datetime) -> Moved:
+    """Return the line at ``version``; pins that need not move are kept. Writes nothing."""
+    text = release_file(shop.spec.root, release.name).read_text(encoding="utf-8")
+    move = _move(version, now)
+    return _resolved(shop, bump_text(text, move), release, release.name)
+
+
+def begin(shop: Workshop, name: str, version: str, like: ReleaseSpec, now: datetime) -> Moved:
+    """Return a new line ``name`` with the packages of ``like``. Writes nothing."""
+    text = release_file(shop.spec.root, like.name).read_text(encoding="utf-8")
+    text = derive_text(text, name, _move(version, now), [like.line, name])
+    return _resolved(shop, text, like, name)
+
+
+def save(root: Path, moved: Moved) -> list[Path]:
+    """Write the release file and its locks; returns the paths.
+
+    Each by rename. Locks that a kill left behind are reported as stale, and the next run
+    writes them.
+    """
+    path = release_file(root, moved.release.name)
+    with replacing(path) as part:
+        part.write_text(moved.text, encoding="utf-8")
+    return [path, *(save_lock(root, lock) for lock in moved.locks)]
+
+
+def _move(version: str, now: datetime) -> Move:
+    moment = now.replace(second=0, microsecond=0)
+    return Move(version=version, until=moment, day=now.date(), changes=[f"Backend.AI {version}."])
+
+
+def _resolved(shop: Workshop, text: str, like: ReleaseSpec, name: str) -> Moved:
+    label = f"pkgspec/releases/{name}"
+    release = parse_release(text, label)
+    lacking = missing_at(shop.spec, release, shop.cache)
+    if lacking:
+        raise LockError(
+            f"the index has no {release.version} of {', '.join(lacking)}",
+            hint=f"wait for it, or leave its package out of 'packages' in {label}.toml",
+        )
+    spec = replace(shop.spec, releases={**shop.spec.releases, name: release})
+    locks = make_locks(
+        spec, release, shop.pythons, shop.cache, upgrade=False, preferred_from=like.name
+    )
+    return Moved(text=text, release=release, locks=locks)
