@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Semaphore
 
 from builder.base import log
 from builder.base.cache import Cache, storage_guard
@@ -14,7 +13,7 @@ from builder.base.files import make_public_folder
 from builder.base.model import Arch, PackageFormat, Profile, RuntimeChoice
 from builder.index.uv import Target, uv_path
 from builder.jobs.base import SharedWheels
-from builder.jobs.parallel import in_parallel
+from builder.jobs.parallel import Budget, in_parallel
 from builder.jobs.plans import Planner, PlanRequest
 from builder.jobs.runtimes import Runtimes
 from builder.lock.installer import DISTRIBUTION, check_installer
@@ -26,6 +25,7 @@ from builder.pack.packing import (
     PackRequest,
     nfpm_path,
     pack_stage,
+    packing_memory,
 )
 from builder.plan import PackagePlan, PythonPlan
 from builder.runtime.distro import distro_depends
@@ -38,6 +38,9 @@ from builder.stage.stager import install_request, stage_package, target_of
 from builder.wheels.files import fetch_files, prepare_wheels
 from builder.wheels.install import InstalledWheel, install_wheels
 from builder.wheels.model import WheelFile, WheelRequest
+
+# Bytes of all nfpms at once; with the builder and its compilers below 500 MB.
+_PACKING_MEMORY = 330_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +124,7 @@ class _Builder:
         self.hosts = below.hosts
         self.runtimes = below.runtimes
         self.owners = Owners()
-        # nfpm holds a whole deb in memory: no more debs at once than there are jobs.
-        self.packing = Semaphore(request.jobs)
+        self.packing = Budget(jobs=request.jobs, size=_PACKING_MEMORY)
         self.shared = {arch: self._shared_wheels(plan) for arch, plan in below.bases.items()}
 
     def _epoch(self, plan: PackagePlan) -> int:
@@ -264,7 +266,7 @@ class _Builder:
             compression=compression_of(self.request.profile, fmt),
             whole_stage=lambda: self._stage(plan, whole=True),
         )
-        with self.packing:
+        with self.packing.hold(packing_memory(fmt, stage.size)):
             return pack_stage(plan, stage, request, self.cache, whole=whole)
 
 

@@ -1,8 +1,10 @@
-"""Works on several items at a time, and notices an interrupt at once."""
+"""Works on several items at a time, within a budget of memory, and notices an interrupt at once."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from threading import Condition
 from typing import TypeVar
 
 _TURN_S = 0.2
@@ -36,3 +38,31 @@ def in_parallel(work: Callable[[Item], Made], items: Sequence[Item], jobs: int) 
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+class Budget:
+    """Lets work run while a number of jobs and an amount of memory last.
+
+    Work that needs more than all of the memory runs when it has all of it.
+    """
+
+    def __init__(self, *, jobs: int, size: int) -> None:
+        self._jobs = jobs
+        self._free = self._size = size
+        self._changed = Condition()
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Wait for a job and ``size`` bytes, and hold them while the block runs."""
+        wanted = min(size, self._size)
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs > 0 and self._free >= wanted)
+            self._jobs -= 1
+            self._free -= wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._jobs += 1
+                self._free += wanted
+                self._changed.notify_all()

