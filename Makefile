@@ -91,7 +91,7 @@ format: setup-dev ## format, and fix what ruff can fix
 locks: setup ## resolve the default release again
 	$(BUILDER) lock
 
-bench: setup-dev ## time every phase of a manager build beside tar and zstd
+bench: setup-dev ## time a build of all services beside pip, dpkg-deb, rpmbuild and tar: make bench [ARGS=--docs]
 	$(BIN)/python -m tests.bench $(ARGS)
 
 clean: ## remove what was built here; the cache stays

@@ -1,177 +1,105 @@
-"""Builds the manager from a warm download cache and prints what each phase cost.
+"""``make bench``: builds the family from warm downloads, beside other tools and the floor.
 
-Everything is measured in one run on one machine, beside the floor: tar and
-``zstd -T2 -3`` of the same tree. Ratios travel between machines, seconds do not.
+With ``--docs`` the results, their tables and charts are written into ``docs/reference/``.
 """
 
 import argparse
 import json
-import shutil
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from builder.base.cache import Cache
-from builder.base.paths import cache_root
-from tests.bench.measure import Measure, measure
+from builder.base.paths import PROJECT, cache_root
+from tests.bench.chart import draw_sizes, draw_times, write_page
+from tests.bench.family import measure_family
+from tests.bench.sizes import read_sizes
 
-_PACKAGE = "backendai-manager"
-# A compiled CPython is warm: it changes with the release, not with a build.
-_CPYTHON = ("derived/cpython", "derived/runtime")
-_PHASES = ("fetch", "install", "bytecode", "split", "stage", "deb", "rpm")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One line of the result; memory is the whole process tree's."""
-
-    name: str
-    seconds: float
-    peak: int
-    note: str = ""
+_DOCS = PROJECT / "docs/reference"
+_FORMER = "BUILDER_FORMER_DIST"
+_FLOOR = "tar | zstd"
 
 
 def main() -> None:
     """Parse, run, print."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=…")
-    parser.add_argument("--no-network", action="store_true", help="leave out resolve and fetch")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.add_argument("--docs", action="store_true", help="write page and charts into docs/")
+    parser.add_argument(
+        "--former",
+        type=Path,
+        default=os.environ.get(_FORMER),
+        help=f"packages of a former layout, for the table of sizes; or {_FORMER}",
+    )
     options = parser.parse_args()
+    results = run(Path(options.former) if options.former else None)
+    if options.docs:
+        write_docs(results, _DOCS)
+    if options.json:
+        json.dump(results, sys.stdout, indent=2)
+    else:
+        _print(results)
+
+
+def run(former: Path | None) -> dict[str, Any]:
+    """Measure all in one run."""
+    load = os.getloadavg()[0]
     root = cache_root()
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix="bench-") as work:
-        rows = list(_bench(Path(work), network=not options.no_network))
-    if options.json:
-        json.dump([row.__dict__ for row in rows], sys.stdout, indent=2)
-    else:
-        _print(rows)
+        rows = [asdict(row) for row in measure_family(Path(work))]
+        sizes = [asdict(size) for size in read_sizes(Path(work) / "out", former)]
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "machine": {
+            "processors": os.cpu_count(),
+            "memory_gb": memory / 1e9,
+            "load_before": load,
+            "load_after": os.getloadavg()[0],
+        },
+        "floor_seconds": next(row["seconds"] for row in rows if row["name"].startswith(_FLOOR)),
+        "rows": rows,
+        "sizes": sizes,
+    }
 
 
-def _bench(work: Path, *, network: bool) -> Iterator[Row]:
-    # Once into the user's own cache: what is measured then starts from warm downloads.
-    _builder("build", _PACKAGE, "--out", str(work / "warm"))
-    cold = _cache_with(work / "cold", "blobs", *_CPYTHON)
-    if network:
-        yield _row("resolve (warm index cache)", _python("tests.bench.resolve"))
-        yield from _phases(work, _cache_with(work / "empty", *_CPYTHON), ("fetch",))
-    rows, whole = _build(work, cold)
-    yield from rows
-    yield _row("deb + rpm, all phases", whole)
-    yield _row(
-        "unchanged rebuild", _builder("build", _PACKAGE, "--out", str(work / "out"), cache=cold)
-    )
-    tree = _stage_root(cold)
-    yield _row("dpkg-deb -Zzstd -z3", _dpkg_deb(tree, work))
-    yield _row("floor: tar | zstd -T2 -3", _floor(tree, work))
-    yield _row("by hand: pip install of the same wheels", _pip(cold, work))
+def write_docs(results: dict[str, Any], folder: Path) -> None:
+    """Write results, page and charts."""
+    texts = {
+        "bench.json": json.dumps(results, indent=2) + "\n",
+        "bench.md": write_page(results),
+        "bench-times.svg": draw_times(results),
+        "bench-sizes.svg": draw_sizes(results),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
-def _cache_with(root: Path, *parts: str) -> Path:
-    """A cache that shares some parts of the user's own, by hard links."""
-    for part in parts:
-        source = cache_root() / part
-        if not source.is_dir():
-            continue  # a standalone build has no compiled one beside it
-        shutil.copytree(source, root / part, copy_function=_link, symlinks=True)
-    return root
-
-
-def _link(source: str, target: str) -> None:
-    Path(target).hardlink_to(source)
-
-
-def _builder(*arguments: str, cache: Path | None = None, **environment: str) -> Measure:
-    given = {**environment, **({"BUILDER_CACHE": str(cache)} if cache else {})}
-    return measure([sys.executable, "-m", "builder", "-q", *arguments], given)
-
-
-def _python(module: str) -> Measure:
-    return measure([sys.executable, "-m", module])
-
-
-def _phases(work: Path, cache: Path, wanted: tuple[str, ...]) -> list[Row]:
-    rows, _ = _build(work, cache)
-    return [row for row in rows if row.name in wanted]
-
-
-def _build(work: Path, cache: Path) -> tuple[list[Row], Measure]:
-    timings = work / f"{cache.name}.timings"
-    out = str(work / "out")
-    whole = _builder("build", _PACKAGE, "--out", out, cache=cache, BUILDER_TIMINGS=str(timings))
-    found = [json.loads(line) for line in timings.read_text(encoding="utf-8").splitlines()]
-    rows = [
-        Row(
-            name=phase["phase"],
-            seconds=phase["end"] - phase["begin"],
-            peak=whole.peak(phase["begin"], phase["end"]),
-        )
-        for phase in found
-        if phase["phase"] in _PHASES
-    ]
-    return rows, whole
-
-
-def _row(name: str, run: Measure) -> Row:
-    return Row(name=name, seconds=run.seconds, peak=run.peak())
-
-
-def _stage_root(cache: Path) -> Path:
-    roots = [path.parent for path in (cache / "derived/stage").glob("*/root/opt")]
-    return max(roots, key=lambda path: path.stat().st_mtime)
-
-
-def _floor(tree: Path, work: Path) -> Measure:
-    script = 'tar -C "$0" -c . | zstd -T2 -3 -q -f -o "$1"'
-    return measure(["sh", "-c", script, str(tree), str(work / "floor.tar.zst")])
-
-
-def _dpkg_deb(tree: Path, work: Path) -> Measure:
-    copy = work / "deb"
-    shutil.copytree(tree, copy, copy_function=_link, symlinks=True)
-    (copy / "DEBIAN").mkdir()
-    (copy / "DEBIAN" / "control").write_text(
-        "Package: bench\nVersion: 1\nArchitecture: all\nMaintainer: bench <bench@localhost>\n"
-        "Description: bench\n"
-    )
-    target = str(work / "bench.deb")
-    return measure(["dpkg-deb", "-Zzstd", "-z3", "--root-owner-group", "-b", str(copy), target])
-
-
-def _pip(cache: Path, work: Path) -> Measure:
-    """What the guide has people do, from wheels that are here already."""
-    info = next((cache / "derived/stage").glob(f"*/root/usr/share/doc/{_PACKAGE}/build-info.json"))
-    wheels = json.loads(info.read_text(encoding="utf-8"))["wheels"]
-    links = work / "links"
-    links.mkdir()
-    store = Cache(root=cache)
-    for wheel in wheels:
-        built = next((cache / "derived/sdist").glob(f"*/{wheel['file']}"), None)
-        (links / wheel["file"]).hardlink_to(built or store.blob(wheel["sha256"]))
-    python = next((cache / "derived/runtime").glob("*/tree/bin/python3"))
-    command = [
-        *[str(python), "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"],
-        *["--find-links", str(links), "--target", str(work / "pip")],
-        *(f"{wheel['name']}=={wheel['version']}" for wheel in wheels),
-    ]
-    return measure(command, {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONDONTWRITEBYTECODE": "1"})
-
-
-def _print(rows: list[Row]) -> None:
-    floor = next(row.seconds for row in rows if row.name.startswith("floor"))
+def _print(results: dict[str, Any]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("phase", no_wrap=True)
+    table.add_column("what", no_wrap=True)
     for name in ("wall s", "of the floor", "peak MB"):
         table.add_column(name, justify="right")
-    for row in rows:
-        peak = f"{row.peak / 1e6:.0f}" if row.peak else "-"
-        table.add_row(row.name, f"{row.seconds:.2f}", f"{row.seconds / floor:.1f} x", peak)
-    Console().print(table)
+    for row in results["rows"]:
+        known = row["seconds"] > 0
+        peak = f"{row['peak_bytes'] / 1e6:.0f}" if row["peak_bytes"] else "-"
+        ratio = f"{row['seconds'] / results['floor_seconds']:.1f} x"
+        cells = (f"{row['seconds']:.2f}", ratio, peak) if known else (row["note"], "", "")
+        table.add_row(row["name"], *cells)
+    console = Console()
+    console.print(table)
+    packed, former = (
+        sum(size[name] for size in results["sizes"]) / 1e6
+        for name in ("packed_bytes", "former_packed_bytes")
+    )
+    beside = f", {former:.1f} MB before" if former else ""
+    console.print(f"debs of the family: {packed:.1f} MB{beside}")
 
 
 if __name__ == "__main__":
