@@ -279,3 +279,28 @@ def test_the_units_that_borrow_exist() -> None:
     for package in spec().packages.values():
         for unit in package.service.borrowing_units if package.service else ():
             assert f"{FOLDER}/{unit}" in shipped
+
+
+def test_what_a_login_needs_starts_first() -> None:
+    """Every other service is ordered after both, and nothing waits in a circle."""
+    first = {"backendai-manager.service", "backendai-webserver.service"}
+    servers = {unit for member in spec().packages.values() for unit in _servers(member.service)}
+    after = {
+        name: {unit for value in settings(text).get("After", []) for unit in value.split()}
+        for name, text in shipped_units().items()
+    }
+    assert first < servers
+    helpers = {"backendai-graphql.service", "backendai-halfstack.service"}
+    for unit in servers - first - helpers:
+        assert after[unit] >= first, unit
+    left = dict(after)
+    while left:
+        free = [unit for unit, others in left.items() if not others & left.keys()]
+        assert free, left.keys()
+        for unit in free:
+            del left[unit]
+
+
+def _servers(service: object) -> tuple[str, ...]:
+    """The units of a service that an installation starts."""
+    return tuple(getattr(service, "units", ()))
