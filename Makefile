@@ -24,7 +24,7 @@ ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--install-build-deps)
 SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv postinst/bin/backend.ai postinst/bin/backendai-ctl
 
 .DEFAULT_GOAL := help
-.PHONY: help packages package test test-full test-unit fuzz test-one test-integration e2e e2e-full demo lint type format locks bench \
+.PHONY: help packages package test test-full test-unit fuzz test-one test-integration e2e e2e-full demo lint type format locks bench bench-install \
 	clean repo setup setup-dev toolchain
 
 help: ## list the targets
@@ -93,6 +93,9 @@ locks: setup ## resolve the default release again
 
 bench: setup-dev ## time a build of all services beside pip, dpkg-deb, rpmbuild and tar: make bench [ARGS=--docs]
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-install: setup-dev ## time an installation to the first login beside the official guide's steps
+	$(BIN)/python -m tests.bench.install $(ARGS)
 
 clean: ## remove what was built here; the cache stays
 	rm -rf $(OUT) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -111,6 +111,12 @@ class Host:
         # Services that start at boot are part of it, and may be slow.
         self._wait_for_boot(_REBOOT_TIMEOUT_S)
 
+    def cut_power(self) -> None:
+        """End all processes of the host at once, and wait until it has booted again."""
+        self._container.kill()
+        self._container.start()
+        self._wait_for_boot(_REBOOT_TIMEOUT_S)
+
     def __enter__(self) -> Self:
         self._container = self._client.containers.create(**self._options)
         try:

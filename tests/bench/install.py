@@ -1,0 +1,201 @@
+"""``make bench-install``: from a clean host to the first login, by packages and by the guide.
+
+Both in one run on one machine, by turns: a Debian 13 that has the distribution's packages in
+apt's cache; the guide's side also has every wheel at hand. Prints where the time goes.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import docker
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from builder.base import log
+from builder.base.model import PackageFormat
+from builder.base.paths import PROJECT
+from builder.verify.engine import connect
+from builder.verify.hosts import Host, HostSetup
+from tests.bench.guide import SERVICES, write_guide
+from tests.integration.apt import apt
+from tests.integration.dist import Dist, find_dist, freeze
+from tests.integration.guide import read_account, wait_until_filled
+from tests.integration.images import Images, Suite
+
+_PACKAGES = ("backendai-common", *(f"backendai-{service}" for service in SERVICES))
+_STORES = (*Suite.TRIXIE.store_packages, "python3-venv")
+_WEB_PORT = 8090
+_TIMEOUT_S = 2400
+_PAUSE_S = 1.0
+_FIXTURE = {"username": "admin@lablup.com", "password": "wJalrXUt"}  # as everybody knows it
+_SCRIPT = Path(__file__).parent / "data" / "guide.sh"
+# Apt's phases, by dpkg's own log: what begins with each word lasts until the next line.
+_ACTIONS = {"install": "unpack", "configure": "configure", "trigproc": "configure"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One way to the first login: the seconds of its phases, and of the whole."""
+
+    phases: Mapping[str, float]
+    total: float
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(prog="make bench-install ARGS=…")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--dist", type=Path, default=PROJECT / "dist")
+    parser.add_argument("--json", type=Path, help="write the result into this file, too")
+    options = parser.parse_args()
+    log.configure(0)
+    with tempfile.TemporaryDirectory(prefix="bench-install-") as work:
+        (Path(work) / "dist").mkdir()
+        dist = freeze(find_dist(options.dist), Path(work) / "dist")
+        load = os.getloadavg()[0]
+        found = [
+            _round(connect(), dist, Path(work) / str(number)) for number in range(options.rounds)
+        ]
+    result = _result(found, dist.version, load)
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    _print(result)
+
+
+def _round(engine: docker.DockerClient, dist: Dist, work: Path) -> dict[str, Run]:
+    image = Images(engine).base(Suite.TRIXIE)
+    with Host(
+        engine, HostSetup(image=image, name="packages", mounts={dist.folder: "/dist"})
+    ) as host:
+        _fill_cache(host)
+        packages = _by_packages(host, dist)
+        log.step(f"packages: {packages.total:.1f} s")
+        write_guide(work, dist.folder, host)
+    with Host(engine, HostSetup(image=image, name="guide", mounts={work: "/guide"})) as host:
+        _fill_cache(host)
+        guide = _by_guide(host)
+        log.step(f"guide: {guide.total:.1f} s")
+    return {"packages": packages, "guide": guide}
+
+
+def _fill_cache(host: Host) -> None:
+    apt(host, "update")
+    apt(host, "--download-only", "install", *_STORES)
+
+
+def _by_packages(host: Host, dist: Dist) -> Run:
+    wanted = ["backendai-runtime", "backendai-graphql", "backendai", *_PACKAGES]
+    files = [f"/dist/{name}" for name in dist.names(PackageFormat.DEB, *dict.fromkeys(wanted))]
+    begin = time.time()
+    apt(host, "install", *files)
+    installed = time.time()
+    wait_until_filled(host, timeout=_TIMEOUT_S)
+    account = read_account(host)
+    _wait_for_login(host, {"username": account["email"], "password": account["password"]})
+    end = time.time()
+    phases = _dpkg_phases(host.read("/var/log/dpkg.log"), begin, installed)
+    seconds = float(json.loads(host.read("/var/lib/backendai/seed/state.json"))["seconds"])
+    phases["seed"] = seconds
+    phases["configure"] = max(phases["configure"] - seconds, 0.0)
+    return Run(phases={**phases, "start": end - installed}, total=end - begin)
+
+
+def _by_guide(host: Host) -> Run:
+    host.copy_in(_SCRIPT, "/root/guide.sh")
+    begin = time.time()
+    printed = host.run(["sh", "/root/guide.sh"], timeout=_TIMEOUT_S).stdout
+    started = time.time()
+    _wait_for_login(host, _FIXTURE)
+    end = time.time()
+    phases: dict[str, float] = {}
+    for line in printed.splitlines():
+        word, name, seconds = line.split()
+        assert word == "step"
+        part = name.partition("-")[0]
+        phases[part] = phases.get(part, 0.0) + float(seconds)
+    phases["start"] = phases.get("start", 0.0) + end - started
+    return Run(phases=phases, total=end - begin)
+
+
+def _dpkg_phases(text: str, begin: float, end: float) -> dict[str, float]:
+    """Return the seconds of apt's phases; each line of the log begins with a second."""
+    phases = {"stores": 0.0, "unpack": 0.0, "configure": 0.0}
+    last, phase = begin, "stores"
+    for line in text.splitlines():
+        day, hour, action, *words = line.split()
+        if action not in _ACTIONS:
+            continue
+        at = datetime.fromisoformat(f"{day}T{hour}").replace(tzinfo=UTC).timestamp()
+        if at < begin - 1:
+            continue  # of before
+        phases[phase] += max(at - last, 0.0)
+        last = max(at, last)
+        phase = _ACTIONS[action] if words[0].startswith("backendai") else "stores"
+    phases[phase] += end - last
+    return phases
+
+
+def _wait_for_login(host: Host, account: Mapping[str, str]) -> None:
+    url = f"http://{host.address}:{_WEB_PORT}/server/login"
+
+    def is_in() -> bool:
+        try:
+            answer = httpx.post(url, json=dict(account), timeout=30)
+            return answer.json().get("authenticated") is True
+        except (httpx.HTTPError, ValueError):
+            time.sleep(_PAUSE_S)
+            return False
+
+    host.wait_until("a login", is_in, timeout=_TIMEOUT_S)
+
+
+def _result(rounds: list[dict[str, Run]], version: str, load: float) -> dict[str, object]:
+    """Return the medians of all rounds, and each round."""
+    ways = {
+        way: {
+            "seconds": statistics.median(found[way].total for found in rounds),
+            "phases": {
+                phase: statistics.median(found[way].phases[phase] for found in rounds)
+                for phase in rounds[0][way].phases
+            },
+        }
+        for way in ("packages", "guide")
+    }
+    return {
+        "release": version,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}",
+        "load_before": round(load, 1),
+        "rounds": [{way: run.total for way, run in found.items()} for found in rounds],
+        "ways": ways,
+    }
+
+
+def _print(result: Mapping[str, object]) -> None:
+    ways = result["ways"]
+    assert isinstance(ways, dict)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("way", "phase"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("wall s", justify="right")
+    for way, found in ways.items():
+        for phase, seconds in found["phases"].items():
+            table.add_row(way, phase, f"{seconds:.1f}")
+        table.add_row(way, "to the first login", f"{found['seconds']:.1f}", style="bold")
+    Console().print(table)
+    ratio = ways["guide"]["seconds"] / ways["packages"]["seconds"]
+    sys.stdout.write(f"the guide takes {ratio:.1f} x as long\n")
+
+
+if __name__ == "__main__":
+    main()
