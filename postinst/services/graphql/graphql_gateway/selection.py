@@ -199,17 +199,17 @@ class Collector:
         first = nodes[0]
         if key == TYPENAME and first.name.value != TYPENAME:
             raise RequestError.of(f"the alias '{key}' is reserved", "GRAPHQL_VALIDATION_FAILED")
-        found = Field(
+        arguments = _arguments(first)
+        for node in nodes[1:]:
+            if (node.name.value, _arguments(node)) != (first.name.value, arguments):
+                raise _conflict(key, first.name.value, node.name.value)
+        return Field(
             key=key,
             name=first.name.value,
-            arguments=_arguments(first),
+            arguments=arguments,
             nodes=tuple(nodes),
             below=self._below(parent, nodes),
         )
-        for node in nodes[1:]:
-            if (node.name.value, _arguments(node)) != (found.name, found.arguments):
-                raise _conflict(key, found.name, node.name.value)
-        return found
 
     def _below(self, parent: GraphQLCompositeType, nodes: Sequence[FieldNode]) -> Selection | None:
         sets = [node.selection_set for node in nodes if node.selection_set]
