@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from builder.base import log
 from builder.base.cache import Cache, storage_guard
@@ -13,6 +13,7 @@ from builder.base.files import make_public_folder
 from builder.base.model import Arch, PackageFormat, Profile, RuntimeChoice
 from builder.index.uv import Target, uv_path
 from builder.jobs.base import SharedWheels
+from builder.jobs.gateway import GatewayJob
 from builder.jobs.parallel import Budget, in_parallel
 from builder.jobs.plans import Planner, PlanRequest
 from builder.jobs.runtimes import Runtimes
@@ -27,7 +28,7 @@ from builder.pack.packing import (
     pack_stage,
     packing_memory,
 )
-from builder.plan import PackagePlan, PythonPlan
+from builder.plan import GatewayPlan, PackagePlan, PythonPlan
 from builder.runtime.distro import distro_depends
 from builder.runtime.model import Runtime, RuntimeOptions
 from builder.spec import Spec
@@ -76,6 +77,7 @@ def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> lis
     plans = planner.packages()
     below = _Below(
         hosts=planner.hosts(plans),
+        gateways=planner.gateways(plans),
         bases=planner.runtimes(plans),
         runtimes=Runtimes(
             plans, request.release.version, (request.runtime, request.runtime_options), cache
@@ -104,6 +106,7 @@ class _Below:
     """What the requested packages lie upon, requested or not."""
 
     hosts: Mapping[tuple[str, Arch], PackagePlan]  # of add-ons
+    gateways: Mapping[str, GatewayPlan]  # what they are checked against, by package
     bases: Mapping[Arch, PackagePlan]  # the packages of the runtime
     runtimes: Runtimes
 
@@ -122,6 +125,7 @@ class _Builder:
         self.spec = spec
         self.cache = cache
         self.hosts = below.hosts
+        self.gateways = below.gateways
         self.runtimes = below.runtimes
         self.owners = Owners()
         self.packing = Budget(jobs=request.jobs, size=_PACKING_MEMORY)
@@ -205,7 +209,12 @@ class _Builder:
             jobs=self.request.jobs,
             host=self._host(plan),
             base=base,
+            made_of=self._made_of(plan),
         )
+
+    def _made_of(self, plan: PackagePlan) -> Sequence[str]:
+        gateway = self.gateways.get(plan.name)
+        return [str(gateway.target), gateway.minor, *gateway.pins] if gateway else []
 
     def _stage(self, plan: PackagePlan, *, whole: bool = False) -> Stage:
         given = self._given(plan)
@@ -222,8 +231,24 @@ class _Builder:
         if DISTRIBUTION in samples:
             check_installer(self.spec.root, self.request.release, samples[DISTRIBUTION])
         if plan.python is None or given.runtime is None:
-            return StageFiles(samples=samples)
+            return StageFiles(samples=samples, made=self._made(plan))
         return StageFiles(wheels=self._wheels(plan, given.runtime), samples=samples)
+
+    def _made(self, plan: PackagePlan) -> Mapping[PurePosixPath, Path]:
+        """Make what the payload has beside its sources."""
+        gateway = self.gateways.get(plan.name)
+        if gateway is None:
+            return {}
+        job = GatewayJob(
+            plan=plan,
+            gateway=gateway,
+            interpreter=lambda: self.runtimes.interpreter(gateway.minor, gateway.requires_python),
+            epoch=self.request.release.epoch,
+            jobs=self.request.jobs,
+            offline=self.request.offline,
+            cache=self.cache,
+        )
+        return {gateway.target: job.make()}
 
     def _wheels(self, plan: PackagePlan, runtime: Runtime) -> list[WheelFile]:
         python = _python_of(plan)

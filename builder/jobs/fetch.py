@@ -17,7 +17,7 @@ from pathlib import Path
 
 from builder.base.cache import Cache, replacing
 from builder.base.files import hash_file
-from builder.base.model import Arch, RuntimeChoice
+from builder.base.model import Arch, RuntimeChoice, host_arch
 from builder.index.uv import Target
 from builder.lock import Lock, load_lock
 from builder.lock.inputs import needs_lock
@@ -60,7 +60,7 @@ def fetch_inputs(request: FetchRequest, spec: Spec, cache: Cache) -> list[Input]
     packages = _locked_packages(request, spec)
     for package in packages:
         lock = load_lock(spec.root, request.release.name, package.name)
-        for arch in request.archs:
+        for arch in _archs(package, request):
             if arch in package.archs:
                 found |= _wheel_inputs(lock, arch, cache)
     for runtime in _runtimes(request, spec, cache):
@@ -74,12 +74,23 @@ def fetch_inputs(request: FetchRequest, spec: Spec, cache: Cache) -> list[Input]
     return inputs
 
 
+def _archs(package: PackageSpec, request: FetchRequest) -> Sequence[Arch]:
+    """Return the architectures whose wheels of a package a build needs.
+
+    A gateway's schemas are dumped on the host, whatever architecture is built.
+    """
+    gateways = [member.gateway for member in request.packages if member.gateway]
+    needed = {name for gateway in gateways for name in (gateway.schemas_of, gateway.operations_of)}
+    extra = [host_arch()] if package.name in needed else []
+    return list(dict.fromkeys([*request.archs, *extra]))
+
+
 def _locked_packages(request: FetchRequest, spec: Spec) -> list[PackageSpec]:
     """Return the packages whose locks name the inputs.
 
     What a service shares with the others follows from all their locks: so does the runtime.
     """
-    if not any(package.is_native for package in request.packages):
+    if not any(package.is_native or package.gateway for package in request.packages):
         return [package for package in request.packages if needs_lock(package)]
     family = (spec.packages[name] for name in request.release.packages)
     services = [package for package in family if package.has_environment]

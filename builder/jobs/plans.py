@@ -10,7 +10,7 @@ from builder.base.errors import LockError
 from builder.base.model import Arch
 from builder.lock import Lock, load_lock
 from builder.lock.inputs import is_current, needs_lock
-from builder.plan import PackagePlan, PlanInput, plan_package
+from builder.plan import GatewayPlan, PackagePlan, PlanInput, plan_gateway, plan_package
 from builder.plan.compiled import open_compiled
 from builder.plan.sources import read_sources
 from builder.spec import PackageSpec, ReleaseSpec, Spec
@@ -87,6 +87,16 @@ class Planner:
         archs = {plan.arch for plan in plans if plan.python is not None and plan.arch is not None}
         runtime = self._spec.packages[self._spec.project.runtime] if archs else None
         return {arch: self._plan(runtime, arch) for arch in sorted(archs) if runtime is not None}
+
+    def gateways(self, plans: Sequence[PackagePlan]) -> dict[str, GatewayPlan]:
+        """Plan the check of each gateway that is requested, by its package."""
+        listed = {plan.name: self._spec.packages[plan.name] for plan in plans}
+        release = self._request.release.version
+        return {
+            name: plan_gateway(package, release, self._given.locks)
+            for name, package in listed.items()
+            if package.gateway is not None
+        }
 
     def _plan(self, package: PackageSpec, arch: Arch) -> PackagePlan:
         key = (package.name, arch)

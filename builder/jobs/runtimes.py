@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from threading import Lock
 
 from builder.base.cache import Cache
 from builder.base.errors import RuntimeUnavailableError
-from builder.base.model import Arch, RuntimeChoice
+from builder.base.model import Arch, RuntimeChoice, host_arch
 from builder.plan import PackagePlan
 from builder.runtime.choose import provide_runtime
 from builder.runtime.model import Runtime, RuntimeOptions, RuntimeRequest
@@ -27,7 +28,8 @@ class Runtimes:
         ways: tuple[RuntimeChoice, RuntimeOptions],
         cache: Cache,
     ) -> None:
-        self._choice, options = ways
+        self._choice, self._options = ways
+        self._release = release
         self._cache = cache
         self._mutex = Lock()
         self._found: dict[tuple[str, Arch], Runtime] = {}
@@ -37,16 +39,32 @@ class Runtimes:
                 continue
             key = (plan.python.minor, plan.arch)
             if key not in self._found:
-                request = RuntimeRequest.with_options(
-                    options,
-                    minor=plan.python.minor,
-                    requires_python=plan.python.requires_python,
-                    release=release,
-                    arch=plan.arch,
-                )
-                found = provide_runtime(replace(request, whole=False), cache, self._choice)
-                self._found[key] = found
-                self._unchecked[found.key] = request
+                self._provide(*key, plan.python.requires_python)
+
+    def _provide(self, minor: str, arch: Arch, requires_python: str) -> Runtime:
+        request = RuntimeRequest.with_options(
+            self._options,
+            minor=minor,
+            requires_python=requires_python,
+            release=self._release,
+            arch=arch,
+        )
+        found = provide_runtime(replace(request, whole=False), self._cache, self._choice)
+        self._found[minor, arch] = found
+        self._unchecked[found.key] = request
+        return found
+
+    def interpreter(self, minor: str, requires_python: str) -> Path:
+        """Return an interpreter of a minor version that runs on this host.
+
+        That of any architecture's CPython will do; without one, this host's is provided now.
+        """
+        with self._mutex:
+            found = next((own for key, own in self._found.items() if key[0] == minor), None)
+            if found is None:
+                found = self._provide(minor, host_arch(), requires_python)
+        self.check(found)
+        return found.python
 
     def of(self, plan: PackagePlan) -> Runtime | None:
         """Return the plan's CPython, None if it has none."""

@@ -4,6 +4,7 @@ The same spec, lock and target give the same plan: no I/O, no clock, no environm
 stage adds what only the wheels show: their files and the libraries they need.
 """
 
+from builder.plan.gateway import GatewayPlan, plan_gateway
 from builder.plan.make import PlanInput, plan_package
 from builder.plan.model import (
     Entry,
@@ -19,6 +20,7 @@ from builder.plan.report import plan_fingerprint, plan_summary
 __all__ = [
     "Entry",
     "FormatPlan",
+    "GatewayPlan",
     "Metadata",
     "PackagePlan",
     "PlanInput",
@@ -26,6 +28,7 @@ __all__ = [
     "SampleEntry",
     "doc_folder",
     "plan_fingerprint",
+    "plan_gateway",
     "plan_package",
     "plan_summary",
 ]

@@ -191,7 +191,7 @@ def _plan_entries(package: PackageSpec, python: PythonPlan | None, given: PlanIn
     shared = [_named(spec, package.name) for spec in given.project.payload]
     listed = (*shared, *package.payload)
     expanded = [entry for spec in listed for entry in _expand(spec, given.sources)]
-    return [
+    return _made_entries(package) + [
         Entry(
             target=PurePosixPath(spec.target),
             kind=spec.kind,
@@ -204,6 +204,14 @@ def _plan_entries(package: PackageSpec, python: PythonPlan | None, given: PlanIn
         )
         for spec in expanded
     ]
+
+
+def _made_entries(package: PackageSpec) -> list[Entry]:
+    """Return the files that the build makes: their content is not known yet."""
+    if package.gateway is None:
+        return []
+    target = PurePosixPath(package.gateway.target)
+    return [Entry(target=target, kind=PayloadKind.FILE, mode=0o644)]
 
 
 def _content(spec: PayloadSpec, renderer: Renderer, context: Mapping[str, object]) -> bytes | None:

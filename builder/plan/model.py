@@ -23,7 +23,7 @@ class Entry:
     owner: str = ROOT
     group: str = ROOT
     formats: tuple[PackageFormat, ...] = tuple(PackageFormat)
-    content: bytes | None = None  # of a file
+    content: bytes | None = None  # of a file, unless the build makes it
     link: str | None = None  # of a symlink
 
 

@@ -164,6 +164,18 @@ class AddonSpec(Strict):
     etcd: dict[str, str] = Field({}, description="keys that the cluster's etcd should have")
 
 
+class GatewaySpec(Strict):
+    """A GraphQL gateway: the schemas that it is checked against and ships with."""
+
+    schemas_of: PackageName = Field(description="the package whose wheels have the schemas")
+    operations_of: PackageName = Field(description="the package that has the Web UI")
+    operations_in: Text = Field(description="the distribution in it whose scripts query them")
+    program: TargetPath = Field(
+        description="the folder of its program, which has `dump` and `gate`"
+    )
+    target: TargetPath = Field(description="where the schemas are installed")
+
+
 class PackageSpec(Strict):
     """One package: ``pkgspec/packages/NAME.toml``."""
 
@@ -185,6 +197,7 @@ class PackageSpec(Strict):
     python: PythonSpec | None = None
     service: ServiceSpec | None = None
     addon: AddonSpec | None = None
+    gateway: GatewaySpec | None = None
     archs: tuple[Arch, ...] = tuple(Arch)
     payload: tuple[PayloadSpec, ...] = ()
     sample: tuple[SampleSpec, ...] = ()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from builder.base.cache import key_of
 from builder.base.model import Arch
@@ -39,6 +39,7 @@ class StageFiles:
 
     wheels: Sequence[WheelFile] = ()
     samples: Mapping[str, Path] = field(default_factory=dict)  # distribution name to its wheel
+    made: Mapping[PurePosixPath, Path] = field(default_factory=dict)  # by target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ class StageInput:
     jobs: int
     host: Stage | None = None  # of an add-on: the stage of its host
     base: Base | None = None  # the runtime below a service or an add-on
+    made_of: Sequence[str] = ()  # identifies what the build makes for the payload
 
 
 def stage_key(plan: PackagePlan, given: StageInput) -> str:
@@ -78,6 +80,7 @@ def stage_key(plan: PackagePlan, given: StageInput) -> str:
         given.epoch,
         {soname: library.model_dump() for soname, library in given.libraries.items()},
         *([given.host.key] if given.host else []),
+        *([list(given.made_of)] if given.made_of else []),
     )
 
 

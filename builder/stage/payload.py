@@ -177,7 +177,7 @@ def extract_sample(wheel: Path, member: str, target: Path) -> None:
                     f"{wheel.name}: has no {member}, which a [[sample]] names",
                     hint="the release has moved or renamed it: fix the package's [[sample]]",
                 )
-            _write_new(target, archive.read(member), 0o644)
+            write_new(target, archive.read(member), 0o644)
             return
         folder = member.removesuffix("*")
         inside = [n for n in names if n.startswith(folder) and "/" not in n[len(folder) :]]
@@ -185,10 +185,11 @@ def extract_sample(wheel: Path, member: str, target: Path) -> None:
         if not found:
             raise PayloadError(f"{wheel.name}: has no files in {folder}, which a [[sample]] names")
         for name in found:
-            _write_new(target / name.removeprefix(folder), archive.read(name), 0o644)
+            write_new(target / name.removeprefix(folder), archive.read(name), 0o644)
 
 
-def _write_new(place: Path, content: bytes, mode: int) -> None:
+def write_new(place: Path, content: bytes, mode: int) -> None:
+    """Write a file of the payload; PayloadError if its place is taken."""
     if place.exists():
         raise PayloadError(
             f"{place.name}: the payload has a file at this place already: {place}",
@@ -206,4 +207,4 @@ def place_entry(entry: Entry, root: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(entry.link or "")
     else:
-        _write_new(place, entry.content or b"", entry.mode)
+        write_new(place, entry.content or b"", entry.mode)

@@ -53,6 +53,7 @@ from builder.stage.payload import (
     reject_conflict,
     site_folder,
     wheel_binaries,
+    write_new,
 )
 from builder.stage.prune import PrunedWheel, describe_pruned, prune_wheel
 from builder.stage.shared_scripts import place_shared_scripts
@@ -103,7 +104,10 @@ class _StageBuilder:
             wheel = self.files.samples[sample.distribution.name]
             extract_sample(wheel, sample.member, below(root, sample.target))
         for entry in self.plan.entries:
-            place_entry(entry, root)
+            if entry.target not in self.files.made:
+                place_entry(entry, root)
+        for target, made in self.files.made.items():
+            write_new(below(root, target), made.read_bytes(), 0o644)
         inputs = {**self._inputs(needs), "pruned": describe_pruned(pruned)}
         write_file(
             below(root, doc_folder(self.plan) / BUILD_INFO),

@@ -1,4 +1,6 @@
-"""The commands: `serve`, which the unit runs, and `dump`, which `serve` runs as a child."""
+"""The commands: `serve`, which the unit runs; `dump`, which `serve` and the build run as a
+child; and `gate`, which the build runs.
+"""
 
 import asyncio
 import gc
@@ -18,6 +20,7 @@ from graphql_gateway.config import (
     load_settings,
 )
 from graphql_gateway.errors import GatewayError
+from graphql_gateway.gate import gate
 from graphql_gateway.server import Gateway
 from graphql_gateway.supergraph import Supergraph, compose
 from graphql_gateway.texts import dump, find_schemas, release_sites
@@ -40,10 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 asyncio.run(_serve(SETTINGS))
             case ["serve", file]:
                 asyncio.run(_serve(Path(file)))
-            case ["dump"]:
-                sys.stdout.write(dump(load_release(), release_sites()) + "\n")
+            case ["dump", *sites]:
+                folders = [Path(site) for site in sites] or release_sites()
+                sys.stdout.write(dump(load_release(), folders) + "\n")
+            case ["gate", release, schemas, *wheels]:
+                return gate(release, Path(schemas), [Path(wheel) for wheel in wheels])
             case _:
-                sys.stderr.write("usage: serve [FILE] | dump\n")
+                sys.stderr.write(
+                    "usage: serve [FILE] | dump [SITE…] | gate RELEASE SCHEMAS [WHEEL…]\n"
+                )
                 return _USAGE
     except GatewayError as error:
         log.error("%s", error)  # noqa: TRY400 - its words are the whole story

@@ -31,7 +31,7 @@ from graphql import (
 )
 from graphql.language import REMOVE
 
-from graphql_gateway.config import load_release
+from graphql_gateway.config import SUBGRAPHS, load_release
 from graphql_gateway.errors import GatewayError, RequestError
 from graphql_gateway.plan import prepare
 from graphql_gateway.supergraph import Supergraph, compose
@@ -50,13 +50,10 @@ _OWN = {_SINCE, f"{_SINCE}Multiple", _UNTIL, f"{_UNTIL}Multiple", _SKIP}
 _FEWEST = 1  # of operations: none means that their form has changed
 
 
-def main(arguments: Sequence[str]) -> int:
+def gate(release: str, schemas: Path, wheels: Sequence[Path]) -> int:
     """Check; print each problem, or a line of JSON with what was checked."""
-    release, subgraphs, schemas, *wheels = arguments
     try:
-        problems, counts = check(
-            release, Path(subgraphs), Path(schemas), [Path(wheel) for wheel in wheels]
-        )
+        problems, counts = check(release, SUBGRAPHS, schemas, wheels)
     except GatewayError as error:
         problems, counts = [str(error)], {}
     sys.stdout.write("".join(f"{problem}\n" for problem in problems) or json.dumps(counts) + "\n")
@@ -239,7 +236,3 @@ def _order(version: str) -> tuple[object, ...]:
         return ((), "", 0)
     numbers = tuple(int(part) for part in match[1].split("."))
     return (numbers, match[2] or "~", int(match[3] or 0))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
