@@ -37,10 +37,10 @@ class World:
 
     def _executable(self, name: str) -> GraphQLSchema:
         subgraph = next(each for each in self.supergraph.subgraphs if each.name == name)
-        text = self.texts[name]
+        text = self.texts[name].replace("extend type", "type")
         if "type Query" not in text:
             text += "\ntype Query { _unused: Int }"
-        if subgraph.keys:
+        if subgraph.keys and "_entities" not in text:
             text += _MACHINERY.format(members=" | ".join(sorted(subgraph.keys)))
         return build_schema(text, assume_valid=True, assume_valid_sdl=True)
 
