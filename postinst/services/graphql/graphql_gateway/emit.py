@@ -162,29 +162,23 @@ class Writer:
 
     def _entries(self, drafts: Sequence[_Draft], text: _Text) -> list[tuple[str, Entry]]:
         """Return the entities to request, with their selections; the same ones only once."""
-        sources: dict[tuple[str, str], list[Source]] = {}
-        renames: list[tuple[Rename, ...]] = []
+        same: dict[tuple[object, ...], list[_Draft]] = {}
         for draft in drafts:
-            text.entry, text.renames = len(sources), []
-            before = set(text.drafts)
-            same = (draft.type_name, self._body(draft.asks, text, ()))
-            if same in sources:
-                # What follows is the same, too.
-                for added in set(text.drafts) - before:
-                    del text.drafts[added]
-            else:
-                renames.append(tuple(text.renames))
-            source = Source(entry=draft.entry, path=draft.path, key=draft.key)
-            sources.setdefault(same, []).append(source)
+            self._spend(1)
+            same.setdefault((draft.type_name, _signature(draft.asks)), []).append(draft)
         found = []
-        for index, ((type_name, body), listed) in enumerate(sources.items()):
-            name = f"{self._mark}_{index}" if len(sources) > 1 else ""
+        for index, listed in enumerate(same.values()):
+            text.entry, text.renames = index, []
+            body = self._body(listed[0].asks, text, ())
+            name = f"{self._mark}_{index}" if len(same) > 1 else ""
             entry = Entry(
                 name=name or "_entities",
                 variable=name or "representations",
-                type_name=type_name,
-                sources=tuple(listed),
-                renames=renames[index],
+                type_name=listed[0].type_name,
+                sources=tuple(
+                    Source(entry=draft.entry, path=draft.path, key=draft.key) for draft in listed
+                ),
+                renames=tuple(text.renames),
             )
             found.append((body, entry))
         return found
@@ -342,3 +336,31 @@ def _every(asks: Asks) -> Iterator[tuple[str, Ask]]:
     for name, fields in asks.typed.items():
         for ask in fields.values():
             yield name, ask
+
+
+def _signature(asks: Asks | None) -> tuple[object, ...]:
+    """Return what is the same for selections that ask for the same, here and elsewhere."""
+    if asks is None:
+        return ()
+    return (
+        asks.parent,
+        tuple(_signature_of(ask) for ask in asks.fields.values()),
+        tuple(
+            (name, tuple(_signature_of(ask) for ask in fields.values()))
+            for name, fields in asks.typed.items()
+        ),
+        tuple(
+            (
+                name,
+                tuple(
+                    (*(step.subgraph.name for step in way), _signature_of(ask))
+                    for way, ask in listed
+                ),
+            )
+            for name, listed in asks.elsewhere.items()
+        ),
+    )
+
+
+def _signature_of(ask: Ask) -> tuple[object, ...]:
+    return ask.field.key, ask.field.name, ask.field.arguments, _signature(ask.below)

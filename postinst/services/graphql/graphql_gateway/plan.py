@@ -1,7 +1,7 @@
 """Plans an operation: the request for each subgraph. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from graphql import (
@@ -295,7 +295,8 @@ class _Planner:
             # What is done twice would be done wrongly.
             route = self._splitter.root(field_, owners if is_query else owners[:1])
             if route.rest is not None:
-                raise RequestError.of(f"no subgraph resolves {missing(root, route.rest)}")
+                name = missing(root, route.rest, self._splitter.lost)
+                raise RequestError.of(f"no subgraph resolves {name}")
             for subgraph, ask in route.asks:
                 candidates = groups if is_query else groups[-1:]
                 found = next((group for group in candidates if group.subgraph is subgraph), None)
@@ -326,15 +327,15 @@ class _Planner:
         )
 
 
-def missing(parent: str, found: Field) -> str:
+def missing(parent: str, found: Field, lost: Container[int]) -> str:
     """Return the type and name of the first field that is not resolved."""
     below: Selection | None = found.below
-    if below is None:
+    if below is None or id(found) in lost:
         return f"{parent}.{found.name}"
     if below.fields:
-        return missing(below.parent.name, next(iter(below.fields.values())))
+        return missing(below.parent.name, next(iter(below.fields.values())), lost)
     name, fields = next(iter(below.typed.items()))
-    return missing(name, next(iter(fields.values())))
+    return missing(name, next(iter(fields.values())), lost)
 
 
 def _refuse_introspection(fields: Sequence[Field]) -> None:

@@ -87,7 +87,8 @@ def merge(target: dict[str, Any], more: Mapping[str, Any]) -> None:
 def merged(known: Any, value: Any) -> Any:
     """Return both values of one field as one; ValueError if they contradict each other."""
     if isinstance(known, dict) and isinstance(value, dict):
-        if known.get(TYPENAME, 0) != value.get(TYPENAME, known.get(TYPENAME, 0)):
+        kinds = {each[TYPENAME] for each in (known, value) if TYPENAME in each}
+        if len(kinds) > 1:
             raise ValueError("two subgraphs return different objects")
         merge(known, value)
         return known

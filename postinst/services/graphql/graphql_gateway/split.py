@@ -61,6 +61,8 @@ class Splitter:
         self._splits: dict[tuple[int, str], tuple[Selection, _Split]] = {}
         # Whether a request differs from what the client selects.
         self.altered = False
+        # Fields that no subgraph resolves for the objects that one finds.
+        self.lost: set[int] = set()
 
     def split(self, selection: Selection, here: Subgraph) -> _Split:
         """Return what of a selection can be asked for from ``here``, and the rest."""
@@ -180,6 +182,8 @@ class Splitter:
                 found.elsewhere.append((way, ask))
             if found.rest is None:
                 break
+        if found.rest is field_:
+            self.lost.add(id(field_))
         return found
 
     def _try(self, field_: Field, there: Subgraph) -> tuple[Ask | None, Field | None]:

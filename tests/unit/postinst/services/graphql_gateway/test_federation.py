@@ -81,6 +81,15 @@ def test_a_key_may_take_two_steps(fields: str, expected: object, asked: list[str
     assert [name for name, _ in world.asked] == asked
 
 
+def test_what_follows_differs_where_the_request_does_not() -> None:
+    """One of two objects is asked for the same, and then for more elsewhere."""
+    world = two_steps()
+    query = "{ one: product { upc name } two: product { upc name price } }"
+    expected = {"upc": "u1", "name": "lamp"}
+    assert world.data(query) == {"one": expected, "two": {**expected, "price": 7}}
+    assert [name for name, _ in world.asked] == ["a", "b", "c"]
+
+
 def test_a_root_field_that_two_share_is_asked_of_both() -> None:
     world = World(
         texts={
