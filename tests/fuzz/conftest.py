@@ -1,4 +1,4 @@
-"""How many cases, and from which seed: FUZZ_CASES and FUZZ_SEED, which ``make fuzz`` sets."""
+"""How many cases, and from which seed: FUZZCASES and FUZZ_SEED, which ``make fuzz`` sets."""
 
 import os
 import sys
@@ -11,12 +11,12 @@ from builder.base.paths import PROJECT
 for folder in ("postinst", "postinst/services/graphql"):
     sys.path.insert(0, str(PROJECT / folder))
 
-_CASES = int(os.environ.get("FUZZ_CASES", "1000"))
+CASES = int(os.environ.get("FUZZCASES", "1000"))
 SEED = int(os.environ.get("FUZZ_SEED", "20261126"))
 
 settings.register_profile(
     "fuzz",
-    max_examples=_CASES,
+    max_examples=CASES,
     deadline=None,
     database=None,  # a failure is repeated by its seed
     suppress_health_check=list(HealthCheck),
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_report_header() -> str:
     """Print what repeats the run."""
-    return f"fuzz: {_CASES} cases each; repeat with FUZZ_CASES={_CASES} FUZZ_SEED={SEED}"
+    return f"fuzz: {CASES} cases each; repeat with FUZZCASES={CASES} FUZZ_SEED={SEED}"
 
 
 settings.load_profile("fuzz")

@@ -9,9 +9,10 @@ import pytest
 from graphql import graphql_sync, parse, validate
 from graphql_gateway.errors import RequestError
 from graphql_gateway.supergraph import compose
-from hypothesis import given
+from hypothesis import given, settings
 
 from builder.base.paths import cache_root
+from tests.fuzz.conftest import CASES
 from tests.fuzz.graph import Graph, Operations
 from tests.fuzz.mutate import seeds
 from tests.unit.postinst.services.graphql_gateway.direct import World
@@ -78,7 +79,8 @@ def same(world: _World, chance: Random, *, must: bool) -> bool:
         field_resolver=world.graph.resolve,
         type_resolver=world.graph.kind_of,
     )
-    assert not expected.errors, (query, expected.errors)
+    if expected.errors:  # an interface that no object has, where null is forbidden
+        return False
     try:
         found = world.ask(query, made.variables)
     except RequestError as error:
@@ -115,16 +117,19 @@ def real() -> _World:
     return _World(texts=json.loads(Path(files[-1]).read_text())["described"], roots={})
 
 
+@settings(max_examples=CASES // 5)
 @given(chance=seeds())
 def test_small_schemas(small: _World, chance: Random) -> None:
     same(small, chance, must=True)
 
 
+@settings(max_examples=CASES // 5)
 @given(chance=seeds())
 def test_schemas_that_share_much(shared: _World, chance: Random) -> None:
     same(shared, chance, must=False)
 
 
+@settings(max_examples=CASES // 10)
 @given(chance=seeds())
 def test_the_schemas_of_the_release(real: _World, chance: Random) -> None:
     same(real, chance, must=True)

@@ -22,9 +22,10 @@ from graphql import (
 )
 from graphql.execution.values import get_variable_values
 
-from graphql_gateway.emit import Part, Writer
+from graphql_gateway.emit import Writer
 from graphql_gateway.errors import Error, RequestError
 from graphql_gateway.limits import MAX_QUERY_BYTES, MAX_ROOT_FIELDS, MAX_TOKENS
+from graphql_gateway.requests import Part
 from graphql_gateway.roots import ROOTS
 from graphql_gateway.selection import CONDITIONS, Collector, Field, Selection
 from graphql_gateway.split import Ask, Splitter

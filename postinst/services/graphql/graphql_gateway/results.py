@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql_gateway.emit import Entry, Rename
 from graphql_gateway.errors import Error
 from graphql_gateway.nodes import TYPENAME
+from graphql_gateway.requests import Entry, Rename
 
 Path = list[str | int]
 Place = tuple[dict[str, Any], Path]

@@ -9,10 +9,10 @@ from typing import Any
 
 from graphql import ExecutionResult, GraphQLError, GraphQLResolveInfo, OperationType, execute
 
-from graphql_gateway.emit import Hop, Part
 from graphql_gateway.errors import Error, SubgraphError
 from graphql_gateway.nodes import TYPENAME
 from graphql_gateway.plan import Plan
+from graphql_gateway.requests import Hop, Part
 from graphql_gateway.results import (
     Entity,
     Path,
