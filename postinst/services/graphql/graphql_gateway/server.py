@@ -1,7 +1,6 @@
 """The gateway as a web server: GraphQL over HTTP, and events for subscriptions."""
 
 import asyncio
-import hashlib
 import json
 import logging
 from collections import Counter
@@ -15,6 +14,7 @@ from graphql import OperationType
 from graphql_gateway import limits
 from graphql_gateway.cache import PlanCache
 from graphql_gateway.config import Settings
+from graphql_gateway.credentials import CREDENTIALS, credentials_of
 from graphql_gateway.errors import RequestError, make_error
 from graphql_gateway.run import Run
 from graphql_gateway.supergraph import Supergraph
@@ -25,8 +25,6 @@ log = logging.getLogger("graphql_gateway")
 # The webserver forwards requests from its own /func/admin/gql to this path.
 PATH = "/admin/gql"
 _READY_PATHS = ("/readiness", "/healthcheck")
-# The headers by which the manager knows a user. The signature of an API key is in the first.
-CREDENTIALS = ("Authorization", "X-BackendAI-Token", "Cookie")
 _EVENT_SECONDS = 12.0  # between keep-alive messages, for proxies that close silent connections
 
 
@@ -113,7 +111,7 @@ class Gateway:
 
     async def _stream(self, request: web.Request, run: Run) -> web.StreamResponse:
         """Send the events of a subscription, unless there are too many already."""
-        whose = _fingerprint(request)
+        whose = credentials_of(request.headers)
         is_full = self._streams.total() >= limits.MAX_SUBSCRIPTIONS
         if is_full or self._streams[whose] >= limits.MAX_SUBSCRIPTIONS_EACH:
             raise RequestError.of("too many subscriptions are open", "TOO_MANY_SUBSCRIPTIONS")
@@ -124,12 +122,6 @@ class Gateway:
             self._streams[whose] -= 1
             if not self._streams[whose]:
                 del self._streams[whose]
-
-
-def _fingerprint(request: web.Request) -> str:
-    """Return what tells clients apart, and shows nothing of their secrets."""
-    given = [request.headers.getall(name, []) for name in CREDENTIALS]
-    return hashlib.sha256(json.dumps(given).encode()).hexdigest()
 
 
 def read_request(body: bytes) -> dict[str, Any]:
