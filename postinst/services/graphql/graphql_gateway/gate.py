@@ -17,15 +17,21 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLSchema,
     Node,
+    ObjectTypeDefinitionNode,
+    ObjectTypeExtensionNode,
     StringValueNode,
+    TypeDefinitionNode,
     VariableDefinitionNode,
     VariableNode,
     Visitor,
+    build_ast_schema,
     build_schema,
     parse,
     print_ast,
     print_schema,
+    validate,
     validate_schema,
     visit,
 )
@@ -33,7 +39,8 @@ from graphql.language import REMOVE
 
 from graphql_gateway.config import SUBGRAPHS, load_release
 from graphql_gateway.errors import GatewayError, RequestError
-from graphql_gateway.plan import prepare
+from graphql_gateway.plan import Plan, prepare
+from graphql_gateway.requests import Hop
 from graphql_gateway.supergraph import Supergraph, compose
 from graphql_gateway.texts import read_schemas
 from graphql_gateway.walk import find_gaps
@@ -79,10 +86,11 @@ def check(
     ]
     gaps, crossing = find_gaps(supergraph)
     operations = {text: name for wheel in wheels for name, text in read_operations(wheel)}
+    schemas_of = {name: executable(text) for name, text in texts.items()}
     refused = [
         f"{name}: {problem}"
         for text, name in operations.items()
-        for problem in check_operation(supergraph, text, release)
+        for problem in check_operation(supergraph, schemas_of, text, release)
     ]
     if wheels and len(operations) < _FEWEST:
         refused.append("the Web UI has no operation where they are expected")
@@ -117,21 +125,59 @@ def _unescape(match: re.Match[str]) -> str:
     return chr(int(code, 16)) if code else _ESCAPES.get(match[3], match[3])
 
 
-def check_operation(supergraph: Supergraph, text: str, release: str) -> list[str]:
+def executable(text: str) -> GraphQLSchema:
+    """Return a subgraph's own schema, by which it checks what it is asked."""
+    document = parse(text, no_location=True)
+    defined = {
+        node.name.value for node in document.definitions if isinstance(node, TypeDefinitionNode)
+    }
+    nodes = [
+        ObjectTypeDefinitionNode(**{key: getattr(node, key) for key in node.keys if key != "loc"})
+        if isinstance(node, ObjectTypeExtensionNode) and node.name.value not in defined
+        else node
+        for node in document.definitions
+    ]
+    return build_ast_schema(
+        DocumentNode(definitions=tuple(nodes)), assume_valid=True, assume_valid_sdl=True
+    )
+
+
+def check_operation(
+    supergraph: Supergraph, schemas: Mapping[str, GraphQLSchema], text: str, release: str
+) -> list[str]:
     """Return why an operation of the release's Web UI would be refused; nothing if it is not."""
     try:
         sent = as_sent(text, release)
         prepared = prepare(supergraph, sent, None, introspection=True)
         # Every plan that the values of its conditions can ask for.
-        for number in range(2 ** min(len(prepared.conditions), 6)):
+        plans = [
             prepared.plan(
                 {name: bool(number >> bit & 1) for bit, name in enumerate(prepared.conditions)}
             )
+            for number in range(2 ** min(len(prepared.conditions), 6))
+        ]
     except GraphQLError as error:
         return [error.message]
     except RequestError as error:
         return [str(problem["message"]) for problem in error.errors]
-    return []
+    sent_on = {request for plan in plans for request in _requests(plan)}
+    return [
+        f"{subgraph} would refuse: {error.message}"
+        for subgraph, query in sorted(sent_on)
+        for error in validate(schemas[subgraph], parse(query))
+    ]
+
+
+def _requests(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield subgraph and text of every request of a plan."""
+    hops: list[Hop] = []
+    for part in plan.parts:
+        yield part.subgraph, part.query
+        hops += part.hops
+    while hops:
+        hop = hops.pop()
+        yield hop.subgraph, hop.query
+        hops += hop.hops
 
 
 def as_sent(text: str, release: str) -> str:

@@ -280,7 +280,7 @@ class _Planner:
 
     def _fits(self, here: Subgraph) -> bool:
         """Whether the subgraph knows every fragment as the joined schema does."""
-        return all(
+        return not self._collector.has_idle and all(
             here.knows(target)
             and here.knows(around)
             and bool(here.objects(around) & here.objects(target))

@@ -84,6 +84,8 @@ class Collector:
         self._possible: dict[str, frozenset[str]] = {}
         # Every pair of types at a fragment: around it, and of its condition.
         self.conditions: set[tuple[str, str]] = set()
+        # Whether a fragment is of no object here: what it has was not looked at.
+        self.has_idle = False
 
     def collect(self, parent: GraphQLCompositeType, sets: Sequence[SelectionSetNode]) -> Selection:
         """Return what the selection sets select of ``parent``, taken together."""
@@ -150,6 +152,7 @@ class Collector:
                 target = self._type(condition.name.value)
                 self.conditions.add((around.name, target.name))
             below = self._narrow(scope.parent, among, target)
+            self.has_idle |= below is not None and not below
             if not self._is_met(node.directives) or (below is not None and not below):
                 continue
             if isinstance(node, FragmentSpreadNode):

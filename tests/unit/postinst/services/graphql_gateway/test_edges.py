@@ -153,8 +153,8 @@ def test_headers_of_the_connection_stay_here() -> None:
     ("query", "variables"),
     [
         ("{ helo }", {}),
-        ("{ role { nam } }", {}),
-        ("{ hello(nam: 1) }", {}),
+        ("{ role { names } }", {}),
+        ("{ hello(names: 1) }", {}),
         ("query($u: Unit) { agents { load(unit: $u) } }", {"u": "PERCEN"}),
         ("query($f: Filter) { agents(filter: $f) { id } }", {"f": {"hos": "x"}}),
     ],

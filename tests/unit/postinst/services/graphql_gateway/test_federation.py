@@ -154,6 +154,22 @@ def members() -> World:
     )
 
 
+def test_a_fragment_of_no_object_here_is_not_sent() -> None:
+    """Its fields may be ones that this subgraph does not know."""
+    world = World(
+        texts={
+            "a": "interface Node { id: ID! } type F implements Node { id: ID! } "
+            'type S implements Node @key(fields: "id") { id: ID! } type Query { f: F }',
+            "b": 'interface Node { id: ID! } type S implements Node @key(fields: "id") '
+            "{ id: ID! group: String }",
+        },
+        roots={"a": {"f": {"id": "1"}}},
+    )
+    query = "{ f { ...N } } fragment N on Node { id ... on S { group } }"
+    assert world.data(query) == {"f": {"id": "1"}}
+    assert [name for name, _ in world.asked] == ["a"]
+
+
 def test_names_that_conflict_in_a_subgraph_only_are_changed_for_it() -> None:
     world = members()
     query = "{ all { ... on A { v own { w } } ... on B { v own { w } } } }"

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 from graphql_gateway import gate
 from graphql_gateway.errors import GatewayError
-from graphql_gateway.gate import as_sent, check, check_operation, find_operations
+from graphql_gateway.gate import (
+    as_sent,
+    check,
+    check_operation,
+    executable,
+    find_operations,
+)
 from graphql_gateway.supergraph import compose
 from graphql_gateway.walk import find_gaps
 
@@ -115,14 +121,22 @@ def test_the_web_uis_own_directives_are_applied() -> None:
 
 
 def test_every_value_of_conditions_is_planned() -> None:
-    whole = compose(
-        {
-            "a": "type Query { v: V } type V { x: Int }",
-            "b": "type Query { w: Int } type V { y: Int }",
-        }
-    )
+    texts = {
+        "a": "type Query { v: V } type V { x: Int }",
+        "b": "type Query { w: Int } type V { y: Int }",
+    }
+    schemas = {name: executable(text) for name, text in texts.items()}
     query = "query A($c: Boolean!) { v { x y @include(if: $c) } }"
-    assert check_operation(whole, query, "1.0") == ["no subgraph resolves V.y"]
+    assert check_operation(compose(texts), schemas, query, "1.0") == ["no subgraph resolves V.y"]
+
+
+def test_what_a_subgraph_would_refuse_is_reported() -> None:
+    schemas = {name: executable(text) for name, text in TEXTS.items()}
+    query = "{ roles { name holder { host } } }"
+    assert check_operation(compose(TEXTS), schemas, query, "1.0") == []
+    schemas["legacy"] = executable(TEXTS["legacy"].replace("host: String!", "hosts: String!"))
+    (problem,) = check_operation(compose(TEXTS), schemas, query, "1.0")
+    assert problem.startswith("legacy would refuse: Cannot query field 'host'")
 
 
 def test_the_walk_finds_what_a_plan_would_refuse() -> None:
