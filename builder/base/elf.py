@@ -7,6 +7,7 @@ reads, too; section headers may be stripped.
 import errno
 import os
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,11 @@ else:
     elf_reader = LazyModule("builder.base.elf_reader")
 
 _MAGIC = b"\x7fELF"
+# The begin of the header: magic, class, byte order, 10 more bytes, type, machine.
+_HEADER = struct.Struct("<4sxB10xHH")
+_LITTLE_ENDIAN = 1
+_LOADABLE = (2, 3)  # ET_EXEC, ET_DYN
+_MACHINES = {0x3E: "EM_X86_64", 0xB7: "EM_AARCH64"}
 # Since 2.36 the linker may pack relative relocations, which older loaders misread.
 _PACKED_RELOCATIONS = "GLIBC_ABI_DT_RELR"
 _PACKED_SINCE: "GlibcVersion" = (2, 36)
@@ -74,6 +80,21 @@ def read_elf(path: Path) -> ElfInfo | None:
         if stream.read(4) != _MAGIC:
             return None
         return elf_reader.read_stream(stream)
+
+
+def read_machine(path: Path) -> str | None:
+    """Read from its header alone what a program or shared library runs on.
+
+    Returns None for any other file, and for a machine that no package is made for.
+    """
+    with path.open("rb") as stream:
+        header = stream.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        return None
+    magic, order, kind, machine = _HEADER.unpack(header)
+    if magic != _MAGIC or order != _LITTLE_ENDIAN or kind not in _LOADABLE:
+        return None
+    return _MACHINES.get(machine)
 
 
 def scan_tree(root: Path) -> list[tuple[PurePosixPath, ElfInfo]]:

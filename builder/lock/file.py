@@ -5,6 +5,7 @@ same on both, the files are named per architecture where they differ. It names
 files and hashes, no index and no URL.
 """
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from builder.base.files import check_file_name
 from builder.base.lazy import LazyModule
 from builder.base.model import Arch
 from builder.spec.types import Strict
-from builder.spec.validate import read_toml, validate
+from builder.spec.validate import parse_table, read_text, validate
 
 if TYPE_CHECKING:
     import tomlkit
@@ -86,13 +87,20 @@ def load_lock(root: Path, release: str, package: str) -> Lock:
     label = f"{root.name}/{path.relative_to(root).with_suffix('')}"
     if not path.is_file():
         raise LockError(f"{label}: no lock for this package", hint=_RELOCK)
-    table, problems = read_toml(path, label)
+    text, problems = read_text(path, label)
     lock = None
     if not problems:
-        lock, problems = validate(Lock, table, label)
+        lock, problems = _parse_lock(text, label)
     if lock is None:
         raise LockError("\n".join(problems), hint=_RELOCK)
     return lock
+
+
+@functools.lru_cache(maxsize=64)
+def _parse_lock(text: str, label: str) -> tuple[Lock | None, list[str]]:
+    """Parse a lock once for its text: each add-on asks for its host's lock again."""
+    table, problems = parse_table(text, label)
+    return (None, problems) if problems else validate(Lock, table, label)
 
 
 def save_lock(root: Path, lock: Lock) -> Path:

@@ -49,6 +49,11 @@ class PlanInput:
     compiled: BytecodeCache | None = None  # templates of earlier builds
 
     @cached_property
+    def shared(self) -> Mapping[Arch, tuple[LockedDistribution, ...]]:
+        """The wheels of the runtime, found once for all packages."""
+        return {arch: shared_wheels(list(self.locks.values()), arch) for arch in Arch}
+
+    @cached_property
     def renderer(self) -> Renderer:
         """The renderer of the sources: it compiles each template once for all packages."""
         return Renderer(self.sources, self.compiled)
@@ -100,7 +105,7 @@ def _with_own_samples(package: PackageSpec, release: ReleaseSpec) -> PackageSpec
 def _plan_python(
     package: PackageSpec, lock: Lock | None, arch: Arch, given: PlanInput
 ) -> PythonPlan | None:
-    shared = shared_wheels(list(given.locks.values()), arch)
+    shared = given.shared[arch]
     _require_wheels(package, shared)
     if package.runtime:
         return _plan_runtime(shared, arch, given)

@@ -136,8 +136,7 @@ class HostLibraries:
     def find(self, name: str) -> Path | None:
         """Return the file with this soname, links resolved."""
         for path in self._paths.get(name, []):
-            info = elf.read_elf(path)
-            if info is not None and info.machine == self._arch.elf_machine:
+            if elf.read_machine(path) == self._arch.elf_machine:
                 return path.resolve()
         return None
 

@@ -14,14 +14,26 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def read_toml(path: Path, label: str) -> tuple[dict[str, Any], list[str]]:
     """Read the table in ``path``, and return it with the problems of reading it."""
+    text, problems = read_text(path, label)
+    return ({}, problems) if problems else parse_table(text, label)
+
+
+def read_text(path: Path, label: str) -> tuple[str, list[str]]:
+    """Read the text in ``path``, and return it with the problems of reading it."""
     try:
-        return parse_toml(path.read_text(encoding="utf-8")), []
+        return path.read_text(encoding="utf-8"), []
     except FileNotFoundError:
-        return {}, [f"{label}: no such file"]
+        return "", [f"{label}: no such file"]
     except OSError as error:
-        return {}, [f"{label}: {error.strerror}"]
+        return "", [f"{label}: {error.strerror}"]
     except UnicodeDecodeError as error:
-        return {}, [f"{label}: not UTF-8: {error.reason} at byte {error.start}"]
+        return "", [f"{label}: not UTF-8: {error.reason} at byte {error.start}"]
+
+
+def parse_table(text: str, label: str) -> tuple[dict[str, Any], list[str]]:
+    """Parse TOML, and return the table with the problems of parsing it."""
+    try:
+        return parse_toml(text), []
     except TextError as error:
         return {}, [f"{label}: {error}"]
 

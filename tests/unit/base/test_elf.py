@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from builder.base.elf import ElfInfo, highest_glibc, read_elf, scan_tree
+from builder.base.elf import ElfInfo, highest_glibc, read_elf, read_machine, scan_tree
 from tests.helpers.elves import Elf
 
 
@@ -117,3 +117,22 @@ def test_a_tree_is_read_in_order_and_links_are_left(tmp_path: Path) -> None:
         PurePosixPath(name) for name in ("a/libx.so", "b/liby.so", "libz.so")
     ]
     assert [info.soname for _, info in found] == ["libx.so", "liby.so", "libz.so"]
+
+
+@pytest.mark.parametrize("machine", ["EM_X86_64", "EM_AARCH64"])
+def test_the_machine_is_read_from_the_header_alone(tmp_path: Path, machine: str) -> None:
+    path = tmp_path / "file"
+    whole = Elf(machine=machine).write()
+    path.write_bytes(whole)
+    assert read_machine(path) == machine
+    path.write_bytes(whole[:20])
+    assert read_machine(path) == machine
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF", b"GROUP ( /lib/libc.so.6 ) and more text"])
+def test_the_machine_of_another_file_is_unknown(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert read_machine(path) is None
+    path.write_bytes(Elf(kind="ET_REL").write())
+    assert read_machine(path) is None
