@@ -29,6 +29,7 @@ _CONFIGS = {"manager": "manager.toml", "storage-proxy": "storage-proxy.toml"}
 # In the order of their foreign keys.
 _FIXTURES = ("container-registries-harbor", "users", "keypairs", "resource-slot-types")
 _SAMPLES = "/opt/backendai/manager/share/backendai/fixtures"
+_SCRIPT = Path(__file__).parent / "data" / "guide.sh"
 _UNIT = """\
 [Unit]
 After=network-online.target postgresql.service valkey-server.service etcd.service
@@ -58,6 +59,7 @@ class Wheel:
 def write_guide(folder: Path, dist: Path, host: Host) -> None:
     """Write all that guide.sh reads into ``folder``, as ``host`` has it."""
     folder.mkdir()
+    shutil.copyfile(_SCRIPT, folder / "guide.sh")
     _write_wheels(folder, dist)
     script = f"tar -C / -c etc/backend.ai var/lib/backendai/secrets {_SAMPLES.lstrip('/')} | base64"
     packed = base64.b64decode(host.run(script).stdout)

@@ -39,7 +39,6 @@ _WEB_PORT = 8090
 _TIMEOUT_S = 2400
 _PAUSE_S = 1.0
 _FIXTURE = {"username": "admin@lablup.com", "password": "wJalrXUt"}  # as everybody knows it
-_SCRIPT = Path(__file__).parent / "data" / "guide.sh"
 # Apt's phases, by dpkg's own log: what begins with each word lasts until the next line.
 _ACTIONS = {"install": "unpack", "configure": "configure", "trigproc": "configure"}
 
@@ -112,9 +111,8 @@ def _by_packages(host: Host, dist: Dist) -> Run:
 
 
 def _by_guide(host: Host) -> Run:
-    host.copy_in(_SCRIPT, "/root/guide.sh")
     begin = time.time()
-    printed = host.run(["sh", "/root/guide.sh"], timeout=_TIMEOUT_S).stdout
+    printed = host.run(["sh", "/guide/guide.sh"], timeout=_TIMEOUT_S).stdout
     started = time.time()
     _wait_for_login(host, _FIXTURE)
     end = time.time()

@@ -5,6 +5,7 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 
+trap '[ "$?" -eq 0 ] || tail -n 20 /root/guide.log >&2' EXIT
 begin=
 step() {
     now="$(date +%s.%N)"
@@ -55,7 +56,7 @@ for file in /guide/etcd/*.json; do
 done
 
 step schema
-mgr schema oneshot
+mgr schema oneshot -f /etc/backend.ai/alembic.ini
 
 step fixtures
 for file in /guide/fixtures/*.json; do
