@@ -24,7 +24,7 @@ ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--install-build-deps)
 SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv postinst/bin/backend.ai postinst/bin/backendai-ctl
 
 .DEFAULT_GOAL := help
-.PHONY: help packages package test test-full test-unit fuzz test-one test-integration e2e e2e-full demo lint type format locks bench bench-install \
+.PHONY: help packages package test test-full test-unit fuzz test-one test-integration e2e e2e-full demo lint type format locks gates bench bench-install \
 	clean repo setup setup-dev toolchain
 
 help: ## list the targets
@@ -90,6 +90,9 @@ format: setup-dev ## format, and fix what ruff can fix
 
 locks: setup ## resolve the default release again
 	$(BUILDER) lock
+
+gates: setup ## check every service of the default release before anybody installs it
+	$(BUILDER) gate $(ROOT_ARGS) $(ARGS)
 
 bench: setup-dev ## time a build of all services beside pip, dpkg-deb, rpmbuild and tar: make bench [ARGS=--docs]
 	$(BIN)/python -m tests.bench $(ARGS)

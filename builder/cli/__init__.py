@@ -19,6 +19,7 @@ from builder.base.run import stop_children
 _COMMANDS = {
     "build": "builder.cli.build:build_command",
     "plan": "builder.cli.build:plan_command",
+    "gate": "builder.cli.build:gate_command",
     "lock": "builder.cli.lock:lock_command",
     "release": "builder.cli.release:release_group",
     "installer": "builder.cli.installer:installer_command",

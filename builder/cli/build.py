@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from builder.base import log
-from builder.base.model import PackageFormat, Profile, RuntimeChoice
+from builder.base.model import PackageFormat, Profile, RuntimeChoice, host_arch
 from builder.base.paths import PROJECT
 from builder.cli.options import (
     arch_option,
@@ -26,12 +26,14 @@ from builder.cli.options import (
     runtime_options,
     source_date_epoch,
 )
-from builder.jobs.build import BuildRequest, Built, build, report_reuse
+from builder.jobs.build import BuildRequest, Built, build, report_reuse, stage_services
+from builder.jobs.gates import Gatekeeper, check_gates
 from builder.jobs.parallel import default_jobs
 from builder.jobs.plans import Planner
 from builder.pack.manifest import manifest_entry
 from builder.plan import PackagePlan, PythonPlan, plan_summary
 from builder.spec import Spec
+from builder.spec.gates import load_gates
 
 MAINTAINER_VARIABLE = "BUILDER_MAINTAINER"
 
@@ -81,6 +83,32 @@ def build_command(packages: tuple[str, ...], dry_run: bool, as_json: bool, **opt
         click.echo(json.dumps([manifest_entry(package.artifact) for package in built], indent=2))
     else:
         _print_table(built, time.monotonic() - begun)
+
+
+@click.command("gate")
+@click.argument("packages", nargs=-1, metavar="[PACKAGE]...")
+@release_option
+@click.option("--jobs", type=click.IntRange(min=1), help="Default: the number of processors.")
+@runtime_options
+@click.option("--offline", is_flag=True, help="Use the cache alone.")
+def gate_command(packages: tuple[str, ...], **options: Any) -> None:
+    """Check services before anybody installs them; the same services are checked once.
+
+    Every module imports, every console script prints its help, the release reads every key of
+    its configuration, and its migrations have one head. Only for this host's architecture.
+    """
+    spec = project_spec()
+    cache = project_cache()
+    given = {**options, "formats": (), "archs": (host_arch(),)}
+    request = _request(spec, packages, given)
+    keeper = Gatekeeper(
+        release=request.release,
+        gates=load_gates(spec.root),
+        services=PROJECT / "postinst" / "services",
+        cache=cache,
+        jobs=request.jobs,
+    )
+    check_gates(keeper, stage_services(request, spec, PROJECT, cache), log.step)
 
 
 @click.command("plan")

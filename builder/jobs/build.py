@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from builder.base import log
-from builder.base.cache import Cache, storage_guard
+from builder.base.cache import Cache, key_of, storage_guard
 from builder.base.files import make_public_folder
 from builder.base.model import Arch, PackageFormat, Profile, RuntimeChoice
 from builder.index.uv import Target, uv_path
 from builder.jobs.base import SharedWheels
+from builder.jobs.gates import GatedStage
 from builder.jobs.gateway import GatewayJob
 from builder.jobs.parallel import Budget, in_parallel
 from builder.jobs.plans import Planner, PlanRequest
@@ -73,6 +74,32 @@ def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> lis
     nfpm_path()  # raise now, not after minutes of building
     uv_path()
     _check_out(request.out)
+    plans, builder = _prepare(request, spec, project, cache)
+    built = [
+        package for made in in_parallel(builder.build, plans, request.jobs) for package in made
+    ]
+    with cache.locked("manifest"):
+        write_manifest(request.out, [package.artifact for package in built])
+    return built
+
+
+def stage_services(
+    request: BuildRequest, spec: Spec, project: Path, cache: Cache
+) -> list[GatedStage]:
+    """Stage the services requested and the runtime below them, for the gates to look at.
+
+    They are whole, and nothing is packed.
+    """
+    uv_path()
+    plans, builder = _prepare(request, spec, project, cache)
+    stages = [builder.gated(plan) for plan in plans if spec.packages[plan.name].has_environment]
+    below = [builder.gated(plan) for plan in builder.bases.values()]
+    return [*(below if stages else ()), *stages]
+
+
+def _prepare(
+    request: BuildRequest, spec: Spec, project: Path, cache: Cache
+) -> tuple[list[PackagePlan], "_Builder"]:
     planner = Planner(request, spec, project, cache)
     plans = planner.packages()
     below = _Below(
@@ -83,13 +110,7 @@ def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> lis
             plans, request.release.version, (request.runtime, request.runtime_options), cache
         ),
     )
-    builder = _Builder(request, spec, cache, below)
-    built = [
-        package for made in in_parallel(builder.build, plans, request.jobs) for package in made
-    ]
-    with cache.locked("manifest"):
-        write_manifest(request.out, [package.artifact for package in built])
-    return built
+    return plans, _Builder(request, spec, cache, below)
 
 
 def _check_out(out: Path) -> None:
@@ -126,6 +147,7 @@ class _Builder:
         self.cache = cache
         self.hosts = below.hosts
         self.gateways = below.gateways
+        self.bases = below.bases
         self.runtimes = below.runtimes
         self.owners = Owners()
         self.packing = Budget(jobs=request.jobs, size=_PACKING_MEMORY)
@@ -157,6 +179,19 @@ class _Builder:
             return Built(artifact=artifact, path=path, files=stage.files, seconds=seconds)
 
         return in_parallel(pack, self.request.formats, self.request.jobs)
+
+    def gated(self, plan: PackagePlan) -> GatedStage:
+        """Return the whole stage of a service or of the runtime, and that of the runtime."""
+        assert plan.arch is not None
+        own = self._stage(plan, whole=True)
+        below = self._stage(self.bases[plan.arch], whole=True)
+        return GatedStage(
+            package=plan.name,
+            service=_python_of(plan).prefix.name,
+            key=key_of(own.key, below.key),
+            root=own.root,
+            runtime=below.root,
+        )
 
     def _check_fit(self, plan: PackagePlan) -> None:
         """Check the wheels of the package together with all that lie below it."""

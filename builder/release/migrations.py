@@ -83,6 +83,17 @@ def read_migrations(wheel: Path) -> dict[str, Migrations]:
     return {place: Migrations(by_revision=each) for place, each in found.items()}
 
 
+def migrations_below(site: Path) -> dict[str, Migrations]:
+    """Return the same of a folder of installed distributions."""
+    found: dict[str, dict[str, Migration]] = {}
+    for path in sorted(site.glob(f"ai/**/alembic/{_FOLDER}/*.py")):
+        migration = _parse(path.read_text(encoding="utf-8"))
+        if migration is not None:
+            place = found.setdefault(str(path.parent.relative_to(site)), {})
+            place[migration.revision] = migration
+    return {place: Migrations(by_revision=each) for place, each in found.items()}
+
+
 def _parse(source: str) -> Migration | None:
     """Return the migration of a script; None if the file is none.
 

@@ -1,15 +1,14 @@
 """What a person has to look at before a release is built, by the file where the answer goes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packaging.version import Version
-
 from builder.base.parse import parse_toml
 from builder.release.facts import Facts
 from builder.release.migrations import Migrations
+from builder.spec.recipes import read_recipe
 
 # The folder of a service's data that its migrations belong to, by a part of their path.
 _DATABASES = {"manager": "/manager/", "appproxy-coordinator": "/appproxy/coordinator/"}
@@ -54,40 +53,28 @@ def _migration_reviews(services: Path, new: Facts, old: Facts) -> Iterator[Revie
 
 def by_service(facts: Facts) -> dict[str, Migrations]:
     """Return the migrations of a release by the service whose database they are for."""
-    return {
-        service: migrations
-        for place, migrations in facts.migrations.items()
-        for service, part in _DATABASES.items()
-        if part in f"/{place}/"
-    }
+    services = {place: service_of(place) for place in facts.migrations}
+    return {service: facts.migrations[place] for place, service in services.items() if service}
+
+
+def service_of(place: str) -> str | None:
+    """Return the service whose database the migrations in a folder are for."""
+    return next((name for name, part in _DATABASES.items() if part in f"/{place}/"), None)
 
 
 def _sample_reviews(services: Path, new: Facts, old: Facts) -> Iterator[Review]:
     """Yield the keys that recipes write and the release's samples no longer name."""
     for path in sorted(services.glob("*/recipe.toml")):
-        for file, keys in recipe_keys(_read(path), new.version).items():
+        for file, written in read_recipe(path, new.version).items():
             if file in old.samples and file not in new.samples:
                 why = f"the sample {file} is gone"
                 yield Review(file=f"postinst/services/{path.parent.name}/recipe.toml", why=why)
-            gone = keys & old.samples.get(file, frozenset()) - new.samples.get(file, frozenset())
+            gone = written.keys & old.samples.get(file, frozenset()) - new.samples.get(
+                file, frozenset()
+            )
             for key in sorted(gone if file in new.samples else ()):
                 why = f"it sets {key}, which the sample {file} no longer has"
                 yield Review(file=f"postinst/services/{path.parent.name}/recipe.toml", why=why)
-
-
-def recipe_keys(recipe: Mapping[str, Any], version: str) -> dict[str, frozenset[str]]:
-    """Return the keys that a recipe sets in each file for a release of ``version``."""
-    found = {}
-    for config in recipe.get("config", ()):
-        lines = [line for line in config.get("line", ()) if _reached(line, version)]
-        empty: Mapping[str, Any] = {}
-        newest = max(lines, key=lambda line: Version(line["since"]), default=empty)
-        found[config["file"]] = frozenset({**config.get("set", {}), **newest.get("set", {})})
-    return found
-
-
-def _reached(line: Mapping[str, Any], version: str) -> bool:
-    return Version(line["since"]) <= Version(version)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from builder.spec.family import FamilySpec
+from builder.spec.gates import GatesSpec
 from builder.spec.prune import PruneSpec
 from builder.spec.release import ReleaseSpec
 from builder.spec.schema import PackageSpec, ProjectSpec
@@ -26,6 +27,7 @@ def schema_files(others: Models) -> dict[str, str]:
         **others,
         "project": ProjectSpec,
         "package": PackageSpec,
+        "gates": GatesSpec,
         "prune": PruneSpec,
         "release": ReleaseSpec,
     }

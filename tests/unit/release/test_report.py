@@ -19,7 +19,7 @@ from builder.release.facts import (
 )
 from builder.release.migrations import Migration, Migrations
 from builder.release.page import render_page, render_text
-from builder.release.review import find_reviews, recipe_keys
+from builder.release.review import find_reviews
 from builder.release.treemap import lay_out
 from builder.spec import Spec
 from tests.conftest import Golden
@@ -189,16 +189,6 @@ def test_a_person_is_sent_to_the_file_that_has_to_change(tmp_path: Path) -> None
         ),
     }
     assert find_reviews(services, old, old) == []
-
-
-def test_a_recipe_sets_the_keys_of_the_releases_line() -> None:
-    config = {
-        "file": "agent.toml",
-        "set": {"a": 1},
-        "line": [{"since": "22.03", "set": {"old": 1}}, {"since": "26.8", "set": {"new": 1}}],
-    }
-    assert recipe_keys({"config": [config]}, "26.4.16") == {"agent.toml": {"a", "old"}}
-    assert recipe_keys({"config": [config]}, "26.8.0") == {"agent.toml": {"a", "new"}}
 
 
 def test_a_map_fills_its_rectangle_in_proportion() -> None:
