@@ -18,7 +18,7 @@ from rich.table import Table
 
 from builder.base.paths import PROJECT, cache_root
 from tests.bench.chart import draw_sizes, draw_times, write_page
-from tests.bench.family import measure_family
+from tests.bench.family import Row, measure_family
 from tests.bench.sizes import read_sizes
 
 _DOCS = PROJECT / "docs/reference"
@@ -53,7 +53,7 @@ def run(former: Path | None) -> dict[str, Any]:
     root = cache_root()
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix="bench-") as work:
-        rows = [asdict(row) for row in measure_family(Path(work))]
+        rows = [asdict(_seen(row)) for row in measure_family(Path(work))]
         sizes = [asdict(size) for size in read_sizes(Path(work) / "out", former)]
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
@@ -67,6 +67,14 @@ def run(former: Path | None) -> dict[str, Any]:
         "rows": rows,
         "sizes": sizes,
     }
+
+
+def _seen(row: Row) -> Row:
+    """Print a row as soon as it is there: a run takes long, and may be ended early."""
+    peak = f", peak {row.peak_bytes / 1e6:.0f} MB" if row.peak_bytes else ""
+    text = f"{row.seconds:.1f} s{peak}" if row.seconds else row.note
+    sys.stderr.write(f"{row.name}: {text}\n")
+    return row
 
 
 def write_docs(results: dict[str, Any], folder: Path) -> None:

@@ -1,11 +1,14 @@
 """The results of ``make bench`` as a page and charts."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from tests.bench.__main__ import write_docs
 from tests.bench.chart import draw, draw_sizes, draw_times, write_page
 from tests.bench.family import FAMILY
 from tests.bench.sizes import read_sizes
@@ -83,3 +86,11 @@ def test_sizes_are_read_of_the_packages(tmp_path: Path) -> None:
     first, *others = read_sizes(tmp_path, None)
     assert (first.package, first.packed_bytes, first.files) == (name, len(made), 1)
     assert all(size.files == 0 for size in others)
+
+
+def test_the_page_shows_files_that_are_written_with_it(tmp_path: Path) -> None:
+    write_docs(RESULTS, tmp_path)
+    written = {path.name for path in tmp_path.iterdir()}
+    page = (tmp_path / "bench.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\]\(([^)]+)\)", page)) == written - {"bench.md"}
+    assert json.loads((tmp_path / "bench.json").read_bytes()) == RESULTS
