@@ -38,10 +38,11 @@ def plan_relations(
     ]
     depends = (*_runtime(package, fmt, project, release), *exact)
     older = _older_services(package, fmt, release, members)
+    provides = _interfaces(package, fmt, release)
     if fmt is PackageFormat.RPM:
-        return Relations(depends=depends, conflicts=older)
+        return Relations(depends=depends, conflicts=older, provides=provides)
     breaks = (*older, *_broken_addons(package, release, members))
-    return Relations(depends=depends, breaks=breaks, provides=_interfaces(package, release))
+    return Relations(depends=depends, breaks=breaks, provides=provides)
 
 
 def _runtime(
@@ -81,25 +82,24 @@ def _older_services(
     """Return the services that a runtime does not fit: those from before their present revision.
 
     A wheel that is no longer shared is in the services' own packages from then on, and a new
-    runtime without it would break those that have it not yet. For dpkg, these are only services
-    that run on a runtime: apt unpacks what a package breaks before the package, and services
-    that bring their own CPython would be replaced while there is no runtime yet.
+    runtime without it would break those that have it not yet. Services that bring their own
+    CPython are not meant: apt unpacks what a package breaks before the package, and would
+    replace them while there is no runtime yet; and dnf would not go back to them.
     """
     if not package.runtime:
         return ()
-    suffix = _ON_RUNTIME if fmt is PackageFormat.DEB else ""
     return tuple(
-        fmt.relation(f"{name}{suffix}", fmt.sign_before, release.full_version_of(name))
+        fmt.relation(f"{name}{_ON_RUNTIME}", fmt.sign_before, release.full_version_of(name))
         for name in sorted(member.name for member in members if member.has_environment)
     )
 
 
-def _interfaces(package: PackageSpec, release: ReleaseSpec) -> tuple[str, ...]:
-    """Return the virtual package by which a runtime's Breaks refer to a service."""
+def _interfaces(package: PackageSpec, fmt: PackageFormat, release: ReleaseSpec) -> tuple[str, ...]:
+    """Return the virtual package by which a runtime's Breaks and Conflicts refer to a service."""
     if not package.has_environment:
         return ()
     version = release.full_version_of(package.name)
-    return (PackageFormat.DEB.relation(f"{package.name}{_ON_RUNTIME}", "=", version),)
+    return (fmt.relation(f"{package.name}{_ON_RUNTIME}", "=", version),)
 
 
 def _broken_addons(

@@ -110,7 +110,7 @@ def test_a_runtime_that_is_raised_alone_fits_the_services(tmp_path: Path) -> Non
     _, breaks, _ = relations(spec, "example-runtime", PackageFormat.DEB)
     assert breaks == ("example-service-on-runtime (<< 1.0.2-1)",)
     _, _, conflicts = relations(spec, "example-runtime", PackageFormat.RPM)
-    assert conflicts == ("example-service < 1.0.2-1",)
+    assert conflicts == ("example-service-on-runtime < 1.0.2-1",)
 
 
 def test_a_service_that_is_raised_alone_wants_no_runtime_that_there_is_not(tmp_path: Path) -> None:
