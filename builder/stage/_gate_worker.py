@@ -11,6 +11,7 @@ import sys
 if not getattr(sys.flags, "safe_path", False):
     del sys.path[0]
 
+import collections.abc
 import faulthandler
 import importlib
 import json
@@ -33,23 +34,24 @@ def fields_of(model: Any) -> dict[str, Any]:
     return found
 
 
-def models_in(annotation: Any) -> list[Any]:
-    """Return the models that a value of this type may be of; none where it is no table."""
-    if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
-        return [annotation]
-    return [model for part in typing.get_args(annotation) for model in models_in(part)]
+def lacks(annotation: Any, parts: list[str]) -> str:
+    """Return the part of a key that no field has; an empty text if all are there.
 
-
-def lacks(model: Any, parts: list[str]) -> str:
-    """Return the part of a key that no field has; an empty text if all are there."""
-    fields = fields_of(model)
-    if parts[0] not in fields:
-        return parts[0]
-    inner = models_in(fields[parts[0]])
-    if not inner or not parts[1:]:
+    ``parts`` are of a value of this type: a model, a table of any names, or one of several.
+    """
+    if not parts:
         return ""
-    missing = [lacks(each, parts[1:]) for each in inner]
-    return "" if "" in missing else missing[0]
+    if hasattr(annotation, "__metadata__"):  # Annotated
+        return lacks(annotation.__origin__, parts)
+    if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
+        fields = fields_of(annotation)
+        return lacks(fields[parts[0]], parts[1:]) if parts[0] in fields else parts[0]
+    inner = [each for each in typing.get_args(annotation) if each is not type(None)]
+    origin = typing.get_origin(annotation)
+    if isinstance(origin, type) and issubclass(origin, collections.abc.Mapping):
+        return lacks(inner[-1], parts[1:])
+    missing = [lacks(each, parts) for each in inner]
+    return "" if "" in missing or not missing else missing[0]
 
 
 def unread_keys(model: str, keys: list[str]) -> dict[str, str]:

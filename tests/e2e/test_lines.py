@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.docker, pytest.mark.full]
 _ALL = (*SERVICES, "graphql", "agent", "appproxy-coordinator", "appproxy-worker")
 _INSTALLED = ("backendai", *(f"backendai-{service}" for service in _ALL if service != "graphql"))
 _FOLDER, _FILE, _TEXT = "kept", "note.txt", "still here\n"
+# Its agent pulls an image of a local registry, although its Docker has it.
+_PULLS_LOCAL_IMAGES = "26.8"
 _GROUP = "SELECT DISTINCT scaling_group FROM agents"
 
 
@@ -69,7 +71,8 @@ def test_a_line_is_used_and_upgraded(
         node.client(login, "vfolder", "create", _FOLDER, VOLUME_HOST)
         node.host.write(f"/srv/user/{_FILE}", _TEXT)
         node.client(login, "vfolder", "upload", _FOLDER, _FILE)
-        compute(node, login, "before")
+        if release.line != _PULLS_LOCAL_IMAGES:
+            compute(node, login, "before")
     with steps(f"upgrade to {dist.version}"):
         node.host.run(["rm", PIN])
         node.upgrade()

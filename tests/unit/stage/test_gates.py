@@ -38,6 +38,7 @@ class Agent:
         "scaling_group": Field(str, validation_alias=Choices()),
         "docker": Field(Optional[Docker]),
         "labels": Field(dict[str, Any]),
+        "volumes": Field(dict[str, Docker]),
     }
 
 
@@ -112,6 +113,8 @@ def test_keys_that_no_field_reads_are_named(environment: Environment, tmp_path: 
         "agent.scaling-group",  # by an alias
         "agent.docker.port",  # below an optional table
         "agent.labels.anything",  # a table without a model
+        "agent.volumes.volume1.port",  # a table of any names
+        "agent.volumes.volume1.path",
         "agent.initial-resource-group-name",
         "agent.docker.ports",
         "agents.x",
@@ -119,6 +122,7 @@ def test_keys_that_no_field_reads_are_named(environment: Environment, tmp_path: 
     assert unread_keys(environment, "models:Config", keys, tmp_path) == {
         "agent.initial-resource-group-name": "no field 'initial-resource-group-name'",
         "agent.docker.ports": "no field 'ports'",
+        "agent.volumes.volume1.path": "no field 'path'",
         "agents.x": "no field 'agents'",
     }
     gone = unread_keys(environment, "models:Gone", keys, tmp_path / "gone")
