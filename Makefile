@@ -24,7 +24,7 @@ ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--install-build-deps)
 SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv postinst/bin/backend.ai postinst/bin/backendai-ctl
 
 .DEFAULT_GOAL := help
-.PHONY: help packages package test test-full test-unit fuzz test-one test-integration e2e e2e-full demo lint type format locks gates bench bench-install \
+.PHONY: help packages package test test-full test-unit fuzz test-one test-integration e2e e2e-full demo lint type format locks gates bench bench-gateway bench-install \
 	clean repo setup setup-dev toolchain
 
 help: ## list the targets
@@ -93,6 +93,9 @@ locks: setup ## resolve the default release again
 
 gates: setup ## check every service of the default release before anybody installs it
 	$(BUILDER) gate $(ROOT_ARGS) $(ARGS)
+
+bench-gateway: setup-dev ## time the GraphQL gateway beside upstream's own choice, where Node is there
+	$(BIN)/python -m tests.bench.gateway $(ARGS)
 
 bench: setup-dev ## time a build of all services beside pip, dpkg-deb, rpmbuild and tar: make bench [ARGS=--docs]
 	$(BIN)/python -m tests.bench $(ARGS)
