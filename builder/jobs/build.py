@@ -11,13 +11,14 @@ from builder.base import log
 from builder.base.cache import Cache, key_of, storage_guard
 from builder.base.files import make_public_folder
 from builder.base.model import Arch, PackageFormat, Profile, RuntimeChoice
-from builder.index.uv import Target, uv_path
+from builder.index.uv import uv_path
 from builder.jobs.base import SharedWheels
 from builder.jobs.gates import GatedStage
 from builder.jobs.gateway import GatewayJob
 from builder.jobs.parallel import Budget, in_parallel
 from builder.jobs.plans import Planner, PlanRequest
 from builder.jobs.runtimes import Runtimes
+from builder.jobs.samples import fetch_samples
 from builder.lock.installer import DISTRIBUTION, check_installer
 from builder.pack.deliver import deliver, is_delivered
 from builder.pack.manifest import write_manifest
@@ -37,7 +38,7 @@ from builder.stage.addon_rules import Owners
 from builder.stage.fit import Fit, check_requirements
 from builder.stage.model import Stage, StageFiles, StageInput
 from builder.stage.stager import install_request, stage_package, target_of
-from builder.wheels.files import fetch_files, prepare_wheels
+from builder.wheels.files import prepare_wheels
 from builder.wheels.install import InstalledWheel, install_wheels
 from builder.wheels.model import WheelFile, WheelRequest
 
@@ -262,7 +263,7 @@ class _Builder:
             # The add-on is checked against the whole host; until now its report was enough.
             self._stage(self.hosts[plan.python.addon.host, plan.arch], whole=True)
         offline = self.request.offline
-        samples = _fetch_samples(plan, given.arch, self.cache, offline=offline)
+        samples = fetch_samples(plan, given.arch, self.cache, offline=offline)
         if DISTRIBUTION in samples:
             check_installer(self.spec.root, self.request.release, samples[DISTRIBUTION])
         if plan.python is None or given.runtime is None:
@@ -340,23 +341,6 @@ def _pins(plan: PackagePlan) -> list[str]:
     assert plan.arch is not None
     files = (wheel.file_for(plan.arch) for wheel in _python_of(plan).wheels)
     return [file.sha256 for file in files if file is not None]
-
-
-def _fetch_samples(
-    plan: PackagePlan, arch: Arch, cache: Cache, *, offline: bool
-) -> Mapping[str, Path]:
-    """Fetch the wheels that samples come from; returns distribution name to path."""
-    distributions = {sample.distribution.name: sample.distribution for sample in plan.samples}
-    if not distributions or plan.resolved_for is None:
-        return {}
-    minor, glibc = plan.resolved_for
-    needed = WheelRequest(
-        distributions=list(distributions.values()),
-        build=(),
-        target=Target(minor=minor, arch=arch, glibc=glibc),
-    )
-    paths = fetch_files(needed, cache, offline=offline)
-    return {distribution.name: paths[file.sha256] for distribution, file in needed.files()}
 
 
 def report_reuse(built: Sequence[Built]) -> None:

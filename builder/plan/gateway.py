@@ -8,7 +8,9 @@ from packaging.utils import canonicalize_name
 
 from builder.base.errors import LockError, SpecError
 from builder.lock import Lock, LockedDistribution
+from builder.plan.model import Entry
 from builder.spec import PackageSpec
+from builder.spec.schema import PayloadKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +59,11 @@ def plan_gateway(package: PackageSpec, release: str, locks: Mapping[str, Lock]) 
         build=lock.build,
         operations=found[0],
     )
+
+
+def made_entries(package: PackageSpec) -> list[Entry]:
+    """Return the files that the build makes: their content is not known yet."""
+    if package.gateway is None:
+        return []
+    target = PurePosixPath(package.gateway.target)
+    return [Entry(target=target, kind=PayloadKind.FILE, mode=0o644)]

@@ -15,6 +15,7 @@ from builder.base.errors import LockError, SpecError
 from builder.base.model import Arch, PackageFormat
 from builder.base.paths import TARGET_ROOT, TARGET_RUNTIME
 from builder.lock import Lock, LockedDistribution
+from builder.plan.gateway import made_entries
 from builder.plan.model import (
     ROOT,
     Entry,
@@ -196,7 +197,7 @@ def _plan_entries(package: PackageSpec, python: PythonPlan | None, given: PlanIn
     shared = [_named(spec, package.name) for spec in given.project.payload]
     listed = (*shared, *package.payload)
     expanded = [entry for spec in listed for entry in _expand(spec, given.sources)]
-    return _made_entries(package) + [
+    return made_entries(package) + [
         Entry(
             target=PurePosixPath(spec.target),
             kind=spec.kind,
@@ -209,14 +210,6 @@ def _plan_entries(package: PackageSpec, python: PythonPlan | None, given: PlanIn
         )
         for spec in expanded
     ]
-
-
-def _made_entries(package: PackageSpec) -> list[Entry]:
-    """Return the files that the build makes: their content is not known yet."""
-    if package.gateway is None:
-        return []
-    target = PurePosixPath(package.gateway.target)
-    return [Entry(target=target, kind=PayloadKind.FILE, mode=0o644)]
 
 
 def _content(spec: PayloadSpec, renderer: Renderer, context: Mapping[str, object]) -> bytes | None:
