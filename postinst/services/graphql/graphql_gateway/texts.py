@@ -113,12 +113,18 @@ def _lines(spec: ReleaseSpec, site: Path) -> Iterator[str]:
         # Scripts are written for the place of installation; bytecode is not the wheel's.
         with (folder / "RECORD").open(encoding="utf-8", newline="") as record:
             for row in csv.reader(record):
-                if row[0].endswith(".py") and not row[0].startswith("../"):
+                if _makes_texts(row[0]):
                     yield f"{folder.name} {row[0]} {row[1]}"
     # An admin may have changed a file, and left RECORD as it was.
     for source in spec.sources:
         for path in (site / source).rglob("*.py"):
             yield f"{path.relative_to(site)} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def _makes_texts(path: str) -> bool:
+    # A package has no tests of its wheels, and the environment that dumps for it has them.
+    is_test = not {"tests", "_tests"}.isdisjoint(path.split("/"))
+    return path.endswith(".py") and not path.startswith("../") and not is_test
 
 
 def _normal(name: str) -> str:

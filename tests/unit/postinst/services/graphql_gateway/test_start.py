@@ -149,7 +149,11 @@ def test_shipped_schemas_are_used_while_the_release_is_the_same(
     (program / "schemas.json").write_text(json.dumps(shipped))
     assert find(program).plain == {"x": "y"}
     assert dumps.read_text() == ""
-    # The place of a script makes no difference; another release does, once.
+    # Wheels' tests, which packages leave out, and the place of a script make no difference.
+    whole = "release.py,sha256=abc,10\ntypes/tests/test_x.py,sha256=f,1\nx/_tests/y.py,sha256=f,1\n"
+    (folder / "RECORD").write_text(whole)
+    assert find(program).plain == {"x": "y"}
+    # Another release makes one, once.
     (folder / "RECORD").write_text("release.py,sha256=abc,10\n../../../bin/x,sha256=e,1\n")
     assert find(program).plain == {"x": "y"}
     (folder / "RECORD").write_text("release.py,sha256=other,10\n")
