@@ -263,18 +263,17 @@ class Cache:
             entry.replace(work / "discarded")
         self._whole.discard(entry)
 
-    def hold(self) -> None:
+    def hold(self) -> SharedLock:
         """Say until the end of this process that it uses the cache."""
         path = self.root / "locks" / "use"
         with storage_guard(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._use = SharedLock(path, "waiting until the cache is pruned")
+            self._use = self._use or SharedLock(path, "waiting until the cache is pruned")
+        return self._use
 
     def claim(self) -> None:
         """Use the cache alone from now on; StorageError if another process uses it."""
-        if self._use is None:
-            self.hold()
-        if self._use is not None and not self._use.make_exclusive():
+        if not self.hold().make_exclusive():
             raise StorageError(
                 f"the cache {self.root} is in use by another builder",
                 hint="run it again when that one has ended; until then --dry-run works",

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from builder.base import log
+from builder.base.words import size_text
 from builder.cli.options import json_option, project_cache
 from builder.jobs.prune import (
     CacheEntry,
@@ -20,7 +21,6 @@ from builder.jobs.prune import (
 )
 
 _DAY_S = 24 * 3600
-_GB = 10**9
 
 
 class _Amount(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -42,7 +42,7 @@ class _Amount(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 _DURATION = _Amount("duration", {"h": 3600, "d": _DAY_S, "w": 7 * _DAY_S})
-_SIZE = _Amount("size", {"MB": 10**6, "GB": _GB, "TB": 10**12})
+_SIZE = _Amount("size", {"MB": 10**6, "GB": 10**9, "TB": 10**12})
 
 
 @click.group("cache")
@@ -62,7 +62,8 @@ def list_command(*, as_json: bool) -> None:
     click.echo(str(cache.root))
     for row in rows:
         used = time.strftime("%Y-%m-%d", time.gmtime(row["oldest"]))
-        click.echo(f"{row['kind']:<16}{row['entries']:>8}{_gb(row['size']):>12}  used since {used}")
+        size = size_text(row["size"])
+        click.echo(f"{row['kind']:<16}{row['entries']:>8}{size:>12}  used since {used}")
 
 
 @cache_group.command("prune")
@@ -97,7 +98,7 @@ def prune_command(
         click.echo(json.dumps(found, indent=2))
         return
     verb = "would remove" if dry_run else "removed"
-    log.step(f"{verb} {len(chosen)} entries of {_gb(freed)}; {_gb(left)} stay")
+    log.step(f"{verb} {len(chosen)} entries of {size_text(freed)}; {size_text(left)} stay")
 
 
 def _by_kind(entries: Sequence[CacheEntry]) -> list[dict[str, Any]]:
@@ -111,7 +112,3 @@ def _by_kind(entries: Sequence[CacheEntry]) -> list[dict[str, Any]]:
         }
         for kind in sorted(counts)
     ]
-
-
-def _gb(size: int) -> str:
-    return f"{size / _GB:.2f} GB"

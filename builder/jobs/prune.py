@@ -4,14 +4,13 @@ An entry was last used when a build last took it: each use sets its time. An ent
 it is renamed into the scratch folder first, which the next build empties after a kill.
 """
 
-import os
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder.base.cache import Cache
+from builder.stage.linking import files_below
 
 DOWNLOADS = "download"
 
@@ -70,23 +69,6 @@ def remove_entries(cache: Cache, entries: Sequence[CacheEntry]) -> None:
 
 
 def _size(path: Path) -> int:
-    return sum(
-        status.st_blocks * 512 // status.st_nlink
-        for status in _files(path)
-        if stat.S_ISREG(status.st_mode)
-    )
-
-
-def _files(path: Path) -> Iterator[os.stat_result]:
-    status = path.lstat()
-    if not stat.S_ISDIR(status.st_mode):
-        yield status
-        return
-    waiting = [os.fspath(path)]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                else:
-                    yield entry.stat(follow_symlinks=False)
+    files = [path / name for name in files_below(path)] if path.is_dir() else [path]
+    found = [file.lstat() for file in files]
+    return sum(status.st_blocks * 512 // status.st_nlink for status in found)

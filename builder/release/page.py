@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from builder.base.pages import page_environment
 from builder.release.compare import Report
 from builder.release.treemap import lay_out
 
@@ -24,14 +23,7 @@ def render_text(report: Report) -> str:
 
 def render_page(report: Report) -> str:
     """Return the report as a page, with a map of the wheels' sizes."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-    )
+    environment = page_environment(_TEMPLATES)
     environment.filters["safe_link"] = lambda link: (
         link if link.startswith(("https://", "http://")) else ""
     )

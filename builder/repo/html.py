@@ -13,9 +13,11 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as Xml
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from packaging.version import Version as PythonVersion
 
+from builder.base.pages import page_environment
+from builder.base.words import size_text
 from builder.inspect.deb822 import parse_fields, printable
 from builder.repo.config import RepoConfig
 from builder.repo.keyring import deb_keyring, keyring_name, render_repo, render_sources, rpm_key
@@ -27,8 +29,6 @@ SETUP = PurePosixPath("setup")
 _TEMPLATES = Path(__file__).parent / "templates"
 _SHOWN_FIRST = "backendai"  # the package that most people want, if the repository has it
 _VERSIONS_SHOWN = 50  # a longer page is of no use
-_UNITS = ("B", "kB", "MB", "GB")
-_KILO = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,27 +238,10 @@ def _install(packages: Sequence[Listed], config: RepoConfig) -> list[str]:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-    )
+    environment = page_environment(_TEMPLATES)
     environment.filters["place"] = lambda path: quote(str(path))
     environment.filters["size"] = size_text
     environment.filters["day"] = lambda time: f"{time:%Y-%m-%d}"
     filters: dict[str, Any] = environment.filters
     filters["groups"] = lambda text: " ".join(text[at : at + 4] for at in range(0, len(text), 4))
     return environment
-
-
-def size_text(size: int) -> str:
-    """Format a size for people."""
-    amount = float(size)
-    for unit in _UNITS:
-        if amount < _KILO or unit == _UNITS[-1]:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= _KILO
-    raise AssertionError("the last unit has no end")

@@ -5,6 +5,7 @@ Every provider ends here, so that a runtime is the same whatever it came from.
 
 import ast
 import csv
+import functools
 import io
 import json
 import os
@@ -17,11 +18,11 @@ from typing import Any
 
 from builder.base import elf, run
 from builder.base.bytecode import compile_tree
-from builder.base.errors import RuntimeUnavailableError, SpecError
+from builder.base.errors import RuntimeUnavailableError
 from builder.base.model import Arch
 from builder.base.paths import PRUNE_FILE
 from builder.spec.prune import PruneOrigin, PruneRule, PruneSpec
-from builder.spec.validate import read_toml, validate
+from builder.spec.validate import load_model
 
 _HERE = Path(__file__).parent
 _SITECUSTOMIZE = _HERE / "_sitecustomize.py"
@@ -54,7 +55,7 @@ def prepare_tree(
     if python is not None:
         compile_tree(python, library, jobs=jobs)
     for record in library.glob("site-packages/*.dist-info/RECORD"):
-        _mend_record(record)
+        _drop_absent_rows(record)
     _normalise(tree)
 
 
@@ -76,13 +77,11 @@ def _check_layout(tree: Path, minor: str, arch: Arch) -> Path:
     return library
 
 
+@functools.cache  # every provider asks for them
 def cpython_rules() -> tuple[PruneRule, ...]:
     """Return the rules of ``pkgspec/prune.toml`` for CPython."""
     label = f"{PRUNE_FILE.parent.name}/{PRUNE_FILE.stem}"
-    table, problems = read_toml(PRUNE_FILE, label)
-    spec, invalid = validate(PruneSpec, table, label)
-    if spec is None or problems:
-        raise SpecError([*problems, *invalid], hint="the schema is in pkgspec/schema/")
+    spec = load_model(PruneSpec, PRUNE_FILE, label, hint="the schema is in pkgspec/schema/")
     return spec.of(PruneOrigin.CPYTHON)
 
 
@@ -202,7 +201,7 @@ def _openssl_paths(python: Path | None) -> list[str]:
     return run.run([python, "-I", "-S", "-c", question], check=False).stdout.split()
 
 
-def _mend_record(record: Path) -> None:
+def _drop_absent_rows(record: Path) -> None:
     """Drop what is gone (``bin/pip``) from an installed wheel's list of files."""
     root = record.parent.parent
     rows = list(csv.reader(record.read_text("utf-8").splitlines()))

@@ -6,9 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from builder.base.errors import SpecError
 from builder.spec.types import PackageName, Strict, Text
-from builder.spec.validate import read_toml, validate
+from builder.spec.validate import load_model
 
 GATES_FILE = "gates.toml"
 _Pattern = Annotated[str, Field(min_length=1, description="* stands for any text")]
@@ -46,9 +45,4 @@ def load_gates(root: Path) -> GatesSpec:
     path = root / GATES_FILE
     if not path.exists():
         return GatesSpec()
-    table, problems = read_toml(path, f"{root.name}/{path.stem}")
-    if not problems:
-        gates, problems = validate(GatesSpec, table, f"{root.name}/{path.stem}")
-        if gates is not None:
-            return gates
-    raise SpecError(problems)
+    return load_model(GatesSpec, path, f"{root.name}/{path.stem}")

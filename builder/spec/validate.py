@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from builder.base.errors import SpecError
 from builder.base.parse import TextError, parse_toml, shown
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -46,6 +47,16 @@ def validate(
         return model.model_validate(table), []
     except ValidationError as error:
         return None, [_describe(problem, model, label) for problem in error.errors()]
+
+
+def load_model(model: type[Model], path: Path, label: str, *, hint: str | None = None) -> Model:
+    """Return the file at ``path`` as a ``model``; raises SpecError with every problem."""
+    table, problems = read_toml(path, label)
+    if not problems:
+        loaded, problems = validate(model, table, label)
+        if loaded is not None:
+            return loaded
+    raise SpecError(problems, hint=hint)
 
 
 def _describe(problem: ErrorDetails, model: type[BaseModel], label: str) -> str:

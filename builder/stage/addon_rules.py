@@ -1,6 +1,5 @@
 """The rules for an add-on beside its host and the host's other add-ons."""
 
-import configparser
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from builder.base.errors import PayloadError
 from builder.base.words import name_some
 from builder.plan import PackagePlan
 from builder.spec.schema import AddonSpec
+from builder.stage.entry_points import entry_points
 from builder.stage.linking import files_below
 
 _SHOWN = 5
@@ -69,12 +69,8 @@ def check_entry_points(name: str, addon: AddonSpec, prefix: Path, host: Path) ->
 
 
 def _entry_points(prefix: Path, group: str) -> Iterator[tuple[str, str]]:
-    for path in sorted(prefix.glob("lib/python*/site-packages/*.dist-info/entry_points.txt")):
-        parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
-        parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
-        parser.read_string(path.read_text(encoding="utf-8"))
-        if parser.has_section(group):
-            yield from parser.items(group)
+    for site in sorted(prefix.glob("lib/python*/site-packages")):
+        yield from entry_points(site, group)
 
 
 def _shown(points: Mapping[str, str]) -> str:

@@ -5,14 +5,13 @@ that the packages write into its configuration. Failures are facts about the env
 which of them are known is decided by the caller.
 """
 
-import configparser
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from builder.base.run import run
-from builder.stage.imports import Environment, find_modules, import_modules
+from builder.stage.entry_points import entry_points
+from builder.stage.imports import Environment, find_modules, import_modules, run_worker
 
 _WORKER = Path(__file__).with_name("_gate_worker.py")
 _NO_ANSWER = "ended the interpreter"
@@ -30,18 +29,11 @@ def failing_modules(environment: Environment, work: Path, *, jobs: int) -> dict[
 
 def console_scripts(sites: Sequence[Path]) -> dict[str, str]:
     """Return the console scripts of all distributions: name to MODULE:FUNCTION."""
-    found: dict[str, str] = {}
-    for site in sites:
-        for path in sorted(site.glob("*.dist-info/entry_points.txt")):
-            parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
-            parser.optionxform = str  # type: ignore[assignment, method-assign]
-            parser.read_string(path.read_text(encoding="utf-8"))
-            if parser.has_section("console_scripts"):
-                found |= {
-                    name: entry.partition("[")[0].strip()
-                    for name, entry in parser["console_scripts"].items()
-                }
-    return found
+    return {
+        name: entry.partition("[")[0].strip()
+        for site in sites
+        for name, entry in entry_points(site, "console_scripts")
+    }
 
 
 def failing_scripts(
@@ -72,17 +64,7 @@ def unread_keys(
 
 def _ask(environment: Environment, asked: object, work: Path) -> dict[str, str] | None:
     """Ask a process of the environment; None if it did not answer."""
-    work.mkdir(parents=True, exist_ok=True)
-    out = work / "answer"
-    task = {
-        "sites": [str(site) for site in environment.sites],
-        "ask": asked,
-        "out": str(out),
-        "seconds": environment.seconds,
-    }
-    command = [str(environment.python), "-I", "-S", "-B", str(_WORKER)]
-    own = {"HOME": str(work), "TMPDIR": str(work), "PATH": "/usr/bin:/bin"}
-    run(command, cwd=work, env=own, check=False, stdin=json.dumps(task))
+    out = run_worker(environment, _WORKER, {"ask": asked}, work)
     if not out.is_file():
         return None
     answer: dict[str, str] = json.loads(out.read_text(encoding="utf-8"))

@@ -88,6 +88,29 @@ def compare(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     ]
 
 
+def run_worker(
+    environment: Environment, worker: Path, task: Mapping[str, object], work: Path
+) -> Path:
+    """Run a script with the environment's Python; returns the file that it was asked to write.
+
+    The script gets ``task`` with the folders of distributions, ``out`` and ``seconds`` as JSON.
+    It may end before it has written. ``work`` is its home.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    out = work / "results"
+    out.unlink(missing_ok=True)
+    whole = {
+        **task,
+        "sites": [str(site) for site in environment.sites],
+        "out": str(out),
+        "seconds": environment.seconds,
+    }
+    command = [str(environment.python), "-I", "-S", "-B", str(worker)]
+    own = {"HOME": str(work), "TMPDIR": str(work), "PATH": "/usr/bin:/bin"}
+    run(command, cwd=work, env=own, check=False, stdin=json.dumps(whole))
+    return out
+
+
 def _modules_below(site: Path) -> Iterator[str]:
     for path in files_below(site):
         *folders, name = path.split("/")
@@ -124,19 +147,8 @@ def _run_worker(
     """Run one worker; returns errors by module, and the module that it did not survive."""
     if not modules:
         return {}, None
-    work.mkdir(parents=True, exist_ok=True)
-    out = work / "results"
-    out.unlink(missing_ok=True)
-    task = {
-        "sites": [str(site) for site in environment.sites],
-        "modules": list(modules),
-        "out": str(out),
-        "seconds": environment.seconds,
-        "alone": alone,
-    }
-    command = [str(environment.python), "-I", "-S", "-B", str(_WORKER)]
-    own = {"HOME": str(work), "TMPDIR": str(work), "PATH": "/usr/bin:/bin"}
-    run(command, cwd=work, env=own, check=False, stdin=json.dumps(task))
+    task = {"modules": list(modules), "alone": alone}
+    out = run_worker(environment, _WORKER, task, work)
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     done = {row["module"]: row["error"] for row in rows if "module" in row}
     begun = rows[-1].get("begun") if rows else None

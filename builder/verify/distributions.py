@@ -7,11 +7,11 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from builder.base.errors import SpecError, UsageError
+from builder.base.errors import UsageError
 from builder.base.model import PackageFormat
 from builder.base.paths import PKGSPEC
 from builder.spec.types import Strict, Text
-from builder.spec.validate import read_toml, validate
+from builder.spec.validate import load_model
 
 DISTRIBUTIONS_FILE = PKGSPEC / "distributions.toml"
 
@@ -54,12 +54,7 @@ class DistributionsFile(Strict):
 def load_distributions(path: Path) -> tuple[Distribution, ...]:
     """Load the distributions of a file; raises SpecError with every problem."""
     label = f"{path.parent.name}/{path.stem}"
-    table, problems = read_toml(path, label)
-    if not problems:
-        loaded, problems = validate(DistributionsFile, table, label)
-        if loaded is not None:
-            return loaded.distribution
-    raise SpecError(problems)
+    return load_model(DistributionsFile, path, label).distribution
 
 
 def choose(

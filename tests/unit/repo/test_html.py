@@ -11,9 +11,10 @@ from posixpath import normpath
 import pytest
 
 from builder.base.model import PackageFormat
+from builder.base.words import size_text
 from builder.inspect.identity import Identity
 from builder.repo.config import RepoConfig
-from builder.repo.html import list_packages, render_pages, size_text
+from builder.repo.html import list_packages, render_pages
 from builder.repo.model import (
     DebRecord,
     Index,

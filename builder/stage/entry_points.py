@@ -1,0 +1,15 @@
+"""The entry points of distributions that are installed below a folder."""
+
+import configparser
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def entry_points(site: Path, group: str) -> Iterator[tuple[str, str]]:
+    """Yield name and value of each entry point of ``group`` in a site-packages."""
+    for path in sorted(site.glob("*.dist-info/entry_points.txt")):
+        parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
+        parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
+        parser.read_string(path.read_text(encoding="utf-8"))
+        if parser.has_section(group):
+            yield from parser.items(group)
