@@ -49,6 +49,7 @@ class Command:
     cwd: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     hide: tuple[str, ...] = ()  # texts that no message may show, beside passwords in URLs
+    umask: int = -1  # of the program; -1: this process's own
 
     @property
     def arguments(self) -> list[str]:
@@ -168,6 +169,7 @@ def _started(
                 text=True,
                 errors="replace",
                 start_new_session=has_group,
+                umask=command.umask,
             )
         except OSError as error:
             raise ToolError(f"cannot run {arguments[0]}: {error.strerror}") from error

@@ -20,6 +20,7 @@ from builder.base.errors import PayloadError, ToolError
 from builder.base.run import run
 from builder.base.timing import phase
 from builder.index.uv import Target, uv_environment, uv_path
+from builder.wheels.claims import refuse_double_claims
 from builder.wheels.model import WheelFile
 from builder.wheels.split import Split, Splitter
 
@@ -73,6 +74,7 @@ def _install_missing(
     missing: Sequence[WheelFile], keys: dict[str, str], request: InstallRequest, cache: Cache
 ) -> None:
     log.step(f"installing {len(missing)} wheels for {request.target.arch}")
+    refuse_double_claims(missing)
     with cache.workspace() as work:
         with phase("install"):
             scratch = _install_scratch(missing, request, cache, work)

@@ -1,5 +1,6 @@
 """Running programs: what they get, and what is said when one fails."""
 
+import os
 import sys
 import threading
 import time
@@ -10,7 +11,14 @@ import pytest
 
 from builder.base.errors import StorageError, ToolError
 from builder.base.redact import redact
-from builder.base.run import base_environment, failure_text, find_tool, run, stop_children
+from builder.base.run import (
+    Command,
+    base_environment,
+    failure_text,
+    find_tool,
+    run,
+    stop_children,
+)
 
 
 def program(folder: Path, text: str, name: str = "tool") -> Path:
@@ -129,6 +137,13 @@ def test_a_tool_beside_this_python_is_found_off_path(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", "")
     found = find_tool(Path(sys.executable).name, hint="x")
     assert found.parent == Path(sys.executable).absolute().parent
+
+
+def test_a_command_may_have_a_umask_of_its_own() -> None:
+    assert run(Command(words=["sh", "-c", "umask"], umask=0o026)).stdout.strip() == "0026"
+    before = os.umask(0o022)
+    os.umask(before)
+    assert run(["sh", "-c", "umask"]).stdout.strip() == f"{before:04o}"
 
 
 def test_a_missing_tool_comes_with_the_way_out(

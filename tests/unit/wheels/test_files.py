@@ -1,9 +1,9 @@
 """Getting wheels: from cache, mirror or index, by hash; building what has none."""
 
+import os
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,7 +11,7 @@ from builder.base.cache import Cache
 from builder.base.errors import FetchError, LockError, OfflineError, PayloadError, ToolError
 from builder.base.files import hash_file
 from builder.base.model import Arch, host_arch
-from builder.base.run import Result, run
+from builder.base.run import Command, Result, run
 from builder.index.uv import Target, uv_path
 from builder.lock import LockedDistribution, LockedFile
 from builder.lock.resolve import read_metadata
@@ -173,19 +173,19 @@ def test_an_sdist_is_built_once_by_its_pinned_requirements(
 ) -> None:
     commands: list[list[str]] = []
 
-    def watched(command: list[str], **more: Any) -> Result:
-        commands.append(command)
-        return run(command, **more)
+    def watched(command: Command) -> Result:
+        commands.append(command.arguments)
+        return run(command)
 
     monkeypatch.setattr("builder.wheels.sdist.run", watched)
     assert prepare(sdist_needs, cache) == ["from_source-1.0-py3-none-any.whl"]
-    (command,) = commands
+    command, _ = commands  # the second is the first's check
     assert {"--no-index", "--require-hashes", "--no-config"} <= set(command)
     (folder,) = (cache.root / "derived/sdist").iterdir()
     with zipfile.ZipFile(folder / "from_source-1.0-py3-none-any.whl") as archive:
         assert archive.read("from_source.py") == b"EPOCH = 1234567890"
     prepare(sdist_needs, cache)
-    assert len(commands) == 1
+    assert len(commands) == 2
 
 
 def test_a_build_requirement_that_is_not_locked_is_refused(mirror: Path, cache: Cache) -> None:
@@ -204,3 +204,49 @@ def test_a_build_that_fails_leaves_nothing(mirror: Path, cache: Cache) -> None:
         prepare(needed_of(locked_at(sdist, "from-source"), build=helper), cache)
     assert not (cache.root / "derived/sdist").exists()
     assert list((cache.root / "tmp").iterdir()) == []
+
+
+def made_of(backend: str, mirror: Path, cache: Cache) -> Path:
+    """The wheel that a backend made of an sdist."""
+    helper = locked_at(Recipe(name="helper").write(mirror / "wheels"), "helper")
+    sdist = make_sdist(mirror / "wheels", backend)
+    prepare(needed_of(locked_at(sdist, "from-source"), build=helper), cache)
+    return next(cache.root.glob("derived/sdist/*/*.whl"))
+
+
+def test_a_wheel_from_an_sdist_has_the_same_bytes_wherever_it_is_built(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As setuptools does: the archive gets the mode of a file that it wrote.
+    files_first = BACKEND.replace(
+        'archive.writestr("from_source.py", "EPOCH = " + os.environ["SOURCE_DATE_EPOCH"])',
+        """
+        with open("written.py", "w") as file:
+            file.write("WRITTEN = True")
+        archive.write("written.py", "written.py")
+        """.strip(),
+    )
+    usual = made_of(files_first, mirror, Cache(root=tmp_path / "one"))
+    monkeypatch.setenv("TZ", "America/Lima")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    before = os.umask(0o027)
+    try:
+        other = made_of(files_first, mirror, Cache(root=tmp_path / "folder" / "of another depth"))
+    finally:
+        os.umask(before)
+    assert usual.read_bytes() == other.read_bytes()
+    with zipfile.ZipFile(usual) as archive:
+        assert "written.py" in archive.namelist()
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["str(__import__('time').time_ns())", "os.environ['HOME']", "os.environ['TZ']", "os.getcwd()"],
+)
+def test_an_sdist_that_builds_differently_is_refused(
+    expression: str, mirror: Path, cache: Cache
+) -> None:
+    backend = BACKEND.replace('os.environ["SOURCE_DATE_EPOCH"]', expression)
+    with pytest.raises(PayloadError, match=r"builds differently each time: from_source\.py$"):
+        made_of(backend, mirror, cache)
+    assert not list(cache.root.glob("derived/sdist/*"))
