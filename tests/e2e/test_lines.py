@@ -9,9 +9,10 @@ from packaging.version import Version
 from builder.base.model import PackageFormat
 from builder.base.paths import PKGSPEC
 from builder.spec import ReleaseSpec, load_spec
-from tests.e2e import kernel
+from tests.e2e import hub, kernel
 from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Login, Node, World, open_node
 from tests.e2e.previous import PIN, releases, stay_at, wait_for_agent
+from tests.e2e.single import show_to_browsers
 from tests.integration.dist import Dist, have_release
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql
@@ -21,8 +22,6 @@ pytestmark = [pytest.mark.docker, pytest.mark.full]
 _ALL = (*SERVICES, "graphql", "agent", "appproxy-coordinator", "appproxy-worker")
 _INSTALLED = ("backendai", *(f"backendai-{service}" for service in _ALL if service != "graphql"))
 _FOLDER, _FILE, _TEXT = "kept", "note.txt", "still here\n"
-# Its agent pulls an image of a local registry, although its Docker has it.
-_PULLS_LOCAL_IMAGES = "26.8"
 _GROUP = "SELECT DISTINCT scaling_group FROM agents"
 
 
@@ -62,6 +61,8 @@ def test_a_line_is_used_and_upgraded(
     """Login, folder and session before and after, and what was there is there still."""
     with steps(f"install {release.version}"):
         stay_at(node, release.version)
+        show_to_browsers(node)
+        hub.name_as_main(node.host)
         node.install(*_chosen(release))
         node.wait_for(*_services(release))
         assert releases(node) == {release.version}
@@ -71,8 +72,8 @@ def test_a_line_is_used_and_upgraded(
         node.client(login, "vfolder", "create", _FOLDER, VOLUME_HOST)
         node.host.write(f"/srv/user/{_FILE}", _TEXT)
         node.client(login, "vfolder", "upload", _FOLDER, _FILE)
-        if release.line != _PULLS_LOCAL_IMAGES:
-            compute(node, login, "before")
+        have_registry(node)
+        compute(node, login, "before")
     with steps(f"upgrade to {dist.version}"):
         node.host.run(["rm", PIN])
         node.upgrade()
@@ -96,14 +97,23 @@ def check_up(node: Node) -> None:
         assert "warning" not in checked.stdout + checked.stderr, service
 
 
+def have_registry(node: Node) -> None:
+    """Images come from a registry as a site has one: 26.8 pulls images of a local one, too."""
+    hub.open_registry(node.host)
+    hub.name_in_site(node)
+    node.host.run(["backendai-ctl", "seed", "apply"], timeout=180)
+    hub.give_image(node)
+    node.host.run(["backend.ai", "mgr", "image", "rescan", hub.NAME], timeout=120)
+
+
 def compute(node: Node, login: Login, name: str) -> None:
-    """A session computes, with a folder, by an agent of the default resource group."""
+    """A session pulls its image and computes, with a folder, in the default resource group."""
     wait_for_agent(node, login)
     assert run_sql(node.host, _GROUP, database="backend").split() == ["default"]
-    kernel.have_image(node)
-    options = ["--name", name, "--max-wait", "90", "-r", "cpu=1", "-r", "mem=256m", "-m", _FOLDER]
-    node.client(login, "session", "create", *options, kernel.IMAGE, timeout=150)
-    ask = ["run", "-q", "-t", name, "-c", "print(6*7)", kernel.IMAGE]
+    node.host.run(["docker", "image", "rm", "--force", hub.IMAGE], check=False)
+    options = ["--name", name, "--max-wait", "120", "-r", "cpu=1", "-r", "mem=256m", "-m", _FOLDER]
+    node.client(login, "session", "create", *options, hub.IMAGE, timeout=180)
+    ask = ["run", "-q", "-t", name, "-c", "print(6*7)", hub.IMAGE]
     assert "42" in node.client(login, *ask, timeout=120)
     node.client(login, "session", "destroy", name)
     node.host.wait_until("the session has ended", lambda: not kernel.containers(node), timeout=90)
