@@ -1,8 +1,8 @@
 """Answers questions about an environment; run by the target's Python, one question a process.
 
 A script for :mod:`builder.stage.gates`, never imported: standard input is JSON ``{"sites":
-[…], "ask": …, "seconds": n, "out": FILE}``, and the answer is JSON in that file. It must run
-on every supported Python.
+[…], "ask": …, "seconds": n, "wait": n, "out": FILE}``, and the answer is JSON in that file. It
+must run on every supported Python.
 """
 
 import sys
@@ -16,6 +16,7 @@ import faulthandler
 import importlib
 import json
 import os
+import resource
 import site
 import typing
 from typing import Any
@@ -86,7 +87,10 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
-    faulthandler.dump_traceback_later(task["seconds"], exit=True)
+    # Of the processor's time, so that the answer is the same on a busy machine.
+    seconds = max(1, round(task["seconds"]))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    faulthandler.dump_traceback_later(task["wait"], exit=True)
     asked = task["ask"]
     if "model" in asked:
         answer = unread_keys(asked["model"], asked["keys"])

@@ -1,9 +1,10 @@
 """Imports modules one after the other, and notes what happens; run by the target's Python.
 
 A script for :mod:`builder.stage.imports`, never imported: standard input is JSON
-``{"sites": […], "modules": […], "out": FILE, "seconds": n, "alone": bool}``. Each module
-gets two lines of JSON in ``out``: its name before, and name and error after. A module that
-ends or stops the interpreter has only the first. It must run on every supported Python.
+``{"sites": […], "modules": […], "out": FILE, "seconds": n, "wait": n,
+"alone": bool}``. Each module gets two lines of JSON in ``out``: its name before, and name and
+error after. A module that ends or stops the interpreter has only the first. It must run on
+every supported Python.
 """
 
 import sys
@@ -17,7 +18,10 @@ import importlib
 import json
 import os
 import re
+import resource
+import signal
 import site
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -40,16 +44,32 @@ def attempt(name: str, sites: list[str]) -> str:
 
 
 def attempt_alone(name: str, task: dict[str, Any], note: Callable[[object], None]) -> None:
-    """Import a module in a process of its own, which has imported nothing before."""
+    """Import a module in a process of its own, which has imported nothing before.
+
+    The limit is of the processor's time, so that the result is the same on a busy machine.
+    """
+    seconds = max(1, round(task["seconds"]))
+    begin = time.monotonic()
     child = os.fork()
     if child == 0:
-        faulthandler.dump_traceback_later(task["seconds"], exit=True)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+        faulthandler.dump_traceback_later(task["wait"], exit=True)
         note({"module": name, "error": attempt(name, task["sites"])})
         os._exit(_FINISHED)
     _, status = os.waitpid(child, 0)
     if status != _FINISHED << 8:
-        how = f"signal {status & 0x7F}" if status & 0x7F else f"status {status >> 8}"
-        note({"module": name, "error": f"ended the interpreter: {how}"})
+        waited = time.monotonic() - begin >= task["wait"]
+        note({"module": name, "error": describe_end(status, task, waited=waited)})
+
+
+def describe_end(status: int, task: dict[str, Any], *, waited: bool) -> str:
+    """Say how a process ended that did not finish; ``status`` is waitpid's."""
+    number = status & 0x7F
+    if number == signal.SIGXCPU:
+        return f"took more than {task['seconds']:.0f} s of the processor"
+    if waited and not number:
+        return f"did not end within {task['wait']:.0f} s"
+    return "ended the interpreter: " + (f"signal {number}" if number else f"status {status >> 8}")
 
 
 def prepare(task: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ _PROGRAM = "__main__"  # importing it runs a program
 _INIT = "__init__"
 _BYTECODE = "__pycache__"
 _SECONDS = 60.0  # for one module
+_WAIT = 600.0
 _GROUP_PARTS = 3  # modules of one group of packages are imported by one process
 
 
@@ -31,7 +32,8 @@ class Environment:
 
     python: Path
     sites: Sequence[Path]  # in the order in which they are searched
-    seconds: float = _SECONDS  # that a module may take
+    seconds: float = _SECONDS  # of the processor that a module may take
+    wait: float = _WAIT  # seconds for one that waits, or for a busy machine
 
 
 def find_modules(sites: Sequence[Path]) -> list[str]:
@@ -104,6 +106,7 @@ def run_worker(
         "sites": [str(site) for site in environment.sites],
         "out": str(out),
         "seconds": environment.seconds,
+        "wait": environment.wait,
     }
     command = [str(environment.python), "-I", "-S", "-B", str(worker)]
     own = {"HOME": str(work), "TMPDIR": str(work), "PATH": "/usr/bin:/bin"}

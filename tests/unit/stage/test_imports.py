@@ -15,8 +15,10 @@ def write(site: Path, **files: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def outcome(site: Path, work: Path, *, seconds: float = 30, jobs: int = 2) -> dict[str, str]:
-    environment = Environment(python=Path(sys.executable), sites=[site], seconds=seconds)
+def outcome(
+    site: Path, work: Path, *, seconds: float = 30, wait: float = 120, jobs: int = 2
+) -> dict[str, str]:
+    environment = Environment(python=Path(sys.executable), sites=[site], seconds=seconds, wait=wait)
     return import_modules(environment, find_modules([site]), work, jobs=jobs)
 
 
@@ -77,7 +79,7 @@ def test_every_kind_of_end_is_an_error_and_the_rest_goes_on(site: Path, tmp_path
         h_thread_dot_py="import threading; threading.Timer(60, print).start()",
         i_noisy_dot_py="print('{not json'); import sys; sys.stderr.write('x'); sys.stdin.read()",
     )
-    found = outcome(site, tmp_path / "work", seconds=1)
+    found = outcome(site, tmp_path / "work", seconds=1, wait=2)
     assert list(found) == find_modules([site])
     assert {name for name, error in found.items() if not error} == {
         "a_good",
@@ -89,7 +91,17 @@ def test_every_kind_of_end_is_an_error_and_the_rest_goes_on(site: Path, tmp_path
     assert found["d_ends"] == "ended the interpreter: status 0"
     assert found["e_killed"] == "ended the interpreter: signal 9"
     assert found["f_path"] == "ValueError: SITE/f_path.py <object object at 0x>"
-    assert found["g_slow"] == "ended the interpreter: status 1"
+    assert found["g_slow"] == "did not end within 2 s"
+
+
+def test_a_limit_is_of_the_processors_time(site: Path, tmp_path: Path) -> None:
+    write(
+        site,
+        busy_dot_py="while True: pass",
+        waits_dot_py="import time; time.sleep(1.5)",  # as on a busy machine
+    )
+    found = outcome(site, tmp_path / "work", seconds=1, wait=120)
+    assert found == {"busy": "took more than 1 s of the processor", "waits": ""}
 
 
 def test_a_module_that_fails_only_after_another_one_is_imported(site: Path, tmp_path: Path) -> None:
