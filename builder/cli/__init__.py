@@ -26,6 +26,7 @@ _COMMANDS = {
     "fetch": "builder.cli.fetch:fetch_command",
     "runtime": "builder.cli.runtime:runtime_group",
     "inspect": "builder.cli.inspect:inspect_command",
+    "resolve": "builder.cli.resolve:resolve_command",
     "verify": "builder.cli.verify:verify_command",
     "repo": "builder.cli.repo:repo_group",
     "matrix": "builder.cli.matrix:matrix_command",

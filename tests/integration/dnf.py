@@ -1,4 +1,4 @@
-"""dnf on a host that a stub makes an el9 or el10; data/el.toml says what this proves."""
+"""dnf on a host that a stub makes another distribution; stub.py says what this proves."""
 
 from pathlib import Path
 
@@ -49,4 +49,4 @@ def install_stub(host: Host, release: Release, folder: Path) -> None:
     host.run(["rpm", "--install", f"/root/{stub.name}"])
     # The second is a folder of that distribution's own.
     host.run(["mkdir", "-p", "/etc/dnf/vars", "/usr/share/licenses"])
-    host.write("/etc/dnf/vars/releasever", f"{release.value}\n")
+    host.write("/etc/dnf/vars/releasever", f"{release.version}\n")

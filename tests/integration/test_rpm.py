@@ -1,7 +1,7 @@
 """Installs the rpm packages by dnf from a repository, uses them, and erases them.
 
-The host is Debian's dnf, rpm and systemd with a stub in place of an el9 or el10;
-data/el.toml says what this proves and what it does not.
+The host is Debian's dnf, rpm and systemd with a stub in place of a distribution;
+stub.py says what this proves and what it does not.
 """
 
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_life_on_a_clean_host(
     setup = HostSetup(image=image, name="rpm", mounts={dist.folder: MOUNT})
     with Host(engine, setup) as host:
         release = become_distribution(host, files, tmp_path)
-        steps.say(f"the packages ask for an el{release.value} at least")
+        steps.say(f"the packages ask for {release} at least")
         make_repository(host, files)
 
         def erase() -> None:

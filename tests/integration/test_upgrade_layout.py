@@ -110,7 +110,7 @@ def _by_dnf(
         dnf(host, "install", *names)
 
         def repair() -> None:
-            host.run(f"dnf --releasever={release.value} -y remove --duplicates", check=False)
+            host.run(f"dnf --releasever={release.version} -y remove --duplicates", check=False)
             dnf(host, "upgrade")
             host.run(["backendai-ctl", "upgrade", "--pending"], timeout=_TIMEOUT_S)
 
@@ -126,7 +126,7 @@ def _by_dnf(
 
         yield Node(
             host=host,
-            upgrade=f"dnf --releasever={release.value} --assumeyes upgrade",
+            upgrade=f"dnf --releasever={release.version} --assumeyes upgrade",
             go_on="",
             moments=(
                 f"[ -e {_RUNTIME}/bin ] && sleep 1",
