@@ -2,9 +2,9 @@
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from builder.spec.types import PackageName, Strict, Text
 from builder.spec.validate import load_model
@@ -17,17 +17,29 @@ class KnownFailure(Strict):
     """Names that may fail one gate."""
 
     match: tuple[_Pattern, ...] = Field(min_length=1)
-    error: _Pattern = Field("*", description="how it may fail; default: in any way")
+    error: _Pattern | None = Field(None, description="how it may fail")
+    missing: tuple[_Pattern, ...] = Field((), description="modules, of which one is not there")
     packages: tuple[PackageName, ...] = Field((), description="default: all")
     reason: Text
+
+    @model_validator(mode="after")
+    def _one_way_to_fail(self) -> Self:
+        if (self.error is None) != bool(self.missing):
+            raise ValueError("either 'error' or 'missing' says how it may fail")
+        return self
 
     def covers(self, package: str, name: str, error: str) -> bool:
         """Return whether this explains that ``name`` fails in a package."""
         return (
             (not self.packages or package in self.packages)
             and any(fnmatchcase(name, pattern) for pattern in self.match)
-            and fnmatchcase(error, self.error)
+            and self._fails_so(error)
         )
+
+    def _fails_so(self, error: str) -> bool:
+        if self.error is not None:
+            return fnmatchcase(error, self.error)
+        return error in {f"ModuleNotFoundError: No module named '{name}'" for name in self.missing}
 
 
 class GatesSpec(Strict):

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from builder.base.cache import Cache
 from builder.base.errors import PayloadError
@@ -188,7 +189,14 @@ def test_a_known_reason_lets_a_failure_pass_and_nothing_runs_twice(
     (stage.root / "opt/backendai/manager/lib/python3.99/site-packages/ai").rename(tmp_path / "ai")
     known = {
         "module": [{"match": ["bro*"], "error": "ModuleNotFoundError*", "reason": "Optional."}],
-        "script": [{"match": ["bad"], "packages": ["backendai-manager"], "reason": "No help."}],
+        "script": [
+            {
+                "match": ["bad"],
+                "error": "RuntimeError: *",
+                "packages": ["backendai-manager"],
+                "reason": "No help.",
+            }
+        ],
     }
     first = keeper(real_spec, cache, tmp_path / "services", **known)
     assert first.check(stage) == []
@@ -202,6 +210,12 @@ def test_a_known_reason_lets_a_failure_pass_and_nothing_runs_twice(
     assert elsewhere.check(stage) == ["script bad: RuntimeError: no help here"]
 
 
+@pytest.mark.parametrize("how", [{}, {"error": "*", "missing": ["a"]}])
+def test_a_reason_says_in_one_way_how_it_fails(how: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="either 'error' or 'missing'"):
+        GatesSpec.model_validate({"module": [{"match": ["a"], "reason": "b", **how}]})
+
+
 def test_the_projects_own_reasons_leave_backend_ai_to_be_looked_at() -> None:
     reasons = load_gates(PKGSPEC).module
 
@@ -211,6 +225,8 @@ def test_the_projects_own_reasons_leave_backend_ai_to_be_looked_at() -> None:
     assert not is_known("ai.backend.manager.server", "ModuleNotFoundError: No module named 'x'")
     assert not is_known("aiohttp.web", "ImportError: cannot import name 'x'")
     assert is_known("aiohttp.worker", "ModuleNotFoundError: No module named 'gunicorn'")
+    # What a service lost is not what it never had.
+    assert not is_known("aiohttp.worker", "ModuleNotFoundError: No module named 'yarl'")
     assert is_known(
         "ai.backend.manager.models.alembic.env",
         "AttributeError: module 'alembic.context' has no attribute 'config'",

@@ -1,0 +1,152 @@
+"""The CPythons that python.org and Debian offer beside the pinned ones.
+
+Nothing is offered without a sha256 that its publisher states: python.org in the SBOM of a
+tarball, Debian in its source index, whose signature apt checks.
+"""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from packaging.version import Version
+
+from builder.base import log, run
+from builder.base.errors import FetchError, ToolError
+from builder.base.parse import TextError, parse_json
+from builder.inspect.deb822 import parse_fields
+from builder.net.http import fetch_text
+
+UPSTREAM = "https://www.python.org/ftp/python"
+_FOLDER = re.compile(r'href="(3\.\d+\.\d+)/"')
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CHECKSUM = re.compile(r"(?P<sha256>[0-9a-f]{64}) \d+ (?P<file>\S+)")
+_DEBIAN_FILE = re.compile(r"python3\.\d+_(?P<version>3\.\d+\.\d+)\.orig\.tar\.(?:xz|gz)")
+_APT_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOffer:
+    """A tarball of CPython that somebody offers."""
+
+    version: str
+    place: str  # "python.org" or "Debian forky"
+    url: str
+    sha256: str  # empty where the publisher states none
+    debian_file: str = ""
+    debian_pool: str = ""
+    debian_suite: str = ""
+
+
+def find_upstream(
+    minor: str, base: str = UPSTREAM, client: httpx.Client | None = None
+) -> SourceOffer | None:
+    """Return the newest release of ``minor`` in python.org's tree; raises FetchError.
+
+    A folder without the tarball of its own version has pre-releases only.
+    """
+    folders = _FOLDER.findall(fetch_text(f"{base}/", client=client))
+    of_minor = {version for version in folders if version.rpartition(".")[0] == minor}
+    for version in sorted(of_minor, key=Version, reverse=True):
+        file = f"Python-{version}.tar.xz"
+        listing = fetch_text(f"{base}/{version}/", client=client)
+        if f'href="{file}"' in listing:
+            url = f"{base}/{version}/{file}"
+            sbom = f"{file}.spdx.json"
+            stated = f'href="{sbom}"' in listing
+            sha256 = _sbom_sum(f"{base}/{version}/{sbom}", file, client) if stated else ""
+            return SourceOffer(version=version, place="python.org", url=url, sha256=sha256)
+    return None
+
+
+def _sbom_sum(url: str, file: str, client: httpx.Client | None) -> str:
+    """Return the sha256 that a tarball's SBOM states of the tarball itself."""
+    try:
+        packages = parse_json(fetch_text(url, client=client))["packages"]
+        sums = [
+            checksum["checksumValue"]
+            for package in packages
+            if str(package.get("downloadLocation", "")).endswith(f"/{file}")
+            for checksum in package.get("checksums", ())
+            if checksum["algorithm"] == "SHA256"
+        ]
+    except (TextError, KeyError, TypeError, AttributeError) as error:
+        raise FetchError(f"{url} is no SBOM of a tarball: {error}") from error
+    if len(sums) != 1 or not _SHA256.fullmatch(str(sums[0])):
+        raise FetchError(f"{url} states no sha256 of {file}")
+    return str(sums[0])
+
+
+def find_debian(minors: Iterable[str], suites: Iterable[str]) -> list[SourceOffer]:
+    """Return the tarballs of ``minors`` in Debian's suites, by the mirror that this host has.
+
+    apt fetches and verifies the source indexes into a folder of their own. Raises ToolError
+    where this host has no apt or no Debian mirror.
+    """
+    apt_get, apt_cache = shutil.which("apt-get"), shutil.which("apt-cache")
+    if apt_get is None or apt_cache is None:
+        raise ToolError("no apt on this host", hint="ask a Debian host, or python.org alone")
+    mirror = _mirror(apt_get)
+    with tempfile.TemporaryDirectory(prefix="builder-apt-") as scratch:
+        folder = Path(scratch)
+        return [
+            offer
+            for suite in suites
+            for offer in _suite_offers((apt_get, apt_cache), folder / suite, mirror, suite, minors)
+        ]
+
+
+def _suite_offers(
+    tools: tuple[str, str], folder: Path, mirror: str, suite: str, minors: Iterable[str]
+) -> Iterator[SourceOffer]:
+    apt_get, apt_cache = tools
+    (folder / "lists" / "partial").mkdir(parents=True)
+    sources = folder / "sources.list"
+    sources.write_text(f"deb-src {mirror} {suite} main\n", encoding="utf-8")
+    own = {
+        "Dir::Etc::sourcelist": sources,
+        "Dir::Etc::sourceparts": "-",
+        "Dir::State::lists": folder / "lists",
+        "Dir::Cache": folder / "cache",
+        "APT::Sandbox::User": "root",  # the folder is this user's alone
+    }
+    options = [word for key, value in own.items() for word in ("-o", f"{key}={value}")]
+    log.step(f"reading Debian's source index of {suite}")
+    run.run(["timeout", str(_APT_TIMEOUT_S), apt_get, *options, "--quiet", "update"])
+    names = [f"python{minor}" for minor in minors]
+    shown = run.run([apt_cache, *options, "showsrc", "--only-source", *names], check=False).stdout
+    for paragraph in shown.split("\n\n"):
+        yield from read_source(paragraph, mirror, suite)
+
+
+def read_source(paragraph: str, mirror: str, suite: str) -> Iterator[SourceOffer]:
+    """Yield the upstream tarball of a paragraph of a source index."""
+    if not paragraph.strip():
+        return
+    fields = parse_fields(paragraph)
+    directory = fields.get("directory", "")
+    for line in fields.get("checksums-sha256", "").split("\n"):
+        checksum = _CHECKSUM.fullmatch(line.strip())
+        name = _DEBIAN_FILE.fullmatch(checksum["file"]) if checksum else None
+        if checksum and name and directory:
+            yield SourceOffer(
+                version=name["version"],
+                place=f"Debian {suite}",
+                url=f"{mirror}/{directory}/{checksum['file']}",
+                sha256=checksum["sha256"],
+                debian_file=checksum["file"],
+                debian_pool=f"{directory}/",
+                debian_suite=suite,
+            )
+
+
+def _mirror(apt_get: str) -> str:
+    form = "$(LABEL)\t$(REPO_URI)"
+    for line in run.run([apt_get, "indextargets", "--format", form]).stdout.splitlines():
+        label, _, uri = line.partition("\t")
+        if label == "Debian":
+            return uri.rstrip("/")
+    raise ToolError("apt on this host has no Debian mirror", hint="ask a Debian host")
