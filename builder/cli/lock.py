@@ -1,6 +1,7 @@
 """``builder lock``."""
 
 import json
+from pathlib import Path
 
 import click
 
@@ -8,7 +9,9 @@ from builder.base import log
 from builder.base.errors import LockError
 from builder.cli.options import json_option, project_cache, project_spec, release_option
 from builder.lock import save_lock, stale_locks
+from builder.lock.pylock import write_pylock
 from builder.lock.resolve import make_locks
+from builder.release.facts import release_locks
 from builder.runtime.pins import load_pins
 
 
@@ -16,11 +19,22 @@ from builder.runtime.pins import load_pins
 @release_option
 @click.option("--upgrade", is_flag=True, help="Take the newest versions, not the present ones.")
 @click.option("--check", is_flag=True, help="Only say whether the locks fit the spec; no network.")
+@click.option(
+    "--pylock",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Only write the present locks into this folder as pylock.RELEASE-PACKAGE.toml (PEP 751).",
+)
 @json_option
-def lock_command(release: str | None, upgrade: bool, check: bool, as_json: bool) -> None:
+def lock_command(
+    release: str | None, upgrade: bool, check: bool, pylock: Path | None, as_json: bool
+) -> None:
     """Resolve a release into hash-pinned locks, one for each package."""
     spec = project_spec()
     wanted = spec.release(release)
+    if pylock is not None:
+        for lock in release_locks(spec, wanted):
+            log.step(f"wrote {write_pylock(lock, pylock)}")
+        return
     if check:
         problems = stale_locks(spec, wanted)
         if problems:

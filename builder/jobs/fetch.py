@@ -5,6 +5,7 @@ A mirror is a folder that any web server can serve::
     wheels/FILE           wheels and sdists, by the index's names
     standalone/TAG/ASSET  standalone builds, in the shape of their release tree
     source/FILE           CPython's source tarballs
+    pylock.NAME.toml      the locks for other installers (PEP 751)
 
 BUILDER_MIRROR names it on the host that builds. Nothing there is trusted: every
 file is checked against its pin.
@@ -21,6 +22,7 @@ from builder.base.model import Arch, RuntimeChoice, host_arch
 from builder.index.uv import Target
 from builder.lock import Lock, load_lock
 from builder.lock.inputs import needs_lock
+from builder.lock.pylock import write_pylock
 from builder.runtime.choose import provide_runtime
 from builder.runtime.model import Runtime, RuntimeOptions, RuntimeRequest
 from builder.runtime.pins import load_pins
@@ -71,6 +73,8 @@ def fetch_inputs(request: FetchRequest, spec: Spec, cache: Cache) -> list[Input]
     if request.mirror is not None:
         for item in inputs:
             _copy(item, cache, request.mirror)
+        for package in packages:
+            write_pylock(load_lock(spec.root, request.release.name, package.name), request.mirror)
     return inputs
 
 

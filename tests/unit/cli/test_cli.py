@@ -147,6 +147,18 @@ def test_what_was_fetched_into_a_mirror_builds_elsewhere_offline(
     result = builder("build", "--offline", "--out", str(root / "dist"), **elsewhere)
     assert result.exit_code == 0, result.stderr
     assert len(list((root / "dist").iterdir())) == 7
+    (pylock,) = mirror.glob("pylock.*-example-service.toml")
+    assert entry["path"] in pylock.read_text(encoding="utf-8")
+
+
+def test_locks_are_written_in_the_form_that_other_installers_read(
+    root: Path, builder: Builder
+) -> None:
+    done = builder("lock", "--pylock", str(root / "others"))
+    assert done.exit_code == 0, done.stderr
+    (path,) = (root / "others").iterdir()
+    assert path.name == "pylock.1-0-example-service.toml"
+    assert 'path = "wheels/example_service-1.0.2-py3-none-any.whl"' in path.read_text()
 
 
 def test_an_out_folder_or_cache_that_cannot_be_written(root: Path, builder: Builder) -> None:
