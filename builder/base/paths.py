@@ -15,6 +15,8 @@ TARGET_ROOT = PurePosixPath("/opt/backendai")
 TARGET_RUNTIME = TARGET_ROOT / "runtime"  # CPython, and the wheels that all services have
 TARGET_DOC = PurePosixPath("/usr/share/doc")
 BUILD_INFO = "build-info.json"  # of a package, in its folder below TARGET_DOC
+SBOM_FILE = "sbom.cdx.json"  # likewise
+SBOM_SUFFIX = ".cdx.json"  # of the same document beside the package
 
 
 def cache_root() -> Path:

@@ -27,6 +27,7 @@ _COMMANDS = {
     "runtime": "builder.cli.runtime:runtime_group",
     "inspect": "builder.cli.inspect:inspect_command",
     "resolve": "builder.cli.resolve:resolve_command",
+    "sbom": "builder.cli.sbom:sbom_command",
     "verify": "builder.cli.verify:verify_command",
     "repo": "builder.cli.repo:repo_group",
     "matrix": "builder.cli.matrix:matrix_command",

@@ -12,7 +12,7 @@ from typing import Any
 from builder.base.errors import PayloadError, UsageError
 from builder.base.model import PackageFormat
 from builder.base.parse import TextError, parse_json
-from builder.base.paths import BUILD_INFO, TARGET_DOC
+from builder.base.paths import BUILD_INFO, SBOM_FILE, TARGET_DOC
 from builder.inspect import debfile, header
 from builder.inspect.deb822 import parse_fields
 from builder.inspect.debfile import read_deb
@@ -47,6 +47,7 @@ class Package:
     contents: Contents
     licence: str
     build_info: Mapping[str, Any] | None  # build-info.json of the payload
+    sbom: Mapping[str, Any] | None = None  # likewise sbom.cdx.json
     units: tuple[str, ...]
     folders: tuple[Folder, ...]  # largest first
 
@@ -97,7 +98,8 @@ def _format_of(path: Path) -> PackageFormat:
 
 def _wanted(path: str) -> bool:
     return (
-        path.startswith(f"{TARGET_DOC}/") and path.endswith((f"/{BUILD_INFO}", "/copyright"))
+        path.startswith(f"{TARGET_DOC}/")
+        and path.endswith((f"/{BUILD_INFO}", f"/{SBOM_FILE}", "/copyright"))
     ) or _RECORD.fullmatch(path) is not None
 
 
@@ -108,14 +110,15 @@ def _package(path: Path, contents: Contents) -> Package:
         size=path.stat().st_size,
         contents=contents,
         licence=contents.metadata.licence or _licence(contents),
-        build_info=_build_info(contents),
+        build_info=_json_file(contents, BUILD_INFO),
+        sbom=_json_file(contents, SBOM_FILE),
         units=tuple(f.path for f in files if not f.is_dir and _UNITS.fullmatch(f.path)),
         folders=sum_folders(files, _owners(contents.kept)),
     )
 
 
-def _build_info(contents: Contents) -> dict[str, Any] | None:
-    path = f"{TARGET_DOC}/{contents.metadata.name}/{BUILD_INFO}"
+def _json_file(contents: Contents, name: str) -> dict[str, Any] | None:
+    path = f"{TARGET_DOC}/{contents.metadata.name}/{name}"
     content = contents.kept.get(path)
     if content is None:
         return None

@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import RLock
 
 from builder.base.cache import Cache
+from builder.plan import PackagePlan, PythonPlan
 from builder.stage.fit import Places, find_places
 from builder.stage.model import Base
 from builder.stage.shared_scripts import find_shared_scripts
@@ -51,3 +52,16 @@ class SharedWheels:
     def _places(self) -> Places:
         trees = [wheel.tree for wheel in self._wheels]
         return find_places([*trees, self._tree] if self._tree else trees)
+
+
+def python_of(plan: PackagePlan) -> PythonPlan:
+    """Return the Python of a plan that has one."""
+    assert plan.python is not None
+    return plan.python
+
+
+def pins_of(plan: PackagePlan) -> list[str]:
+    """Return what identifies the wheels of a plan: the sha256 of each file in its lock."""
+    assert plan.arch is not None
+    files = (wheel.file_for(plan.arch) for wheel in python_of(plan).wheels)
+    return [file.sha256 for file in files if file is not None]

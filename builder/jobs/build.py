@@ -12,7 +12,7 @@ from builder.base.cache import Cache, key_of, storage_guard
 from builder.base.files import make_public_folder
 from builder.base.model import Arch, PackageFormat, Profile, RuntimeChoice
 from builder.index.uv import uv_path
-from builder.jobs.base import SharedWheels
+from builder.jobs.base import SharedWheels, pins_of, python_of
 from builder.jobs.gates import GatedStage
 from builder.jobs.gateway import GatewayJob
 from builder.jobs.parallel import Budget, in_parallel
@@ -30,7 +30,7 @@ from builder.pack.packing import (
     pack_stage,
     packing_memory,
 )
-from builder.plan import GatewayPlan, PackagePlan, PythonPlan
+from builder.plan import GatewayPlan, PackagePlan
 from builder.runtime.distro import distro_depends
 from builder.runtime.model import Runtime, RuntimeOptions
 from builder.spec import Spec
@@ -161,7 +161,7 @@ class _Builder:
     def _shared_wheels(self, plan: PackagePlan) -> SharedWheels:
         """Return the wheels of the runtime that ``plan`` is of."""
         tree = self._runtime_of(plan).tree
-        return SharedWheels(_pins(plan), tree, lambda: self._installed(plan))
+        return SharedWheels(pins_of(plan), tree, lambda: self._installed(plan))
 
     def build(self, plan: PackagePlan) -> list[Built]:
         """Stage one plan, pack it in every format, and deliver the packages."""
@@ -188,7 +188,7 @@ class _Builder:
         below = self._stage(self.bases[plan.arch], whole=True)
         return GatedStage(
             package=plan.name,
-            service=_python_of(plan).prefix.name,
+            service=python_of(plan).prefix.name,
             key=key_of(own.key, below.key),
             root=own.root,
             runtime=below.root,
@@ -200,11 +200,11 @@ class _Builder:
         if plan.python is None or plan.arch is None or runtime is None:
             return
         below = [self.shared[plan.arch]] if plan.python.base else []
-        pins = [*_pins(plan), *(pin for shared in below for pin in shared.pins)]
+        pins = [*pins_of(plan), *(pin for shared in below for pin in shared.pins)]
         hosts = []
         if plan.python.addon:
             hosts = [self.hosts[plan.python.addon.host, plan.arch]]
-            pins += [pin for host in hosts for pin in _pins(host)]
+            pins += [pin for host in hosts for pin in pins_of(host)]
 
         def wheels() -> list[InstalledWheel]:
             own = [wheel for member in (plan, *hosts) for wheel in self._installed(member)]
@@ -215,7 +215,7 @@ class _Builder:
     def _installed(self, plan: PackagePlan) -> Sequence[InstalledWheel]:
         runtime = self._runtime_of(plan)
         request = install_request(
-            _python_of(plan), runtime, epoch=self._epoch(plan), jobs=self.request.jobs
+            python_of(plan), runtime, epoch=self._epoch(plan), jobs=self.request.jobs
         )
         return install_wheels(self._wheels(plan, runtime), request, self.cache)
 
@@ -246,6 +246,7 @@ class _Builder:
             host=self._host(plan),
             base=base,
             made_of=self._made_of(plan),
+            runtime_package=self.spec.project.runtime,
         )
 
     def _made_of(self, plan: PackagePlan) -> Sequence[str]:
@@ -287,7 +288,7 @@ class _Builder:
         return {gateway.target: job.make()}
 
     def _wheels(self, plan: PackagePlan, runtime: Runtime) -> list[WheelFile]:
-        python = _python_of(plan)
+        python = python_of(plan)
         self.runtimes.check(runtime)
         needed = WheelRequest(
             distributions=python.wheels,
@@ -318,7 +319,7 @@ class _Builder:
     ) -> Artifact:
         needs = stage.needs.of_format(fmt)
         runtime = self._runtime(plan)
-        if runtime and runtime.tree is None and _python_of(plan).base is None:
+        if runtime and runtime.tree is None and python_of(plan).base is None:
             needs = (*distro_depends(runtime.minor, fmt), *needs)
         request = PackRequest(
             fmt=fmt,
@@ -329,18 +330,6 @@ class _Builder:
         )
         with self.packing.hold(packing_memory(fmt, stage.size)):
             return pack_stage(plan, stage, request, self.cache, whole=whole)
-
-
-def _python_of(plan: PackagePlan) -> PythonPlan:
-    assert plan.python is not None
-    return plan.python
-
-
-def _pins(plan: PackagePlan) -> list[str]:
-    """Return what identifies the wheels of a plan: the sha256 of each file in its lock."""
-    assert plan.arch is not None
-    files = (wheel.file_for(plan.arch) for wheel in _python_of(plan).wheels)
-    return [file.sha256 for file in files if file is not None]
 
 
 def report_reuse(built: Sequence[Built]) -> None:

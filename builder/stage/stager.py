@@ -20,6 +20,8 @@ from builder.base.timing import phase
 from builder.index.uv import Target
 from builder.plan import PackagePlan, PythonPlan, doc_folder
 from builder.runtime.model import Runtime
+from builder.sbom.model import save_inventory
+from builder.sbom.take import Surroundings, take_inventory
 from builder.spec.schema import AddonSpec
 from builder.stage.addon_rules import check_entry_points, refuse_shared_files
 from builder.stage.fit import check_shared_places
@@ -108,6 +110,14 @@ class _StageBuilder:
                 place_entry(entry, root)
         for target, made in self.files.made.items():
             write_new(below(root, target), made.read_bytes(), 0o644)
+        inventory = take_inventory(
+            self.plan,
+            [wheel.wheel for wheel in pruned],
+            self.files.samples,
+            self.given.runtime,
+            Surroundings(arch=self.given.arch, runtime_package=self.given.runtime_package),
+        )
+        save_inventory(inventory, folder)
         inputs = {**self._inputs(needs), "pruned": describe_pruned(pruned)}
         write_file(
             below(root, doc_folder(self.plan) / BUILD_INFO),

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+_VERSION = """#!/bin/sh
+[ "$1" != --version ] || { echo 'GitVersion:    2.0.0'; exit 0; }
+"""
 PACK = """
 while [ $# -gt 0 ]; do
     case $1 in --config) config=$2 ;; --target) target=$2 ;; esac
@@ -21,7 +24,7 @@ class FakeNfpm:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.path = folder / "nfpm"
-        self.path.write_text("#!/bin/sh\n" + text.format(folder=folder), encoding="utf-8")
+        self.path.write_text(_VERSION + text.format(folder=folder), encoding="utf-8")
         self.path.chmod(0o755)
 
     @property

@@ -19,6 +19,7 @@ LAYERS = (
     "plan",
     "runtime",
     "wheels",
+    "sbom",
     "stage",
     "pack",
     "repo",

@@ -36,23 +36,40 @@ def delivered(root: Path) -> dict[str, str]:
 def test_a_build_delivers_every_package_and_its_manifest(root: Path) -> None:
     built = build_project(root)
     host = host_arch()
-    assert sorted(delivered(root)) == [
+    packages = [
         "example-common-1.0.2-1.noarch.rpm",
         "example-common_1.0.2-1_all.deb",
         f"example-runtime-1.0.2-1.{host.machine}.rpm",
         f"example-runtime_1.0.2-1_{host.value}.deb",
         f"example-service-1.0.2-1.{host.machine}.rpm",
         f"example-service_1.0.2-1_{host.value}.deb",
-        "manifest.json",
     ]
+    beside = [f"{file}.cdx.json" for file in packages]
+    assert set(delivered(root)) == {*packages, *beside, "manifest.json"}
     entries = {entry["file"]: entry for entry in load_manifest(root / "dist")}
     assert {package.artifact.file for package in built} == set(entries)
     for file, entry in entries.items():
         assert entry["sha256"] == hash_file(root / "dist" / file)
+        assert entry["sbom"]["sha256"] == hash_file(root / "dist" / entry["sbom"]["file"])
     service = entries[f"example-service_1.0.2-1_{host.value}.deb"]
     runtime = entries[f"example-runtime_1.0.2-1_{host.value}.deb"]
     assert runtime["inputs"]["runtime"]["provider"] == "archive"
     assert [wheel["name"] for wheel in service["inputs"]["wheels"]] == ["example-service"]
+
+
+def test_sboms_name_the_wheels_and_the_package_below(root: Path) -> None:
+    build_project(root)
+    found = {
+        path.name.partition("_")[0]: json.loads(path.read_text(encoding="utf-8"))
+        for path in (root / "dist").glob("*.deb.cdx.json")
+    }
+    names = {
+        name: {part["bom-ref"] for part in document.get("components", [])}
+        for name, document in found.items()
+    }
+    assert names["example-service"] == {"package:example-runtime", "wheel:example-service"}
+    assert "runtime:cpython" in names["example-runtime"]
+    assert names["example-common"] == set()
 
 
 def test_an_unchanged_build_does_nothing_again_and_gives_the_same_bytes(root: Path) -> None:

@@ -36,6 +36,8 @@ def artifact(out: Path) -> Artifact:
         sha256="ab" * 32,
         size=7,
         inputs={"release": "1.0"},
+        sbom=out / "sbom.cdx.json",
+        sbom_sha256="cd" * 32,
         reused=False,
     )
 

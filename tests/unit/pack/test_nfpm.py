@@ -38,6 +38,7 @@ def given(plan: PackagePlan, fmt: PackageFormat, root: Path = Path("STAGE")) -> 
         scripts={name: Path("WORK") / name for name in plan.formats[fmt].scripts},
         changelog=Path("WORK/changelog.json"),
         depends=("libc6 (>= 2.28)", "adduser"),
+        sbom=Path("WORK/sbom.cdx.json"),
         epoch=EPOCH,
         compression=Compression.ZSTD,
     )

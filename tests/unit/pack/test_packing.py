@@ -16,6 +16,7 @@ from builder.pack.deliver import deliver, is_delivered
 from builder.pack.nfpm import Compression
 from builder.pack.packing import Artifact, PackRequest, pack_stage
 from builder.plan import PackagePlan
+from builder.sbom.model import Inventory, save_inventory
 from builder.stage.libraries import Needs
 from builder.stage.model import Stage
 from tests.helpers.fakenfpm import PACK, FakeNfpm
@@ -37,7 +38,9 @@ def plan(tmp_path: Path) -> PackagePlan:
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     needs = Needs(glibc=None, deb=(), rpm=())
-    root = tmp_path / "stage"
+    root = tmp_path / "stage" / "root"
+    root.mkdir(parents=True)
+    save_inventory(Inventory(), root.parent)
     return Stage(key="k", root=root, files=1, size=1, needs=needs, inputs={"release": "1.0"})
 
 
@@ -155,7 +158,15 @@ def test_a_delivered_package_is_a_file_of_its_own(
     assert hash_file(path) == artifact.sha256
     assert not path.samefile(artifact.path)
     assert path.stat().st_mode & 0o777 == 0o644
-    assert [file.name for file in path.parent.iterdir()] == [artifact.file]
+    assert {file.name for file in path.parent.iterdir()} == {
+        artifact.file,
+        f"{artifact.file}.cdx.json",
+    }
+    beside = path.with_name(artifact.sbom_file)
+    assert hash_file(beside) == artifact.sbom_sha256
+    assert json.loads(beside.read_text(encoding="utf-8"))["metadata"]["component"]["version"] == (
+        artifact.version
+    )
 
 
 def test_a_full_disk_leaves_the_earlier_package_and_no_part(
@@ -228,3 +239,26 @@ def test_facts_alone_find_a_package_and_all_of_it_a_damaged_one(
     again = pack(plan, stage, later)
     assert not again.reused
     assert hash_file(again.path) == again.sha256
+
+
+@pytest.mark.parametrize("fault", ["absent", "changed"])
+def test_a_package_without_its_sbom_is_delivered_again(
+    fault: str, artifact: Artifact, tmp_path: Path, cache: Cache
+) -> None:
+    out = tmp_path / "dist"
+    deliver(artifact, out, cache)
+    assert is_delivered(artifact, out, cache)
+    beside = out / artifact.sbom_file
+    if fault == "absent":
+        beside.unlink()
+    else:
+        beside.write_text("{}", encoding="utf-8")
+    assert not is_delivered(artifact, out, cache)
+    deliver(artifact, out, cache)
+    assert hash_file(beside) == artifact.sbom_sha256
+
+
+def test_the_sbom_names_the_packer(artifact: Artifact) -> None:
+    document = json.loads(artifact.sbom.read_text(encoding="utf-8"))
+    tools = {tool["name"]: tool["version"] for tool in document["metadata"]["tools"]["components"]}
+    assert tools["nfpm"] == "2.0.0"  # as the stand-in says
