@@ -21,6 +21,7 @@ from builder.cli.options import (
     release_option,
     runtime_options,
 )
+from builder.cli.runtime_news import bump_command, check_command
 from builder.jobs.parallel import default_jobs
 from builder.lock import load_lock
 from builder.runtime.choose import fetch_runtime, provide_runtime
@@ -45,6 +46,10 @@ _COLUMNS = ("kind", "version", "arch", "from", "cache")
 @click.group("runtime")
 def runtime_group() -> None:
     """The bundled CPython: what is pinned, fetched and prepared."""
+
+
+runtime_group.add_command(check_command)
+runtime_group.add_command(bump_command)
 
 
 @runtime_group.command("list")

@@ -50,6 +50,21 @@ def derive_text(text: str, name: str, move: Move, upgrades_from: Sequence[str]) 
     return _with_changelog(text[: text.index(_CHANGELOG)] + _CHANGELOG, move, keep=False)
 
 
+def raise_text(text: str, release: ReleaseSpec, package: str, day: date, change: str) -> str:
+    """Return the file of a release with the revision of one package raised, and that alone."""
+    entry = _entry(
+        version=release.version,
+        revision=release.revision_of(package) + 1,
+        day=day,
+        packages=[package],
+        changes=[change],
+    )
+    before, found, after = text.partition(_CHANGELOG)
+    if not found:
+        raise SpecError([f"the release file has no {_CHANGELOG}"])
+    return f"{before}{entry}\n{_CHANGELOG}{after}"
+
+
 def parse_release(text: str, label: str) -> ReleaseSpec:
     """Return the release of a file's text; raises SpecError with every problem."""
     try:
@@ -77,12 +92,24 @@ def _with_changelog(text: str, move: Move, *, keep: bool) -> str:
     before, found, after = text.partition(_CHANGELOG)
     if not found:
         raise SpecError([f"the release file has no {_CHANGELOG}"])
-    changes = ", ".join(json.dumps(line, ensure_ascii=False) for line in move.changes)
-    entry = (
-        f"{_CHANGELOG}\nversion = {json.dumps(move.version)}\nrevision = 1\n"
-        f"day = {move.day.isoformat()}\nchanges = [{changes}]\n"
+    entry = _entry(
+        version=move.version, revision=1, day=move.day, packages=(), changes=move.changes
     )
     return before + entry + (f"\n{_CHANGELOG}{after}" if keep else "")
+
+
+def _entry(
+    *, version: str, revision: int, day: date, packages: Sequence[str], changes: Sequence[str]
+) -> str:
+    rows = [f"version = {_quoted([version])}", f"revision = {revision}", f"day = {day.isoformat()}"]
+    if packages:
+        rows.append(f"packages = [{_quoted(packages)}]")
+    rows.append(f"changes = [{_quoted(changes)}]")
+    return "\n".join([_CHANGELOG, *rows, ""])
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    return ", ".join(json.dumps(text, ensure_ascii=False) for text in texts)
 
 
 def _zulu(moment: datetime) -> str:

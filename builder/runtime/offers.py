@@ -41,14 +41,18 @@ class SourceOffer:
     debian_suite: str = ""
 
 
+def list_upstream(base: str = UPSTREAM, client: httpx.Client | None = None) -> list[str]:
+    """Return the versions that python.org's tree has folders of; raises FetchError."""
+    return _FOLDER.findall(fetch_text(f"{base}/", client=client))
+
+
 def find_upstream(
-    minor: str, base: str = UPSTREAM, client: httpx.Client | None = None
+    minor: str, folders: Iterable[str], base: str = UPSTREAM, client: httpx.Client | None = None
 ) -> SourceOffer | None:
-    """Return the newest release of ``minor`` in python.org's tree; raises FetchError.
+    """Return the newest release of ``minor`` among ``folders``; raises FetchError.
 
     A folder without the tarball of its own version has pre-releases only.
     """
-    folders = _FOLDER.findall(fetch_text(f"{base}/", client=client))
     of_minor = {version for version in folders if version.rpartition(".")[0] == minor}
     for version in sorted(of_minor, key=Version, reverse=True):
         file = f"Python-{version}.tar.xz"
@@ -118,8 +122,14 @@ def _suite_offers(
     run.run(["timeout", str(_APT_TIMEOUT_S), apt_get, *options, "--quiet", "update"])
     names = [f"python{minor}" for minor in minors]
     shown = run.run([apt_cache, *options, "showsrc", "--only-source", *names], check=False).stdout
-    for paragraph in shown.split("\n\n"):
-        yield from read_source(paragraph, mirror, suite)
+    for minor in minors:
+        offers = [
+            offer
+            for paragraph in shown.split("\n\n")
+            for offer in read_source(paragraph, mirror, suite)
+            if offer.version.rpartition(".")[0] == minor
+        ]
+        yield from sorted(offers, key=lambda offer: Version(offer.version))[-1:]
 
 
 def read_source(paragraph: str, mirror: str, suite: str) -> Iterator[SourceOffer]:

@@ -16,7 +16,8 @@ _LIMIT = 32 << 20
 _RELEASE = re.compile(r"What's New in Python (?P<version>\S+?)(?: (?P<state>[a-z ]+\d*))?\?")
 _SECTION = "Security"
 _ENTRY = re.compile(r"- (?:(?P<issue>(?:gh|bpo)-\d+): )?(?P<text>.*)")
-_CVE = re.compile(r"\bCVE-\d{4}-\d+")
+_CVE = re.compile(r"(?:\bCVE-|:cve:`)(\d{4}-\d+)")
+_MARKUP = re.compile(r":[\w:]+:`[~!]*([^`]*)`|``([^`]*)``|`([^`<]*?) *(?:<[^>`]*>)?`_*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +112,6 @@ def _fix(version: str, lines: list[str]) -> SecurityFix:
     return SecurityFix(
         version=version,
         issue=(match["issue"] if match else "") or "",
-        cves=tuple(dict.fromkeys(_CVE.findall(text))),
-        text=" ".join(text.split()),
+        cves=tuple(dict.fromkeys(f"CVE-{number}" for number in _CVE.findall(text))),
+        text=_MARKUP.sub(lambda found: found[1] or found[2] or found[3], " ".join(text.split())),
     )

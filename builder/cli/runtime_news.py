@@ -1,0 +1,130 @@
+"""``builder runtime check`` and ``builder runtime bump``: patch releases of CPython."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+
+from builder.base import log
+from builder.base.paths import PROJECT, RUNTIMES_FILE
+from builder.cli.options import json_option, project_cache, project_spec
+from builder.jobs.python_updates import (
+    MinorNews,
+    Places,
+    PythonNews,
+    check_pythons,
+    raise_runtimes,
+    releases_on,
+)
+from builder.net.download import fetch_blob
+from builder.runtime.offers import UPSTREAM
+from builder.runtime.pins import load_pins
+from builder.runtime.source_pins import choose_offer, make_pin, write_source_pin
+
+_UNSTABLE = "sid"  # gets a release within days
+_SHOWN = 100  # characters of a fix
+
+_upstream_option = click.option(
+    "--upstream", default=UPSTREAM, show_default=True, help="python.org's tree, or a mirror of it."
+)
+_suite_option = click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    help="Of Debian; may repeat. Default: those of the pins, and sid.",
+)
+
+
+@click.command("check")
+@_upstream_option
+@_suite_option
+@json_option
+def check_command(upstream: str, suites: tuple[str, ...], as_json: bool) -> None:
+    """Compare the pinned sources of CPython with python.org's and Debian's.
+
+    Lists the security fixes that each pin lacks.
+    """
+    news = _ask(upstream, suites)
+    if as_json:
+        click.echo(json.dumps(_as_dict(news), indent=2))
+        return
+    for minor in news.minors:
+        _print(minor)
+    _print_silent(news)
+
+
+@click.command("bump")
+@click.argument("wanted", metavar="3.N|VERSION")
+@click.option("--sha256", help="Of the tarball, where its publisher states none.")
+@click.option("--dry-run", is_flag=True, help="Report, and write nothing.")
+@_upstream_option
+@_suite_option
+def bump_command(
+    wanted: str, sha256: str | None, dry_run: bool, upstream: str, suites: tuple[str, ...]
+) -> None:
+    """Pin a newer CPython, and raise the runtime's package of each release on it.
+
+    Nothing else is to be built again. The tarball is fetched and checked first.
+    """
+    news = _ask(upstream, suites)
+    _print_silent(news)
+    offers = choose_offer([offer for minor in news.minors for offer in minor.offers], wanted)
+    pin = make_pin(offers, sha256)
+    if pin in load_pins().source:
+        log.step(f"CPython {pin.version} is pinned already")
+        return
+    fetch_blob(
+        offers[0].url,
+        sha256=pin.sha256,
+        cache=project_cache(),
+        label=f"source of CPython {pin.version}",
+    )
+    spec = project_spec()
+    releases = releases_on(spec, pin.minor)
+    if not dry_run:
+        # The pin last: a run that was killed before goes on from there.
+        for path in raise_runtimes(spec, releases, pin, datetime.now(UTC).date()):
+            log.step(f"wrote {path.relative_to(PROJECT)}")
+        old = write_source_pin(RUNTIMES_FILE, pin)
+        log.step(f"pinned CPython {pin.version}" + (f" for {old.version}" if old else ""))
+    for release in releases:
+        click.echo(f"builder build {spec.project.runtime} --release {release.name}")
+
+
+def _ask(upstream: str, suites: Sequence[str]) -> PythonNews:
+    pins = load_pins()
+    own = dict.fromkeys(pin.debian_suite for pin in pins.source if pin.debian_suite)
+    places = Places(upstream=upstream.rstrip("/"), suites=suites or (*own, _UNSTABLE))
+    return check_pythons(pins, places, project_cache())
+
+
+def _print(news: MinorNews) -> None:
+    click.echo(f"{news.minor}: pinned {', '.join(news.pinned)}")
+    for offer in news.offers:
+        click.echo(f"  {offer.place}: {offer.version}")
+    if news.newest is not None:
+        click.echo(f"  newer: builder runtime bump {news.newest.version}")
+    for version, fixes in news.lacking.items():
+        if not fixes:
+            continue
+        click.echo(f"  {version} lacks {len(fixes)} security fixes, as of {news.known_until}:")
+        for fix in fixes:
+            name = " ".join([fix.version, fix.issue, *fix.cves])
+            click.echo(f"    {name}: {fix.text[:_SHOWN]}")
+
+
+def _print_silent(news: PythonNews) -> None:
+    for place, reason in news.silent.items():
+        log.warn(f"{place} says nothing: {reason}")
+
+
+def _as_dict(news: PythonNews) -> dict[str, object]:
+    return {
+        "minors": [
+            {**asdict(minor), "newer": minor.newest.version if minor.newest else None}
+            for minor in news.minors
+        ],
+        "silent": dict(news.silent),
+    }

@@ -1,0 +1,173 @@
+"""``builder runtime check`` and ``bump`` as users type them, against a server on loopback."""
+
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from builder.base.errors import BuilderError, UsageError
+from builder.base.paths import PKGSPEC, RUNTIMES_FILE
+from builder.cli import runtime_news as cli
+from builder.cli.runtime import runtime_group
+from builder.runtime.pins import load_pins
+from builder.spec import load_spec
+from tests.helpers.servers import ReleaseServer, release_server
+
+_VERSION = "3.13.99"
+_NEWS = """\
+What's New in Python 3.13.99 final?
+===================================
+
+Security
+--------
+
+- gh-7: Refuse what was let in.
+
+What's New in Python 3.13.15 final?
+===================================
+
+Security
+--------
+
+- gh-6: Refuse what 3.13.15 refuses.
+"""
+
+
+@pytest.fixture
+def pkgspec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the data, which commands write into."""
+    root = tmp_path / "pkgspec"
+    shutil.copytree(PKGSPEC, root)
+    monkeypatch.setattr(cli, "RUNTIMES_FILE", root / RUNTIMES_FILE.name)
+    monkeypatch.setattr(cli, "PROJECT", tmp_path)
+    monkeypatch.setattr(cli, "load_pins", lambda: load_pins(root / RUNTIMES_FILE.name))
+    monkeypatch.setattr(cli, "project_spec", lambda: load_spec(root))
+    return root
+
+
+@pytest.fixture
+def upstream(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReleaseServer]:
+    """python.org with one release more than is pinned."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with release_server() as server:
+        server.add("/", f'<a href="3.13.15/">x</a><a href="{_VERSION}/">x</a>'.encode())
+        file = f"Python-{_VERSION}.tar.xz"
+        sha256 = server.add(f"/{_VERSION}/{file}", _tarball())
+        listing = f'<a href="{file}">x</a><a href="{file}.spdx.json">x</a>'
+        server.add(f"/{_VERSION}/", listing.encode())
+        sums = [{"algorithm": "SHA256", "checksumValue": sha256}]
+        document = {"packages": [{"downloadLocation": f"x/{file}", "checksums": sums}]}
+        server.add(f"/{_VERSION}/{file}.spdx.json", json.dumps(document).encode())
+        yield server
+
+
+def _tarball() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:xz") as tar:
+        member = tarfile.TarInfo(f"Python-{_VERSION}/Misc/NEWS")
+        member.size = len(_NEWS)
+        tar.addfile(member, io.BytesIO(_NEWS.encode()))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, pkgspec: Path, upstream: ReleaseServer, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    assert pkgspec.is_dir()
+    monkeypatch.setenv("BUILDER_CACHE", str(tmp_path / "cache"))
+    # Debian is asked by apt, which other tests stand in for: here it says nothing.
+    monkeypatch.setattr("builder.runtime.offers.shutil.which", lambda _: None)
+
+    def invoke(*words: str) -> Result:
+        return CliRunner().invoke(runtime_group, [*words, "--upstream", upstream.url])
+
+    return invoke
+
+
+def test_check_names_the_newer_release_and_the_fixes_that_pins_lack(
+    run: Callable[..., Result],
+) -> None:
+    done = run("check")
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert f"  newer: builder runtime bump {_VERSION}" in lines
+    assert f"  3.13.15 lacks 1 security fixes, as of {_VERSION}:" in lines
+    assert f"  3.13.5 lacks 2 security fixes, as of {_VERSION}:" in lines
+    assert f"    {_VERSION} gh-7: Refuse what was let in." in lines
+
+
+def test_check_for_machines_says_who_was_silent(run: Callable[..., Result]) -> None:
+    done = run("check", "--json")
+    found = json.loads(done.stdout)
+    (minor,) = [minor for minor in found["minors"] if minor["minor"] == "3.13"]
+    assert minor["newer"] == _VERSION
+    assert [fix["issue"] for fix in minor["lacking"]["3.13.15"]] == ["gh-7"]
+    assert found["silent"] == {"Debian": "no apt on this host"}
+
+
+def test_an_unreachable_publisher_is_no_failure(
+    run: Callable[..., Result], upstream: ReleaseServer
+) -> None:
+    del upstream.files["/"]
+    done = run("check", "--json")
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    assert set(found["silent"]) == {"Debian", "python.org"}
+    assert all(minor["newer"] is None for minor in found["minors"])
+
+
+def test_bump_pins_it_and_raises_the_runtimes_packages_alone(
+    run: Callable[..., Result], pkgspec: Path
+) -> None:
+    before = load_spec(pkgspec)
+    assert run("bump", "3.13", "--dry-run").exit_code == 0
+    assert load_spec(pkgspec) == before
+    done = run("bump", "3.13")
+    assert done.exit_code == 0, done.output
+    assert _VERSION in {pin.version for pin in load_pins(pkgspec / "runtimes.toml").source}
+    after = load_spec(pkgspec)
+    raised = {
+        (name, package)
+        for name, release in after.releases.items()
+        for package in release.packages
+        if release.revision_of(package) != before.releases[name].revision_of(package)
+    }
+    on_313 = {"26.9", "26.8", "26.4"}
+    assert {pair for pair in raised if pair[0] in on_313} == {
+        (name, "backendai-runtime") for name in on_313
+    }
+    assert {package for _, package in raised} == {"backendai-runtime"}
+    assert not any(name == "23.09" for name, _ in raised)  # it is on 3.11
+    entry = after.releases["26.9"].changelog_of("backendai-runtime")[0]
+    assert entry.changes == (f"Build with CPython {_VERSION}.",)
+    assert "builder build backendai-runtime --release 26.9" in done.output.splitlines()
+    # Again, and after a run that was killed before it wrote the pin.
+    assert run("bump", "3.13").exit_code == 0
+    assert load_spec(pkgspec) == after
+    shutil.copy(RUNTIMES_FILE, pkgspec / RUNTIMES_FILE.name)
+    assert run("bump", "3.13").exit_code == 0
+    assert load_spec(pkgspec) == after
+    assert _VERSION in {pin.version for pin in load_pins(pkgspec / "runtimes.toml").source}
+
+
+def test_bump_to_what_nobody_has_is_refused(run: Callable[..., Result]) -> None:
+    done = run("bump", "3.13.98")
+    assert isinstance(done.exception, UsageError)
+    assert "nobody offers a CPython 3.13.98" in done.exception.message
+
+
+def test_bump_writes_nothing_where_the_tarball_is_another(
+    run: Callable[..., Result], upstream: ReleaseServer, pkgspec: Path
+) -> None:
+    upstream.files[f"/{_VERSION}/Python-{_VERSION}.tar.xz"] = b"another"
+    before = (pkgspec / "runtimes.toml").read_bytes()
+    done = run("bump", _VERSION)
+    assert isinstance(done.exception, BuilderError)
+    assert (pkgspec / "runtimes.toml").read_bytes() == before
