@@ -1,10 +1,12 @@
 """``builder release``."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 from packaging.version import Version
@@ -14,11 +16,15 @@ from builder.base.cache import replacing
 from builder.base.errors import LockError, UsageError
 from builder.base.paths import PROJECT
 from builder.cli.options import json_option, project_cache, project_spec
+from builder.jobs.parallel import default_jobs
 from builder.jobs.release import Moves, make_report, move_line, start_line
+from builder.jobs.schemas import dump_schemas
 from builder.release.bump import Moved, Workshop, save
 from builder.release.news import LEADING, News, find_news, newest_of
+from builder.release.osv import load_snapshot
 from builder.release.page import render_page, render_text
 from builder.runtime.pins import load_pins
+from builder.spec import ReleaseSpec
 from builder.spec.release import line_of
 
 _LINE = click.argument("line")
@@ -101,11 +107,23 @@ def new_command(line: str, like: str, version: str | None, dry_run: bool, as_jso
 @_LINE
 @click.option("--against", required=True, help="A line, or a version of a line.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page there.")
+@click.option(
+    "--osv",
+    type=click.Path(path_type=Path, exists=True),
+    help="OSV's records of PyPI: its ZIP, a folder, or a JSON file.",
+)
+@click.option("--graphql/--no-graphql", default=True, help="Compare the managers' schemas.")
 @json_option
-def report_command(line: str, against: str, html: Path | None, as_json: bool) -> None:
-    """Compare a release with another: wheels, sizes, samples, fixtures, migrations, commands."""
+def report_command(line: str, against: str, html: Path | None, as_json: bool, **given: Any) -> None:
+    """Compare a release with another: wheels, sizes, samples, migrations, schemas, commands."""
     shop = _shop()
-    report = make_report(shop, line, against)
+    report = make_report(
+        shop,
+        line,
+        against,
+        schemas=partial(_schemas, shop) if given["graphql"] else lambda _: None,
+        snapshot=load_snapshot(given["osv"]) if given["osv"] is not None else None,
+    )
     if html is not None:
         with replacing(html) as part:
             part.write_text(render_page(report), encoding="utf-8")
@@ -114,6 +132,10 @@ def report_command(line: str, against: str, html: Path | None, as_json: bool) ->
         click.echo(json.dumps(report.as_dict(), indent=2))
     elif html is None:
         click.echo(render_text(report), nl=False)
+
+
+def _schemas(shop: Workshop, release: ReleaseSpec) -> Mapping[str, str] | None:
+    return dump_schemas(release, shop.spec, PROJECT, shop.cache, jobs=default_jobs())
 
 
 def _shop() -> Workshop:

@@ -47,26 +47,35 @@ class GatewayJob:
     def make(self) -> Path:
         """Return the schemas; PayloadError if the gateway does not fit the release."""
         with self.cache.workspace() as work:
-            root = work / "root"
-            for entry in self.plan.entries:
-                is_source = entry.content is not None and entry.kind is PayloadKind.FILE
-                if is_source and entry.target.is_relative_to(self.gateway.program):
-                    place_entry(entry, root)
-            program = below(root, self.gateway.program)
-            key = key_of(
-                _FORMAT,
-                self.gateway.pins,
-                self.gateway.minor,
-                [hash_file(program / name) for name in _DUMPING],
-            )
-            site = _Site(self, work / "site")
-            schemas = (
-                self.cache.derive("graphql", key, lambda folder: self._dump(program, site, folder))
-                / _SCHEMAS
-            )
+            program, site = self._program(work), _Site(self, work / "site")
+            schemas = self._schemas(program, site)
             with phase("gateway", self.plan.name):
                 self._check(program, site, schemas)
         return schemas
+
+    def dump(self) -> Path:
+        """Return the schemas, whether or not the gateway fits them."""
+        with self.cache.workspace() as work:
+            return self._schemas(self._program(work), _Site(self, work / "site"))
+
+    def _program(self, work: Path) -> Path:
+        """Place the gateway's program into a folder."""
+        root = work / "root"
+        for entry in self.plan.entries:
+            is_source = entry.content is not None and entry.kind is PayloadKind.FILE
+            if is_source and entry.target.is_relative_to(self.gateway.program):
+                place_entry(entry, root)
+        return below(root, self.gateway.program)
+
+    def _schemas(self, program: Path, site: "_Site") -> Path:
+        key = key_of(
+            _FORMAT,
+            self.gateway.pins,
+            self.gateway.minor,
+            [hash_file(program / name) for name in _DUMPING],
+        )
+        made = self.cache.derive("graphql", key, lambda folder: self._dump(program, site, folder))
+        return made / _SCHEMAS
 
     def _dump(self, program: Path, site: "_Site", folder: Path) -> None:
         log.step(f"{self.plan.name}: dumping the schemas of {self.gateway.release}")

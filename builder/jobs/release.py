@@ -1,6 +1,6 @@
 """Moves lines to other releases, and compares releases, with all that a person has to see."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,11 +15,16 @@ from builder.release.bump import Moved, Workshop, begin, bump
 from builder.release.compare import Report, compare
 from builder.release.facts import Facts, collect_facts, release_locks
 from builder.release.news import leading_releases, missing_at
+from builder.release.osv import Snapshot
 from builder.release.review import Review, find_reviews
+from builder.release.schemas import read_fields
 from builder.spec import ReleaseSpec
 from builder.spec.release import line_of
 from builder.wheels.files import fetch_files
 from builder.wheels.model import WheelRequest
+
+# The texts of a release's GraphQL schemas by name.
+Schemas = Callable[[ReleaseSpec], Mapping[str, str] | None]
 
 _SERVICES = PROJECT / "postinst" / "services"
 
@@ -43,15 +48,23 @@ def start_line(shop: Workshop, name: str, version: str, like: ReleaseSpec, now: 
     return _moves(shop, begin(shop, name, version, like, now), like)
 
 
-def make_report(shop: Workshop, line: str, against: str) -> Report:
+def make_report(
+    shop: Workshop,
+    line: str,
+    against: str,
+    *,
+    schemas: Schemas = lambda _: None,
+    snapshot: Snapshot | None = None,
+) -> Report:
     """Compare the release of a line with another line, or with another version of a line.
 
-    A version that ``pkgspec/`` does not have is resolved, which takes minutes.
+    A version that ``pkgspec/`` does not have is resolved, which takes minutes. ``schemas``
+    returns the GraphQL schemas of a release that it has.
     """
     new, new_locks = _locked(shop, line)
     old, old_locks = _locked(shop, against)
-    facts = collect_facts(new, new_locks, shop.cache)
-    before = collect_facts(old, old_locks, shop.cache)
+    facts = _with_schemas(shop, collect_facts(new, new_locks, shop.cache), new, schemas)
+    before = _with_schemas(shop, collect_facts(old, old_locks, shop.cache), old, schemas)
     addons = [package.name for package in shop.spec.packages.values() if package.addon]
     everything = tuple(dict.fromkeys((*new.packages, *addons)))
     return compare(
@@ -62,7 +75,15 @@ def make_report(shop: Workshop, line: str, against: str) -> Report:
             *find_reviews(_SERVICES, facts, before),
         ],
         lacking=missing_at(shop.spec, new.model_copy(update={"packages": everything}), shop.cache),
+        snapshot=snapshot,
     )
+
+
+def _with_schemas(shop: Workshop, facts: Facts, release: ReleaseSpec, schemas: Schemas) -> Facts:
+    if release not in shop.spec.releases.values():
+        return facts  # its locks are not on disk, so nothing of it can be built
+    texts = schemas(release)
+    return facts if texts is None else replace(facts, schemas=read_fields(texts))
 
 
 def _moves(shop: Workshop, moved: Moved, before: ReleaseSpec) -> Moves:

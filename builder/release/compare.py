@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from packaging.version import Version
 
 from builder.release.facts import Facts, WheelFacts
+from builder.release.osv import Snapshot, Vulnerability
 from builder.release.review import Review, by_service
 
 _OWN = "backend-ai-"
+_OSV_PAGE = "https://osv.dev/vulnerability/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +60,29 @@ class Report:
 
 
 def compare(
-    new: Facts, old: Facts, *, reviews: Iterable[Review] = (), lacking: Iterable[str] = ()
+    new: Facts,
+    old: Facts,
+    *,
+    reviews: Iterable[Review] = (),
+    lacking: Iterable[str] = (),
+    snapshot: Snapshot | None = None,
 ) -> Report:
-    """Return all that differs; ``lacking`` are distributions that the index lacks for ``new``."""
+    """Return all that differs; ``lacking`` are distributions that the index lacks for ``new``.
+
+    Vulnerabilities are those that ``snapshot`` has.
+    """
     sections = [
         Section(title="For a person", lines=[Line(text=f"{r.file}: {r.why}") for r in reviews]),
         Section(title="The index lacks", lines=[Line(text=name) for name in sorted(lacking)]),
         Section(title="Packages", lines=_set_lines(new.packages, old.packages)),
         Section(title="Python and glibc", lines=list(_python(new, old))),
         Section(title="Wheels", lines=list(_wheels(new.wheels, old.wheels))),
+        Section(title="Known vulnerabilities", lines=list(_vulnerabilities(new, old, snapshot))),
         Section(title="Licences", lines=list(_licences(new.wheels, old.wheels))),
         Section(title="Migrations", lines=list(_migrations(new, old))),
         Section(title="Samples", lines=list(_by_file(new.samples, old.samples))),
         Section(title="Fixtures", lines=list(_by_file(new.fixtures, old.fixtures))),
+        Section(title="GraphQL fields", lines=list(_schemas(new, old))),
         Section(title="Entry points", lines=_set_lines(new.entry_points, old.entry_points)),
         Section(title="Commands", lines=_set_lines(new.words, old.words)),
     ]
@@ -129,6 +141,40 @@ def _wheels(new: Mapping[str, WheelFacts], old: Mapping[str, WheelFacts]) -> Ite
         # Those of Backend.AI have one version, and the same notes.
         link = now.notes if now is not None and not name.startswith(_OWN) else ""
         yield Line(text=text, link=link)
+
+
+def _vulnerabilities(new: Facts, old: Facts, snapshot: Snapshot | None) -> Iterator[Line]:
+    """Yield what is known of the new release's wheels, and what it is rid of."""
+    if snapshot is None:
+        yield Line(text="not looked for: give a snapshot by --osv")
+        return
+    before, now = _known(old, snapshot), _known(new, snapshot)
+    for (name, identity), found in sorted(now.items()):
+        sign = " " if (name, identity) in before else "+"
+        fixed = f" (fixed in {', '.join(found.fixed)})" if found.fixed else ""
+        yield Line(
+            text=f"{sign} {name} {new.wheels[name].version}: {found.shown}{fixed}",
+            link=_OSV_PAGE + found.name,
+        )
+    for (name, identity), found in sorted(before.items()):
+        if (name, identity) not in now:
+            yield Line(text=f"- {name} {old.wheels[name].version}: {found.shown}")
+
+
+def _known(facts: Facts, snapshot: Snapshot) -> dict[tuple[str, str], Vulnerability]:
+    return {
+        (name, found.name): found
+        for name, wheel in facts.wheels.items()
+        for found in snapshot.find(name, wheel.version)
+    }
+
+
+def _schemas(new: Facts, old: Facts) -> Iterator[Line]:
+    lacking = [facts.version for facts in (new, old) if facts.schemas is None]
+    if new.schemas is None or old.schemas is None:
+        yield Line(text=f"not compared: no schemas of {', '.join(lacking)}")
+        return
+    yield from _by_file(new.schemas, old.schemas)
 
 
 def _licences(new: Mapping[str, WheelFacts], old: Mapping[str, WheelFacts]) -> Iterator[Line]:

@@ -61,6 +61,7 @@ class Facts:
     migrations: Mapping[str, Migrations]  # by the folder in the wheel
     entry_points: frozenset[str]
     words: frozenset[str]  # of the command line
+    schemas: Mapping[str, frozenset[str]] | None = None  # GraphQL's; None: not looked at
 
 
 def release_locks(spec: Spec, release: ReleaseSpec) -> list[Lock]:

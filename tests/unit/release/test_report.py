@@ -9,6 +9,7 @@ import pytest
 from builder.release.compare import Area, Report, compare
 from builder.release.facts import (
     Facts,
+    WheelFacts,
     read_fixtures,
     read_points,
     read_samples,
@@ -18,6 +19,7 @@ from builder.release.facts import (
     wheel_facts,
 )
 from builder.release.migrations import Migration, Migrations
+from builder.release.osv import load_snapshot
 from builder.release.page import render_page, render_text
 from builder.release.review import find_reviews
 from builder.release.treemap import lay_out
@@ -150,6 +152,62 @@ def test_differences_are_in_their_sections() -> None:
     assert "Python: 3.13 -> 3.14" in lines_of(report, "Python and glibc")
     assert lines_of(report, "Commands") == ["+ b", "- a"]
     assert lines_of(report, "The index lacks") == ["plug-in"]
+
+
+def test_fields_of_schemas_are_compared_where_both_releases_have_them() -> None:
+    old = facts(schemas={"graphene": frozenset({"Queries.agent: Agent", "Agent.id: ID"})})
+    new = facts(
+        version="1.0.3",
+        schemas={
+            "graphene": frozenset({"Query.agent: Agent", "Agent.id: ID"}),
+            "public": frozenset(),
+        },
+    )
+    assert lines_of(compare(new, old), "GraphQL fields") == [
+        "+ public",
+        "graphene: + Query.agent: Agent",
+        "graphene: - Queries.agent: Agent",
+    ]
+    without = facts(version="0.9")
+    assert lines_of(compare(new, without), "GraphQL fields") == ["not compared: no schemas of 0.9"]
+
+
+def test_vulnerabilities_are_new_left_or_gone(tmp_path: Path) -> None:
+    path = tmp_path / "all.json"
+    path.write_text(json.dumps([_record("GHSA-a", "2"), _record("GHSA-b", "3", summary="")]))
+    old = facts(wheels={"library": _wheel("1.0")})
+    new = facts(wheels={"library": _wheel("2.1"), "other": _wheel("0.1")})
+    report = compare(new, old, snapshot=load_snapshot(path))
+    assert lines_of(report, "Known vulnerabilities") == [
+        "  library 2.1: GHSA-b: no summary (fixed in 3)",
+        "- library 1.0: GHSA-a: A fault",
+    ]
+    report = compare(new, facts(), snapshot=load_snapshot(path))
+    assert lines_of(report, "Known vulnerabilities") == [
+        "+ library 2.1: GHSA-b: no summary (fixed in 3)"
+    ]
+    (line,) = [
+        line
+        for section in report.sections
+        if section.title == "Known vulnerabilities"
+        for line in section.lines
+    ]
+    assert line.link == "https://osv.dev/vulnerability/GHSA-b"
+    # Nobody is left to think that none is known.
+    assert lines_of(compare(new, old), "Known vulnerabilities") == [
+        "not looked for: give a snapshot by --osv"
+    ]
+
+
+def _record(name: str, fixed: str, summary: str = "A fault") -> dict[str, object]:
+    events = [{"introduced": "0"}, {"fixed": fixed}]
+    package = {"ecosystem": "PyPI", "name": "library"}
+    affected = [{"package": package, "ranges": [{"type": "ECOSYSTEM", "events": events}]}]
+    return {"id": name, "summary": summary, "affected": affected}
+
+
+def _wheel(version: str) -> WheelFacts:
+    return WheelFacts(version=version, size=1)
 
 
 def test_a_person_is_sent_to_the_file_that_has_to_change(tmp_path: Path) -> None:
