@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from builder.base.errors import SpecError
 from builder.base.model import PackageFormat, Profile, full_version
-from builder.base.paths import BUILD_INFO, SBOM_FILE
+from builder.base.paths import BUILD_INFO
 from builder.plan import Entry, FormatPlan, Metadata, PackagePlan, doc_folder
 from builder.spec.schema import PayloadKind
 
@@ -67,7 +67,8 @@ class PackInput:
     scripts: Mapping[str, Path]  # script name to the file it was written to
     changelog: Path  # of the file that changelog_entries were written to
     depends: Sequence[str]  # found by the stage
-    sbom: Path
+    made: Mapping[PurePosixPath, Path]  # documents that packing writes, by target
+    licence: str
     epoch: int
     compression: Compression
 
@@ -89,7 +90,7 @@ def nfpm_config(plan: PackagePlan, given: PackInput) -> dict[str, object]:
         "maintainer": meta.maintainer,
         "vendor": meta.vendor,
         "homepage": meta.homepage,
-        "license": meta.licence,
+        "license": given.licence,
         "description": _description(meta, given.fmt),
         "mtime": _time(given.epoch),
         "disable_globbing": True,
@@ -158,11 +159,9 @@ def _contents(plan: PackagePlan, given: PackInput) -> list[dict[str, object]]:
         if not (prefix and sample.target.is_relative_to(prefix))
         for target in _files(given.root, given.root / sample.target.relative_to("/"))
     ]
-    made = {BUILD_INFO: given.root / doc_folder(plan).relative_to("/") / BUILD_INFO}
-    made[SBOM_FILE] = given.sbom
-    contents += [
-        _document(str(doc_folder(plan) / name), path, given) for name, path in made.items()
-    ]
+    info = doc_folder(plan) / BUILD_INFO
+    made = {info: given.root / info.relative_to("/"), **given.made}
+    contents += [_document(target, path, given) for target, path in made.items()]
     return contents + _folders(contents, plan, given)
 
 
@@ -226,9 +225,10 @@ def _sample_content(target: str, given: PackInput) -> dict[str, object]:
     return {"src": f"{given.root}{target}", "dst": target, "file_info": info}
 
 
-def _document(target: str, source: Path, given: PackInput) -> dict[str, object]:
-    content = {**_sample_content(target, given), "src": str(source)}
-    return {**content, "type": "doc"} if given.fmt is PackageFormat.RPM else content
+def _document(target: PurePosixPath, source: Path, given: PackInput) -> dict[str, object]:
+    content = {**_sample_content(str(target), given), "src": str(source)}
+    kind = _rpm_kind(target) if given.fmt is PackageFormat.RPM else None
+    return {**content, "type": kind} if kind else content
 
 
 def changelog_entries(meta: Metadata) -> list[dict[str, object]]:

@@ -1,13 +1,10 @@
 """Packs a stage into a deb or rpm by the nfpm binary."""
 
-import functools
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import __version__
 from builder.base import log
 from builder.base.cache import Cache, key_of
 from builder.base.errors import PackError, ToolError
@@ -16,11 +13,9 @@ from builder.base.model import PackageFormat
 from builder.base.paths import SBOM_FILE, SBOM_SUFFIX
 from builder.base.run import find_tool, run
 from builder.base.timing import phase
+from builder.pack.documents import documents_key, write_documents
 from builder.pack.nfpm import Compression, PackInput, changelog_entries, nfpm_config
 from builder.plan import PackagePlan
-from builder.sbom.cyclonedx import FORMAT as SBOM_FORMAT
-from builder.sbom.cyclonedx import Subject, render_cyclonedx
-from builder.sbom.licences import rules_digest
 from builder.sbom.model import load_inventory
 from builder.stage.model import Stage
 
@@ -97,8 +92,7 @@ def pack_stage(
         list(request.depends),
         request.epoch,
         _tool_identity(nfpm),
-        SBOM_FORMAT,
-        rules_digest(),
+        documents_key(),
     )
     version = plan.metadata.full_version
     file = request.fmt.file_name(plan.name, version, request.fmt.arch_name(plan.arch))
@@ -136,9 +130,9 @@ def _pack(
         request.whole_stage()
     log.step(f"packing {target.name}")
     with cache.workspace() as work:
-        sbom = target.parent / SBOM_FILE
-        subject = _subject(plan, request)
-        sbom.write_bytes(render_cyclonedx(load_inventory(stage.root.parent), subject))
+        made = write_documents(
+            plan, load_inventory(stage.root.parent), request, nfpm_path(), target.parent
+        )
         changelog = work / "changelog.json"
         changelog.write_text(json.dumps(changelog_entries(plan.metadata)), encoding="utf-8")
         given = PackInput(
@@ -147,7 +141,8 @@ def _pack(
             scripts=_write_scripts(plan.formats[request.fmt].scripts, work),
             changelog=changelog,
             depends=request.depends,
-            sbom=sbom,
+            made=made.files,
+            licence=made.licence,
             epoch=request.epoch,
             compression=request.compression,
         )
@@ -169,31 +164,9 @@ def _pack(
     facts = {
         "sha256": hash_file(target),
         "size": target.stat().st_size,
-        "sbom_sha256": hash_file(sbom),
+        "sbom_sha256": hash_file(target.parent / SBOM_FILE),
     }
     (target.parent / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
-
-
-def _subject(plan: PackagePlan, request: PackRequest) -> Subject:
-    meta = plan.metadata
-    return Subject(
-        name=plan.name,
-        version=meta.full_version,
-        fmt=request.fmt,
-        arch=request.fmt.arch_name(plan.arch),
-        licence=meta.licence,
-        supplier=meta.vendor,
-        description=meta.summary,
-        epoch=request.epoch,
-        tools=(("backendai-builder", __version__), ("nfpm", _nfpm_version(nfpm_path()))),
-    )
-
-
-@functools.cache
-def _nfpm_version(nfpm: Path) -> str:
-    words = run([nfpm, "--version"], check=False).stdout
-    found = re.search(r"GitVersion:\s*v?(\S+)", words)
-    return found[1] if found else ""
 
 
 def _write_scripts(scripts: Mapping[str, str], work: Path) -> dict[str, Path]:

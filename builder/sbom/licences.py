@@ -2,7 +2,7 @@
 
 import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from builder.base.cache import key_of
@@ -53,6 +53,27 @@ def licence_of(part: Part) -> str:
         or _of_words(facts.text, facts, rules.words)
         or _of_classifiers(facts, rules.words)
     )
+
+
+def join_licences(expressions: Iterable[str]) -> str:
+    """Return the expression for parts that are all in one package, without repetitions."""
+    terms = [f"({expression})" for expression in sorted(set(expressions))]
+    with _parsing:
+        parsed = _licensing().parse(" AND ".join(terms), validate=False)
+        return str(parsed.simplify()) if parsed is not None else ""
+
+
+def parse_licence(expression: str) -> "license_expression.LicenseExpression | None":
+    """Return an expression as a tree; None if it is empty."""
+    with _parsing:
+        return _licensing().parse(expression, validate=False)
+
+
+@functools.cache
+def simple_licences(expression: str) -> tuple[str, ...]:
+    """Return the licences that an expression names, sorted; one with an exception is one."""
+    parsed = parse_licence(expression)
+    return tuple(sorted(map(str, parsed.literals))) if parsed is not None else ()
 
 
 def _of_words(text: str, facts: LicenceFacts, words: Mapping[str, str]) -> str:

@@ -28,6 +28,7 @@ class LicenceFacts:
     text: str = ""  # the first line of the field
     classifiers: tuple[str, ...] = ()
     files: tuple[str, ...] = ()  # of the licence, as paths in the package
+    holders: tuple[str, ...] = ()  # of the copyright, as the texts name them
     # Whether its licence text forbids to use its names for endorsement: what tells BSD's two apart.
     endorsement: bool = False
 
@@ -47,6 +48,7 @@ class Part:
     origin: str = ""  # the URL that file is published at
     source: str = ""  # where these facts are from
     licence: LicenceFacts = field(default_factory=LicenceFacts)
+    places: tuple[str, ...] = ()  # globs of its files in the package, without the first slash
     parts: tuple["Part", ...] = ()
     requires: tuple[str, ...] = ()  # refs
 
@@ -88,6 +90,7 @@ def _parts(rows: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
                 **row,
                 "kind": PartKind(row["kind"]),
                 "licence": _licence(row["licence"]),
+                "places": tuple(row["places"]),
                 "parts": _parts(row["parts"]),
                 "requires": tuple(row["requires"]),
             }
@@ -97,5 +100,5 @@ def _parts(rows: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
 
 
 def _licence(row: Mapping[str, Any]) -> LicenceFacts:
-    listed = {key: tuple(row[key]) for key in ("classifiers", "files")}
+    listed = {key: tuple(row[key]) for key in ("classifiers", "files", "holders")}
     return LicenceFacts(**{**row, **listed})

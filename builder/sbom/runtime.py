@@ -4,7 +4,7 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from builder.base.model import Arch, host_arch
@@ -12,12 +12,14 @@ from builder.base.paths import PKGSPEC
 from builder.base.run import run
 from builder.runtime.model import Runtime
 from builder.sbom.model import LicenceFacts, Part, PartKind
+from builder.sbom.texts import read_holders
 from builder.spec.components import ComponentsSpec, LibraryFacts
 from builder.spec.validate import load_model
 
 COMPONENTS_FILE = PKGSPEC / "components.toml"
 REF = "runtime:cpython"
-_BUNDLED = Path("share", "licenses", "bundled.txt")  # which runtime/bundle.py writes
+_LICENCES = Path("share", "licenses")  # which runtime/bundle.py writes
+_BUNDLED = _LICENCES / "bundled.txt"
 # What an interpreter knows of the libraries inside of its own modules.
 _QUESTION = """
 import json
@@ -46,8 +48,8 @@ def library_facts() -> tuple[LibraryFacts, ...]:
     ).library
 
 
-def runtime_part(runtime: Runtime) -> Part | None:
-    """Return CPython with its libraries; None where the distribution brings it."""
+def runtime_part(runtime: Runtime, prefix: PurePosixPath) -> Part | None:
+    """Return CPython at ``prefix`` with its libraries; None where the distribution brings it."""
     if runtime.tree is None:
         return None
     version = runtime.version
@@ -62,20 +64,25 @@ def runtime_part(runtime: Runtime) -> Part | None:
         file=runtime.origin.rpartition("/")[2],
         origin=runtime.origin if runtime.origin.startswith("https://") else "",
         source=f"the runtime's provider '{runtime.provider}'",
-        licence=LicenceFacts(expression="PSF-2.0"),
-        parts=_libraries(runtime, runtime.tree),
+        licence=LicenceFacts(
+            expression="PSF-2.0",
+            files=(f"{prefix / _LICENCES}/cpython/LICENSE",),
+            holders=("2001-2026 Python Software Foundation",),
+        ),
+        places=tuple(f"{prefix}/{folder}/*".lstrip("/") for folder in ("bin", "lib", "share")),
+        parts=_libraries(runtime, runtime.tree, prefix),
     )
 
 
-def _libraries(runtime: Runtime, tree: Path) -> tuple[Part, ...]:
-    packaged = list(_packaged(tree, runtime.options.get("built-on", ""), runtime.arch))
+def _libraries(runtime: Runtime, tree: Path, prefix: PurePosixPath) -> tuple[Part, ...]:
+    packaged = list(_packaged(tree, runtime.options.get("built-on", ""), runtime.arch, prefix))
     have = {part.name for part in packaged}
     built_in = [part for part in _built_in(runtime, tree) if part.name not in have]
     return tuple(sorted([*packaged, *built_in], key=lambda part: part.ref))
 
 
-def _packaged(tree: Path, host: str, arch: Arch) -> Iterator[Part]:
-    """Yield the libraries that were bundled from packages of the build host."""
+def _bundled_packages(tree: Path) -> dict[tuple[str, str], list[str]]:
+    """Return the sonames of each package and version that libraries were bundled from."""
     table = tree / _BUNDLED
     text = table.read_text(encoding="utf-8") if table.is_file() else ""
     packages: dict[tuple[str, str], list[str]] = {}
@@ -83,9 +90,15 @@ def _packaged(tree: Path, host: str, arch: Arch) -> Iterator[Part]:
         if not line.startswith("#"):
             soname, package, version = line.split("\t")
             packages.setdefault((package, version), []).append(soname)
-    for (package, version), sonames in packages.items():
+    return packages
+
+
+def _packaged(tree: Path, host: str, arch: Arch, prefix: PurePosixPath) -> Iterator[Part]:
+    """Yield the libraries that were bundled from packages of the build host."""
+    for (package, version), sonames in _bundled_packages(tree).items():
         facts = _known(package)
         upstream = upstream_version(version)
+        texts = [] if package.startswith("/") else sorted((tree / _LICENCES / package).glob("*"))
         yield Part(
             ref=f"{REF}/{package}",
             kind=PartKind.LIBRARY,
@@ -95,7 +108,12 @@ def _packaged(tree: Path, host: str, arch: Arch) -> Iterator[Part]:
             cpe=_cpe(facts, upstream),
             file=", ".join(sorted(sonames)),
             source="the build host's package, whose version has its fixes",
-            licence=LicenceFacts(expression=facts.licence if facts else ""),
+            licence=LicenceFacts(
+                expression=facts.licence if facts else "",
+                files=tuple(f"{prefix / path.relative_to(tree)}" for path in texts),
+                holders=tuple(read_holders(path for path in texts if path.name == "copyright")),
+            ),
+            places=tuple(f"{prefix}/lib/{soname}".lstrip("/") for soname in sorted(sonames)),
         )
 
 

@@ -14,6 +14,7 @@ from builder.plan import PackagePlan, PythonPlan
 from builder.runtime.model import Runtime
 from builder.sbom.graph import requirement_graph
 from builder.sbom.model import Inventory, Part, PartKind
+from builder.sbom.places import find_places
 from builder.sbom.runtime import runtime_part
 from builder.sbom.wheels import licence_facts, metadata_of, pypi_purl, wheel_part, wheel_ref
 from builder.wheels.install import InstalledWheel
@@ -40,7 +41,8 @@ def take_inventory(
     if plan.python:
         below = _below(plan.python, given.runtime_package)
         parts += _python_parts(plan.python, wheels, below, arch)
-        own = runtime_part(runtime) if runtime and plan.python.base is None else None
+        is_own = runtime is not None and plan.python.base is None
+        own = runtime_part(runtime, plan.python.prefix) if is_own and runtime else None
         parts += [part for part in (below, own) if part is not None]
     parts += _sample_parts(plan, samples, arch)
     return Inventory(
@@ -58,10 +60,11 @@ def _python_parts(
     metadata = metadata_of(wheels)
     graph = requirement_graph(metadata, minor=python.minor, machine=arch.machine)
     below_ref = below.ref if below else ""
+    places = find_places(wheels)
     for wheel in wheels:
         name = canonicalize_name(wheel.wheel.name)
         needed = {wheel_ref(word) if word in metadata else below_ref for word in graph[name]}
-        part = wheel_part(wheel, metadata[name])
+        part = wheel_part(wheel, metadata[name], python.prefix, places[wheel.wheel.file])
         yield replace(part, requires=tuple(sorted(ref for ref in needed if ref)))
 
 
@@ -95,7 +98,15 @@ def _sample_parts(plan: PackagePlan, samples: Mapping[str, Path], arch: Arch) ->
             file=file.file,
             source="files that the package takes out of this wheel",
             licence=licence_facts(_wheel_metadata(samples[name])),
+            places=tuple(_targets(plan, name)),
         )
+
+
+def _targets(plan: PackagePlan, name: str) -> Iterator[str]:
+    for sample in plan.samples:
+        if sample.distribution.name == name:
+            folder = "/*" if sample.member.endswith("/*") else ""
+            yield f"{sample.target}{folder}".lstrip("/")
 
 
 def _wheel_metadata(wheel: Path) -> Message:

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from email.message import Message
 from email.parser import HeaderParser
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from packaging.utils import canonicalize_name
 
 from builder.base.files import hash_file
 from builder.sbom.model import LicenceFacts, Part, PartKind
 from builder.sbom.own import read_own_sboms
+from builder.sbom.texts import LONGEST, forbids_endorsement, read_holders
 from builder.sbom.webui import read_web_parts
 from builder.wheels.install import InstalledWheel
 
@@ -19,13 +20,17 @@ _BUNDLED = re.compile(
     r"(?P<name>lib.+?)-[0-9a-f]{8}(?:\.(?P<before>[\d.]+))?\.so(?:\.(?P<after>.+))?"
 )
 _LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice|authors)", re.IGNORECASE)
-_ENDORSEMENT = re.compile(r"neither\s+the\s+names?|endorse\s+or\s+promote", re.IGNORECASE)
 _LIBS = ".libs"
-_LONGEST = 200
+_ROOT = PurePosixPath("/")
 
 
-def wheel_part(wheel: InstalledWheel, metadata: Message) -> Part:
-    """Return what is known of one wheel, with the parts inside of it."""
+def wheel_part(
+    wheel: InstalledWheel, metadata: Message, prefix: PurePosixPath, places: Sequence[str] = ()
+) -> Part:
+    """Return what is known of one wheel, with the parts inside of it.
+
+    ``places`` are globs of its files below ``prefix``, where the package has it.
+    """
     file = wheel.wheel
     name = canonicalize_name(file.name)
     return Part(
@@ -37,7 +42,8 @@ def wheel_part(wheel: InstalledWheel, metadata: Message) -> Part:
         sha256=file.sha256,
         file=file.file,
         source="the wheel's metadata",
-        licence=licence_facts(metadata, wheel),
+        licence=licence_facts(metadata, wheel, prefix),
+        places=tuple(f"{prefix}/{place}".lstrip("/") for place in places),
         parts=tuple(_inside(wheel, name)),
     )
 
@@ -58,17 +64,30 @@ def read_metadata(wheel: InstalledWheel) -> Message:
     return HeaderParser().parsestr(text)
 
 
-def licence_facts(metadata: Message, wheel: InstalledWheel | None = None) -> LicenceFacts:
+def licence_facts(
+    metadata: Message,
+    wheel: InstalledWheel | None = None,
+    prefix: PurePosixPath = _ROOT,
+) -> LicenceFacts:
     """Return what the metadata says of the licence, and which files beside it have its text."""
     classifiers = (str(line) for line in metadata.get_all("Classifier", []))
     files = tuple(_licence_files(_info(wheel))) if wheel else ()
     return LicenceFacts(
         expression=str(metadata.get("License-Expression", "")).strip(),
-        text=str(metadata.get("License", "")).strip().partition("\n")[0].strip()[:_LONGEST],
+        text=str(metadata.get("License", "")).strip().partition("\n")[0].strip()[:LONGEST],
         classifiers=tuple(line for line in classifiers if line.startswith("License ::")),
-        files=tuple(str(path.relative_to(wheel.tree)) for path in files) if wheel else (),
-        endorsement=any(_forbids_endorsement(path) for path in files),
+        files=tuple(f"{prefix / path.relative_to(wheel.tree)}" for path in files) if wheel else (),
+        holders=tuple(read_holders(files)) or tuple(_authors(metadata)),
+        endorsement=any(map(forbids_endorsement, files)),
     )
+
+
+def _authors(metadata: Message) -> Iterator[str]:
+    for field in ("Author", "Author-email", "Maintainer", "Maintainer-email"):
+        value = " ".join(str(metadata.get(field, "")).split())
+        if value and value.upper() != "UNKNOWN":
+            yield value[:LONGEST]
+            return
 
 
 def _info(wheel: InstalledWheel) -> Path:
@@ -80,10 +99,6 @@ def _licence_files(info: Path) -> Iterator[Path]:
         inside = path.relative_to(info).parts
         if path.is_file() and (inside[0] == "licenses" or _LICENCE_FILE.search(path.name)):
             yield path
-
-
-def _forbids_endorsement(path: Path) -> bool:
-    return bool(_ENDORSEMENT.search(path.read_text(encoding="utf-8", errors="replace")))
 
 
 def _inside(wheel: InstalledWheel, name: str) -> Iterator[Part]:

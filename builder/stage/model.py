@@ -16,7 +16,7 @@ from builder.stage.shared_scripts import SharedScripts
 from builder.wheels.install import InstalledWheel
 from builder.wheels.model import WheelFile
 
-FORMAT = 7  # of a stage; raise it when stages are made differently
+FORMAT = 8  # of a stage; raise it when stages are made differently
 ROOT = "root"
 REPORT = "report.json"
 

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from tests.conftest import Golden
 from tests.helpers.specs import PACKAGES, SERVICE, load_example, plan_example, write_pkgspec
 
 EPOCH = 1767312000
+LICENCE = PurePosixPath("/usr/share/licenses/example-service/COPYING")
 TIME = "2026-01-02T00:00:00Z"
 
 
@@ -38,7 +39,11 @@ def given(plan: PackagePlan, fmt: PackageFormat, root: Path = Path("STAGE")) -> 
         scripts={name: Path("WORK") / name for name in plan.formats[fmt].scripts},
         changelog=Path("WORK/changelog.json"),
         depends=("libc6 (>= 2.28)", "adduser"),
-        sbom=Path("WORK/sbom.cdx.json"),
+        made={
+            PurePosixPath("/usr/share/doc/example-service/sbom.cdx.json"): Path("WORK/sbom"),
+            **({LICENCE: Path("WORK/COPYING")} if fmt is PackageFormat.RPM else {}),
+        },
+        licence="Apache-2.0 AND MIT",
         epoch=EPOCH,
         compression=Compression.ZSTD,
     )
@@ -176,7 +181,8 @@ def test_the_changelog_is_what_the_release_says(plan: PackagePlan) -> None:
 @pytest.mark.parametrize("fmt", PackageFormat)
 def test_only_the_packages_own_folders_are_claimed(plan: PackagePlan, fmt: PackageFormat) -> None:
     folders = {entry["dst"] for entry in contents(plan, fmt) if entry.get("type") == "dir"}
-    assert folders == {
+    licences = {"/usr/share/licenses/example-service"} if fmt is PackageFormat.RPM else set()
+    assert folders == licences | {
         "/etc/example",
         "/opt/backendai",
         "/usr/share/doc/example-service",

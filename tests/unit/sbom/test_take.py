@@ -6,7 +6,7 @@ import sqlite3
 import sys
 from email.message import Message
 from email.parser import HeaderParser
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -24,6 +24,7 @@ from tests.helpers.wheelhouse import Recipe
 BSD3 = "Neither the name of the author nor ... may be used to endorse or promote products"
 
 
+PREFIX = PurePosixPath("/opt/backendai/own")
 TWO_LICENCES = """\
 Classifier: License :: OSI Approved :: MIT License
 Classifier: License :: OSI Approved :: Apache Software License
@@ -32,7 +33,7 @@ Classifier: License :: OSI Approved :: Apache Software License
 
 def part_of(recipe: Recipe, folder: Path, metadata: str = "") -> Part:
     wheel = unpacked(recipe, folder, metadata)
-    return wheel_part(wheel, read_metadata(wheel))
+    return wheel_part(wheel, read_metadata(wheel), PREFIX)
 
 
 def test_a_wheel_is_named_as_the_index_names_it(tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_the_text_says_which_bsd_licence_it_is(tmp_path: Path, text: str, expres
         Recipe(name="own", files=files), tmp_path, "Classifier: License :: X :: BSD License\n"
     )
     assert licence_of(part) == expression
-    assert part.licence.files == (f"{SITE}/own-1.0.dist-info/licenses/LICENSE",)
+    assert part.licence.files == (f"{PREFIX}/{SITE}/own-1.0.dist-info/licenses/LICENSE",)
 
 
 def test_a_correction_precedes_what_the_metadata_says() -> None:
@@ -191,9 +192,13 @@ BUNDLED = (
 
 
 def test_the_libraries_of_a_cpython_come_from_its_table(tmp_path: Path) -> None:
-    write_tree(tmp_path, {"share/licenses/bundled.txt": BUNDLED})
+    text = "Files: *\nCopyright: 1998-2023 The Project\n"
+    write_tree(
+        tmp_path,
+        {"share/licenses/bundled.txt": BUNDLED, "share/licenses/libssl3/copyright": text},
+    )
     other = next(arch for arch in Arch if arch is not host_arch())
-    part = runtime_part(runtime_at(tmp_path, tmp_path / "bin/python3", other))
+    part = runtime_part(runtime_at(tmp_path, tmp_path / "bin/python3", other), PREFIX)
     assert part is not None
     assert part.cpe == "cpe:2.3:a:python:python:3.13.15:*:*:*:*:*:*:*"
     found = {inner.name: inner for inner in part.parts}
@@ -202,13 +207,19 @@ def test_the_libraries_of_a_cpython_come_from_its_table(tmp_path: Path) -> None:
         f"pkg:deb/debian/libssl3@3.0.19-1~deb12u2?arch={other.value}&distro=debian-12"
     )
     assert found["openssl"].file == "libcrypto.so.3, libssl.so.3"
+    assert found["openssl"].licence.files == (f"{PREFIX}/share/licenses/libssl3/copyright",)
+    assert found["openssl"].licence.holders == ("1998-2023 The Project",)
+    assert found["openssl"].places == (
+        "opt/backendai/own/lib/libcrypto.so.3",
+        "opt/backendai/own/lib/libssl.so.3",
+    )
     assert found["zlib"].cpe == "cpe:2.3:a:zlib:zlib:1.2.13:*:*:*:*:*:*:*"
     assert found["/opt/own/libown.so.1"].purl == ""
 
 
 def test_a_cpython_that_runs_here_knows_the_libraries_inside_of_it() -> None:
     tree = Path(sys.executable).resolve().parents[1]
-    part = runtime_part(runtime_at(tree, Path(sys.executable).resolve()))
+    part = runtime_part(runtime_at(tree, Path(sys.executable).resolve()), PREFIX)
     assert part is not None
     versions = {inner.name: inner.version for inner in part.parts}
     assert versions["sqlite"] == sqlite3.sqlite_version
@@ -218,7 +229,7 @@ def test_a_cpython_that_runs_here_knows_the_libraries_inside_of_it() -> None:
 
 
 def test_the_distributions_python_is_not_in_the_package() -> None:
-    assert runtime_part(runtime_at(None, Path(sys.executable))) is None
+    assert runtime_part(runtime_at(None, Path(sys.executable)), PREFIX) is None
 
 
 @pytest.mark.parametrize(
