@@ -87,8 +87,9 @@ class Node:
         self.installed = self.installed or done.stdout
 
     def upgrade(self) -> str:
-        """Bring every package of a Debian host to the version that apt prefers; what is printed."""
-        return self.host.run(self._words("full-upgrade", ()), timeout=_INSTALL_TIMEOUT_S).stdout
+        """Bring every package to the version that apt prefers, or dnf's newest; what is printed."""
+        action = "upgrade" if self.kind.has_rpms else "full-upgrade"
+        return self.host.run(self._words(action, ()), timeout=_INSTALL_TIMEOUT_S).stdout
 
     def remove(self, *names: str) -> None:
         """Remove packages, and leave what the operator may want to keep."""

@@ -30,6 +30,10 @@ def stay_at(node: Node, version: str) -> None:
 
 def installed(node: Node) -> dict[str, str]:
     """Our packages that are installed, and their versions."""
+    if node.kind.has_rpms:
+        query = ["rpm", "--query", "--all", "--queryformat", "%{NAME} %{VERSION}-%{RELEASE}\\n"]
+        found = node.host.run([*query, "backendai*"]).stdout.splitlines()
+        return {name: version for name, _, version in (line.partition(" ") for line in found)}
     form = "${db:Status-Status} ${Package} ${Version}\\n"
     listed = node.host.run(["dpkg-query", "-W", f"-f={form}", "backendai*"], check=False).stdout
     rows = [line.split() for line in listed.splitlines()]

@@ -13,6 +13,7 @@ from tests.e2e import hub, kernel
 from tests.e2e.nodes import SERVICES, VOLUME_HOST, Kind, Login, Node, World, open_node
 from tests.e2e.previous import PIN, releases, stay_at, wait_for_agent
 from tests.e2e.single import show_to_browsers
+from tests.integration.apt import apt
 from tests.integration.dist import Dist, have_release
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql
@@ -38,20 +39,28 @@ def maintained() -> list[ReleaseSpec]:
     ]
 
 
+@pytest.fixture(params=[Kind.TRIXIE, Kind.RPM])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """What the host is."""
+    chosen: Kind = request.param
+    return chosen
+
+
 @pytest.fixture(params=maintained(), ids=lambda release: release.version)
-def release(request: pytest.FixtureRequest, world: World, dist: Dist) -> ReleaseSpec:
+def release(request: pytest.FixtureRequest, world: World, dist: Dist, kind: Kind) -> ReleaseSpec:
     """A release of a maintained line, which is in the repository then, too."""
     chosen: ReleaseSpec = request.param
-    files = have_release(dist, chosen.version, PackageFormat.DEB, *chosen.packages)
+    fmt = PackageFormat.RPM if kind.has_rpms else PackageFormat.DEB
+    files = have_release(dist, chosen.version, fmt, *chosen.packages)
     world.repository.add(*(dist.folder / name for name in files))
     return chosen
 
 
 @pytest.fixture
-def node(world: World, release: ReleaseSpec) -> Iterator[Node]:
+def node(world: World, kind: Kind, release: ReleaseSpec) -> Iterator[Node]:
     """A host that knows both releases, and has none."""
     mounts = kernel.mounts(world.client)
-    with open_node(world, Kind.TRIXIE, f"line-{release.line}", mounts=mounts) as opened:
+    with open_node(world, kind, f"line-{release.line}-{kind}", mounts=mounts) as opened:
         yield opened
 
 
@@ -60,10 +69,14 @@ def test_a_line_is_used_and_upgraded(
 ) -> None:
     """Login, folder and session before and after, and what was there is there still."""
     with steps(f"install {release.version}"):
-        stay_at(node, release.version)
+        if node.kind.has_rpms:
+            # The stub of a distribution stands in for its Docker, too.
+            apt(node.host, "install", "docker.io", "docker-cli")
+        else:
+            stay_at(node, release.version)
         show_to_browsers(node)
         hub.name_as_main(node.host)
-        node.install(*_chosen(release))
+        node.install(*_chosen(node.kind, release))
         node.wait_for(*_services(release))
         assert releases(node) == {release.version}
         check_up(node)
@@ -75,7 +88,7 @@ def test_a_line_is_used_and_upgraded(
         have_registry(node)
         compute(node, login, "before")
     with steps(f"upgrade to {dist.version}"):
-        node.host.run(["rm", PIN])
+        node.host.run(["rm", "-f", PIN])
         node.upgrade()
         node.wait_for(*_services(release))
         assert releases(node) == {dist.version}
@@ -119,8 +132,12 @@ def compute(node: Node, login: Login, name: str) -> None:
     node.host.wait_until("the session has ended", lambda: not kernel.containers(node), timeout=90)
 
 
-def _chosen(release: ReleaseSpec) -> list[str]:
-    return [name for name in _INSTALLED if name in release.packages]
+def _chosen(kind: Kind, release: ReleaseSpec) -> list[str]:
+    """What an operator names: rpms with their version, and not the metapackage of the stores."""
+    if not kind.has_rpms:
+        return [name for name in _INSTALLED if name in release.packages]
+    names = [f"backendai-{service}" for service in (*_services(release), "client")]
+    return [f"{name}-{release.package_version}" for name in names]
 
 
 def _services(release: ReleaseSpec) -> list[str]:
