@@ -108,3 +108,9 @@ class RepoError(BuilderError):
     """A repository refuses a request, or is damaged."""
 
     exit_code = ExitCode.REPO
+
+
+class VerifyError(BuilderError):
+    """A package or its provenance is not what it should be."""
+
+    exit_code = ExitCode.VERIFY

@@ -92,13 +92,24 @@ class Header:
         return next((found[0] for tag in tags if (found := self.numbers(tag))), None)
 
 
-def read_headers(file: BinaryIO) -> tuple[Header, int]:
-    """Read the main header of an rpm, check its hash, and return it with the payload's offset."""
+def skip_signature(file: BinaryIO) -> int:
+    """Read an rpm up to its main header, and return where that begins."""
+    _read_signature(file)
+    return file.tell()
+
+
+def _read_signature(file: BinaryIO) -> Header:
     lead = _take(file, _LEAD)
     if lead[:4] != LEAD_MAGIC:
         raise DamagedError("it does not begin as an rpm does")
     signature, blob = _read_header(file)
     _take(file, -len(blob) % 8)
+    return signature
+
+
+def read_headers(file: BinaryIO) -> tuple[Header, int]:
+    """Read the main header of an rpm, check its hash, and return it with the payload's offset."""
+    signature = _read_signature(file)
     header, blob = _read_header(file)
     stated = signature.text(Tag.HEADER_SHA256)
     if stated and stated != hashlib.sha256(blob).hexdigest():

@@ -30,9 +30,10 @@ from builder.pack.packing import (
     pack_stage,
     packing_memory,
 )
+from builder.pack.provenance import BuildFacts
 from builder.plan import GatewayPlan, PackagePlan
 from builder.runtime.distro import distro_depends
-from builder.runtime.model import Runtime, RuntimeOptions
+from builder.runtime.model import Runtime, RuntimeOptions, runtime_info
 from builder.spec import Spec
 from builder.stage.addon_rules import Owners
 from builder.stage.fit import Fit, check_requirements
@@ -326,6 +327,13 @@ class _Builder:
             depends=needs,
             epoch=self._epoch(plan),
             compression=compression_of(self.request.profile, fmt),
+            facts=BuildFacts(
+                fmt=fmt,
+                epoch=self._epoch(plan),
+                profile=self.request.profile,
+                runtime=runtime_info(runtime),
+                arch=self.request.archs[0],
+            ),
             whole_stage=lambda: self._stage(plan, whole=True),
         )
         with self.packing.hold(packing_memory(fmt, stage.size)):

@@ -16,8 +16,9 @@ def deliver(artifact: Artifact, out: Path, cache: Cache) -> Path:
     with replacing(target) as part:
         # A copy, not a link: files in dist/ may be signed in place.
         shutil.copyfile(artifact.path, part)
-    with replacing(out / artifact.sbom_file) as part:
-        shutil.copyfile(artifact.sbom, part)
+    for name, path in artifact.beside.items():
+        with replacing(out / name) as part:
+            shutil.copyfile(path, part)
     with replacing(_record(target, cache)) as part:
         part.write_text(json.dumps(_facts(artifact, target)) + "\n", encoding="utf-8")
     return target
@@ -43,7 +44,7 @@ def _record(target: Path, cache: Cache) -> Path:
 def _facts(artifact: Artifact, target: Path) -> dict[str, object]:
     """Return what identifies the artifact, and the state of the file at its place."""
     status = target.lstat()
-    sbom = target.with_name(artifact.sbom_file).lstat()
+    beside = [target.with_name(name).lstat() for name in artifact.beside]
     return {
         "sha256": artifact.sha256,
         "device": status.st_dev,
@@ -52,5 +53,5 @@ def _facts(artifact: Artifact, target: Path) -> dict[str, object]:
         "size": status.st_size,
         "modified_ns": status.st_mtime_ns,
         "changed_ns": status.st_ctime_ns,
-        "sbom": [sbom.st_size, sbom.st_ctime_ns],
+        "beside": [[found.st_size, found.st_ctime_ns] for found in beside],
     }

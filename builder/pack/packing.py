@@ -15,15 +15,17 @@ from builder.base.run import find_tool, run
 from builder.base.timing import phase
 from builder.pack.documents import documents_key, write_documents
 from builder.pack.nfpm import Compression, PackInput, changelog_entries, nfpm_config
+from builder.pack.provenance import PROVENANCE_SUFFIX, BuildFacts, render_statement
 from builder.plan import PackagePlan
 from builder.sbom.model import load_inventory
 from builder.stage.model import Stage
 
-_FORMAT = 3  # of an artifact's key; raise it when this module packs differently
+_FORMAT = 4  # of an artifact's key; raise it when this module packs differently
 # Go collects garbage more often: a sixth of the memory for a thirtieth of the time.
 _LEAN = {"GOGC": "30"}
 _NFPM_ITSELF = 65_000_000  # bytes
 _FACTS = "facts.json"
+_PROVENANCE = "provenance.json"
 _HINT = "run 'make setup', or point BUILDER_NFPM at the nfpm binary"
 
 
@@ -42,12 +44,21 @@ class Artifact:
     inputs: Mapping[str, object]
     sbom: Path  # the document that is in it
     sbom_sha256: str
+    provenance: Path | None = None  # the statement on it, not signed
     reused: bool  # taken from the cache
 
     @property
     def sbom_file(self) -> str:
         """The name of the SBOM beside the package."""
         return f"{self.file}{SBOM_SUFFIX}"
+
+    @property
+    def beside(self) -> Mapping[str, Path]:
+        """The files that are delivered beside the package, by name."""
+        found = {self.sbom_file: self.sbom}
+        if self.provenance is not None:
+            found[f"{self.file}{PROVENANCE_SUFFIX}"] = self.provenance
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +69,7 @@ class PackRequest:
     depends: tuple[str, ...]
     epoch: int
     compression: Compression
+    facts: BuildFacts | None = None  # with them, a statement of provenance is written
     # Verifies the stage and makes it again if it is damaged; None if it is verified already.
     whole_stage: Callable[[], object] | None = None
 
@@ -93,6 +105,7 @@ def pack_stage(
         request.epoch,
         _tool_identity(nfpm),
         documents_key(),
+        request.facts is not None,
     )
     version = plan.metadata.full_version
     file = request.fmt.file_name(plan.name, version, request.fmt.arch_name(plan.arch))
@@ -113,6 +126,7 @@ def pack_stage(
         inputs=stage.inputs,
         sbom=folder / SBOM_FILE,
         sbom_sha256=facts["sbom_sha256"],
+        provenance=folder / _PROVENANCE if request.facts else None,
         reused=found is not None,
     )
 
@@ -161,6 +175,14 @@ def _pack(
         if not part.is_file():
             raise PackError(f"{target.name}: nfpm made no file and reported no error", hint=_HINT)
         part.replace(target)
+    _note_facts(plan, request, target)
+
+
+def _note_facts(plan: PackagePlan, request: PackRequest, target: Path) -> None:
+    """Write the facts of a packed artifact beside it."""
+    if request.facts is not None:
+        statement = render_statement(target, plan, request.facts, nfpm_path())
+        (target.parent / _PROVENANCE).write_bytes(statement)
     facts = {
         "sha256": hash_file(target),
         "size": target.stat().st_size,

@@ -32,6 +32,9 @@ class Key:
         return self.subkeys.get(fingerprint, self.expires)
 
 
+UNKNOWN_KEY = "is by a key that the repository does not use"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The verdict on one signature."""
@@ -60,7 +63,7 @@ def parse_verdicts(status: str) -> Iterator[Verdict]:
             case ["BADSIG", key, *_]:
                 yield Verdict(key=key, problem="does not fit what it signs")
             case ["ERRSIG", key, *_]:
-                yield Verdict(key=key, problem="is by a key that the repository does not use")
+                yield Verdict(key=key, problem=UNKNOWN_KEY)
             case ["VALIDSIG", own, *rest] if good:
                 weak = len(rest) > _HASH_FIELD and rest[_HASH_FIELD] in _WEAK_HASHES
                 problem = "uses a hash that apt and rpm refuse" if weak else None

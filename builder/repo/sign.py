@@ -100,6 +100,10 @@ class Signer:
         form = ["--armor", "--detach-sign"] if armor else ["--detach-sign"]
         return self._sign(form, data, self.users[:1] if only_first else self.users)
 
+    def detach_by(self, user: str, data: bytes) -> bytes:
+        """Make a detached signature by one of :attr:`users`."""
+        return self._sign(["--detach-sign"], data, [user])
+
     def clearsign(self, data: bytes) -> bytes:
         """Return ``data`` with its signatures inline, as in InRelease."""
         return self._sign(["--clearsign"], data, self.users)

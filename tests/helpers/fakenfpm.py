@@ -12,7 +12,23 @@ while [ $# -gt 0 ]; do
 done
 echo run >> {folder}/runs
 cp "$config" {folder}/config.json
-{{ cat "$config"; echo "$SOURCE_DATE_EPOCH"; }} > "$target"
+body=$(cat "$config"; echo "$SOURCE_DATE_EPOCH")
+# As much of a package as tells its content from its signatures.
+member() {{
+    [ $((${{#2}} % 2)) = 0 ] || set -- "$1" " $2"
+    printf '%-16s%-12s%-6s%-6s%-8s%-10s`\\n%s' "$1" 0 0 0 100644 "${{#2}}" "$2"
+}}
+case $target in
+    *.deb)
+        printf '!<arch>\\n' > "$target"
+        for part in "debian-binary 2.0" "control.tar -" "data.tar $body"; do
+            member "${{part%% *}}" "${{part#* }}" >> "$target"
+        done ;;
+    *) {{
+        printf '\\355\\253\\356\\333%092d' 0
+        printf '\\216\\255\\350\\001\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0%s' "$body"
+    }} > "$target" ;;
+esac
 cp "$(dirname "$config")/post"* {folder}/ 2> /dev/null || true # not every package has one
 """
 

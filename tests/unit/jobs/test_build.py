@@ -44,7 +44,8 @@ def test_a_build_delivers_every_package_and_its_manifest(root: Path) -> None:
         f"example-service-1.0.2-1.{host.machine}.rpm",
         f"example-service_1.0.2-1_{host.value}.deb",
     ]
-    beside = [f"{file}.cdx.json" for file in packages]
+    kinds = ("cdx", "provenance")
+    beside = [f"{file}.{kind}.json" for file in packages for kind in kinds]
     assert set(delivered(root)) == {*packages, *beside, "manifest.json"}
     entries = {entry["file"]: entry for entry in load_manifest(root / "dist")}
     assert {package.artifact.file for package in built} == set(entries)
@@ -70,6 +71,26 @@ def test_sboms_name_the_wheels_and_the_package_below(root: Path) -> None:
     assert names["example-service"] == {"package:example-runtime", "wheel:example-service"}
     assert "runtime:cpython" in names["example-runtime"]
     assert names["example-common"] == set()
+
+
+def test_provenance_names_every_input_and_what_was_asked_for(root: Path) -> None:
+    built = build_project(root, "example-service")
+    for package in built:
+        path = package.path.with_name(f"{package.path.name}.provenance.json")
+        statement = json.loads(path.read_text(encoding="utf-8"))
+        (subject,) = statement["subject"]
+        assert subject["name"] == package.path.name
+        assert subject["digest"]["sha256"] == hash_file(package.path)
+        definition = statement["predicate"]["buildDefinition"]
+        given = definition["externalParameters"]
+        assert (given["package"], given["profile"]) == ("example-service", "fast")
+        assert given["format"] == package.artifact.fmt.value
+        inputs = {row["name"]: row["digest"] for row in definition["resolvedDependencies"]}
+        (wheel,) = (root / "mirror/wheels").iterdir()
+        assert inputs[wheel.name] == {"sha256": hash_file(wheel)}
+        assert inputs["nfpm"] == {"sha256": hash_file(root / "nfpm/nfpm")}
+        assert inputs["cpython"] == {"sha256": "ab" * 32}
+        assert str(root) not in path.read_text(encoding="utf-8")
 
 
 def test_an_unchanged_build_does_nothing_again_and_gives_the_same_bytes(root: Path) -> None:

@@ -106,7 +106,7 @@ def test_nfpm_gets_the_configuration_the_scripts_and_the_epoch(
     assert "libc6 (>= 2.17)" in config["depends"]
     script = nfpm.folder / "postinst"
     assert script.read_text(encoding="utf-8") == plan.formats[PackageFormat.DEB].scripts["postinst"]
-    assert artifact.path.read_text(encoding="utf-8").endswith("77\n")
+    assert artifact.path.read_text(encoding="utf-8").endswith("77")
 
 
 def test_another_nfpm_packs_anew(

@@ -72,7 +72,8 @@ def test_the_version_is_the_day_of_the_newest_key(config: RepoConfig) -> None:
 
 def _entries(path: Path) -> dict[str, tuple[str, str]]:
     """Source and kind of each entry, out of the configuration that the stand-in packs."""
-    config, _ = json.JSONDecoder().raw_decode(path.read_text())
+    text = path.read_text(encoding="utf-8", errors="replace")
+    config, _ = json.JSONDecoder().raw_decode(text[text.index("{") :])
     return {entry["dst"]: (entry["src"], entry.get("type", "file")) for entry in config["contents"]}
 
 

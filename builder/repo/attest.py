@@ -1,0 +1,204 @@
+"""Signs statements on packages, and checks them: DSSE envelopes with OpenPGP signatures."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder.base.errors import PayloadError, UsageError, VerifyError
+from builder.base.files import hash_file
+from builder.base.parse import TextError, parse_json
+from builder.inspect.content import content_digest
+from builder.pack.provenance import (
+    BUILD_TYPE,
+    CONTENT,
+    PREDICATE_TYPE,
+    PROVENANCE_SUFFIX,
+    STATEMENT_TYPE,
+)
+from builder.repo.gpg import Gpg, private_home
+from builder.repo.gpg_output import UNKNOWN_KEY
+from builder.repo.sign import Signer
+
+ENVELOPE_SUFFIX = ".intoto.json"  # beside the package
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """A statement on a package, and who signed it."""
+
+    statement: Mapping[str, Any]
+    signers: tuple[str, ...]  # fingerprints; none for a statement that is not signed
+
+    @property
+    def definition(self) -> Mapping[str, Any]:
+        """SLSA's build definition."""
+        found: Mapping[str, Any] = self.statement["predicate"]["buildDefinition"]
+        return found
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters that the build was called with."""
+        found: Mapping[str, Any] = self.definition["externalParameters"]
+        return found
+
+    @property
+    def inputs(self) -> Sequence[Mapping[str, Any]]:
+        """Every input."""
+        found: Sequence[Mapping[str, Any]] = self.definition["resolvedDependencies"]
+        return found
+
+
+def encode_for_signing(payload: bytes, kind: str = PAYLOAD_TYPE) -> bytes:
+    """Return the bytes that a DSSE signature covers: type and payload with their lengths."""
+    name = kind.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(name), name, len(payload), payload)
+
+
+def sign_statement(package: Path, payload: bytes, signer: Signer) -> bytes:
+    """Return the signed envelope of a statement, whose subject becomes the package as it is now.
+
+    A repository may have signed the package since it was built; nothing else may have changed.
+    Raises PayloadError if the statement is on another package.
+    """
+    statement = _parse_statement(payload, str(package))
+    _check_subject(statement, package, whole=False)
+    statement["subject"][0]["digest"]["sha256"] = hash_file(package)
+    text = (json.dumps(statement, indent=1, sort_keys=True) + "\n").encode()
+    signatures = [
+        {
+            "keyid": fingerprint,
+            "sig": base64.b64encode(signer.detach_by(user, encode_for_signing(text))).decode(),
+        }
+        for fingerprint, user in zip(signer.fingerprints, signer.users, strict=True)
+    ]
+    envelope = {
+        "payloadType": PAYLOAD_TYPE,
+        "payload": base64.b64encode(text).decode(),
+        "signatures": signatures,
+    }
+    return (json.dumps(envelope, indent=1, sort_keys=True) + "\n").encode()
+
+
+def load_provenance(package: Path, path: Path | None, keyring: Path | None) -> Provenance:
+    """Load the statement on ``package`` and check it, offline.
+
+    ``path`` is the envelope or the unsigned statement; by default it lies beside the package.
+    With a ``keyring`` of public keys one of them must have signed. Raises VerifyError.
+    """
+    found = path or _beside(package)
+    data = _read(found)
+    table = _parse(data, str(found))
+    signers: tuple[str, ...] = ()
+    if "payload" in table:
+        payload = _payload(table, str(found))
+        signers = _verify_signatures(table, payload, keyring, str(found)) if keyring else ()
+    else:
+        payload = data
+    if keyring and not signers:
+        raise VerifyError(
+            f"{found}: no key of {keyring} has signed it",
+            hint="'builder attest' signs; without --keyring only the content is compared",
+        )
+    statement = _parse_statement(payload, str(found))
+    _check_subject(statement, package, whole=bool(signers))
+    return Provenance(statement=statement, signers=signers)
+
+
+def _beside(package: Path) -> Path:
+    for suffix in (ENVELOPE_SUFFIX, PROVENANCE_SUFFIX):
+        path = package.with_name(f"{package.name}{suffix}")
+        if path.is_file():
+            return path
+    raise UsageError(
+        f"{package}: no {ENVELOPE_SUFFIX} or {PROVENANCE_SUFFIX} lies beside it",
+        hint="name it with --provenance",
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _parse(data: bytes, label: str) -> dict[str, Any]:
+    try:
+        table = parse_json(data)
+    except TextError as error:
+        raise VerifyError(f"{label}: {error}") from error
+    if not isinstance(table, dict):
+        raise VerifyError(f"{label}: is no JSON object")
+    return table
+
+
+def _payload(envelope: Mapping[str, Any], label: str) -> bytes:
+    if envelope.get("payloadType") != PAYLOAD_TYPE:
+        raise VerifyError(f"{label}: its payload is no in-toto statement")
+    return _decode(envelope["payload"], label)
+
+
+def _decode(text: object, label: str) -> bytes:
+    try:
+        return base64.b64decode(text if isinstance(text, str) else "", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise VerifyError(f"{label}: holds something that is no base64") from error
+
+
+def _verify_signatures(
+    envelope: Mapping[str, Any], payload: bytes, keyring: Path, label: str
+) -> tuple[str, ...]:
+    """Return the keys of the keyring whose signatures are good; a bad one is an error."""
+    listed = envelope.get("signatures")
+    rows = listed if isinstance(listed, list) else []
+    signatures = [row["sig"] for row in rows if isinstance(row, dict) and "sig" in row]
+    good: dict[str, None] = {}
+    with private_home() as home:
+        gpg = Gpg(home)
+        gpg.import_keys(_read(keyring).decode("utf-8", "replace"))
+        known = {key.fingerprint for key in gpg.list_keys()}
+        data, signed = home / "data", home / "signature"
+        data.write_bytes(encode_for_signing(payload))
+        for signature in signatures:
+            signed.write_bytes(_decode(signature, label))
+            for verdict in gpg.verify(signed, data):
+                if verdict.problem is None and verdict.key in known:
+                    good[verdict.key] = None
+                elif verdict.problem != UNKNOWN_KEY:
+                    raise VerifyError(f"{label}: the signature by {verdict.key} {verdict.problem}")
+    return tuple(good)
+
+
+def _parse_statement(payload: bytes, label: str) -> dict[str, Any]:
+    table = _parse(payload, label)
+    kinds = (table.get("_type"), table.get("predicateType"))
+    try:
+        build_type = table["predicate"]["buildDefinition"]["buildType"]
+        digest = table["subject"][0]["digest"]
+    except (KeyError, IndexError, TypeError) as error:
+        raise VerifyError(f"{label}: is no provenance of a package") from error
+    if kinds != (STATEMENT_TYPE, PREDICATE_TYPE) or build_type != BUILD_TYPE:
+        raise VerifyError(f"{label}: is no provenance that this builder wrote")
+    if not isinstance(digest, dict) or not {"sha256", CONTENT} <= digest.keys():
+        raise VerifyError(f"{label}: has no digest of the package")
+    return table
+
+
+def _check_subject(statement: Mapping[str, Any], package: Path, *, whole: bool) -> None:
+    """Check that the statement is on this package: the whole file, or all that is not signature."""
+    digest = statement["subject"][0]["digest"]
+    if content_digest(package) != digest[CONTENT]:
+        raise PayloadError(
+            f"{package}: is not the package that the provenance is of",
+            hint=f"that one is {statement['subject'][0].get('name')}",
+        )
+    if whole and hash_file(package) != digest["sha256"]:
+        raise PayloadError(
+            f"{package}: has another signature than when its provenance was signed",
+            hint="run 'builder attest' after the package was signed",
+        )
