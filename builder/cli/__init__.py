@@ -28,6 +28,7 @@ _COMMANDS = {
     "inspect": "builder.cli.inspect:inspect_command",
     "resolve": "builder.cli.resolve:resolve_command",
     "sbom": "builder.cli.sbom:sbom_command",
+    "audit": "builder.cli.audit:audit_command",
     "attest": "builder.cli.provenance:attest_command",
     "verify-provenance": "builder.cli.provenance:verify_command",
     "reproduce": "builder.cli.provenance:reproduce_command",

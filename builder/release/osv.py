@@ -67,7 +67,7 @@ class Snapshot:
             for record, affected in self._affected.get(canonicalize_name(distribution), ())
             if _affects(affected, version)
         }
-        return _without_twins([found[name] for name in sorted(found)])
+        return without_twins([found[name] for name in sorted(found)])
 
 
 def load_snapshot(path: Path) -> Snapshot:
@@ -82,6 +82,14 @@ def load_snapshot(path: Path) -> Snapshot:
             hint="give the ZIP that OSV publishes for PyPI, or a folder of its JSON files",
         )
     return snapshot
+
+
+def read_records(path: Path) -> Iterator[Any]:
+    """Yield the records of a snapshot, of any ecosystem; raises UsageError if it is none."""
+    try:
+        yield from _records(path)
+    except (OSError, zipfile.BadZipFile, TextError) as error:
+        raise UsageError(f"cannot read the OSV snapshot {path}: {error}") from error
 
 
 def _records(path: Path) -> Iterator[Any]:
@@ -138,7 +146,7 @@ def _fixed(affected: Mapping[str, Any]) -> Iterator[str]:
             yield from (str(e["fixed"]) for e in found.get("events") or () if "fixed" in e)
 
 
-def _without_twins(found: Sequence[Vulnerability]) -> list[Vulnerability]:
+def without_twins(found: Sequence[Vulnerability]) -> list[Vulnerability]:
     """Return each vulnerability once: databases have records of the same, as aliases."""
     kept: list[Vulnerability] = []
     known: set[str] = set()

@@ -18,6 +18,12 @@ class LibraryFacts(Strict):
         min_length=1, description="globs of package names, Debian's and rpm's"
     )
     cpe: _Cpe | None = Field(None, description="vendor:product; default: it has no CPE")
+    debian: Text | None = Field(
+        None, description="Debian's source package, by which its advisories are; default: name"
+    )
+    repository: Text | None = Field(
+        None, description="the end of its repository's address, OWNER/NAME in lower case"
+    )
     licence: Text = Field(description="SPDX expression of the library alone")
 
     def matches(self, package: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from builder.spec.advisories import AdvisoriesSpec
 from builder.spec.components import ComponentsSpec
 from builder.spec.family import FamilySpec
 from builder.spec.gates import GatesSpec
@@ -25,6 +26,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def schema_files(others: Models) -> dict[str, str]:
     """Return the file name and text of every published schema."""
     models: dict[str, type[BaseModel]] = {
+        "advisories": AdvisoriesSpec,
         "components": ComponentsSpec,
         "family": FamilySpec,
         "licences": LicencesSpec,
