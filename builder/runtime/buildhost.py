@@ -4,11 +4,12 @@ import os
 import platform
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from builder.base import log, run
 from builder.base.errors import ToolError
+from builder.base.model import Arch
 
 _COMPILERS = ("cc", "gcc")
 _NONINTERACTIVE = {"DEBIAN_FRONTEND": "noninteractive"}
@@ -51,6 +52,11 @@ _LIBRARIES = (
     _library("ncurses", "curses.h", "ncursesw panelw", "libncurses-dev", "ncurses-devel"),
     _library("libuuid", "uuid/uuid.h", "uuid", "uuid-dev", "libuuid-devel"),
 )
+
+
+def library_packages() -> tuple[str, ...]:
+    """Return Debian's packages with the headers of all libraries that CPython is linked with."""
+    return tuple(name for need in _LIBRARIES for name in need.deb.split())
 
 
 def read_os_release() -> dict[str, str]:
@@ -111,7 +117,27 @@ def ensure_build_host(*, install: bool) -> None:
     With ``install``, and as root, missing dependencies are installed. Otherwise raises
     ToolError, which lists them with the command.
     """
-    missing = find_missing()
+    _ensure(find_missing, install=install)
+
+
+def ensure_cross_host(arch: Arch, *, install: bool) -> None:
+    """Ensure that CPython can be compiled here for another architecture, likewise."""
+    ensure_build_host(install=install)
+    package = f"gcc-{arch.triplet.replace('_', '-')}"
+    compiler = Dependency(
+        name=f"a C compiler for {arch}",
+        program=f"{arch.triplet}-gcc",
+        deb=package,
+        rpm=package,
+    )
+    _ensure(
+        lambda: [] if shutil.which(compiler.program or "") else [compiler],
+        install=install,
+    )
+
+
+def _ensure(find: Callable[[], list[Dependency]], *, install: bool) -> None:
+    missing = find()
     if not missing:
         return
     commands = install_commands(missing, read_os_release())
@@ -120,7 +146,7 @@ def ensure_build_host(*, install: bool) -> None:
         log.step(f"runtime: installing what compiling CPython needs: {names}")
         for command in commands:
             run.run(command, env=_NONINTERACTIVE)
-        missing = find_missing()
+        missing = find()
         if not missing:
             return
         names = ", ".join(need.name for need in missing)

@@ -9,6 +9,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from builder.base import elf, log, run
 from builder.base.errors import RuntimeUnavailableError
@@ -29,30 +30,56 @@ ElfTree = list[tuple[PurePosixPath, elf.ElfInfo]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class HostLibrary:
-    """A shared library of this host."""
+class FoundLibrary:
+    """A shared library that a CPython was linked with."""
 
     soname: str
     path: Path  # the file itself, links resolved
 
 
-def bundle_libraries(tree: Path, arch: Arch) -> tuple[str, ...]:
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """The package of the distribution that a library is from."""
+
+    name: str
+    version: str
+    licences: tuple[Path, ...]
+
+
+class Libraries(Protocol):
+    """The libraries that a CPython is linked with: this host's, or those in a sysroot."""
+
+    @property
+    def strip(self) -> str:
+        """The program that strips them."""
+        ...
+
+    def find(self, name: str) -> Path | None:
+        """Return the file with this soname, links resolved."""
+        ...
+
+    def owner(self, path: Path) -> Owner | None:
+        """Return the package that a library is from."""
+        ...
+
+
+def bundle_libraries(tree: Path, libraries: Libraries) -> tuple[str, ...]:
     """Bundle the libraries that the files of ``tree`` need; returns their sonames.
 
-    Raises RuntimeUnavailableError if this host lacks one of them.
+    Raises RuntimeUnavailableError if ``libraries`` lack one of them.
     """
-    strip_debug(tree)
-    bundled = find_needed(tree, arch)
+    strip_debug(tree, libraries.strip)
+    bundled = find_needed(tree, libraries)
     _copy(tree, bundled)
     _set_runpaths(tree, {library.soname for library in bundled})
-    _keep_licences(tree, bundled)
+    _keep_licences(tree, bundled, libraries)
     check_resolved(tree)
     return tuple(library.soname for library in bundled)
 
 
-def strip_debug(tree: Path) -> None:
+def strip_debug(tree: Path, program: str) -> None:
     """Remove the debug information from every program and library below ``tree``."""
-    strip = run.find_tool("strip", hint=_BINUTILS_HINT)
+    strip = run.find_tool(program, hint=_BINUTILS_HINT)
     for name, _ in elf.scan_tree(tree):
         path = tree / name
         mode = path.stat().st_mode
@@ -96,26 +123,25 @@ def _resolve_origin(entry: str, binary: PurePosixPath) -> PurePosixPath | None:
     return PurePosixPath(*parts)
 
 
-def find_needed(tree: Path, arch: Arch) -> list[HostLibrary]:
-    """Return this host's libraries that ``tree`` needs, directly or not; sorted by soname.
+def find_needed(tree: Path, libraries: Libraries) -> list[FoundLibrary]:
+    """Return the libraries that ``tree`` needs, directly or not; sorted by soname.
 
     Raises RuntimeUnavailableError if the loader would not find one.
     """
-    host = HostLibraries(arch)
-    needed: dict[str, HostLibrary] = {}
+    needed: dict[str, FoundLibrary] = {}
     wanted = [(str(path), name) for path, info in elf.scan_tree(tree) for name in info.needed]
     while wanted:
         user, name = wanted.pop()
         if name in needed or _SYSTEM.fullmatch(name) or (tree / "lib" / name).exists():
             continue
-        path = host.find(name)
+        path = libraries.find(name)
         if path is None:
             raise RuntimeUnavailableError(
                 f"{user} needs {name}, which the loader of this host does not find",
                 hint="if it lies in a folder of its own, name that in /etc/ld.so.conf and run"
                 " ldconfig",
             )
-        needed[name] = HostLibrary(soname=name, path=path)
+        needed[name] = FoundLibrary(soname=name, path=path)
         info = elf.read_elf(path)
         wanted += [(name, further) for further in (info.needed if info else ())]
     return [needed[name] for name in sorted(needed)]
@@ -140,8 +166,19 @@ class HostLibraries:
                 return path.resolve()
         return None
 
+    @property
+    def strip(self) -> str:
+        """The program that strips them."""
+        return "strip"
 
-def _copy(tree: Path, libraries: list[HostLibrary]) -> None:
+    def owner(self, path: Path) -> Owner | None:
+        """Return the package of this host that a library is from."""
+        if shutil.which("dpkg-query"):
+            return _find_deb_owner(path)
+        return _find_rpm_owner(path) if shutil.which("rpm") else None
+
+
+def _copy(tree: Path, libraries: list[FoundLibrary]) -> None:
     for library in libraries:
         target = tree / "lib" / library.soname
         shutil.copyfile(library.path, target)
@@ -165,11 +202,11 @@ def _set_runpaths(tree: Path, bundled: set[str]) -> None:
             run.run([patchelf, "--remove-rpath", path])
 
 
-def _keep_licences(tree: Path, bundled: list[HostLibrary]) -> None:
+def _keep_licences(tree: Path, bundled: list[FoundLibrary], libraries: Libraries) -> None:
     """Copy each library's licence, and record the package that the library came from."""
     rows = []
     for library in bundled:
-        owner = _find_owner(library.path)
+        owner = libraries.owner(library.path)
         if owner is None:
             log.warn(f"no package owns {library.path}: its licence is not in the runtime")
             rows.append(f"{library.soname}\t{library.path}\t-")
@@ -182,22 +219,7 @@ def _keep_licences(tree: Path, bundled: list[HostLibrary]) -> None:
     (folder / _TABLE).write_text(text, "utf-8")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Owner:
-    """The package of the distribution that a library is from."""
-
-    name: str
-    version: str
-    licences: tuple[Path, ...]
-
-
-def _find_owner(path: Path) -> _Owner | None:
-    if shutil.which("dpkg-query"):
-        return _find_deb_owner(path)
-    return _find_rpm_owner(path) if shutil.which("rpm") else None
-
-
-def _find_deb_owner(path: Path) -> _Owner | None:
+def _find_deb_owner(path: Path) -> Owner | None:
     # Where /lib is a link to /usr/lib, dpkg knows the file by the path it was packed with.
     plain = os.fspath(path)
     other = plain.removeprefix("/usr") if plain.startswith("/usr/") else f"/usr{plain}"
@@ -207,7 +229,7 @@ def _find_deb_owner(path: Path) -> _Owner | None:
             package = found.stdout.split(": ")[0].split(",")[0]
             shown = run.run(["dpkg-query", "--show", "--showformat=${Version}", package])
             short = package.split(":")[0]
-            return _Owner(
+            return Owner(
                 name=short,
                 version=shown.stdout,
                 licences=(Path("/usr/share/doc", short, "copyright"),),
@@ -215,7 +237,7 @@ def _find_deb_owner(path: Path) -> _Owner | None:
     return None
 
 
-def _find_rpm_owner(path: Path) -> _Owner | None:
+def _find_rpm_owner(path: Path) -> Owner | None:
     shape = "%{NAME}\t%{EVR}\n"
     found = run.run(["rpm", "--query", "--file", path, "--queryformat", shape], check=False)
     if found.status != 0:
@@ -223,10 +245,10 @@ def _find_rpm_owner(path: Path) -> _Owner | None:
     name, version = found.stdout.splitlines()[0].split("\t")
     listed = run.run(["rpm", "--query", "--licensefiles", name]).stdout
     licences = tuple(Path(line) for line in listed.splitlines())
-    return _Owner(name=name, version=version, licences=licences)
+    return Owner(name=name, version=version, licences=licences)
 
 
-def _copy_licence(owner: _Owner, folder: Path) -> None:
+def _copy_licence(owner: Owner, folder: Path) -> None:
     if folder.is_dir():
         return  # copied for another library of this package
     texts = [path for path in owner.licences if path.is_file()]

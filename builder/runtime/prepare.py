@@ -34,14 +34,21 @@ _KNOWN_BUILD_ROOTS = ("/build", "/tools")
 _PREFIX_MARK = "@PREFIX@"
 
 
-def prepare_tree(
-    tree: Path, *, version: str, arch: Arch, python: Path | None, jobs: int = 1
+def prepare_tree(  # noqa: PLR0913 - by name
+    tree: Path,
+    *,
+    version: str,
+    arch: Arch,
+    python: Path | None,
+    jobs: int = 1,
+    builds: Iterable[str] = (),
 ) -> None:
     """Make the raw CPython in ``tree`` (``bin/``, ``lib/``) a runtime, in place.
 
     ``python`` is an interpreter of the same minor that runs on this host, often the
-    tree's own; without one the tree gets no bytecode. Raises RuntimeUnavailableError
-    where the tree is not the CPython it should be.
+    tree's own; without one the tree gets no bytecode. ``builds`` are further folders of the
+    build that sysconfig must not name. Raises RuntimeUnavailableError where the tree is not
+    the CPython it should be.
     """
     minor = ".".join(version.split(".")[:2])
     library = _check_layout(tree, minor, arch)
@@ -49,7 +56,7 @@ def prepare_tree(
     _prune_libpython(tree)
     _keep_interpreter_only(tree / "bin", f"python{minor}")
     for path in library.glob("_sysconfigdata*.py"):
-        _relocate_sysconfig(path)
+        _relocate_sysconfig(path, builds)
     shutil.copyfile(_EXTERNALLY_MANAGED, library / "EXTERNALLY-MANAGED")
     _write_sitecustomize(library / "sitecustomize.py", python)
     if python is not None:
@@ -120,12 +127,12 @@ def _keep_interpreter_only(folder: Path, program: str) -> None:
         (folder / name).symlink_to(program)
 
 
-def _relocate_sysconfig(path: Path) -> None:
+def _relocate_sysconfig(path: Path, further: Iterable[str]) -> None:
     """Rewrite sysconfig's data so that its paths follow the tree and name no build."""
     source = path.read_text("utf-8")
     values = _literal_vars(source, path)
     prefixes = {_KNOWN_PREFIX, *_absolute(values, "prefix", "exec_prefix")}
-    builds = {*_KNOWN_BUILD_ROOTS, *_absolute(values, "abs_srcdir", "abs_builddir")}
+    builds = {*_KNOWN_BUILD_ROOTS, *further, *_absolute(values, "abs_srcdir", "abs_builddir")}
     for name, value in values.items():
         if isinstance(value, str):
             values[name] = relocate_value(value, prefixes=prefixes, builds=builds)

@@ -8,22 +8,23 @@ of the host's OpenSSL is bundled anew without compiling again.
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder.base import log, run
 from builder.base.cache import Cache, key_of
-from builder.base.errors import FetchError, OfflineError, RuntimeUnavailableError
+from builder.base.errors import FetchError, OfflineError
 from builder.base.files import hash_file
 from builder.base.model import RuntimeChoice, host_arch
 from builder.net.download import HashMismatchError, fetch_blob
 from builder.net.mirror import site_mirror
 from builder.runtime import bundle, cpython
-from builder.runtime.buildhost import ensure_build_host, host_identity
+from builder.runtime.buildhost import ensure_build_host, ensure_cross_host, host_identity
 from builder.runtime.model import Runtime, RuntimeRequest
 from builder.runtime.pins import Pinned, SourcePin, choose_sources
 from builder.runtime.prepare import prepare_tree
 from builder.runtime.prepared import PreparedRuntime, find_runtime, keep_runtime, runtime_key
+from builder.runtime.sysroot import Sysroot, find_sysroot, make_sysroot
 
 _UPSTREAM = "https://www.python.org/ftp/python"
 _RAW_KIND = "cpython"
@@ -42,9 +43,11 @@ class SourceProvider(Pinned):
     def provide(self, request: RuntimeRequest, cache: Cache) -> Runtime:
         """Compile CPython, bundle its libraries, and prepare and check the tree.
 
-        If no server has the tarball of a pin any more, the next older pin is used.
+        If no server has the tarball of a pin any more, the next older pin is used. For another
+        architecture it is cross-compiled, by the runtime of this host and a sysroot.
         """
-        _refuse_foreign(request)
+        if request.arch is not host_arch():
+            return self._provide_foreign(request, cache)
         failures: list[str] = []
         for build in self._builds(request):
             prepared = build.find_prepared(cache)
@@ -79,11 +82,41 @@ class SourceProvider(Pinned):
 
     def find_prepared(self, request: RuntimeRequest, cache: Cache) -> Runtime | None:
         """Return the newest pin's runtime if it was made before and is still current."""
-        if request.arch is not host_arch():
-            return None
-        build = next(iter(self._builds(request)))
+        if request.arch is host_arch():
+            build = next(iter(self._builds(request)))
+        else:
+            sysroot = find_sysroot(request.arch, cache)
+            native = self.find_prepared(_natively(request), cache)
+            if sysroot is None or native is None:
+                return None
+            build = self._foreign(request, sysroot, native)
         prepared = build.find_prepared(cache)
         return build.runtime(prepared) if prepared is not None else None
+
+    def _provide_foreign(self, request: RuntimeRequest, cache: Cache) -> Runtime:
+        """Compile for another architecture the version that this host's own runtime has."""
+        sysroot = make_sysroot(request.arch, cache, offline=request.offline)
+        native = self.provide(_natively(request), cache)
+        build = self._foreign(request, sysroot, native)
+        prepared = build.find_prepared(cache)
+        if prepared is not None:
+            return build.runtime(prepared)
+        native = self.provide(replace(_natively(request), whole=True), cache)
+        build = self._foreign(request, sysroot, native)
+        raw = cache.find_derived(_RAW_KIND, build.key)
+        if raw is None:
+            ensure_cross_host(request.arch, install=request.install_build_deps)
+            tarball = _fetch_tarball(build.pin, request, cache)
+            raw = build.compile(tarball, cache, jobs=request.jobs)
+        return build.runtime(build.prepare(raw, cache, jobs=request.jobs))
+
+    def _foreign(self, request: RuntimeRequest, sysroot: Sysroot, native: Runtime) -> "_Build":
+        pins = choose_sources(self.pins, request)
+        pin = next(pin for pin in pins if pin.version == native.version)
+        if request.pgo:
+            log.step(f"runtime: without PGO for {request.arch}: nothing can be trained here")
+        foreign = _Foreign(sysroot=sysroot, native=native)
+        return _Build(pin=pin, request=replace(request, pgo=False), foreign=foreign)
 
     def _builds(self, request: RuntimeRequest) -> list["_Build"]:
         pins = choose_sources(self.pins, request)
@@ -93,11 +126,45 @@ class SourceProvider(Pinned):
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Foreign:
+    """What a build for another architecture needs of this host."""
+
+    sysroot: Sysroot
+    native: Runtime  # of the same version
+
+    @property
+    def cross(self) -> cpython.Cross:
+        return cpython.Cross(
+            arch=self.sysroot.arch, sysroot=self.sysroot.root, python=self.native.python
+        )
+
+    def complete(self, tree: Path, minor: str) -> None:
+        """Add what a Python installs by running: pip, which no machine code is part of."""
+        assert self.native.tree is not None
+        place = f"lib/python{minor}/site-packages"
+        shutil.copytree(self.native.tree / place, tree / place, dirs_exist_ok=True)
+
+    def check(self, tree: Path, minor: str, traces: tuple[str, ...]) -> None:
+        """Check the runtime: by an emulator, where this host has one."""
+        assert self.native.tree is not None
+        cpython.check_foreign(tree, self.native.tree, traces=(*traces, str(self.sysroot.root)))
+        machine = self.sysroot.arch.machine
+        for name in (f"qemu-{machine}-static", f"qemu-{machine}"):
+            emulator = shutil.which(name)
+            if emulator is not None:
+                runner = (emulator, "-L", self.sysroot.root)
+                cpython.check_runtime(tree, minor, traces=(), runner=runner)
+                return
+        log.step(f"runtime: not started: no qemu-{machine} here to run it by")
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Build:
     """One tarball compiled as requested, on this host."""
 
     pin: SourcePin
     request: RuntimeRequest
+    foreign: _Foreign | None = None  # for another architecture
 
     @property
     def recipe(self) -> cpython.Recipe:
@@ -106,8 +173,18 @@ class _Build:
     @property
     def key(self) -> str:
         """The key of the tree that ``make install`` writes."""
-        inputs = (self.pin.sha256, self.request.arch, self.recipe.inputs, host_identity())
-        return key_of(_RAW_KIND, *inputs)
+        if self.foreign is None:
+            inputs = (self.pin.sha256, self.request.arch, self.recipe.inputs, host_identity())
+            return key_of(_RAW_KIND, *inputs)
+        sysroot = self.foreign.sysroot.key
+        return key_of(_RAW_KIND, self.pin.sha256, self.recipe.cross_inputs, sysroot)
+
+    @property
+    def libraries(self) -> bundle.Libraries:
+        """The libraries that it is linked with."""
+        if self.foreign is not None:
+            return self.foreign.sysroot
+        return bundle.HostLibraries(self.request.arch)
 
     def find_prepared(self, cache: Cache) -> PreparedRuntime | None:
         """Return the runtime made of the raw tree, if both are in the cache."""
@@ -121,8 +198,9 @@ class _Build:
 
         def make(folder: Path) -> None:
             tree = folder / "install"
-            cpython.compile_cpython(tarball, tree, self.recipe, cache=cache, jobs=jobs)
-            names = [library.soname for library in bundle.find_needed(tree, self.request.arch)]
+            cross = self.foreign.cross if self.foreign is not None else None
+            cpython.compile_cpython(tarball, tree, self.recipe, cache=cache, jobs=jobs, cross=cross)
+            names = [library.soname for library in bundle.find_needed(tree, self.libraries)]
             (folder / _LIBRARIES_FILE).write_text(json.dumps(names), "utf-8")
 
         return cache.derive(_RAW_KIND, self.key, make)
@@ -130,9 +208,10 @@ class _Build:
     def runtime_key(self, raw: Path) -> str:
         """Return the key of the runtime made of the raw tree and this host's libraries."""
         names = json.loads((raw / _LIBRARIES_FILE).read_text("utf-8"))
-        host = bundle.HostLibraries(self.request.arch)
+        known = self.libraries
         libraries = {
-            name: hash_file(path) if (path := host.find(name)) is not None else "" for name in names
+            name: hash_file(path) if (path := known.find(name)) is not None else ""
+            for name in names
         }
         return runtime_key("source", self.key, libraries, hash_file(Path(bundle.__file__)))
 
@@ -143,13 +222,24 @@ class _Build:
         def make(tree: Path) -> str:
             log.step(f"runtime: preparing CPython {pin.version} for {self.request.arch}")
             shutil.copytree(raw / "install", tree, symlinks=True)
-            bundle.bundle_libraries(tree, self.request.arch)
-            python = tree / "bin" / f"python{pin.minor}"
+            bundle.bundle_libraries(tree, self.libraries)
+            own = tree / "bin" / f"python{pin.minor}"
+            if self.foreign is not None:
+                self.foreign.complete(tree, pin.minor)
             prepare_tree(
-                tree, version=pin.version, arch=self.request.arch, python=python, jobs=jobs
+                tree,
+                version=pin.version,
+                arch=self.request.arch,
+                python=own if self.foreign is None else self.foreign.native.python,
+                jobs=jobs,
+                builds=() if self.foreign is None else (str(self.foreign.sysroot.root),),
             )
             bundle.check_resolved(tree)
-            cpython.check_runtime(tree, pin.minor, traces=(str(cache.root / "tmp"),))
+            traces = (str(cache.root / "tmp"),)
+            if self.foreign is None:
+                cpython.check_runtime(tree, pin.minor, traces=traces)
+            else:
+                self.foreign.check(tree, pin.minor, traces)
             return pin.version
 
         return keep_runtime(cache, self.runtime_key(raw), make)
@@ -166,7 +256,7 @@ class _Build:
             sha256=self.pin.sha256,
             key=prepared.key,
             tree=prepared.tree,
-            python=prepared.python,
+            python=self.foreign.native.python if self.foreign else prepared.python,
             glibc=prepared.glibc,
             options={
                 **{name: "yes" if on else "no" for name, on in options.items()},
@@ -175,13 +265,9 @@ class _Build:
         )
 
 
-def _refuse_foreign(request: RuntimeRequest) -> None:
-    if request.arch is not host_arch():
-        raise RuntimeUnavailableError(
-            f"CPython for {request.arch} cannot be compiled on this {host_arch()} host",
-            hint="use --runtime pbs or --runtime archive, which bring one compiled already,"
-            f" or build on a host of {request.arch}",
-        )
+def _natively(request: RuntimeRequest) -> RuntimeRequest:
+    """Return the request for this host's own runtime, by which a foreign one is made."""
+    return replace(request, arch=host_arch())
 
 
 def _pin_of(tarball: Path, pins: list[SourcePin]) -> SourcePin:

@@ -43,13 +43,20 @@ def tree(tmp_path: Path) -> Path:
     return tree
 
 
+def needed(tree: Path) -> list[bundle.FoundLibrary]:
+    return bundle.find_needed(tree, bundle.HostLibraries(HOST))
+
+
 def test_what_is_needed_in_turn_is_found_and_the_system_left(host: Path, tree: Path) -> None:
     put(host, "libssl.so.3", needed=["libcrypto.so.3", "libc.so.6"])
     put(host, "libcrypto.so.3", needed=["libz.so.1", "libgcc_s.so.1", "ld-linux-x86-64.so.2"])
     put(host, "libz.so.1.2.13")
     (host / "libz.so.1").symlink_to("libz.so.1.2.13")
     put(host, "libunused.so.1")
-    assert [(library.soname, library.path) for library in bundle.find_needed(tree, HOST)] == [
+    assert [
+        (library.soname, library.path)
+        for library in bundle.find_needed(tree, bundle.HostLibraries(HOST))
+    ] == [
         ("libcrypto.so.3", host / "libcrypto.so.3"),
         ("libssl.so.3", host / "libssl.so.3"),
         ("libz.so.1", host / "libz.so.1.2.13"),
@@ -60,14 +67,16 @@ def test_libcrypt_is_no_part_of_every_target(host: Path, tree: Path) -> None:
     put(tree, "lib/python3.13/lib-dynload/_crypt.so", needed=["libcrypt.so.1"])
     for name in ("libcrypt.so.1", "libssl.so.3", "libcrypto.so.3"):
         put(host, name)
-    assert "libcrypt.so.1" in [library.soname for library in bundle.find_needed(tree, HOST)]
+    assert "libcrypt.so.1" in [
+        library.soname for library in bundle.find_needed(tree, bundle.HostLibraries(HOST))
+    ]
 
 
 def test_a_library_of_another_architecture_does_not_count(host: Path, tree: Path) -> None:
     put(host, "libcrypto.so.3")
     (host / "libssl.so.3").write_bytes(Elf(machine=FOREIGN.elf_machine).write())
     with pytest.raises(RuntimeUnavailableError) as caught:
-        bundle.find_needed(tree, HOST)
+        needed(tree)
     assert caught.value.message.startswith(f"{MODULE} needs libssl.so.3, which")
     assert "ldconfig" in (caught.value.hint or "")
 
@@ -119,9 +128,11 @@ def keep(
     tree: Path, path: str, packages: Packages, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> str:
     """Keep the licence of the library at ``path``; returns the table's only row."""
+    libraries = bundle.HostLibraries(HOST)
     monkeypatch.setattr("builder.base.run.run", packages.run)
     monkeypatch.setattr("shutil.which", lambda name: name if name == program else None)
-    bundle._keep_licences(tree, [bundle.HostLibrary(soname="libx.so.1", path=Path(path))])
+    library = bundle.FoundLibrary(soname="libx.so.1", path=Path(path))
+    bundle._keep_licences(tree, [library], libraries)
     return (tree / "share/licenses/bundled.txt").read_text().splitlines()[-1]
 
 

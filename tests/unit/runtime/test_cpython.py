@@ -9,8 +9,14 @@ import pytest
 
 from builder.base.cache import Cache
 from builder.base.errors import RuntimeUnavailableError, ToolError
-from builder.runtime.cpython import Recipe, check_runtime, compile_cpython
-from tests.helpers.trees import MINOR, VERSION, write_tree
+from builder.runtime.cpython import (
+    Cross,
+    Recipe,
+    check_foreign,
+    check_runtime,
+    compile_cpython,
+)
+from tests.helpers.trees import FOREIGN, HOST, MINOR, VERSION, write_tree
 
 TOP = f"Python-{VERSION}"
 RELEASED = 1_700_000_000
@@ -82,6 +88,59 @@ def test_a_failure_names_the_log_and_leaves_nothing(cache: Cache, tmp_path: Path
     assert "no acceptable C compiler" in log.read_text()
     assert not target.exists()
     assert list((cache.root / "tmp").iterdir()) == []
+
+
+def test_a_build_for_another_architecture(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiler is called by its plain name, and no path outside the source is named."""
+    compiler = tmp_path / "bin" / f"{FOREIGN.triplet}-gcc"
+    compiler.write_text('#!/bin/sh\necho "compiler: $*"\n')
+    compiler.chmod(0o755)
+    python = tmp_path / "runtime" / f"python{MINOR}"
+    python.parent.mkdir()
+    python.touch()
+    configure = CONFIGURE + (
+        f'\n{FOREIGN.triplet}-gcc -x c && echo "packages: $PKG_CONFIG_LIBDIR"'
+        "\nfor word; do"
+        '\n    case "$word" in --with-build-python=*) readlink "${word#*=}" ;; esac'
+        "\ndone\n"
+    )
+    cross = Cross(arch=FOREIGN, sysroot=tmp_path / "a sysroot", python=python)
+    target = tmp_path / "raw"
+    compile_cpython(
+        make_tarball(tmp_path, configure),
+        target,
+        Recipe(version=VERSION),
+        cache=cache,
+        jobs=1,
+        cross=cross,
+    )
+    log = (cache.root / "logs" / f"cpython-{VERSION}-{FOREIGN}.log").read_text()
+    assert f"--host={FOREIGN.triplet} --build={HOST.triplet}" in log
+    assert "ac_cv_buggy_getaddrinfo=no" in log
+    assert f"compiler: --sysroot={cross.sysroot} -x c\n" in log
+    assert f"packages: {cross.sysroot}/usr/lib/{FOREIGN.triplet}/pkgconfig:" in log
+    assert f"\n{python}\n" in log
+    (options,) = [line for line in log.splitlines() if line.startswith("options: ")]
+    assert str(cross.sysroot) not in options
+    assert str(python) not in options
+    plain = Recipe(version=VERSION)
+    assert plain.inputs != plain.cross_inputs
+
+
+def test_a_foreign_runtime_has_every_module_of_this_hosts(tmp_path: Path) -> None:
+    own, foreign = (tmp_path / name / f"lib/python{MINOR}/lib-dynload" for name in ("a", "b"))
+    for folder, arch, names in ((own, HOST, "_ssl zlib"), (foreign, FOREIGN, "zlib")):
+        folder.mkdir(parents=True)
+        for name in names.split():
+            (folder / f"{name}.cpython-313-{arch.triplet}.so").write_bytes(b"x")
+    with pytest.raises(RuntimeUnavailableError, match="it has no module _ssl"):
+        check_foreign(tmp_path / "b", tmp_path / "a", traces=())
+    (foreign / f"_ssl.cpython-313-{FOREIGN.triplet}.so").write_bytes(b"of /cache/tmp/x")
+    check_foreign(tmp_path / "b", tmp_path / "a", traces=())
+    with pytest.raises(RuntimeUnavailableError, match="names the build"):
+        check_foreign(tmp_path / "b", tmp_path / "a", traces=("/cache/tmp",))
 
 
 def test_options() -> None:

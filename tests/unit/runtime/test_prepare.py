@@ -210,9 +210,10 @@ def test_sysconfig_follows_the_tree(tmp_path: Path) -> None:
         "# system configuration generated and used by the sysconfig module\n"
         "build_time_vars = {'prefix': '/somewhere', 'LIBDIR': '/somewhere/lib', 'N': 1,\n"
         " 'abs_srcdir': '/home/me/src', 'CFLAGS': '-O3 -I/home/me/src/Include',\n"
-        " 'CC': '/tools/bin/gcc', 'INCLUDEPY': '/install/include', 'EXT_SUFFIX': '.x.so'}\n"
+        " 'CC': '/tools/bin/gcc', 'INCLUDEPY': '/install/include', 'EXT_SUFFIX': '.x.so',\n"
+        " 'ARGS': \"'--a' 'DIR=/cache/sysroot/usr/lib:/cache/sysroot/usr/share'\"}\n"
     )
-    prepare_tree(tree, version=VERSION, arch=HOST, python=None)
+    prepare_tree(tree, version=VERSION, arch=HOST, python=None, builds=["/cache/sysroot"])
     moved = tree.rename(tmp_path / "elsewhere")
     script = f"import sys; sys.base_prefix = {os.fspath(moved)!r}\n"
     script += f"exec(open({os.fspath(moved / LIB / data.name)!r}).read()); print(build_time_vars)"
@@ -226,6 +227,7 @@ def test_sysconfig_follows_the_tree(tmp_path: Path) -> None:
         "CC": "gcc",
         "INCLUDEPY": f"{moved}/include",
         "EXT_SUFFIX": ".x.so",
+        "ARGS": "'--a' 'DIR=./usr/lib:./usr/share'",
     }
 
 

@@ -5,14 +5,14 @@ Compiling itself is tested in tests/integration/test_source_runtime.py.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from builder.base.cache import Cache
-from builder.base.errors import FetchError, OfflineError, RuntimeUnavailableError, ToolError
+from builder.base.errors import FetchError, OfflineError, ToolError
 from builder.base.model import RuntimeChoice
 from builder.net.download import HashMismatchError
 from builder.runtime.pins import Pins, SourcePin
@@ -56,9 +56,15 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     shop = Workshop()
     library = tmp_path / "libssl.so.3"
 
-    def compile_cpython(source: Path, target: Path, recipe: object, **_: object) -> None:
+    def compile_cpython(
+        source: Path, target: Path, recipe: object, cross: object = None, **_: object
+    ) -> None:
         shop.compiled.append(source.read_text())
         write_tree(target, source.read_text().rpartition(" ")[2])
+        if cross is None:  # the other one cannot run ensurepip
+            pip = target / "lib" / f"python{MINOR}" / "site-packages" / "pip" / "__init__.py"
+            pip.parent.mkdir(parents=True)
+            pip.write_text("pure = True\n")
 
     class HostLibraries:
         def __init__(self, _arch: object) -> None:
@@ -309,11 +315,89 @@ def test_a_build_from_before_needs_no_compiler(
     assert provide() == NEW
 
 
-def test_another_architecture(workshop: Workshop, cache: Cache) -> None:
+class _Sysroot:
+    """Stands in for the libraries of another architecture."""
+
+    arch = FOREIGN
+    key = "libraries of one day"
+    strip = "strip"
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def find(self, _name: str) -> Path:
+        return self.root / "libssl.so.3"
+
+
+@pytest.fixture
+def sysroot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Sysroot:
+    made = _Sysroot(tmp_path / "sysroot")
+    made.root.mkdir()
+    (made.root / "libssl.so.3").write_bytes(b"a foreign libssl")
+    where = "builder.runtime.source"
+    monkeypatch.setattr(f"{where}.make_sysroot", lambda *_, **_options: made)
+    monkeypatch.setattr(f"{where}.find_sysroot", lambda *_: made)
+    monkeypatch.setattr(f"{where}.ensure_cross_host", lambda *_, **_options: None)
+    return made
+
+
+def test_another_architecture_is_compiled_by_this_hosts_own_python(
+    workshop: Workshop,
+    cache: Cache,
+    server: ReleaseServer,
+    sysroot: _Sysroot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checked: list[tuple[Path, Path]] = []
+    monkeypatch.setattr(
+        "builder.runtime.cpython.check_foreign",
+        lambda tree, like, **_: checked.append((tree, like)),
+    )
+    monkeypatch.setattr("builder.runtime.source.shutil.which", lambda _: None)
+    at_upstream(server, NEW)
     provider = SourceProvider(PINS)
-    request = replace(make_request(), arch=FOREIGN)
+    request = replace(make_request(), arch=FOREIGN, pgo=True)
     assert provider.find_prepared(request, cache) is None
-    with pytest.raises(RuntimeUnavailableError) as caught:
-        provider.provide(request, cache)
-    assert caught.value.message == (f"CPython for {FOREIGN} cannot be compiled on this {HOST} host")
-    assert "--runtime pbs or --runtime archive" in (caught.value.hint or "")
+    native = provider.provide(replace(request, arch=HOST), cache)
+    made = provider.provide(request, cache)
+    assert workshop.compiled == [tarball(NEW).decode()] * 2
+    assert (made.arch, made.version) == (FOREIGN, NEW)
+    assert made.python == native.python  # it compiles bytecode, here
+    assert made.tree is not None
+    assert made.tree != native.tree
+    assert made.options["pgo"] == "no"
+    assert (made.tree / f"lib/python{MINOR}/site-packages/pip/__init__.py").is_file()
+    assert checked
+    assert checked[0][1] == native.tree
+    # Again from the cache, and anew with other libraries of either side.
+    assert provider.find_prepared(request, cache) == made
+    assert provider.provide(request, cache) == made
+    sysroot.key = "libraries of another day"
+    assert provider.find_prepared(request, cache) is None
+    provider.provide(request, cache)
+    assert len(workshop.compiled) == 3
+
+
+def test_an_emulator_starts_a_runtime_of_another_architecture(
+    workshop: Workshop,
+    cache: Cache,
+    server: ReleaseServer,
+    sysroot: _Sysroot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runners = []
+
+    def check_runtime(*_: object, runner: Sequence[object] = (), **_options: object) -> None:
+        runners.append(list(map(str, runner)))
+
+    monkeypatch.setattr("builder.runtime.cpython.check_runtime", check_runtime)
+    monkeypatch.setattr("builder.runtime.cpython.check_foreign", lambda *_, **_options: None)
+    emulator = f"qemu-{FOREIGN.machine}-static"
+    monkeypatch.setattr(
+        "builder.runtime.source.shutil.which",
+        lambda name: f"/usr/bin/{name}" if name == emulator else None,
+    )
+    at_upstream(server, NEW)
+    SourceProvider(PINS).provide(replace(make_request(), arch=FOREIGN), cache)
+    assert workshop.compiled
+    assert runners == [[], [f"/usr/bin/{emulator}", "-L", str(sysroot.root)]]
