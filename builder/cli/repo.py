@@ -13,6 +13,7 @@ from builder.base import log
 from builder.base.errors import RepoError, UsageError
 from builder.base.paths import PROJECT
 from builder.cli.options import json_option, project_cache, project_spec
+from builder.cli.repo_stats import repository_stats, stats_text
 from builder.plan.sources import read_sources
 from builder.repo.add import AddRequest, add_packages
 from builder.repo.check import Problem, check_target
@@ -234,6 +235,15 @@ def check_command(root: Path, targets: Sequence[str], as_json: bool) -> None:
             "again; a damaged package is added again from its artifact",
         )
     log.step("everything is as it should be")
+
+
+@repo_group.command("stats")
+@_root_option
+@json_option
+def stats_command(root: Path, as_json: bool) -> None:
+    """Print how large the repository and its channels are, and how their packages grew."""
+    with open_repository(root) as repository:
+        click.echo(stats_text(repository_stats(repository), as_json=as_json))
 
 
 @repo_group.command("serve")
