@@ -13,6 +13,7 @@ from builder.base import log
 from builder.base.errors import RepoError, UsageError
 from builder.base.paths import PROJECT
 from builder.cli.options import json_option, project_cache, project_spec
+from builder.cli.repo_keys import lint_key_file
 from builder.cli.repo_stats import repository_stats, stats_text
 from builder.plan.sources import read_sources
 from builder.repo.add import AddRequest, add_packages
@@ -244,6 +245,16 @@ def stats_command(root: Path, as_json: bool) -> None:
     """Print how large the repository and its channels are, and how their packages grew."""
     with open_repository(root) as repository:
         click.echo(stats_text(repository_stats(repository), as_json=as_json))
+
+
+@repo_group.command("lint-keys")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
+)
+def lint_keys_command(files: Sequence[Path]) -> None:
+    """Say which hosts refuse the public keys in armored files, such as keys/NAME.asc."""
+    for path in files:
+        lint_key_file(path, _now())
 
 
 @repo_group.command("serve")
