@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,19 +73,24 @@ class Sysroot:
         return {path: (name, version) for path, (name, version) in table.items()}
 
 
-def find_sysroot(arch: Arch, cache: Cache) -> Sysroot | None:
-    """Return the sysroot of the host's present candidates, if it was made before."""
-    key = _key(arch)
+def find_sysroot(arch: Arch, cache: Cache, further: Sequence[str] = ()) -> Sysroot | None:
+    """Return the sysroot of the host's present candidates, if it was made before.
+
+    It has ``further`` packages beside those that CPython is linked with.
+    """
+    key = _key(arch, further)
     folder = cache.find_derived(_KIND, key) if key else None
     return Sysroot(arch=arch, key=key, folder=folder) if folder is not None else None
 
 
-def make_sysroot(arch: Arch, cache: Cache, *, offline: bool) -> Sysroot:
+def make_sysroot(
+    arch: Arch, cache: Cache, *, offline: bool, further: Sequence[str] = ()
+) -> Sysroot:
     """Return the sysroot, made where it is absent; raises RuntimeUnavailableError without apt."""
-    found = find_sysroot(arch, cache)
+    found = find_sysroot(arch, cache, further)
     if found is not None:
         return found
-    key = _key(arch)
+    key = _key(arch, further)
     if not key:
         raise RuntimeUnavailableError(
             f"no libraries of {arch} to compile with: apt of this host has none", hint=_HINT
@@ -96,7 +101,7 @@ def make_sysroot(arch: Arch, cache: Cache, *, offline: bool) -> Sysroot:
 
     def make(folder: Path) -> None:
         with cache.workspace() as work:
-            _unpack(_fetch(arch, work), folder)
+            _unpack(_fetch(arch, (*_wanted(), *further), work), folder)
 
     return Sysroot(arch=arch, key=key, folder=cache.derive(_KIND, key, make))
 
@@ -105,19 +110,20 @@ def _wanted() -> tuple[str, ...]:
     return (_C_LIBRARY, *library_packages())
 
 
-def _key(arch: Arch) -> str:
+def _key(arch: Arch, further: Sequence[str]) -> str:
     """Return the key of the sysroot of today's candidates; "" where apt has none."""
     program = shutil.which("apt-cache")
     if program is None:
         return ""
-    shown = run.run([program, "policy", *_wanted()], check=False).stdout
+    names = (*_wanted(), *further)
+    shown = run.run([program, "policy", *names], check=False).stdout
     versions = _CANDIDATE.findall(shown)
-    if len(versions) != len(_wanted()) or "(none)" in versions:
+    if len(versions) != len(names) or "(none)" in versions:
         return ""
     return key_of(_KIND, _FORMAT, arch, host_identity(), versions)
 
 
-def _fetch(arch: Arch, work: Path) -> list[Path]:
+def _fetch(arch: Arch, names: Sequence[str], work: Path) -> list[Path]:
     """Fetch the packages and all that they depend on, as if nothing were installed."""
     state = work / "state"
     (state / "lists" / "partial").mkdir(parents=True)
@@ -137,7 +143,7 @@ def _fetch(arch: Arch, work: Path) -> list[Path]:
     apt = ["timeout", str(_APT_TIMEOUT_S), program, *options]
     run.run([*apt, "--quiet", "update"])
     options = ["--quiet", "--yes", "--download-only", "--no-install-recommends"]
-    run.run([*apt, "install", *options, *_wanted()])
+    run.run([*apt, "install", *options, *names])
     found = sorted((state / "archives").glob("*.deb"))
     if not found:
         raise ToolError(f"apt has fetched no package of {arch}", hint=_HINT)

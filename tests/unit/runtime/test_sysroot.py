@@ -123,6 +123,13 @@ def test_it_is_made_once_until_the_host_has_other_candidates(apt: Apt, cache: Ca
     assert owner.version == "1.2-4"
 
 
+def test_further_packages_make_another_one(apt: Apt, cache: Cache) -> None:
+    plain = make_sysroot(FOREIGN, cache, offline=False)
+    assert find_sysroot(FOREIGN, cache, ("libstdc++6",)) is None
+    assert make_sysroot(FOREIGN, cache, offline=False, further=("libstdc++6",)).key != plain.key
+    assert apt.asked().count("install") == 2
+
+
 def test_offline_and_without_apt_it_is_refused(
     apt: Apt, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
