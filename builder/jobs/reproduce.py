@@ -56,13 +56,12 @@ def reproduce(request: ReproduceRequest, spec: Spec, project: Path, cache: Cache
     out = request.work / "dist"
     (built, *_) = build(_build_request(request, spec, out), spec, project, clean)
     made = out / built.artifact.file
-    _check_inputs(request.provenance, load_provenance(made, None, None))
-    identical = content_digest(made) == content_digest(request.package)
-    return Again(
-        made=made,
-        identical=identical,
-        differences=() if identical else tuple(differences(request.package, made)),
-    )
+    present = load_provenance(made, None, None)
+    _check_inputs(request.provenance, present)
+    if content_digest(made) == content_digest(request.package):
+        return Again(made=made, identical=True, differences=())
+    found = [*_other_commit(request.provenance, present), *differences(request.package, made)]
+    return Again(made=made, identical=False, differences=tuple(found))
 
 
 def _build_request(request: ReproduceRequest, spec: Spec, out: Path) -> BuildRequest:
@@ -136,6 +135,12 @@ def _digests(inputs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 def _commit(inputs: Sequence[Mapping[str, Any]]) -> str:
     found = (row.get("digest", {}).get("gitCommit", "") for row in inputs)
     return next((commit for commit in found if commit), "")
+
+
+def _other_commit(recorded: Provenance, present: Provenance) -> Iterator[str]:
+    before, now = _commit(recorded.inputs), _commit(present.inputs)
+    if before and before != now:
+        yield f"it was made at commit {before}, and this checkout is at {now or 'none'}"
 
 
 def differences(first: Path, second: Path) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -11,7 +11,7 @@ from urllib.parse import quote
 from builder.base.cache import key_of
 from builder.base.lazy import LazyModule
 from builder.base.model import PackageFormat
-from builder.sbom.licences import licence_of, rules_digest
+from builder.sbom.licences import licence_of
 from builder.sbom.model import Inventory, Part, PartKind
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ else:
     cdx_license = LazyModule("cyclonedx.model.license")
     cdx_json = LazyModule("cyclonedx.output.json")
 
-FORMAT = 1  # of the documents; raise it when this room writes others
+FORMAT = 2  # of the documents; raise it when this room writes others
 _ROOT = "package"
 _NAMESPACE = uuid.UUID("3e6f2f6b-6a55-5c77-8f0e-3a1d6a3a9c52")  # of our serial numbers
 _VENDOR = "backendai"
@@ -68,9 +68,8 @@ def render_cyclonedx(inventory: Inventory, subject: Subject) -> bytes:
 
     Its serial number follows from what is in it, its time is SOURCE_DATE_EPOCH.
     """
-    identity = key_of(FORMAT, asdict(inventory), asdict(subject), rules_digest())
     bom = cdx_bom.Bom(
-        serial_number=uuid.uuid5(_NAMESPACE, identity),
+        serial_number=_NAMESPACE,  # until the content is known
         components=[_component(part, subject.fmt) for part in inventory.parts],
         dependencies=_dependencies(inventory),
     )
@@ -81,6 +80,7 @@ def render_cyclonedx(inventory: Inventory, subject: Subject) -> bytes:
     text = cdx_json.JsonV1Dot6(bom).output_as_string()
     # The library's order of keys and of lists is its own affair: sorted, it is nobody's.
     document = json.loads(text)
+    document["serialNumber"] = uuid.uuid5(_NAMESPACE, key_of(document)).urn
     return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 

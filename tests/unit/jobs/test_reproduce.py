@@ -94,9 +94,12 @@ def test_a_package_that_is_not_made_again_is_said_with_its_differences(root: Pat
     statement = json.loads(path.read_text(encoding="utf-8"))
     digest = {"sha256": hash_file(package), "contentSha256": content_digest(package)}
     statement["subject"][0]["digest"] = digest
+    rows = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+    rows.insert(0, {"name": "project", "digest": {"gitCommit": "12" * 20}})
     path.write_text(json.dumps(statement), encoding="utf-8")
     found = make(root, again(root, package))
     assert not found.identical
+    assert found.differences[0].startswith(f"it was made at commit {'12' * 20}, and this")
     if shutil.which("diffoscope") is None:
         assert "/usr/bin/backdoor: only in the first" in found.differences
 

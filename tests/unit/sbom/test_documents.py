@@ -17,7 +17,7 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 from builder.base.model import PackageFormat
 from builder.base.paths import PROJECT
 from builder.sbom.cyclonedx import render_cyclonedx
-from builder.sbom.model import Inventory, load_inventory, save_inventory
+from builder.sbom.model import Inventory, LicenceFacts, load_inventory, save_inventory
 from builder.sbom.spdx import render_spdx
 from tests.helpers.parts import example_inventory, example_subject
 
@@ -121,6 +121,18 @@ def test_the_serial_number_follows_the_content() -> None:
         )
     }
     assert len(numbers) == 3
+
+
+def test_another_word_for_the_same_licence_is_the_same_document() -> None:
+    inventory = example_inventory()
+    parts = [
+        replace(part, licence=LicenceFacts(text="mit licence")) if part.name == "one" else part
+        for part in inventory.parts
+    ]
+    other = replace(inventory, parts=tuple(parts))
+    assert render_cyclonedx(other, example_subject()) == render_cyclonedx(
+        inventory, example_subject()
+    )
 
 
 def test_spdx_is_valid_and_says_the_same(tmp_path: Path) -> None:
