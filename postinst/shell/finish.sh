@@ -1,6 +1,16 @@
 # The end of a transaction, once for all services.
 # shellcheck disable=SC2329
 
+# has_pending: whether a service waits for the end of its upgrade.
+has_pending() {
+    for note in /var/lib/backendai/upgrade/*.pending; do
+        if [ -e "$note" ]; then
+            return 0
+        fi
+    done
+    return 1
+}
+
 # Completes the upgrades that services have noted: databases are migrated, and all units that
 # were running are restarted, once, together. If units cannot be started now, backendai-seed
 # does it at the next boot.

@@ -16,7 +16,7 @@ import docker
 import pytest
 
 from builder.base.model import PackageFormat
-from builder.verify.hosts import Host, HostSetup
+from builder.verify.hosts import Host, HostError, HostSetup
 from tests.integration import guide
 from tests.integration.apt import apt, refresh_lists
 from tests.integration.dist import MOUNT, Dist, NoPackagesError
@@ -69,7 +69,11 @@ def _by_apt(engine: docker.DockerClient, images: Images, dist: Dist, _: Path) ->
 
         def repair() -> None:
             host.run(["dpkg", "--configure", "-a"], check=False, timeout=_TIMEOUT_S)
-            apt(host, "--fix-broken", "install", *files)
+            try:
+                apt(host, "--fix-broken", "install", *files)
+            except HostError as error:
+                states = host.run("dpkg -l 'backendai*'; tail -40 /var/log/dpkg.log").stdout
+                raise HostError(f"{error.message}\n{states}") from error
 
         def check() -> None:
             assert not host.run(["dpkg", "--audit"]).stdout

@@ -45,12 +45,12 @@ def script(place: Path, package: str, fmt: PackageFormat, name: str) -> Path:
     return path
 
 
-def call(place: Path, package: str, fmt: PackageFormat, name: str, argument: str) -> list[str]:
+def call(place: Path, package: str, fmt: PackageFormat, name: str, *arguments: str) -> list[str]:
     """Run a script; what it called."""
     log = place / "log"
     log.unlink(missing_ok=True)
     path = f"{place}/bin:{os.environ['PATH']}"
-    run(["sh", script(place, package, fmt, name), argument], env={"PATH": path})
+    run(["sh", script(place, package, fmt, name), *arguments], env={"PATH": path})
     return log.read_text().splitlines() if log.exists() else []
 
 
@@ -69,6 +69,17 @@ def test_dpkgs_trigger_syncs_and_leaves_the_restart_to_the_end(place: Path) -> N
     assert calls[-1] == "dpkg-trigger --no-await backendai-upgrade"
     assert note(place).read_text().split() == [f"{HOST}-watcher.service", f"{HOST}.service"]
     assert not [call for call in calls if "restart" in call]
+
+
+@pytest.mark.parametrize("has_addons", [False, True])
+def test_an_interrupted_trigger_is_activated_again(place: Path, has_addons: bool) -> None:
+    """dpkg forgets what it interrupted, and configures the package instead."""
+    if has_addons:
+        (place / "usr/lib/backendai/addons").mkdir(parents=True)
+    calls = call(place, HOST, PackageFormat.DEB, "postinst", "configure", "26.9.6-2")
+    again = f"dpkg-trigger --no-await {place}/usr/lib/backendai/addons"
+    assert (again in calls) == has_addons
+    assert "dpkg-trigger --no-await backendai-upgrade" in calls
 
 
 def test_a_process_that_is_younger_than_its_addons_is_let_be(place: Path) -> None:
