@@ -33,7 +33,9 @@ class Vulnerability:
     @property
     def shown(self) -> str:
         """The names, with a CVE first, and the summary."""
-        names = sorted({self.name, *self.aliases}, key=lambda name: not name.startswith("CVE-"))
+        names = sorted(
+            {self.name, *self.aliases}, key=lambda name: (not name.startswith("CVE-"), name)
+        )
         return f"{', '.join(names)}: {self.summary or 'no summary'}"
 
 
