@@ -16,7 +16,7 @@ from builder.base.paths import PKGSPEC, SBOM_FILE
 from builder.inspect import inspect_package
 from builder.release.advisories import Advisories
 from builder.release.audit import Finding, audit, expired, sarif
-from builder.release.osv import read_records
+from builder.release.records import read_records, reading_snapshot
 from builder.spec.advisories import AdvisoriesSpec
 from builder.spec.validate import load_model
 
@@ -53,7 +53,10 @@ def audit_command(
     today = datetime.now(UTC).date()
     for row in expired(ignored, today):
         log.warn(f"{ignore}: {row.id} is no longer ignored since {row.until}")
-    advisories = Advisories(record for path in snapshots for record in read_records(path))
+    advisories = Advisories(iter(()))
+    for path in snapshots:
+        with reading_snapshot(path):
+            advisories.add(read_records(path))
     if not len(advisories):
         raise UsageError("the snapshots have no record", hint="give the ZIPs that OSV publishes")
     findings = audit({path.name: _document(path) for path in files}, advisories, ignored, today)

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from builder.release.osv import Vulnerability, without_twins
+from builder.release.records import Vulnerability, without_twins
 from builder.repo.version import compare_deb
 from builder.sbom.runtime import library_facts
 
@@ -48,6 +48,12 @@ class Component:
 def components_of(document: Mapping[str, Any]) -> Iterator[Component]:
     """Yield every part of a CycloneDX document that a record could be about."""
     yield from _walk(document.get("components"), "")
+
+
+def wheel_component(distribution: str, version: str) -> Component:
+    """Return the part that a wheel is."""
+    key = (_ECOSYSTEMS["pypi"], canonicalize_name(distribution))
+    return Component(name=distribution, version=version, key=key, order=_pep440, owner="")
 
 
 def _walk(rows: object, owner: str) -> Iterator[Component]:
@@ -107,6 +113,10 @@ class Advisories:
     def __init__(self, records: Iterator[Any]) -> None:
         self._about: defaultdict[Key, list[tuple[Mapping[str, Any], Mapping[str, Any]]]]
         self._about = defaultdict(list)
+        self.add(records)
+
+    def add(self, records: Iterator[Any]) -> None:
+        """Take the records of one more snapshot."""
         for record in records:
             if isinstance(record, dict) and not record.get("withdrawn"):
                 for affected in record.get("affected") or ():
@@ -115,6 +125,10 @@ class Advisories:
 
     def __len__(self) -> int:
         return len(self._about)
+
+    def count(self, ecosystem: str) -> int:
+        """Return how many names of an ecosystem have records."""
+        return sum(kind == ecosystem for kind, _ in self._about)
 
     def find(self, component: Component) -> list[Vulnerability]:
         """Return the known vulnerabilities of a part, sorted by name."""

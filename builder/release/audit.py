@@ -7,7 +7,7 @@ from typing import Any
 
 from builder import __version__
 from builder.release.advisories import Advisories, components_of
-from builder.release.osv import Vulnerability
+from builder.release.records import Vulnerability
 from builder.spec.advisories import IgnoredSpec
 
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"

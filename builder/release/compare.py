@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from packaging.version import Version
 
 from builder.release.facts import Facts, WheelFacts
-from builder.release.osv import Snapshot, Vulnerability
+from builder.release.osv import Snapshot
+from builder.release.records import Vulnerability
 from builder.release.review import Review, by_service
 
 _OWN = "backend-ai-"
