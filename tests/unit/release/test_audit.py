@@ -211,6 +211,7 @@ def test_the_command_reports_and_fails_until_all_is_ignored(
     [
         (("osv.json", "[]"), "the snapshots have no record", ExitCode.USAGE),
         (("osv.json", "{"), "cannot read the OSV snapshot", ExitCode.USAGE),
+        (("osv.json", '[{"affected": 3}]'), "cannot read the OSV snapshot", ExitCode.USAGE),
         (("a.cdx.json", "{}"), "is no CycloneDX document", ExitCode.USAGE),
         (("a.cdx.json", "{"), "cannot read", ExitCode.USAGE),
         (("ignore.toml", '[[ignore]]\nid = "A"\n'), "until", ExitCode.SPEC),
