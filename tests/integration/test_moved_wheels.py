@@ -5,7 +5,8 @@ of their wheels only: all others are no longer common, and move. The third is th
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import docker
@@ -166,52 +167,53 @@ def test_by_apt(
         _walk(steps, to, check)
 
 
-def test_by_dnf(
-    engine: docker.DockerClient,
-    images: Images,
-    revisions: dict[int, Path],
-    steps: Steps,
-    tmp_path: Path,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _RpmNode:
+    """A host that dnf takes for the distribution, and the rpms of each revision."""
+
+    host: Host
+    files: dict[int, list[str]]
+
+
+@pytest.fixture
+def rpm_node(
+    engine: docker.DockerClient, images: Images, revisions: dict[int, Path], tmp_path: Path
+) -> Iterator[_RpmNode]:
+    """A host with a dnf repository of all revisions; nothing of them is installed."""
     files = {number: _files(folder, PackageFormat.RPM) for number, folder in revisions.items()}
     every = [name for names in files.values() for name in names]
     setup = HostSetup(image=images.rpm(), name="moved-rpm", mounts=_mounts(revisions))
     with Host(engine, setup) as host:
         become_distribution(host, every, tmp_path)
         make_repository(host, every)
-
-        def to(revision: int) -> None:
-            names = [f"{name}-26.9.6-{revision}" for name in _INSTALLED]
-            installed = host.run(["rpm", "-q", _INSTALLED[0]], check=False).stdout
-            older = "-26.9.6-99." in installed or (revision == 97 and "-26.9.6-98." in installed)
-            dnf(host, "downgrade" if older else "install", *names)
-
-        def check(revision: int) -> None:
-            host.run(["rpm", "--verify", "--nodeps", *_INSTALLED[:1]])
-            _owners(host, "rpm -ql")
-            _check(host, shared=revision != 98)
-
-        _walk(steps, to, check)
+        yield _RpmNode(host=host, files=files)
 
 
-def test_by_rpm_alone(
-    engine: docker.DockerClient,
-    images: Images,
-    revisions: dict[int, Path],
-    steps: Steps,
-    tmp_path: Path,
-) -> None:
-    files = {number: _files(folder, PackageFormat.RPM) for number, folder in revisions.items()}
-    every = [name for names in files.values() for name in names]
-    setup = HostSetup(image=images.rpm(), name="moved-rpm-u", mounts=_mounts(revisions))
-    with Host(engine, setup) as host:
-        become_distribution(host, every, tmp_path)
-        make_repository(host, files[97])
-        dnf(host, "install", *_INSTALLED)
-        for revision in (98, 99):
-            with steps(f"rpm -U to revision {revision}"):
-                host.run(
-                    ["rpm", "-U", *(f"{MOUNT}/{name}" for name in files[revision])], timeout=400
-                )
-            _owners(host, "rpm -ql")
-            _check(host, shared=revision != 98)
+def test_by_dnf(rpm_node: _RpmNode, steps: Steps) -> None:
+    host = rpm_node.host
+
+    def to(revision: int) -> None:
+        installed = host.run(["rpm", "-q", _INSTALLED[0]], check=False).stdout
+        older = "-26.9.6-99." in installed or (revision == 97 and "-26.9.6-98." in installed)
+        dnf(host, "downgrade" if older else "install", *_named(revision))
+
+    def check(revision: int) -> None:
+        host.run(["rpm", "--verify", "--nodeps", *_INSTALLED[:1]])
+        _owners(host, "rpm -ql")
+        _check(host, shared=revision != 98)
+
+    _walk(steps, to, check)
+
+
+def _named(revision: int) -> list[str]:
+    return [f"{name}-26.9.6-{revision}" for name in _INSTALLED]
+
+
+def test_by_rpm_alone(rpm_node: _RpmNode, steps: Steps) -> None:
+    host, files = rpm_node.host, rpm_node.files
+    dnf(host, "install", *_named(97))
+    for revision in (98, 99):
+        with steps(f"rpm -U to revision {revision}"):
+            host.run(["rpm", "-U", *(f"{MOUNT}/{name}" for name in files[revision])], timeout=400)
+        _owners(host, "rpm -ql")
+        _check(host, shared=revision != 98)
