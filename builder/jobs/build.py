@@ -44,7 +44,7 @@ from builder.wheels.install import InstalledWheel, install_wheels
 from builder.wheels.model import WheelFile, WheelRequest
 
 # Bytes of all nfpms at once; with the builder and its compilers below 500 MB.
-_PACKING_MEMORY = 330_000_000
+_PACKING_MEMORY = 280_000_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,6 +91,7 @@ def write_page(results: Mapping[str, Any]) -> str:
 
 def _time_row(row: Mapping[str, Any], floor: float) -> str:
     name = row["name"] + (f" ({row['note']})" if row["note"] else "")
+    name = name.replace("|", "\\|")  # a cell of the table ends there
     if not row["seconds"]:
         return f"| {name} | - | - | - |"
     peak = f"{row['peak_bytes'] / 1e6:.0f}" if row["peak_bytes"] else "-"

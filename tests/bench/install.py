@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import docker
 import httpx
@@ -27,6 +28,7 @@ from builder.base.model import PackageFormat
 from builder.base.paths import PROJECT
 from builder.verify.engine import connect
 from builder.verify.hosts import Host, HostSetup
+from tests.bench.chart import draw
 from tests.bench.guide import SERVICES, write_guide
 from tests.integration.apt import apt
 from tests.integration.dist import Dist, find_dist, freeze
@@ -57,6 +59,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--dist", type=Path, default=PROJECT / "dist")
     parser.add_argument("--json", type=Path, help="write the result into this file, too")
+    parser.add_argument("--docs", action="store_true", help="write page and chart into docs/")
     options = parser.parse_args()
     log.configure(0)
     with tempfile.TemporaryDirectory(prefix="bench-install-") as work:
@@ -69,6 +72,8 @@ def main() -> None:
     result = _result(found, dist.version, load)
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+    if options.docs:
+        write_docs(result, PROJECT / "docs/reference")
     _print(result)
 
 
@@ -158,7 +163,7 @@ def _wait_for_login(host: Host, account: Mapping[str, str]) -> None:
     host.wait_until("a login", is_in, timeout=_TIMEOUT_S)
 
 
-def _result(rounds: list[dict[str, Run]], version: str, load: float) -> dict[str, object]:
+def _result(rounds: list[dict[str, Run]], version: str, load: float) -> dict[str, Any]:
     """Return the medians of all rounds, and each round."""
     ways = {
         way: {
@@ -179,9 +184,52 @@ def _result(rounds: list[dict[str, Run]], version: str, load: float) -> dict[str
     }
 
 
-def _print(result: Mapping[str, object]) -> None:
+def write_docs(result: Mapping[str, Any], folder: Path) -> None:
+    """Write the result, its page and its chart."""
     ways = result["ways"]
-    assert isinstance(ways, dict)
+    rows = [
+        (way, phase, seconds)
+        for way, found in ways.items()
+        for phase, seconds in [*found["phases"].items(), ("to the first login", found["seconds"])]
+    ]
+    lines = [
+        "# What an installation costs",
+        "",
+        "Made by `make bench-install ARGS=--docs`; the numbers are in",
+        f"[bench-install.json](bench-install.json). Release {result['release']},",
+        f"{result['machine']},",
+        f"load {result['load_before']} before it, {len(result['rounds'])} round(s).",
+        "",
+        "From a clean Debian 13, with the distribution's packages in apt's cache, to the first",
+        "login: `apt install` of the packages, and a script that does the official guide's steps",
+        f"for the same services ({', '.join(SERVICES)}) with every wheel at hand.",
+        "",
+        "![seconds of each way](bench-install.svg)",
+        "",
+        "| way | phase | seconds |",
+        "|---|---|---:|",
+        *(f"| {way} | {phase} | {seconds:.1f} |" for way, phase, seconds in rows),
+        "",
+        f"The guide takes {_ratio(result):.1f} times as long.",
+        "",
+    ]
+    bars = [(f"{way}: {phase}", (seconds,)) for way, phase, seconds in rows]
+    texts = {
+        "bench-install.md": "\n".join(lines),
+        "bench-install.json": json.dumps(result, indent=2) + "\n",
+        "bench-install.svg": draw("To the first login", "s", bars),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _ratio(result: Mapping[str, Any]) -> float:
+    ways = result["ways"]
+    return float(ways["guide"]["seconds"] / ways["packages"]["seconds"])
+
+
+def _print(result: Mapping[str, Any]) -> None:
+    ways = result["ways"]
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("way", "phase"):
         table.add_column(name, no_wrap=True)
@@ -191,8 +239,7 @@ def _print(result: Mapping[str, object]) -> None:
             table.add_row(way, phase, f"{seconds:.1f}")
         table.add_row(way, "to the first login", f"{found['seconds']:.1f}", style="bold")
     Console().print(table)
-    ratio = ways["guide"]["seconds"] / ways["packages"]["seconds"]
-    sys.stdout.write(f"the guide takes {ratio:.1f} x as long\n")
+    sys.stdout.write(f"the guide takes {_ratio(result):.1f} x as long\n")
 
 
 if __name__ == "__main__":
