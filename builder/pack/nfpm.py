@@ -235,13 +235,13 @@ def changelog_entries(meta: Metadata) -> list[dict[str, object]]:
     """Return the changelog in the form that nfpm reads, newest first."""
     return [
         {
-            "semver": full_version(version, revision),
-            "date": f"{day}T00:00:00Z",
+            "semver": full_version(change.version, change.revision),
+            "date": f"{change.day}T00:00:00Z",
             "packager": meta.maintainer,
-            "deb": {"distributions": ["stable"], "urgency": "medium"},
-            "changes": [{"note": change} for change in changes],
+            "deb": {"distributions": ["stable"], "urgency": change.urgency},
+            "changes": [{"note": line} for line in change.lines],
         }
-        for version, revision, day, changes in meta.changelog
+        for change in meta.changelog
     ]
 
 

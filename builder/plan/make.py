@@ -18,6 +18,7 @@ from builder.lock import Lock, LockedDistribution
 from builder.plan.gateway import made_entries
 from builder.plan.model import (
     ROOT,
+    Change,
     Entry,
     FormatPlan,
     Metadata,
@@ -314,10 +315,7 @@ def _plan_metadata(package: PackageSpec, given: PlanInput) -> Metadata:
         vendor=given.project.vendor,
         homepage=given.project.homepage,
         licence=given.project.licence,
-        changelog=tuple(
-            (change.version, change.revision, change.day.isoformat(), change.changes)
-            for change in release.changelog_of(package.name)
-        ),
+        changelog=tuple(map(Change.of, release.changelog_of(package.name))),
     )
 
 

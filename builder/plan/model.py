@@ -8,6 +8,7 @@ from builder.base.model import Arch, PackageFormat, full_version
 from builder.base.paths import TARGET_DOC
 from builder.lock import LockedDistribution
 from builder.spec.prune import PruneRule
+from builder.spec.release import ChangelogSpec
 from builder.spec.schema import AddonSpec, PayloadKind
 
 ROOT = "root"
@@ -72,6 +73,28 @@ class FormatPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Change:
+    """An entry of the changelog."""
+
+    version: str  # of the release, as its publisher spells it
+    revision: int
+    day: str
+    urgency: str
+    lines: tuple[str, ...]
+
+    @classmethod
+    def of(cls, entry: ChangelogSpec) -> "Change":
+        """Return the entry as packages list it."""
+        return cls(
+            version=entry.version,
+            revision=entry.revision,
+            day=entry.day.isoformat(),
+            urgency=entry.urgency.value,
+            lines=entry.lines,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Metadata:
     """The facts of the package that both formats state."""
 
@@ -86,7 +109,7 @@ class Metadata:
     vendor: str
     homepage: str
     licence: str
-    changelog: tuple[tuple[str, int, str, tuple[str, ...]], ...]  # version, revision, day, changes
+    changelog: tuple[Change, ...]  # newest first
 
     @property
     def full_version(self) -> str:

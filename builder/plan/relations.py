@@ -50,8 +50,7 @@ def _runtime(
 ) -> tuple[str, ...]:
     """Return the bounds for the runtime: of this version, not older than what is built with it.
 
-    A runtime that was raised alone fits; a package that was raised alone does not ask for a
-    runtime that there is not.
+    A runtime that is raised alone later fits, and does not change what the package asks for.
     """
     names = release.packages
     needs = (
@@ -59,7 +58,7 @@ def _runtime(
     )
     if not needs or project.runtime not in names:
         return ()
-    revision = min(release.revision_of(package.name), release.revision_of(project.runtime))
+    revision = release.revision_beside(project.runtime, package.name)
     version = release.package_version
     return (
         fmt.relation(project.runtime, ">=", full_version(version, revision)),
@@ -79,7 +78,7 @@ def next_version(version: str) -> str:
 def _older_services(
     package: PackageSpec, fmt: PackageFormat, release: ReleaseSpec, members: Sequence[PackageSpec]
 ) -> tuple[str, ...]:
-    """Return the services that a runtime does not fit: those from before their present revision.
+    """Return the services that a runtime does not fit: those older than when it was raised last.
 
     A wheel that is no longer shared is in the services' own packages from then on, and a new
     runtime without it would break those that have it not yet. Services that bring their own
@@ -88,8 +87,13 @@ def _older_services(
     """
     if not package.runtime:
         return ()
+    version = release.package_version
     return tuple(
-        fmt.relation(f"{name}{_ON_RUNTIME}", fmt.sign_before, release.full_version_of(name))
+        fmt.relation(
+            f"{name}{_ON_RUNTIME}",
+            fmt.sign_before,
+            full_version(version, release.revision_beside(name, package.name)),
+        )
         for name in sorted(member.name for member in members if member.has_environment)
     )
 

@@ -1,6 +1,8 @@
 """The schema of a release line: ``pkgspec/releases/NAME.toml``."""
 
+import textwrap
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from packaging.utils import canonicalize_name
@@ -28,17 +30,50 @@ class SdistSpec(Strict):
     archs: tuple[Arch, ...] = Field(tuple(Arch), description="those that it has no wheel for")
 
 
+# A line of a Debian changelog has 80 characters, four of them before the text.
+_COLUMNS = 76
+
+
+class Urgency(StrEnum):
+    """How soon a version should be installed, in Debian's words (policy 5.6.17)."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    EMERGENCY = "emergency"
+    CRITICAL = "critical"
+
+
+ChangeText = Annotated[Text, StringConstraints(max_length=_COLUMNS)]
+# CVE-2026-12345, GHSA-xxxx-xxxx-xxxx, PYSEC-2026-1: a database, and its own name of the record.
+VulnerabilityName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Z]+-[A-Za-z0-9][A-Za-z0-9-]*$", max_length=60)
+]
+
+
 class ChangelogSpec(Strict):
-    """One entry of the packages' changelog."""
+    """One entry of the packages' changelog, and of the repository's advisories."""
 
     version: VersionText
     revision: int = Field(1, ge=1)
     day: date
+    urgency: Urgency = Urgency.MEDIUM
     packages: tuple[PackageName, ...] = Field(
         (), description="those that it raises alone; default: all of the release"
     )
-    # A line of a Debian changelog has 80 characters, four of them before the text.
-    changes: tuple[Annotated[Text, StringConstraints(max_length=76)], ...]
+    changes: tuple[ChangeText, ...]
+    fixes: tuple[VulnerabilityName, ...] = Field(
+        (), description="known vulnerabilities that the version is rid of: CVE-…, GHSA-…"
+    )
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The changes as packages list them, each vulnerability named."""
+        if not self.fixes:
+            return self.changes
+        # No hyphen is a place to break: whoever searches for a name finds the whole of it.
+        text = textwrap.wrap(f"Fixes {', '.join(self.fixes)}.", _COLUMNS, break_on_hyphens=False)
+        return (*self.changes, *text)
 
 
 class OwnSampleSpec(Strict):
@@ -116,6 +151,15 @@ class ReleaseSpec(Strict):
     def revision_of(self, package: str) -> int:
         """Return the packaging's revision of one package."""
         return self.changelog_of(package)[0].revision
+
+    def revision_beside(self, package: str, other: str) -> int:
+        """Return the revision that ``package`` had when ``other`` was raised last.
+
+        What a package says of another one stays the same until it is raised itself.
+        """
+        known = self.changelog[self.changelog.index(self.changelog_of(other)[0]) :]
+        concerned = (entry for entry in known if not entry.packages or package in entry.packages)
+        return next(concerned).revision
 
     @property
     def epoch(self) -> int:

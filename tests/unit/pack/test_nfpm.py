@@ -174,6 +174,7 @@ def test_the_changelog_is_what_the_release_says(plan: PackagePlan) -> None:
     (entry,) = changelog_entries(plan.metadata)
     assert entry["semver"] == "1.0.2-1"
     assert entry["date"] == TIME
+    assert entry["deb"] == {"distributions": ["stable"], "urgency": "medium"}
     assert entry["changes"] == [{"note": "First packages."}]
     assert datetime.fromtimestamp(EPOCH, UTC).isoformat().startswith("2026-01-02")
 

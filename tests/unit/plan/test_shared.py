@@ -122,6 +122,21 @@ def test_a_service_that_is_raised_alone_wants_no_runtime_that_there_is_not(tmp_p
         "example-common = 1.0.2-1",
     )
     _, breaks, _ = relations(spec, "example-runtime", PackageFormat.DEB)
+    # The runtime is not built again, and the older service still fits it.
+    assert breaks == ("example-service-on-runtime (<< 1.0.2-1)",)
+
+
+def test_what_a_package_says_of_another_changes_only_when_it_is_raised(tmp_path: Path) -> None:
+    """First the service alone, then the runtime alone: its bounds are of that time."""
+    spec = raised(tmp_path, "example-service")
+    text = (spec.root / "releases/1.0.toml").read_text()
+    entry = text[text.index("[[changelog]]") : text.index("[[changelog]]", 20 + text.index("[[ch"))]
+    later = entry.replace("example-service", "example-runtime").replace("= 2\n", "= 3\n")
+    text = text.replace("[[changelog]]", f"{later}[[changelog]]", 1)
+    spec = load_spec(write_pkgspec(tmp_path, releases={"1.0": text}))
+    depends, _, _ = relations(spec, "example-service", PackageFormat.DEB)
+    assert depends[0] == "example-runtime (>= 1.0.2-1)"
+    _, breaks, _ = relations(spec, "example-runtime", PackageFormat.DEB)
     assert breaks == ("example-service-on-runtime (<< 1.0.2-2)",)
 
 

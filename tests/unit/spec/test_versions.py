@@ -4,9 +4,10 @@ import shutil
 from itertools import pairwise
 
 import pytest
+from pydantic import ValidationError
 
 from builder.base.run import run
-from builder.spec.release import ReleaseSpec
+from builder.spec.release import ChangelogSpec, ReleaseSpec, Urgency
 
 
 def release_of(version: str) -> ReleaseSpec:
@@ -39,3 +40,17 @@ def test_a_version_is_spelled_for_dpkg_and_rpm(upstream: str, packaged: str) -> 
 def test_dpkg_orders_versions_as_the_index_does() -> None:
     for earlier, later in pairwise(packaged for _, packaged in IN_ORDER):
         run(["dpkg", "--compare-versions", f"{earlier}-2", "lt", f"{later}-1"])
+
+
+def test_vulnerabilities_are_lines_of_the_changelog_that_no_line_breaks() -> None:
+    names = [f"CVE-2026-1000{digit}" for digit in range(6)]
+    table = {"version": "1.0", "day": "2026-01-01", "changes": ["A fix."], "fixes": names}
+    entry = ChangelogSpec.model_validate({**table, "urgency": "high"})
+    assert entry.urgency is Urgency.HIGH
+    assert entry.lines == (
+        "A fix.",
+        "Fixes CVE-2026-10000, CVE-2026-10001, CVE-2026-10002, CVE-2026-10003,",
+        "CVE-2026-10004, CVE-2026-10005.",
+    )
+    with pytest.raises(ValidationError):
+        ChangelogSpec.model_validate({**table, "fixes": ["aiohttp"]})
