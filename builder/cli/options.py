@@ -1,7 +1,7 @@
 """Options that several commands share, and how they become values."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,8 +12,10 @@ from builder.base.cache import Cache, open_cache
 from builder.base.errors import UsageError
 from builder.base.model import Arch, PackageFormat, Profile, RuntimeChoice, host_arch
 from builder.base.paths import PKGSPEC, cache_root
+from builder.release.edit import Importance
 from builder.runtime.model import RuntimeOptions
 from builder.spec import Spec, load_spec
+from builder.spec.release import Urgency
 
 _LAST_EPOCH = 2**32 - 1  # rpm keeps times in 32 bits
 
@@ -50,6 +52,31 @@ def release_option(command: Command) -> Command:
     return click.option("--release", "release", metavar="R", help="Release line, or its version.")(
         command
     )
+
+
+def importance_options(command: Command) -> Command:
+    """``--advisory`` and ``--urgency``, of what goes into a changelog."""
+    advisory = click.option(
+        "--advisory",
+        "advisories",
+        multiple=True,
+        metavar="ID",
+        help="A vulnerability that this fixes: CVE-…, GHSA-…; repeatable.",
+    )
+    urgency = click.option(
+        "--urgency",
+        type=click.Choice([urgency.value for urgency in Urgency]),
+        show_default="high with --advisory, medium without",
+        help="How soon hosts should have it.",
+    )
+    return advisory(urgency(command))
+
+
+def read_importance(options: Mapping[str, Any]) -> Importance:
+    """Return what the options above say."""
+    advisories = tuple(options["advisories"])
+    default = Urgency.HIGH if advisories else Urgency.MEDIUM
+    return Importance(urgency=Urgency(options["urgency"] or default), fixes=advisories)
 
 
 def json_option(command: Command) -> Command:

@@ -9,14 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import click
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from builder.base import log
 from builder.base.cache import replacing
 from builder.base.errors import LockError, UsageError
 from builder.base.paths import PROJECT
-from builder.cli.options import json_option, project_cache, project_spec
+from builder.cli.options import (
+    importance_options,
+    json_option,
+    project_cache,
+    project_spec,
+    read_importance,
+)
 from builder.jobs.parallel import default_jobs
+from builder.jobs.patch import Patch, PatchRequest, make_patch, parse_pins, save_patch
 from builder.jobs.release import Moves, make_report, move_line, start_line
 from builder.jobs.schemas import dump_schemas
 from builder.release.bump import Moved, Workshop, save
@@ -85,6 +93,91 @@ def bump_command(line: str, version: str | None, dry_run: bool, as_json: bool) -
         log.step(f"{release.name} is at {wanted} already")
         return
     _finish(shop, move_line(shop, release, wanted, datetime.now(UTC)), dry_run, as_json)
+
+
+@release_group.command("patch")
+@_LINE
+@click.option(
+    "--package",
+    "packages",
+    multiple=True,
+    metavar="NAME==VERSION",
+    help="A wheel, and the version that it gets in every lock that has it; repeatable.",
+)
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="NAME",
+    help="A wheel that may change, come or go with them; repeatable.",
+)
+@click.option(
+    "--runtime", is_flag=True, help="Raise the runtime: its CPython or a library in it is another."
+)
+@click.option(
+    "--change",
+    "changes",
+    multiple=True,
+    metavar="TEXT",
+    help="A line of the changelog; repeatable.",
+)
+@importance_options
+@_DRY
+@json_option
+def patch_command(line: str, dry_run: bool, as_json: bool, **given: Any) -> None:
+    """Fix single wheels of LINE, or its runtime, by a new revision of what that touches.
+
+    Refuses, with the list, a version that would change more than what is named.
+    """
+    if not given["packages"] and not given["runtime"]:
+        raise UsageError(
+            "there is nothing to fix", hint="name --package NAME==VERSION or --runtime"
+        )
+    if given["runtime"] and not given["packages"] and not given["changes"]:
+        raise UsageError(
+            "the changelog would say nothing", hint="--change 'Rebuild with OpenSSL 3.5.5.'"
+        )
+    shop = _shop()
+    request = PatchRequest(
+        pins=parse_pins(given["packages"]),
+        free={canonicalize_name(name) for name in given["also"]},
+        runtime=given["runtime"],
+        changes=given["changes"],
+        importance=read_importance(given),
+    )
+    patch = make_patch(shop, shop.spec.release(line), request, datetime.now(UTC))
+    paths = [] if dry_run else save_patch(patch)
+    if as_json:
+        click.echo(json.dumps(_patch_dict(patch, paths), indent=2))
+    else:
+        _print_patch(patch)
+    for path in paths:
+        log.detail(f"wrote {path.relative_to(PROJECT)}")
+    verb = "would be" if dry_run else "are"
+    log.step(f"{len(patch.entry.packages)} packages {verb} at revision {patch.entry.revision}")
+
+
+def _print_patch(patch: Patch) -> None:
+    by_change: dict[str, list[str]] = {}
+    for package, changes in patch.locks.items():
+        for change in changes:
+            by_change.setdefault(change.shown, []).append(package)
+    for shown, packages in by_change.items():
+        click.echo(f"{shown}: in {len(packages)} locks: {', '.join(packages)}")
+    click.echo(f"changelog ({patch.entry.urgency}):")
+    for text in patch.entry.lines:
+        click.echo(f"  {text}")
+    names = " ".join(patch.entry.packages)
+    click.echo(f"builder build {names} --release {patch.release.name}")
+
+
+def _patch_dict(patch: Patch, paths: Sequence[Path]) -> dict[str, object]:
+    return {
+        "release": patch.release.name,
+        "version": patch.release.version,
+        "entry": patch.entry.model_dump(mode="json"),
+        "locks": {name: [asdict(row) for row in rows] for name, rows in patch.locks.items()},
+        "written": [str(path.relative_to(PROJECT)) for path in paths],
+    }
 
 
 @release_group.command("new")

@@ -4,12 +4,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
 from builder.base import log
 from builder.base.paths import PROJECT, RUNTIMES_FILE
-from builder.cli.options import json_option, project_cache, project_spec
+from builder.cli.options import (
+    importance_options,
+    json_option,
+    project_cache,
+    project_spec,
+    read_importance,
+)
 from builder.jobs.python_updates import (
     MinorNews,
     Places,
@@ -59,10 +66,16 @@ def check_command(upstream: str, suites: tuple[str, ...], as_json: bool) -> None
 @click.argument("wanted", metavar="3.N|VERSION")
 @click.option("--sha256", help="Of the tarball, where its publisher states none.")
 @click.option("--dry-run", is_flag=True, help="Report, and write nothing.")
+@importance_options
 @_upstream_option
 @_suite_option
 def bump_command(
-    wanted: str, sha256: str | None, dry_run: bool, upstream: str, suites: tuple[str, ...]
+    wanted: str,
+    sha256: str | None,
+    dry_run: bool,
+    upstream: str,
+    suites: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Pin a newer CPython, and raise the runtime's package of each release on it.
 
@@ -85,7 +98,8 @@ def bump_command(
     releases = releases_on(spec, pin.minor)
     if not dry_run:
         # The pin last: a run that was killed before goes on from there.
-        for path in raise_runtimes(spec, releases, pin, datetime.now(UTC).date()):
+        today = datetime.now(UTC).date()
+        for path in raise_runtimes(spec, releases, pin, today, read_importance(options)):
             log.step(f"wrote {path.relative_to(PROJECT)}")
         old = write_source_pin(RUNTIMES_FILE, pin)
         log.step(f"pinned CPython {pin.version}" + (f" for {old.version}" if old else ""))

@@ -14,7 +14,7 @@ from builder.lock import load_lock
 from builder.lock.inputs import needs_lock
 from builder.net.download import fetch_blob
 from builder.release.bump import release_file
-from builder.release.edit import parse_release, raise_text
+from builder.release.edit import NORMAL, Importance, make_entry, parse_release, raise_text
 from builder.runtime.offers import SourceOffer, find_debian, find_upstream, list_upstream
 from builder.runtime.pins import Pins, SourcePin
 from builder.runtime.python_news import SecurityFix, read_news, security_fixes
@@ -133,7 +133,11 @@ def releases_on(spec: Spec, minor: str) -> list[ReleaseSpec]:
 
 
 def raise_runtimes(
-    spec: Spec, releases: Sequence[ReleaseSpec], pin: SourcePin, day: date
+    spec: Spec,
+    releases: Sequence[ReleaseSpec],
+    pin: SourcePin,
+    day: date,
+    importance: Importance = NORMAL,
 ) -> list[Path]:
     """Raise the revision of the runtime's package alone, in each release; returns the files.
 
@@ -149,7 +153,16 @@ def raise_runtimes(
             continue
         path = release_file(spec.root, release.name)
         text = path.read_text(encoding="utf-8")
-        raised = raise_text(text, release, runtime, day, change)
+        entry = make_entry(
+            version=release.version,
+            revision=release.revision_of(runtime) + 1,
+            day=day,
+            packages=(runtime,),
+            changes=(change,),
+            urgency=importance.urgency,
+            fixes=importance.fixes,
+        )
+        raised = raise_text(text, entry)
         parse_release(raised, f"pkgspec/releases/{release.name}")
         with replacing(path) as part:
             part.write_text(raised, encoding="utf-8")

@@ -63,7 +63,7 @@ def make_locks(  # noqa: PLR0913 - by name
     present = {} if upgrade else _present_versions(spec, preferred_from or release.name, release)
     with phase("resolve", release.name):
         shared = _resolve_family(session, present)
-        build = _resolve_build_requires(session)
+        build = resolve_build_requires(session)
         locks = [_lock_package(package, session, shared, build) for package in locked]
         hosts = {lock.package: lock for lock in locks}
         return locks + lock_addons(addons, hosts, session, {**present, **shared})
@@ -141,7 +141,8 @@ def _resolve_family(session: Session, preferred: Versions) -> Versions:
     return versions
 
 
-def _resolve_build_requires(session: Session) -> tuple[LockedDistribution, ...]:
+def resolve_build_requires(session: Session) -> tuple[LockedDistribution, ...]:
+    """Return what the sdists that the release allows are built with."""
     release, target = session.release, session.targets[0]
     wanted = sorted({word for sdist in release.sdist.values() for word in sdist.build_requires})
     if not wanted:
@@ -157,8 +158,8 @@ def _lock_package(
     build: tuple[LockedDistribution, ...],
 ) -> Lock:
     release = session.release
-    wheels = _resolve_targets(requirements(package, release), session, constraints_of(shared))
-    samples = _resolve_targets(sample_pins(package, release), session, deps=False)
+    wheels = resolve_targets(requirements(package, release), session, constraints_of(shared))
+    samples = resolve_targets(sample_pins(package, release), session, deps=False)
     has_sdist = any(not file.is_wheel for wheel in wheels for file in wheel.files)
     log.step(f"{package.name}: {len(wheels)} distributions")
     return Lock.model_validate(
@@ -177,14 +178,14 @@ def _lock_package(
     )
 
 
-def _resolve_targets(
+def resolve_targets(
     wanted: Sequence[str],
     session: Session,
     constraints: Sequence[str] = (),
     *,
     deps: bool = True,
 ) -> tuple[LockedDistribution, ...]:
-    """Resolve for every target, and join the files of the same distribution."""
+    """Resolve for every target, and join the files of the same distribution, by name."""
     if not wanted:
         return ()
     found: dict[str, list[tuple[Arch, Resolved]]] = {}

@@ -8,10 +8,11 @@ from datetime import UTC, date, datetime
 
 from builder.base.errors import SpecError
 from builder.base.parse import TextError, parse_toml
-from builder.spec.release import ReleaseSpec
+from builder.spec.release import ChangelogSpec, ReleaseSpec, Urgency
 from builder.spec.validate import validate
 
 _CHANGELOG = "[[changelog]]"
+_COLUMNS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,17 @@ class Move:
     until: datetime  # the index is considered until then
     day: date
     changes: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importance:
+    """What a version is good for, beside its changes."""
+
+    urgency: Urgency
+    fixes: tuple[str, ...]  # names of vulnerabilities
+
+
+NORMAL = Importance(urgency=Urgency.MEDIUM, fixes=())
 
 
 def bump_text(text: str, move: Move) -> str:
@@ -50,19 +62,17 @@ def derive_text(text: str, name: str, move: Move, upgrades_from: Sequence[str]) 
     return _with_changelog(text[: text.index(_CHANGELOG)] + _CHANGELOG, move, keep=False)
 
 
-def raise_text(text: str, release: ReleaseSpec, package: str, day: date, change: str) -> str:
-    """Return the file of a release with the revision of one package raised, and that alone."""
-    entry = _entry(
-        version=release.version,
-        revision=release.revision_of(package) + 1,
-        day=day,
-        packages=[package],
-        changes=[change],
-    )
+def raise_text(text: str, entry: ChangelogSpec, until: datetime | None = None) -> str:
+    """Return the file of a release with one more entry, which raises its packages alone.
+
+    ``until`` is the moment until which the index is considered, if that changes, too.
+    """
+    if until is not None:
+        text = _set(text, "index-until", _zulu(until))
     before, found, after = text.partition(_CHANGELOG)
     if not found:
         raise SpecError([f"the release file has no {_CHANGELOG}"])
-    return f"{before}{entry}\n{_CHANGELOG}{after}"
+    return f"{before}{_entry(entry)}\n{_CHANGELOG}{after}"
 
 
 def parse_release(text: str, label: str) -> ReleaseSpec:
@@ -92,24 +102,41 @@ def _with_changelog(text: str, move: Move, *, keep: bool) -> str:
     before, found, after = text.partition(_CHANGELOG)
     if not found:
         raise SpecError([f"the release file has no {_CHANGELOG}"])
-    entry = _entry(
-        version=move.version, revision=1, day=move.day, packages=(), changes=move.changes
-    )
-    return before + entry + (f"\n{_CHANGELOG}{after}" if keep else "")
+    entry = make_entry(version=move.version, revision=1, day=move.day, changes=move.changes)
+    return before + _entry(entry) + (f"\n{_CHANGELOG}{after}" if keep else "")
 
 
-def _entry(
-    *, version: str, revision: int, day: date, packages: Sequence[str], changes: Sequence[str]
-) -> str:
-    rows = [f"version = {_quoted([version])}", f"revision = {revision}", f"day = {day.isoformat()}"]
-    if packages:
-        rows.append(f"packages = [{_quoted(packages)}]")
-    rows.append(f"changes = [{_quoted(changes)}]")
+def make_entry(**values: object) -> ChangelogSpec:
+    """Return an entry of a changelog; raises SpecError if a value is not allowed in it."""
+    entry, problems = validate(ChangelogSpec, values, "the changelog's entry")
+    if entry is None:
+        raise SpecError(problems)
+    return entry
+
+
+def _entry(entry: ChangelogSpec) -> str:
+    rows = [
+        f"version = {json.dumps(entry.version)}",
+        f"revision = {entry.revision}",
+        f"day = {entry.day.isoformat()}",
+    ]
+    if entry.urgency is not Urgency.MEDIUM:
+        rows.append(f"urgency = {json.dumps(entry.urgency.value)}")
+    if entry.packages:
+        rows.append(_row("packages", entry.packages))
+    rows.append(_row("changes", entry.changes))
+    if entry.fixes:
+        rows.append(_row("fixes", entry.fixes))
     return "\n".join([_CHANGELOG, *rows, ""])
 
 
-def _quoted(texts: Sequence[str]) -> str:
-    return ", ".join(json.dumps(text, ensure_ascii=False) for text in texts)
+def _row(key: str, texts: Sequence[str]) -> str:
+    """Return a list of texts, each on a line of its own where one line is too long."""
+    quoted = [json.dumps(text, ensure_ascii=False) for text in texts]
+    row = f"{key} = [{', '.join(quoted)}]"
+    if len(row) <= _COLUMNS:
+        return row
+    return "\n".join([f"{key} = [", *(f"    {text}," for text in quoted), "]"])
 
 
 def _zulu(moment: datetime) -> str:
