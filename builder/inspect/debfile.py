@@ -69,6 +69,22 @@ def read_deb(path: Path, wanted: Wanted) -> Contents:
     return _contents(parts, compression, files, kept)
 
 
+def read_deb_file(path: Path, wanted: str) -> bytes:
+    """Return the content of one file of a deb, which is read up to that file alone.
+
+    Raises DamagedError if the deb has none there.
+    """
+    kept: dict[str, bytes] = {}
+    with path.open("rb") as file:
+        data, _ = _find(list(ar_members(file, path.stat().st_size)), "data.tar")
+        for _ in _entries(file, data, lambda name: name == wanted, kept):
+            if kept:
+                break
+    if wanted not in kept:
+        raise DamagedError(f"it has no {wanted}")
+    return kept[wanted]
+
+
 def ar_members(file: BinaryIO, length: int) -> Iterator[Member]:
     """Yield the members of an ar archive of ``length`` bytes; raises if it is damaged."""
     position = len(MAGIC)

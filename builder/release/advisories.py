@@ -17,8 +17,10 @@ from urllib.parse import parse_qsl, unquote
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from builder.base.model import PackageFormat
 from builder.release.records import Vulnerability, without_twins
 from builder.repo.version import compare_deb
+from builder.sbom.cyclonedx import VENDOR
 from builder.sbom.runtime import library_facts
 
 Key = tuple[str, str]  # of records: ecosystem and name, or "repository" and its path
@@ -46,7 +48,10 @@ class Component:
 
 
 def components_of(document: Mapping[str, Any]) -> Iterator[Component]:
-    """Yield every part of a CycloneDX document that a record could be about."""
+    """Yield the package of a CycloneDX document, and every part that a record could be about."""
+    metadata = document.get("metadata")
+    package = metadata.get("component") if isinstance(metadata, dict) else None
+    yield from _walk([package], "")
     yield from _walk(document.get("components"), "")
 
 
@@ -82,6 +87,8 @@ def _component(row: Mapping[str, Any], owner: str) -> Component | None:
     elif kind == "deb" and name.startswith("debian/") and "distro" in qualifiers:
         release = qualifiers["distro"].rpartition("-")[2]
         key, order = (f"Debian:{release}", _debian_source(shown)), cmp_to_key(compare_deb)
+    elif kind in tuple(PackageFormat) and name.startswith(f"{VENDOR}/"):
+        key, order = ("Debian", name.partition("/")[2]), cmp_to_key(compare_deb)
     elif _repository(shown):
         key, order = (_REPOSITORY, _repository(shown)), None
     else:
@@ -118,7 +125,7 @@ class Advisories:
     def add(self, records: Iterator[Any]) -> None:
         """Take the records of one more snapshot."""
         for record in records:
-            if isinstance(record, dict) and not record.get("withdrawn"):
+            if isinstance(record, dict) and record.get("id") and not record.get("withdrawn"):
                 for affected in record.get("affected") or ():
                     for key in _keys(affected):
                         self._about[key].append((record, affected))
@@ -138,7 +145,12 @@ class Advisories:
                 name = str(record["id"])
                 found[name] = Vulnerability(
                     name=name,
-                    aliases=tuple(map(str, record.get("aliases") or ())),
+                    # What a distributor's record is about it names as upstream's.
+                    aliases=tuple(
+                        str(alias)
+                        for kind in ("aliases", "upstream")
+                        for alias in record.get(kind) or ()
+                    ),
                     summary=" ".join(str(record.get("summary") or "").split()),
                     fixed=tuple(dict.fromkeys(_fixed(affected))),
                 )

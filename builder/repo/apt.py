@@ -18,6 +18,7 @@ import zstandard
 
 from builder.base.model import Arch
 from builder.inspect.deb822 import decode, encode, parse_fields
+from builder.repo.changelogs import changelogs_field
 from builder.repo.config import IndexCompression, RepoConfig
 from builder.repo.model import DebRecord, Index, Listings, RepoPackage, dists_folder
 from builder.repo.version import compare_deb
@@ -128,6 +129,7 @@ def render_release(channel: str, named: Index, config: RepoConfig, now: datetime
             else {}
         ),
         "Acquire-By-Hash": "yes",
+        "Changelogs": changelogs_field(config),
         "No-Support-for-Architecture-all": "Packages",
         "Architectures": " ".join(sorted(config.architectures)),
         "Components": " ".join(config.components),

@@ -6,7 +6,7 @@ keeps its files, signatures included.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
@@ -16,7 +16,9 @@ from builder.base.cache import key_of, storage_guard
 from builder.base.errors import RepoError, UsageError
 from builder.base.files import make_public_folder
 from builder.base.model import PackageFormat
+from builder.repo.advisories import Advisory, advisories_key, list_advisories, render_osv
 from builder.repo.apt import AptIndexer
+from builder.repo.changelogs import find_changelogs
 from builder.repo.core import Repository, workspace
 from builder.repo.html import render_pages
 from builder.repo.keyfiles import index_key_files, make_key_files
@@ -42,7 +44,7 @@ from builder.spec import ReleaseSpec
 
 Record = Mapping[PurePosixPath, Published]
 
-_FORMAT = 1  # of a channel's indexes; raise it when the same packages make different files
+_FORMAT = 2  # of a channel's indexes; raise it when the same packages make different files
 
 
 def build_tree(
@@ -51,23 +53,23 @@ def build_tree(
     now: datetime,
     *,
     refresh: bool = False,
-    releases: Iterable[ReleaseSpec] = (),
+    releases: Collection[ReleaseSpec] = (),
 ) -> Publication:
     """Bring ``public/`` up to date; returns what changed there.
 
-    ``releases`` are those whose lines the pages describe. ``refresh`` makes and signs every
-    index again, even without a change, and reads every file to see whether it is unchanged.
+    ``releases`` are those that the pages describe, and whose changelogs are the advisories.
+    ``refresh`` makes every index again, without a change too, and reads every file again.
     """
     state, config = repository.state, repository.config
     recorded = state.published(LOCAL)
-    local = FolderPublisher(repository.public)
-    present = _present(local, recorded, refresh=refresh)
+    present = _present(FolderPublisher(repository.public), recorded, refresh=refresh)
     kept: dict[PurePosixPath, FileFacts] = {}
     made: Index = {}
     indexed: dict[str, tuple[str, datetime]] = {}
+    advisories = list_advisories(releases)
     members = {channel: state.packages(channel) for channel in config.channels}
     for channel, packages in members.items():
-        inputs = _inputs(repository, channel, packages, signer)
+        inputs = _inputs(repository, channel, packages, signer, advisories)
         before = state.indexed(channel)
         old = _kept_files(channel, recorded, present)
         # Without a new index, the date of validity would pass.
@@ -76,16 +78,17 @@ def build_tree(
             kept |= old
             continue
         time = max(now, before[1]) if before else now
-        made |= _sign_index(_index_channel(repository, channel, packages, time), signer)
+        made |= _sign_index(_index_channel(repository, channel, packages, advisories, time), signer)
         indexed[channel] = (inputs, time)
     made |= index_key_files(config.name, make_key_files(repository, signer))
     made |= render_pages(config, members, releases)
-    pool = state.pool()
-    facts = {path: _facts(data) for path, data in made.items()}
-    publication = plan_publication({**pool, **kept, **facts}, present, now, _grace(repository))
+    made |= render_osv(advisories, state.packages())
+    _add_changelogs(repository, present, kept, made)
+    wanted = {**state.pool(), **kept, **{path: _facts(data) for path, data in made.items()}}
+    publication = plan_publication(wanted, present, now, _grace(repository))
     _write(repository, publication, made, now)
     with state.transaction():
-        state.record_deleted(LOCAL, set(recorded) - set(present) - set(facts) - set(pool))
+        state.record_deleted(LOCAL, set(recorded) - set(present) - set(wanted))
         for channel, (inputs, time) in indexed.items():
             state.record_indexed(channel, inputs, time)
     return publication
@@ -105,7 +108,11 @@ def _present(publisher: Publisher, recorded: Record, *, refresh: bool) -> Record
 
 
 def _inputs(
-    repository: Repository, channel: str, packages: Sequence[RepoPackage], signer: Signer
+    repository: Repository,
+    channel: str,
+    packages: Sequence[RepoPackage],
+    signer: Signer,
+    advisories: Sequence[Advisory],
 ) -> str:
     """Return one hash of all inputs of a channel's indexes."""
     settings = repository.config.model_dump(
@@ -113,7 +120,8 @@ def _inputs(
     )
     own = repository.config.channels[channel].model_dump(mode="json", exclude={"retention"})
     members = [(package.sha256, str(package.pool)) for package in packages]
-    return key_of(_FORMAT, channel, settings, own, members, list(signer.fingerprints))
+    known = [*signer.fingerprints, advisories_key(advisories, packages)]
+    return key_of(_FORMAT, channel, settings, own, members, known)
 
 
 def _kept_files(channel: str, recorded: Record, present: Record) -> dict[PurePosixPath, FileFacts]:
@@ -127,14 +135,30 @@ def _kept_files(channel: str, recorded: Record, present: Record) -> dict[PurePos
     return found if all(path in present for path in found) else {}
 
 
+def _add_changelogs(
+    repository: Repository, present: Record, kept: dict[PurePosixPath, FileFacts], made: Index
+) -> None:
+    """Add the changelogs of all debs: to ``kept`` what is there already, else to ``made``."""
+    debs = repository.state.packages(fmt=PackageFormat.DEB)
+    facts = {path: published.facts for path, published in present.items()}
+    places = {package: repository.public / package.pool for package in debs}
+    old, new = find_changelogs(places, facts, repository.state.listing)
+    kept |= old
+    made |= new
+
+
 def _index_channel(
-    repository: Repository, channel: str, packages: Sequence[RepoPackage], now: datetime
+    repository: Repository,
+    channel: str,
+    packages: Sequence[RepoPackage],
+    advisories: Sequence[Advisory],
+    now: datetime,
 ) -> Index:
     state = repository.state
     log.step(f"indexing {channel}")
     indexers: dict[PackageFormat, Indexer] = {
         PackageFormat.DEB: AptIndexer(state.listing),
-        PackageFormat.RPM: RpmIndexer(state.listing),
+        PackageFormat.RPM: RpmIndexer(state.listing, advisories),
     }
     index: Index = {}
     for fmt, indexer in indexers.items():

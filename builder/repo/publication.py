@@ -34,7 +34,7 @@ _BY_CONTENT = re.compile(
 )
 _SIGNATURE = re.compile(r"dists/[^/]+/Release(\.gpg)?|.*/repodata/repomd\.xml\.(asc|key)")
 _ENTRY = re.compile(r"dists/[^/]+/InRelease|.*/repodata/repomd\.xml|rpm/.*/mirrorlist")
-_INDEX = re.compile(r"(dists|rpm|keys)/.*")
+_INDEX = re.compile(r"(dists|rpm|keys|changelogs|osv)/.*")
 
 
 def phase_of(path: PurePosixPath) -> Phase:

@@ -30,6 +30,7 @@ import zstandard
 
 from builder.base.errors import PayloadError
 from builder.inspect import inspect_package
+from builder.repo.advisories import Advisory, render_updateinfo
 from builder.repo.config import IndexCompression, RepoConfig
 from builder.repo.model import (
     Index,
@@ -42,6 +43,7 @@ from builder.repo.model import (
 
 REPODATA = "repodata"
 REPOMD = "repomd.xml"
+UPDATEINFO = "updateinfo"
 MIRRORLIST = "mirrorlist"
 _CHANGELOG_ENTRIES = 20
 _ID_DIGITS = 32
@@ -114,8 +116,9 @@ def _read_fragments(path: Path) -> tuple[RpmRecord, bytes]:
 class RpmIndexer:
     """Makes the indexes of dnf and zypper; ``listings`` returns fragments of filelists.xml."""
 
-    def __init__(self, listings: Listings) -> None:
+    def __init__(self, listings: Listings, advisories: Sequence[Advisory] = ()) -> None:
         self._listings = listings
+        self._advisories = advisories
 
     def index(
         self, channel: str, packages: Sequence[RepoPackage], config: RepoConfig, now: datetime
@@ -133,18 +136,29 @@ class RpmIndexer:
                     if package.component == component and package.fits(arch)
                 ]
                 folder = rpm_folder(channel, component, arch)
-                index |= self._index_folder(folder, chosen, config, int(now.timestamp()))
+                updates = render_updateinfo(self._advisories, chosen, channel)
+                index |= self._index_folder(folder, chosen, updates, config, int(now.timestamp()))
         return index
 
     def _index_folder(
-        self, folder: PurePosixPath, packages: Sequence[RepoPackage], config: RepoConfig, time: int
+        self,
+        folder: PurePosixPath,
+        packages: Sequence[RepoPackage],
+        updates: bytes,
+        config: RepoConfig,
+        time: int,
     ) -> Index:
         compression = config.rpm.compression
         repomd = createrepo_c.Repomd()
         repomd.set_revision(str(time))
         files: Index = {}
-        for part in Part:
-            made = _compress(_texts(part, packages, self._listings), compression)
+        texts: dict[str, Iterable[bytes]] = {
+            part.value: _texts(part, packages, self._listings) for part in Part
+        }
+        if updates:
+            texts[UPDATEINFO] = [updates]
+        for part, text in texts.items():
+            made = _compress(text, compression)
             name = PurePosixPath(REPODATA) / f"{made.sha256}-{part}.xml.{compression}"
             repomd.set_record(_record(part, name, made, time))
             files[name] = made.data
@@ -227,9 +241,9 @@ def _compress(texts: Iterable[bytes], compression: IndexCompression) -> _Compres
 
 
 def _record(
-    part: Part, name: PurePosixPath, made: _Compressed, time: int
+    part: str, name: PurePosixPath, made: _Compressed, time: int
 ) -> createrepo_c.RepomdRecord:
-    record = createrepo_c.RepomdRecord(part.value)
+    record = createrepo_c.RepomdRecord(part)
     record.location_href = str(name)
     record.checksum, record.checksum_type = made.sha256, "sha256"
     record.checksum_open, record.checksum_open_type = made.plain_sha256, "sha256"

@@ -34,7 +34,7 @@ else:
 FORMAT = 2  # of the documents; raise it when this room writes others
 _ROOT = "package"
 _NAMESPACE = uuid.UUID("3e6f2f6b-6a55-5c77-8f0e-3a1d6a3a9c52")  # of our serial numbers
-_VENDOR = "backendai"
+VENDOR = "backendai"  # in the URLs of our packages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Subject:
 def package_purl(fmt: PackageFormat, name: str, version: str = "", arch: str = "") -> str:
     """Return the package URL of a package of the release."""
     at = f"@{quote(version, safe='')}" if version else ""
-    return f"pkg:{fmt.value}/{_VENDOR}/{name}{at}{f'?arch={arch}' if arch else ''}"
+    return f"pkg:{fmt.value}/{VENDOR}/{name}{at}{f'?arch={arch}' if arch else ''}"
 
 
 def render_cyclonedx(inventory: Inventory, subject: Subject) -> bytes:

@@ -91,6 +91,22 @@ def line_of(version: str) -> str:
     return ".".join(map(str, Version(version).release[:2]))
 
 
+def package_version(version: str) -> str:
+    """Return a release's version as dpkg and rpm order it: a pre-release before its release."""
+    parsed = Version(version)
+    parts = [parsed.base_version]
+    if parsed.pre is not None:
+        parts.append("~" + "".join(map(str, parsed.pre)))
+    if parsed.dev is not None:
+        # Two tildes: a development version sorts before any alpha of the same release.
+        parts.append(f"~dev{parsed.dev}" if parsed.pre else f"~~dev{parsed.dev}")
+    if parsed.post is not None:
+        parts.append(f"+post{parsed.post}")
+    if parsed.local:
+        parts.append(f"+{parsed.local}")
+    return "".join(parts)
+
+
 class ReleaseSpec(Strict):
     """One release line: ``pkgspec/releases/NAME.toml``."""
 
@@ -178,18 +194,7 @@ class ReleaseSpec(Strict):
     @property
     def package_version(self) -> str:
         """The version as dpkg and rpm order it: a pre-release sorts before its release."""
-        parsed = Version(self.version)
-        parts = [parsed.base_version]
-        if parsed.pre is not None:
-            parts.append("~" + "".join(map(str, parsed.pre)))
-        if parsed.dev is not None:
-            # Two tildes: a development version sorts before any alpha of the same release.
-            parts.append(f"~dev{parsed.dev}" if parsed.pre else f"~~dev{parsed.dev}")
-        if parsed.post is not None:
-            parts.append(f"+post{parsed.post}")
-        if parsed.local:
-            parts.append(f"+{parsed.local}")
-        return "".join(parts)
+        return package_version(self.version)
 
     def builds_sdist(self, distribution: str) -> SdistSpec | None:
         """Return how to build this distribution, if the release allows it."""

@@ -1,5 +1,6 @@
 """Small repositories, and packages to put into them."""
 
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class DebPackage:
     content: str = "#!/bin/sh\n"
     extra: str = "Section: net\nDepends: libc6\n"
     paths: Sequence[str] = field(default_factory=tuple)
+    changelog: str = ""
 
     @property
     def file(self) -> str:
@@ -57,6 +59,10 @@ class DebPackage:
         )
         paths = self.paths or [f"/usr/bin/{self.name}"]
         payload = [Payload(path=path, content=self.content.encode()) for path in paths]
+        if self.changelog:
+            packed = gzip.compress(self.changelog.encode(), mtime=0)
+            place = f"/usr/share/doc/{self.name}/changelog.Debian.gz"
+            payload.append(Payload(path=place, content=packed))
         return _write(folder / self.file, DebFile(control=control, payload=payload).build())
 
 
