@@ -35,6 +35,14 @@ def parse_json(text: str | bytes) -> Any:
         raise TextError(f"not JSON: {error}") from error
 
 
+def parse_json_object(text: str | bytes) -> dict[str, Any]:
+    """Return the object in ``text``; raises TextError if it is not JSON, or no object."""
+    table = parse_json(text)
+    if not isinstance(table, dict):
+        raise TextError("not a JSON object")
+    return table
+
+
 def shown(value: object) -> str:
     """Return ``value`` as a message may show it, whatever its size."""
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from builder.base.errors import PayloadError, UsageError
 from builder.base.model import PackageFormat
-from builder.base.parse import TextError, parse_json
+from builder.base.parse import TextError, parse_json_object
 from builder.base.paths import BUILD_INFO, SBOM_FILE, TARGET_DOC
 from builder.inspect import debfile, header
 from builder.inspect.deb822 import parse_fields
@@ -123,12 +123,9 @@ def _json_file(contents: Contents, name: str) -> dict[str, Any] | None:
     if content is None:
         return None
     try:
-        table = parse_json(content)
+        return parse_json_object(content)
     except TextError as error:
         raise DamagedError(f"{path} in it is {error}") from error
-    if not isinstance(table, dict):
-        raise DamagedError(f"{path} in it is no JSON object")
-    return table
 
 
 def _licence(contents: Contents) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from urllib.parse import quote
 
 from builder import __version__
 from builder.release.advisories import Advisories, components_of
@@ -115,7 +116,7 @@ def _result(finding: Finding) -> dict[str, object]:
         "ruleId": finding.vulnerability.name,
         "level": "error",
         "message": {"text": finding.shown},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": finding.package}}}],
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": quote(finding.package)}}}],
     }
     if finding.ignored:
         result["suppressions"] = [{"kind": "external", "justification": finding.ignored}]

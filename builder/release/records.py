@@ -4,7 +4,8 @@ https://ossf.github.io/osv-schema/
 """
 
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +36,12 @@ class Vulnerability:
 
 
 @contextmanager
-def reading_snapshot(path: Path) -> Iterator[None]:
-    """Turn what shows that ``path`` is no snapshot into a UsageError."""
+def reading_snapshot(path: Path, label: str = "") -> Iterator[None]:
+    """Turn what shows that ``path`` is no snapshot into a UsageError, in which it is ``label``."""
     try:
         yield
-    except (OSError, zipfile.BadZipFile, TextError, AttributeError, TypeError) as error:
-        raise UsageError(f"cannot read the OSV snapshot {path}: {error}") from error
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, TextError) as error:
+        raise UsageError(f"cannot read the OSV snapshot {label or path}: {error}") from error
 
 
 def read_records(path: Path) -> Iterator[Any]:
@@ -56,6 +57,38 @@ def read_records(path: Path) -> Iterator[Any]:
     else:
         content = parse_json(path.read_bytes())
         yield from content if isinstance(content, list) else [content]
+
+
+def check_record(record: object) -> None:
+    """Raise TextError if a record has not the form that is relied on here.
+
+    A record that cannot be read must not count as one that is about nothing.
+    """
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+        raise TextError("a record has no id")
+    try:
+        for key in ("aliases", "upstream"):
+            _listed(record, key, str)
+        for affected in _listed(record, "affected", dict):
+            _check_affected(affected)
+    except TextError as error:
+        raise TextError(f"the record {record['id']} is not as it should be: {error}") from error
+
+
+def _check_affected(affected: Mapping[str, Any]) -> None:
+    _listed(affected, "versions", str)
+    for found in _listed(affected, "ranges", dict):
+        _listed(found, "events", dict)
+    if not isinstance(affected.get("package") or {}, dict):
+        raise TextError("'package' is no object")
+
+
+def _listed(table: Mapping[str, Any], key: str, kind: type) -> list[Any]:
+    """Return the list at ``key``, which may be absent."""
+    found = table.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(item, kind) for item in found):
+        raise TextError(f"'{key}' is no list of {kind.__name__}")
+    return found
 
 
 def without_twins(found: Sequence[Vulnerability]) -> list[Vulnerability]:

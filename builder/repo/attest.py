@@ -10,7 +10,7 @@ from typing import Any
 
 from builder.base.errors import PayloadError, UsageError, VerifyError
 from builder.base.files import hash_file
-from builder.base.parse import TextError, parse_json
+from builder.base.parse import TextError, parse_json_object
 from builder.inspect.content import content_digest
 from builder.pack.provenance import (
     BUILD_TYPE,
@@ -129,12 +129,9 @@ def _read(path: Path) -> bytes:
 
 def _parse(data: bytes, label: str) -> dict[str, Any]:
     try:
-        table = parse_json(data)
+        return parse_json_object(data)
     except TextError as error:
         raise VerifyError(f"{label}: {error}") from error
-    if not isinstance(table, dict):
-        raise VerifyError(f"{label}: is no JSON object")
-    return table
 
 
 def _payload(envelope: Mapping[str, Any], label: str) -> bytes:

@@ -63,6 +63,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404)
         elif how.statuses and (status := how.statuses.pop(0)) != 200:
             self.send_error(status)
+        elif how.etag and headers.get("if-none-match") == how.etag:
+            self.send_response(304)
+            self.end_headers()
         elif how.redirect is not None:
             self.send_response(302)
             self.send_header("Location", how.redirect)

@@ -3,7 +3,7 @@
 import pytest
 
 from builder.base.files import check_file_name
-from builder.base.parse import TextError, parse_json, parse_toml, shown
+from builder.base.parse import TextError, parse_json, parse_json_object, parse_toml, shown
 
 _DIGITS = "9" * 5000
 
@@ -35,6 +35,17 @@ def test_no_toml_is_an_error_of_ours(text: str, says: str) -> None:
 def test_no_json_is_an_error_of_ours(text: str | bytes, says: str) -> None:
     with pytest.raises(TextError, match=says):
         parse_json(text)
+
+
+def test_an_object_of_json_is_nothing_else() -> None:
+    assert parse_json_object(b'{"a": 1}') == {"a": 1}
+    for text, says in (
+        ("[]", "not a JSON object"),
+        ("null", "not a JSON object"),
+        ("{", "not JSON"),
+    ):
+        with pytest.raises(TextError, match=says):
+            parse_json_object(text)
 
 
 def test_any_value_can_be_shown() -> None:

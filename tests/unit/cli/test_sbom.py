@@ -61,7 +61,7 @@ def test_several_packages_need_a_folder(tmp_path: Path) -> None:
     [
         (None, (), "has no sbom.cdx.json"),
         (b"{not json", (), "sbom.cdx.json in it is"),
-        (b"[]", (), "is no JSON object"),
+        (b"[]", (), "is not a JSON object"),
         (b'{"metadata": {}}', ("--format", "spdx"), "lacks what SPDX asks for: 'component'"),
     ],
 )

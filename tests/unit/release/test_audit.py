@@ -1,24 +1,74 @@
 """Audits: which records are about which parts, what is ignored, and what a machine gets."""
 
+import io
 import json
+import os
+import zipfile
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from click.testing import CliRunner, Result
+from packaging.version import Version
 
 from builder.base.errors import ExitCode
+from builder.base.paths import PKGSPEC
 from builder.cli import main
+from builder.lock import load_lock
 from builder.release.advisories import Advisories
 from builder.release.audit import audit, sarif
+from builder.runtime.pins import load_pins
 from builder.sbom.cyclonedx import render_cyclonedx
+from builder.spec import load_spec
 from builder.spec.advisories import IgnoredSpec
 from tests.helpers.package_files import DebFile, Payload
 from tests.helpers.parts import example_inventory, example_subject
+from tests.helpers.servers import ReleaseServer, release_server
 
 TODAY = date(2026, 11, 26)
 SQLITE = "pkg:deb/debian/libsqlite3-0@3.40.1-2%2Bdeb12u2?arch=amd64&distro=debian-12"
+
+
+# The part of SARIF's schema that a report here has, and nothing beside it.
+_WORDS = {"type": "string", "minLength": 1}
+
+
+def _closed(optional: dict[str, Any] | None = None, **required: object) -> dict[str, object]:
+    """An object that has these properties, perhaps the optional ones, and no other."""
+    return {
+        "type": "object",
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+_MESSAGE = _closed(text=_WORDS)
+_RULE = _closed(id=_WORDS, shortDescription=_MESSAGE)
+_URI = {"type": "string", "pattern": r"^[A-Za-z0-9._~%/+-]+$"}
+_PLACE = _closed(physicalLocation=_closed(artifactLocation=_closed(uri=_URI)))
+_SUPPRESSION = _closed(kind={"enum": ["inSource", "external"]}, justification=_WORDS)
+_RESULT = _closed(
+    {"suppressions": {"type": "array", "items": _SUPPRESSION}},
+    ruleId=_WORDS,
+    level={"enum": ["none", "note", "warning", "error"]},
+    message=_MESSAGE,
+    locations={"type": "array", "items": _PLACE},
+)
+_DRIVER = _closed(
+    name=_WORDS,
+    version=_WORDS,
+    rules={"type": "array", "uniqueItems": True, "items": _RULE},
+)
+_RUN = _closed(tool=_closed(driver=_DRIVER), results={"type": "array", "items": _RESULT})
+_SARIF_SCHEMA = _closed(
+    **{"$schema": {"type": "string", "format": "uri"}},
+    version={"const": "2.1.0"},
+    runs={"type": "array", "minItems": 1, "items": _RUN},
+)
 
 
 def part(name: str, purl: str, *inside: dict[str, Any]) -> dict[str, Any]:
@@ -147,6 +197,7 @@ def test_sarif_has_what_its_readers_require() -> None:
     document = {"components": [part("own", "pkg:pypi/own@1")]}
     findings = audit({"p.deb": document}, Advisories(iter(records)), [rule], TODAY)
     report = json.loads(json.dumps(sarif(findings)))
+    jsonschema.validate(report, _SARIF_SCHEMA)
     (run,) = report["runs"]
     assert report["version"] == "2.1.0"
     assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["A", "B"]
@@ -180,6 +231,137 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return found
 
 
+def _zipped(*records: dict[str, Any]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for row in records:
+            archive.writestr(f"{row['id']}.json", json.dumps(row))
+    return packed.getvalue()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ReleaseServer]:
+    """A server of snapshots, and an empty cache; nobody waits between two tries."""
+    monkeypatch.setattr("builder.net.http.time.sleep", lambda _seconds: None)
+    monkeypatch.setenv("BUILDER_CACHE", str(tmp_path / "cache"))
+    with release_server() as opened:
+        yield opened
+
+
+def test_a_snapshot_of_a_server_is_fetched_when_it_has_changed(
+    files: dict[str, Path], server: ReleaseServer
+) -> None:
+    first = _zipped(record("PYSEC-1", "PyPI", "two", **fixed("3")))
+    server.add("/PyPI/all.zip", first, etag='"1"')
+    words = (files["a.cdx.json"], "--db", f"{server.url}/PyPI/all.zip", "--ignore")
+    for _ in range(2):
+        assert "two 2.0: PYSEC-1" in run(*words, files["ignore.toml"]).output
+    assert [headers.get("if-none-match") for _, headers in server.requests] == [None, '"1"']
+    second = _zipped(record("PYSEC-2", "PyPI", "two", **fixed("3")))
+    server.add("/PyPI/all.zip", second, etag='"2"')
+    assert "two 2.0: PYSEC-2" in run(*words, files["ignore.toml"]).output
+    asked = len(server.requests)
+    assert "two 2.0: PYSEC-2" in run(*words, files["ignore.toml"], "--offline").output
+    assert len(server.requests) == asked
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "code"),
+    [
+        ("/none.zip", "answered 404", ExitCode.FETCH),
+        ("/page.zip", "what the server sends is no ZIP", ExitCode.FETCH),
+        ("/half.zip", "cannot read the OSV snapshot", ExitCode.USAGE),
+        ("ftp://127.0.0.1/x.zip", "is no address of a snapshot", ExitCode.USAGE),
+        ("http://127.0.0.1:9/x.zip", "cannot fetch http://127.0.0.1:9/x.zip", ExitCode.FETCH),
+    ],
+)
+def test_a_snapshot_that_cannot_be_had_says_the_way_out(
+    files: dict[str, Path],
+    server: ReleaseServer,
+    word: str,
+    text: str,
+    code: ExitCode,
+) -> None:
+    server.add("/page.zip", b"<html>sign in</html>")
+    damaged = bytearray(_zipped(record("PYSEC-1", "PyPI", "two", **fixed("3"))))
+    damaged[60] ^= 0xFF
+    server.add("/half.zip", bytes(damaged))
+    url = word if "://" in word else f"{server.url}{word}"
+    done = run(files["a.cdx.json"], "--db", url, "--ignore", files["ignore.toml"])
+    assert done.exit_code == code, done.output
+    assert text in done.output
+    if code is ExitCode.FETCH:
+        assert "--db FILE" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_copy_serves_where_the_server_is_away(
+    files: dict[str, Path], server: ReleaseServer
+) -> None:
+    content = _zipped(record("PYSEC-1", "PyPI", "two", **fixed("3")))
+    server.add("/all.zip", content, statuses=[200, *[503] * 8])
+    words = (files["a.cdx.json"], "--db", f"{server.url}/all.zip", "--ignore", files["ignore.toml"])
+    assert run(*words).exit_code == ExitCode.VERIFY
+    done = run(*words)
+    assert "PYSEC-1" in done.output
+    assert "its copy of 20" in done.output
+    # A damaged copy is none.
+    cache = Path(os.environ["BUILDER_CACHE"])
+    (copy,) = (path for path in (cache / "latest").iterdir() if not path.suffix)
+    copy.write_bytes(content[:-1])
+    assert run(*words).exit_code == ExitCode.FETCH
+    done = run(*words, "--offline")
+    assert done.exit_code == ExitCode.OFFLINE
+    assert "--db FILE" in done.output
+
+
+def test_a_release_is_audited_by_its_locks_and_pins(files: dict[str, Path]) -> None:
+    lock = load_lock(PKGSPEC, "26.9", "backendai-manager")
+    pins = load_pins()
+    version = max((pin.version for pin in pins.source if pin.minor == lock.python), key=Version)
+    wheels = {wheel.name: wheel.version for wheel in lock.wheel}
+    own = load_spec(PKGSPEC).release("26.9").full_version_of("backendai-manager")
+    records = [
+        record("A", "PyPI", "aiohttp", versions=[wheels["aiohttp"]]),
+        record("B", "PyPI", "backend.ai-manager", versions=[wheels["backend-ai-manager"]]),
+        {
+            "id": "C",
+            "affected": [
+                {
+                    "versions": [f"v{version}"],
+                    **events(
+                        {"introduced": "0"}, kind="GIT", repo="https://github.com/python/cpython"
+                    ),
+                }
+            ],
+        },
+        record("D", "Debian", "backendai-manager", **events({"introduced": "0"})),
+    ]
+    files["osv.json"].write_text(json.dumps(records), encoding="utf-8")
+    words = ("--db", files["osv.json"], "--ignore", files["ignore.toml"], "--format", "json")
+    done = run(*words, "--release", "26.9")
+    assert done.exit_code == ExitCode.VERIFY, done.output
+    found = {(row["package"], row["id"]) for row in json.loads(done.stdout)}
+    assert found == {
+        ("backendai-runtime", "A"),
+        ("backendai-manager", "B"),
+        ("backendai-runtime", "C"),
+        ("backendai-manager", "D"),
+    }
+    assert own in {row["version"] for row in json.loads(done.stdout)}
+    assert json.loads(run(*words, "--release").stdout) == json.loads(done.stdout)
+    assert run(*words).exit_code == ExitCode.USAGE
+    assert run(*words, "--release", "1.0").exit_code == ExitCode.USAGE
+
+
+def test_an_sbom_may_have_any_name(files: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "inventory"
+    other.write_bytes(files["a.cdx.json"].read_bytes())
+    words = ("--db", files["osv.json"], "--ignore", files["ignore.toml"])
+    assert "inventory: two 2.0: PYSEC-1" in run("--sbom", other, *words).output
+    assert run(other, *words).exit_code == ExitCode.USAGE
+
+
 def run(*words: object) -> Result:
     return CliRunner().invoke(main, ["audit", *map(str, words)])
 
@@ -211,7 +393,22 @@ def test_the_command_reports_and_fails_until_all_is_ignored(
     [
         (("osv.json", "[]"), "the snapshots have no record", ExitCode.USAGE),
         (("osv.json", "{"), "cannot read the OSV snapshot", ExitCode.USAGE),
-        (("osv.json", '[{"affected": 3}]'), "cannot read the OSV snapshot", ExitCode.USAGE),
+        (("osv.json", '[{"affected": 3}]'), "a record has no id", ExitCode.USAGE),
+        (("osv.json", "[7]"), "a record has no id", ExitCode.USAGE),
+        (("osv.json", '{"id": "A", "affected": 3}'), "'affected' is no list", ExitCode.USAGE),
+        (("osv.json", '{"id": "A", "aliases": [1]}'), "'aliases' is no list", ExitCode.USAGE),
+        (
+            ("osv.json", '{"id": "A", "affected": [{"ranges": [{"events": ["x"]}]}]}'),
+            "the record A is not as it should be: 'events' is no list of dict",
+            ExitCode.USAGE,
+        ),
+        (
+            ("osv.json", '{"id": "A", "affected": [{"package": "x"}]}'),
+            "'package' is no object",
+            ExitCode.USAGE,
+        ),
+        (("osv.json", "[" * 100_000), "nested too deeply", ExitCode.USAGE),
+        (("a.cdx.json", "[]"), "not a JSON object", ExitCode.USAGE),
         (("a.cdx.json", "{}"), "is no CycloneDX document", ExitCode.USAGE),
         (("a.cdx.json", "{"), "cannot read", ExitCode.USAGE),
         (("ignore.toml", '[[ignore]]\nid = "A"\n'), "until", ExitCode.SPEC),
