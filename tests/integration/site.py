@@ -11,18 +11,23 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import docker
 from docker.models.containers import Container
 
 from builder.base.run import Result, failure_text, find_tool, run
+from builder.repo.core import open_repository
 from builder.repo.gpg import LOOPBACK, Gpg, private_home
+from builder.repo.indexing import build_tree
 from builder.repo.model import PUBLIC
 from builder.repo.serve import open_server
+from builder.repo.sign import KeySource, open_signer
+from builder.spec import ReleaseSpec
 from builder.verify.hosts import LABEL, RUN_ID, HostError
 
 NAME = "tiny"
@@ -63,6 +68,18 @@ class Site:
         """Make the tree and show it to readers."""
         self.builder("publish", *options)
 
+    def publish_advisories(self, *entries: Mapping[str, object]) -> None:
+        """Publish with advisories of the tiny package: entries of a changelog, newest first."""
+        table = {"name": "1", "packages": [NAME], "index-until": "2026-01-01T00:00:00Z"}
+        newest = {key: entries[0][key] for key in ("version", "revision")}
+        release = ReleaseSpec.model_validate({**table, **newest, "changelog": entries})
+        source, now = KeySource(key=self.key_file.read_text()), datetime.now(UTC)
+        with (
+            open_repository(self.root) as repository,
+            open_signer([self.fingerprint], source, now) as signer,
+        ):
+            build_tree(repository, signer, now, releases=[release])
+
 
 def pack_tiny(folder: Path, version: str) -> list[Path]:
     """Pack a package with one file, deb and rpm; ``version`` is its upstream version."""
@@ -81,6 +98,7 @@ def pack_tiny(folder: Path, version: str) -> list[Path]:
         "description": "a package for tests",
         "license": "MIT",
         "contents": [{"src": str(note), "dst": f"/usr/share/{NAME}/version"}],
+        "changelog": str(_write_changelog(folder, version)),
         "rpm": {"buildhost": "localhost"},
     }
     config.write_text(json.dumps(table))
@@ -90,6 +108,20 @@ def pack_tiny(folder: Path, version: str) -> list[Path]:
         fmt = file.suffix.removeprefix(".")
         run([nfpm, "package", "--config", config, "--packager", fmt, "--target", file])
     return files
+
+
+def _write_changelog(folder: Path, version: str) -> Path:
+    """Write a changelog as the builder gives it to nfpm."""
+    entry = {
+        "semver": f"{version}-1",
+        "date": "2026-11-26T00:00:00Z",
+        "packager": "Tests <tests@localhost>",
+        "deb": {"distributions": ["stable"], "urgency": "high"},
+        "changes": [{"note": "Fixes CVE-2026-12345."}],
+    }
+    path = folder / f"changelog-{version}.json"
+    path.write_text(json.dumps([entry]))
+    return path
 
 
 @contextmanager

@@ -66,6 +66,34 @@ def test_dnf_installs_upgrades_and_keeps_a_pinned_version(client: Client, site: 
     assert not client.has()
 
 
+def test_dnf_knows_which_update_fixes_what(client: Client, site: Site) -> None:
+    """And installs by that alone: ``upgrade --security`` leaves what fixes nothing."""
+    plain = {"version": "1.0", "revision": 1, "day": "2026-11-25", "changes": ["First packages."]}
+    fix = {
+        **plain,
+        "version": "1.1",
+        "urgency": "high",
+        "changes": ["Update <a library>."],
+        "fixes": ["CVE-2026-12345", "GHSA-aaaa-bbbb-cccc"],
+    }
+    client.run(f"{_DNF} install {NAME}-1.0")
+    site.publish_advisories({**fix, "fixes": []}, plain)
+    client.run(f"{_DNF} --refresh upgrade --security")
+    assert client.has() == "1.0"
+    site.publish_advisories(fix, plain)
+    listed = client.run("dnf --refresh --quiet updateinfo list").stdout.split("\n")
+    assert [line.split() for line in listed if line] == [
+        ["BACKENDAI-1.1-1", "Important/Sec.", "tiny-1.1-1.noarch"]
+    ]
+    shown = client.run("dnf --quiet updateinfo info").stdout
+    for text in ("security", "Important", "CVE-2026-12345", "tiny 1.1-1: Update <a library>."):
+        assert text in shown
+    assert "CVE-2026-12345" in client.run("dnf --quiet updateinfo list --with-cve").stdout
+    client.run(f"{_DNF} upgrade --security")
+    assert client.has() == "1.1"
+    site.publish()
+
+
 def test_zypper_installs_upgrades_and_keeps_a_pinned_version(client: Client, site: Site) -> None:
     client.run(f"{_ZYPPER} refresh")
     client.run(f"{_ZYPPER} install {NAME}=1.0-1")
