@@ -97,7 +97,9 @@ class Advisory:
 
     def _is_in(self, package: RepoPackage) -> bool:
         wanted = version_key(package.fmt, self.version)
-        return package.version.startswith(f"{self.line}.") and not _order(package) < wanted
+        number = package.version.rpartition(":")[2]  # without the epoch
+        is_of_line = number.startswith(tuple(f"{self.line}{sign}" for sign in ".-~+"))
+        return is_of_line and not _order(package) < wanted
 
 
 def _order(package: RepoPackage) -> Any:

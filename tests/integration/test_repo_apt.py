@@ -97,7 +97,7 @@ def test_install_upgrade_pin_and_go_back(client: Client, site: Site) -> None:
     ]
     # Of a version that is not installed, so that apt fetches it.
     changelog = client.run(f"PAGER=cat apt-get changelog -q {NAME}=1.10-1").stdout
-    assert f"{NAME} (1.10-1) stable; urgency=high\n\n  * Fixes CVE-2026-12345.\n" in changelog
+    assert f"{NAME} (1.10-1) stable; urgency=high\n  * Fixes CVE-2026-12345.\n" in changelog
     client.run(f"{_INSTALL} {NAME}=1.9-1")
     assert client.has() == "1.9"
     pin = f"Package: {NAME}\\nPin: version 1.*\\nPin-Priority: 1001\\n"

@@ -174,6 +174,17 @@ def test_a_later_version_of_the_line_has_the_fix_too_and_another_line_has_not() 
     assert updates(releases) == {}
 
 
+@pytest.mark.parametrize(
+    ("version", "found"), [("26.9-2", True), ("26.9+post1-1", True), ("26.90-1", False)]
+)
+def test_a_version_may_be_the_line_itself(version: str, found: bool) -> None:
+    first = {"version": "26.9", "revision": 1, "day": "2026-11-23", "changes": ["First."]}
+    releases = [line(first, version="26.9")]
+    assert set(updates(releases, package(RUNTIME, version))) == (
+        {"BACKENDAI-26.9-1"} if found else set()
+    )
+
+
 def test_two_fixes_of_one_revision_are_two_advisories() -> None:
     other = {**FIX, "packages": [SERVICE], "fixes": [], "urgency": "low"}
     found = updates(
