@@ -8,7 +8,7 @@ import functools
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,15 @@ from builder.base.files import PUBLIC_FILE, hash_file, make_public_folder
 from builder.base.model import PackageFormat
 from builder.inspect.identity import Identity
 from builder.pack.manifest import MANIFEST, load_manifest
+from builder.repo.attest import Keyring
+from builder.repo.beside import (
+    Documents,
+    demand_documents,
+    documents_of,
+    keep_documents,
+    read_documents,
+    trusted_keys,
+)
 from builder.repo.config import RepoConfig
 from builder.repo.core import Repository, workspace
 from builder.repo.deb_package import read_deb_package, sign_deb
@@ -60,6 +69,7 @@ class _Candidate:
     sha256: str
     parsed: ParsedPackage
     identity: Identity
+    documents: Documents  # that came beside it
     known: RepoPackage | None  # the same package, added earlier
 
 
@@ -77,10 +87,12 @@ def add_packages(repository: Repository, paths: Sequence[Path], request: AddRequ
             hint=f"it has: {', '.join(repository.config.components)}",
         )
     load_once = functools.cache(load_manifest)
+    keys_once = functools.cache(lambda: trusted_keys(repository, request.signer))
     candidates, problems = [], []
     for path in _expand(paths, load_once):
         try:
-            candidates.append(_examine(repository, path, request, load_once))
+            candidate = _examine(repository, path, request, load_once)
+            candidates.append(_with_documents(repository, candidate, keys_once))
         except BuilderError as error:
             problems.append(error)
     problems += _reject_duplicates(candidates)
@@ -132,10 +144,22 @@ def _examine(
         sha256=sha256,
         parsed=parsed,
         identity=identity,
+        documents={},
         known=known[0] if known else None,
     )
     _check_place(repository.state, candidate, request.component)
     return candidate
+
+
+def _with_documents(
+    repository: Repository, candidate: _Candidate, keys: Callable[[], Keyring]
+) -> _Candidate:
+    """Return the candidate with the documents that came beside it, checked."""
+    documents = read_documents(candidate.path, candidate.parsed, keys)
+    before = documents_of(repository, candidate.known) if candidate.known else {}
+    demand = repository.config.provenance.require
+    demand_documents(candidate.path, [*documents, *before], demand)
+    return replace(candidate, documents=documents)
 
 
 def _format_of(path: Path) -> PackageFormat:
@@ -235,6 +259,7 @@ def _add(repository: Repository, candidate: _Candidate, request: AddRequest) -> 
     if known and _is_whole(repository, known):
         with state.transaction():
             state.join(request.channel, [known.sha256])
+        keep_documents(repository, known, candidate.documents, request.signer)
         return Added(package=known, known=True)
     with workspace(repository.root) as work:
         part = work / candidate.identity.file_name
@@ -256,6 +281,7 @@ def _add(repository: Repository, candidate: _Candidate, request: AddRequest) -> 
         state.add(package, parsed.listing, candidate.sha256)
         for channel in channels:
             state.join(channel, [package.sha256])
+        keep_documents(repository, package, candidate.documents, request.signer)
     log.step(f"{'restored' if known else 'added'} {package.label} to {', '.join(channels)}")
     return Added(package=package, known=False)
 

@@ -3,7 +3,8 @@
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,26 @@ def sign_statement(package: Path, payload: bytes, signer: Signer) -> bytes:
     return (json.dumps(envelope, indent=1, sort_keys=True) + "\n").encode()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Keyring:
+    """Public keys, and what messages call them."""
+
+    armored: str
+    label: str
+    home: Gpg | None = None  # has them imported already, for many statements
+
+    @contextmanager
+    def open(self) -> Iterator[Gpg]:
+        """Yield a gpg that has these keys and no others, in a home of its own."""
+        if self.home is not None:
+            yield self.home
+            return
+        with private_home() as home:
+            gpg = Gpg(home)
+            gpg.import_keys(self.armored)
+            yield gpg
+
+
 def load_provenance(package: Path, path: Path | None, keyring: Path | None) -> Provenance:
     """Load the statement on ``package`` and check it, offline.
 
@@ -91,22 +112,46 @@ def load_provenance(package: Path, path: Path | None, keyring: Path | None) -> P
     With a ``keyring`` of public keys one of them must have signed. Raises VerifyError.
     """
     found = path or _beside(package)
-    data = _read(found)
-    table = _parse(data, str(found))
+    keys = None
+    if keyring:
+        armored = _read(keyring).decode("utf-8", "replace")
+        keys = Keyring(armored=armored, label=str(keyring))
+    return judge_provenance(package, _read(found), str(found), keys)
+
+
+def judge_provenance(
+    package: Path, data: bytes, label: str, keyring: Keyring | None, *, built: str = ""
+) -> Provenance:
+    """Check that ``data`` is a statement on ``package``, and who signed it.
+
+    ``built`` is the sha256 of the package before a repository signed it, where that is known:
+    an envelope may be on that file, too. Raises VerifyError or PayloadError.
+    """
+    table = _parse(data, label)
     signers: tuple[str, ...] = ()
+    payload = data
     if "payload" in table:
-        payload = _payload(table, str(found))
-        signers = _verify_signatures(table, payload, keyring, str(found)) if keyring else ()
-    else:
-        payload = data
+        payload = _payload(table, label)
+        signers = _verify_signatures(table, payload, keyring, label) if keyring else ()
     if keyring and not signers:
         raise VerifyError(
-            f"{found}: no key of {keyring} has signed it",
+            f"{label}: no key of {keyring.label} has signed it",
             hint="'builder attest' signs; without --keyring only the content is compared",
         )
-    statement = _parse_statement(payload, str(found))
-    _check_subject(statement, package, whole=bool(signers))
+    statement = _parse_statement(payload, label)
+    on_it = statement["subject"][0]["digest"]["sha256"] == built
+    _check_subject(statement, package, whole=bool(signers) and not on_it)
     return Provenance(statement=statement, signers=signers)
+
+
+def check_statement(package: Path, data: bytes, label: str) -> None:
+    """Check that ``data`` is an unsigned statement on ``package``; raises otherwise."""
+    _check_subject(_parse_statement(data, label), package, whole=False)
+
+
+def statement_of(envelope: bytes, label: str) -> bytes:
+    """Return the statement within an envelope, whoever signed that. Raises VerifyError."""
+    return _payload(_parse(envelope, label), label)
 
 
 def _beside(package: Path) -> Path:
@@ -137,7 +182,7 @@ def _parse(data: bytes, label: str) -> dict[str, Any]:
 def _payload(envelope: Mapping[str, Any], label: str) -> bytes:
     if envelope.get("payloadType") != PAYLOAD_TYPE:
         raise VerifyError(f"{label}: its payload is no in-toto statement")
-    return _decode(envelope["payload"], label)
+    return _decode(envelope.get("payload"), label)
 
 
 def _decode(text: object, label: str) -> bytes:
@@ -148,18 +193,17 @@ def _decode(text: object, label: str) -> bytes:
 
 
 def _verify_signatures(
-    envelope: Mapping[str, Any], payload: bytes, keyring: Path, label: str
+    envelope: Mapping[str, Any], payload: bytes, keyring: Keyring, label: str
 ) -> tuple[str, ...]:
     """Return the keys of the keyring whose signatures are good; a bad one is an error."""
     listed = envelope.get("signatures")
     rows = listed if isinstance(listed, list) else []
     signatures = [row["sig"] for row in rows if isinstance(row, dict) and "sig" in row]
     good: dict[str, None] = {}
-    with private_home() as home:
-        gpg = Gpg(home)
-        gpg.import_keys(_read(keyring).decode("utf-8", "replace"))
+    with keyring.open() as gpg:
+        assert gpg.home is not None
         known = {key.fingerprint for key in gpg.list_keys()}
-        data, signed = home / "data", home / "signature"
+        data, signed = gpg.home / "data", gpg.home / "signature"
         data.write_bytes(encode_for_signing(payload))
         for signature in signatures:
             signed.write_bytes(_decode(signature, label))

@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from builder.base import log
 from builder.base.errors import RepoError, UsageError
 from builder.base.files import hash_file
 from builder.base.model import PackageFormat
+from builder.repo.check_documents import check_documents
 from builder.repo.check_index import IndexCheck
 from builder.repo.check_package import PackageCheck
 from builder.repo.check_signature import SignatureCheck
@@ -61,6 +62,12 @@ class Tree:
             self._hashes[path] = self._hash(path)
         return FileFacts(sha256=self._hashes[path], size=self.sizes[path])
 
+    def local(self, path: PurePosixPath) -> Path | None:
+        """Return the file itself if the tree is a folder of this machine."""
+        if isinstance(self._publisher, FolderPublisher) and path in self.sizes:
+            return self._publisher.root / path
+        return None
+
     def _hash(self, path: PurePosixPath) -> str:
         if isinstance(self._publisher, FolderPublisher):
             return hash_file(self._publisher.root / path)
@@ -82,6 +89,7 @@ def check_target(repository: Repository, name: str, now: datetime) -> list[Probl
         problems += _check_indexes(repository, tree, gpg, now)
         if repository.config.signing.packages:
             problems += _check_packages(repository, tree, gpg)
+    problems += [Problem(text=text) for text in check_documents(repository, tree)]
     # A damaged file is reported by its record and again by each index that names it.
     return list(dict.fromkeys(problems))
 

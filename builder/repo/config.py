@@ -105,6 +105,28 @@ class SigningSpec(Strict):
     packages: bool = Field(True, description="sign the packages as well as the indexes")
 
 
+class Demand(StrEnum):
+    """The provenance that a package must come with."""
+
+    NOTHING = "nothing"
+    STATEMENT = "statement"
+    SIGNATURE = "signature"
+
+
+class ProvenanceSpec(Strict):
+    """What becomes of the statements on how packages were made."""
+
+    require: Demand = Field(
+        Demand.NOTHING, description="'add' refuses packages without a statement, or a signed one"
+    )
+    sign: bool = Field(True, description="'publish' signs statements that nobody has signed")
+    keyring: Path | None = Field(
+        None,
+        description="armored public keys that may sign statements, beside the repository's own; "
+        "absolute, or below the repository's own folder",
+    )
+
+
 class FolderTarget(Strict):
     """A folder of this machine, which a web server serves."""
 
@@ -148,6 +170,7 @@ class RepoConfig(Strict):
     apt: AptSpec = AptSpec()
     rpm: RpmSpec = RpmSpec()
     signing: SigningSpec = SigningSpec()
+    provenance: ProvenanceSpec = ProvenanceSpec()
     targets: dict[Word, Target] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -166,7 +166,7 @@ def _outdated(
 def dangling_files(repository: Repository) -> list[PurePosixPath]:
     """Return the pool's files that the state does not list: an addition was interrupted."""
     public = repository.public
-    known = {package.pool for package in repository.state.packages()}
+    known = set(repository.state.pool())
     known |= set(repository.state.published(LOCAL))
     found = (
         PurePosixPath(p.relative_to(public)) for p in (public / POOL).rglob("*") if p.is_file()

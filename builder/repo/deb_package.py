@@ -25,13 +25,15 @@ def read_deb_package(path: Path) -> ParsedPackage:
 
     Raises UsageError if it is not a deb, PayloadError if it is damaged.
     """
-    contents = inspect_package(path).contents
+    package = inspect_package(path)
+    contents = package.contents
     return ParsedPackage(
         name=contents.metadata.name,
         version=contents.metadata.version,
         arch=contents.metadata.arch,
         record=DebRecord(control=control_paragraph(contents.control)),
         listing=list_paths(file.path for file in contents.files if not file.is_dir),
+        sbom=package.sbom,
     )
 
 

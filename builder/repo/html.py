@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as Xml
@@ -81,10 +82,12 @@ def render_pages(
     config: RepoConfig,
     packages: Mapping[str, Sequence[RepoPackage]],
     releases: Iterable[ReleaseSpec] = (),
+    documents: Mapping[str, Sequence[PurePosixPath]] = MappingProxyType({}),
 ) -> Index:
     """Render every page by its place in the tree, and the sources that the pages link to.
 
-    ``packages`` are by channel. The same arguments give the same bytes.
+    ``packages`` are by channel, ``documents`` by the sha256 of their package. The same
+    arguments give the same bytes.
     """
     listed = list_packages(packages)
     lines = list_lines(listed, releases, tuple(config.channels))
@@ -117,7 +120,13 @@ def render_pages(
         pages[SETUP / f"{channel}.repo"] = render_repo(config, channel).encode()
     for package in listed:
         path = PurePosixPath("packages") / f"{package.name}.html"
-        pages[path] = page("package.html.j2", package=package, shown=_VERSIONS_SHOWN, root="../")
+        pages[path] = page(
+            "package.html.j2",
+            package=package,
+            shown=_VERSIONS_SHOWN,
+            documents=documents,
+            root="../",
+        )
     return pages
 
 

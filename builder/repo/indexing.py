@@ -18,6 +18,7 @@ from builder.base.files import make_public_folder
 from builder.base.model import PackageFormat
 from builder.repo.advisories import Advisory, advisories_key, list_advisories, render_osv
 from builder.repo.apt import AptIndexer
+from builder.repo.beside import sign_statements
 from builder.repo.changelogs import find_changelogs
 from builder.repo.core import Repository, workspace
 from builder.repo.html import render_pages
@@ -44,6 +45,7 @@ from builder.spec import ReleaseSpec
 
 Record = Mapping[PurePosixPath, Published]
 
+_NOT_OF_INDEXES = {"targets", "retention", "grace_hours", "channels", "provenance"}
 _FORMAT = 2  # of a channel's indexes; raise it when the same packages make different files
 
 
@@ -61,6 +63,7 @@ def build_tree(
     ``refresh`` makes every index again, without a change too, and reads every file again.
     """
     state, config = repository.state, repository.config
+    sign_statements(repository, signer)
     recorded = state.published(LOCAL)
     present = _present(FolderPublisher(repository.public), recorded, refresh=refresh)
     kept: dict[PurePosixPath, FileFacts] = {}
@@ -81,7 +84,7 @@ def build_tree(
         made |= _sign_index(_index_channel(repository, channel, packages, advisories, time), signer)
         indexed[channel] = (inputs, time)
     made |= index_key_files(config.name, make_key_files(repository, signer))
-    made |= render_pages(config, members, releases)
+    made |= render_pages(config, members, releases, state.all_documents())
     made |= render_osv(advisories, state.packages())
     _add_changelogs(repository, present, kept, made)
     wanted = {**state.pool(), **kept, **{path: _facts(data) for path, data in made.items()}}
@@ -115,9 +118,7 @@ def _inputs(
     advisories: Sequence[Advisory],
 ) -> str:
     """Return one hash of all inputs of a channel's indexes."""
-    settings = repository.config.model_dump(
-        mode="json", exclude={"targets", "retention", "grace_hours", "channels"}
-    )
+    settings = repository.config.model_dump(mode="json", exclude=_NOT_OF_INDEXES)
     own = repository.config.channels[channel].model_dump(mode="json", exclude={"retention"})
     members = [(package.sha256, str(package.pool)) for package in packages]
     known = [*signer.fingerprints, advisories_key(advisories, packages)]

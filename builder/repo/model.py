@@ -5,6 +5,7 @@ The published tree::
     dists/CHANNEL/…                                   apt's indexes
     rpm/CHANNEL/COMPONENT/MACHINE/repodata/…          dnf's and zypper's indexes
     pool/COMPONENT/N/NAME/FILE                        packages of both formats
+    pool/COMPONENT/N/NAME/FILE.*.json                 their provenance and SBOMs
     keys/NAME.asc, keys/NAME.gpg                      the public keys
     index.html, …                                     for people
 
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from builder.base.errors import RepoError
 from builder.base.model import Arch, PackageFormat
@@ -103,6 +104,7 @@ class ParsedPackage:
     arch: str
     record: IndexRecord
     listing: bytes
+    sbom: Mapping[str, Any] | None = None  # the document within it
 
     @property
     def fmt(self) -> PackageFormat:

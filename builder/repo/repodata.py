@@ -83,7 +83,8 @@ def read_rpm_package(path: Path) -> ParsedPackage:
 
     Raises UsageError if it is not an rpm, PayloadError if it is damaged.
     """
-    metadata = inspect_package(path).metadata
+    package = inspect_package(path)
+    metadata = package.metadata
     record, listing = _read_fragments(path)
     return ParsedPackage(
         name=metadata.name,
@@ -91,6 +92,7 @@ def read_rpm_package(path: Path) -> ParsedPackage:
         arch=metadata.arch,
         record=record,
         listing=listing,
+        sbom=package.sbom,
     )
 
 

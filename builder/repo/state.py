@@ -7,10 +7,12 @@ row is deleted before the file is. So a crash leaves at most a file without a ro
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import zstandard
 
@@ -21,33 +23,12 @@ from builder.base.scratch import file_lock
 from builder.inspect.deb822 import decode, encode, is_utf8
 from builder.repo.model import STATE, DebRecord, FileFacts, IndexRecord, RepoPackage, RpmRecord
 from builder.repo.publication import Published
+from builder.repo.state_format import prepare_state
 
 _FILE = "repo.sqlite"
 _LOCK = "lock"
-_VERSION = 1
 _BUSY_S = 30.0
 
-_SCHEMA = """
-CREATE TABLE package (
-    sha256 TEXT PRIMARY KEY, fmt TEXT NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL,
-    arch TEXT NOT NULL, component TEXT NOT NULL, file TEXT NOT NULL, pool TEXT NOT NULL UNIQUE,
-    size INTEGER NOT NULL, added TEXT NOT NULL, metadata TEXT NOT NULL, given TEXT NOT NULL,
-    UNIQUE (fmt, name, version, arch)
-) WITHOUT ROWID;
-CREATE TABLE listing (
-    sha256 TEXT PRIMARY KEY REFERENCES package ON DELETE CASCADE, content BLOB NOT NULL
-);
-CREATE TABLE member (
-    channel TEXT NOT NULL, sha256 TEXT NOT NULL REFERENCES package ON DELETE CASCADE,
-    PRIMARY KEY (channel, sha256)
-) WITHOUT ROWID;
-CREATE INDEX member_sha256 ON member (sha256);
-CREATE TABLE indexed (channel TEXT PRIMARY KEY, inputs TEXT NOT NULL, time TEXT NOT NULL);
-CREATE TABLE published (
-    target TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
-    retired TEXT, PRIMARY KEY (target, path)
-) WITHOUT ROWID;
-"""
 _COLUMNS = "fmt, name, version, arch, component, file, pool, sha256, size, added, metadata"
 
 
@@ -127,11 +108,34 @@ class State:
         return [_package(row) for row in rows]
 
     def pool(self) -> dict[PurePosixPath, FileFacts]:
-        """Return every package's file by its place in the tree."""
-        rows = self._db.execute("SELECT pool, sha256, size FROM package")
-        return {
-            PurePosixPath(pool): FileFacts(sha256=sha256, size=size) for pool, sha256, size in rows
-        }
+        """Return every package's file and documents by their places in the tree."""
+        rows = self._db.execute(
+            "SELECT pool, sha256, size FROM package UNION ALL "
+            "SELECT path, sha256, size FROM document"
+        )
+        return _facts(rows)
+
+    def documents(self, sha256: str) -> dict[PurePosixPath, FileFacts]:
+        """Return the documents of a package by their places in the tree."""
+        rows = self._db.execute(
+            "SELECT path, sha256, size FROM document WHERE package = ?", (sha256,)
+        )
+        return _facts(rows)
+
+    def all_documents(self) -> dict[str, tuple[PurePosixPath, ...]]:
+        """Return the places of all documents by the sha256 of their package."""
+        rows = self._db.execute("SELECT package, path FROM document ORDER BY path")
+        found: defaultdict[str, list[PurePosixPath]] = defaultdict(list)
+        for package, path in rows:
+            found[package].append(PurePosixPath(path))
+        return {package: tuple(paths) for package, paths in found.items()}
+
+    def record_document(self, package: str, path: PurePosixPath, facts: FileFacts) -> None:
+        """Record a document of the package with this sha256, whose file is in the pool."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?)",
+            (str(path), package, facts.sha256, facts.size),
+        )
 
     def listing(self, sha256: str) -> bytes:
         """Return the listing of a package, as its reader returned it."""
@@ -225,6 +229,10 @@ class State:
         )
 
 
+def _facts(rows: Iterable[Sequence[Any]]) -> dict[PurePosixPath, FileFacts]:
+    return {PurePosixPath(path): FileFacts(sha256=sha256, size=size) for path, sha256, size in rows}
+
+
 def _package(row: Sequence[str]) -> RepoPackage:
     fmt, name, version, arch, component, file, pool, sha256, size, added, metadata = row
     return RepoPackage(
@@ -279,25 +287,5 @@ def open_state(root: Path, *, create: bool = False) -> Iterator[State]:
             file_lock(folder / _LOCK, "waiting for another command that changes this repository"),
             closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as connection,
         ):
-            _prepare(connection, path)
+            prepare_state(connection, path)
             yield State(connection)
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    try:
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            connection.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;"
-            )
-    except sqlite3.DatabaseError as error:
-        raise RepoError(
-            f"{path}: not the state of a repository: {error}", hint="restore it from a backup"
-        ) from error
-    if version > _VERSION:
-        raise RepoError(
-            f"{path} has format {version}; this builder knows {_VERSION}",
-            hint="use the newer builder that wrote it",
-        )

@@ -1,0 +1,184 @@
+"""The documents that come with a package: its provenance, signed or not, and its SBOM.
+
+They lie beside the package: in the folder of a build, and in the pool.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from builder.base.cache import replacing
+from builder.base.errors import BuilderError, PayloadError, RepoError, UsageError, VerifyError
+from builder.base.files import hash_file
+from builder.base.parse import TextError, parse_json
+from builder.base.paths import SBOM_SUFFIX
+from builder.pack.provenance import PROVENANCE_SUFFIX
+from builder.repo.attest import (
+    ENVELOPE_SUFFIX,
+    Keyring,
+    check_statement,
+    judge_provenance,
+    sign_statement,
+    statement_of,
+)
+from builder.repo.config import Demand
+from builder.repo.core import Repository
+from builder.repo.keyfiles import armored_path
+from builder.repo.model import FileFacts, ParsedPackage, RepoPackage
+from builder.repo.publish.folder import FolderPublisher
+from builder.repo.sign import Signer
+
+
+class Document(StrEnum):
+    """A kind of document; the value is what it adds to the package's file name."""
+
+    ENVELOPE = ENVELOPE_SUFFIX
+    STATEMENT = PROVENANCE_SUFFIX
+    SBOM = SBOM_SUFFIX
+
+    def beside(self, package: Path) -> Path:
+        """Return the place of the document of a package file."""
+        return package.with_name(f"{package.name}{self}")
+
+    def place(self, package: RepoPackage) -> PurePosixPath:
+        """Return the place of the document in the tree."""
+        return package.pool.with_name(f"{package.pool.name}{self}")
+
+
+Documents = Mapping[Document, bytes]
+
+
+def trusted_keys(repository: Repository, signer: Signer | None) -> Keyring:
+    """Return the keys that may sign statements; raises RepoError if none is known yet."""
+    config = repository.config
+    texts = [signer.public_keys(armor=True)] if signer else []
+    published = repository.public / armored_path(config.name)
+    named = config.provenance.keyring
+    texts += [_read(published)] if published.is_file() else []
+    texts += [_read(repository.root / named)] if named else []
+    if not texts:
+        raise RepoError(
+            "no public key is known that could verify signed provenance",
+            hint="run 'builder repo publish' first, or name keys in repo.toml: "
+            '[provenance] keyring = "FILE"',
+        )
+    label = f"the repository{' or of ' + str(named) if named else ''}"
+    return Keyring(armored=b"\n".join(texts).decode("utf-8", "replace"), label=label)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_documents(path: Path, parsed: ParsedPackage, keys: Callable[[], Keyring]) -> Documents:
+    """Return the documents beside a package file, each checked against the package.
+
+    Raises a BuilderError if one is false.
+    """
+    found = {kind: _read(kind.beside(path)) for kind in Document if kind.beside(path).is_file()}
+    if Document.ENVELOPE in found:
+        label = str(Document.ENVELOPE.beside(path))
+        statement_of(found[Document.ENVELOPE], label)  # a plain statement is not signed
+        judge_provenance(path, found[Document.ENVELOPE], label, keys())
+    if Document.STATEMENT in found:
+        label = str(Document.STATEMENT.beside(path))
+        check_statement(path, found[Document.STATEMENT], label)
+    if Document.SBOM in found:
+        _check_sbom(found[Document.SBOM], Document.SBOM.beside(path), parsed)
+    return found
+
+
+def demand_documents(path: Path, documents: Iterable[Document], demand: Demand) -> None:
+    """Raise RepoError if a document that repo.toml demands does not exist."""
+    problem = lacking(documents, demand)
+    if problem:
+        kind = Document.ENVELOPE if demand is Demand.SIGNATURE else Document.STATEMENT
+        raise RepoError(
+            f"{path}: {problem}",
+            hint=f"put {path.name}{kind} beside it: 'builder build' writes the statement, "
+            "'builder attest' signs it",
+        )
+
+
+def lacking(documents: Iterable[Document], demand: Demand) -> str:
+    """Return what a package lacks that repo.toml demands; empty if nothing. Pure."""
+    present = set(documents)
+    if demand is Demand.SIGNATURE and Document.ENVELOPE not in present:
+        return f"has no signed provenance, which [provenance] require = '{demand}' demands"
+    if demand is Demand.STATEMENT and not {Document.ENVELOPE, Document.STATEMENT} & present:
+        return f"has no provenance, which [provenance] require = '{demand}' demands"
+    return ""
+
+
+def _check_sbom(data: bytes, path: Path, parsed: ParsedPackage) -> None:
+    try:
+        table = parse_json(data)
+    except TextError as error:
+        raise VerifyError(f"{path}: {error}") from error
+    if table != parsed.sbom:
+        raise PayloadError(
+            f"{path}: is not the SBOM that is in the package",
+            hint="remove it, or make it again: 'builder sbom --out DIR FILE'",
+        )
+
+
+def keep_documents(
+    repository: Repository, package: RepoPackage, documents: Documents, signer: Signer | None
+) -> None:
+    """Put documents beside a package in the pool, and record them; those that it has stay.
+
+    A repository that has just signed the package signs its statement again, which is then on
+    the file that readers get.
+    """
+    given, folder = dict(documents), repository.public
+    local, known = FolderPublisher(folder), repository.state.documents(package.sha256)
+    whole = {kind for kind in Document if _is_whole(local, kind.place(package), known)}
+    if signer and repository.config.provenance.sign and Document.ENVELOPE not in whole:
+        label = str(package.pool)
+        statement = given.get(Document.STATEMENT)
+        if Document.ENVELOPE in given:
+            statement = statement_of(given[Document.ENVELOPE], label)
+        if statement is not None:
+            given[Document.ENVELOPE] = sign_statement(folder / package.pool, statement, signer)
+    for kind, data in given.items():
+        if kind in whole:
+            continue
+        place = kind.place(package)
+        with replacing(folder / place) as part:
+            part.write_bytes(data)
+        facts = FileFacts(sha256=hash_file(folder / place), size=len(data))
+        repository.state.record_document(package.sha256, place, facts)
+
+
+def _is_whole(
+    local: FolderPublisher, place: PurePosixPath, known: Mapping[PurePosixPath, FileFacts]
+) -> bool:
+    return place in known and local.has(place, known[place])
+
+
+def documents_of(repository: Repository, package: RepoPackage) -> dict[Document, PurePosixPath]:
+    """Return the places of a package's documents."""
+    known = repository.state.documents(package.sha256)
+    places = {kind: kind.place(package) for kind in Document}
+    return {kind: place for kind, place in places.items() if place in known}
+
+
+def sign_statements(repository: Repository, signer: Signer) -> None:
+    """Sign the statements that nobody has signed yet, if repo.toml says so."""
+    if not repository.config.provenance.sign:
+        return
+    for package in repository.state.packages():
+        found = documents_of(repository, package)
+        if Document.STATEMENT not in found or Document.ENVELOPE in found:
+            continue
+        path = repository.public / found[Document.STATEMENT]
+        try:
+            keep_documents(repository, package, {Document.STATEMENT: _read(path)}, signer)
+        except BuilderError as error:
+            raise RepoError(
+                f"{found[Document.STATEMENT]}: cannot be signed: {error.message}",
+                hint="add the package again from its artifact, with the statement beside it",
+            ) from error

@@ -1,0 +1,89 @@
+"""Verifies the provenance of each package of a published tree."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from builder.base.errors import BuilderError
+from builder.repo.attest import Keyring, check_statement, judge_provenance
+from builder.repo.beside import Document, documents_of, lacking, trusted_keys
+from builder.repo.check_index import TreeReader
+from builder.repo.core import Repository
+from builder.repo.gpg import Gpg, private_home
+from builder.repo.model import RepoPackage
+
+
+class _Tree(TreeReader, Protocol):
+    def local(self, path: PurePosixPath) -> Path | None:
+        """Return the file itself if the tree is a folder of this machine."""
+        ...
+
+
+def check_documents(repository: Repository, tree: _Tree) -> Iterator[str]:
+    """Yield each problem with the statements on packages: who signed, and what they are on.
+
+    Their bytes were compared with the record before; the SBOMs need no more than that.
+    """
+    state, demand = repository.state, repository.config.provenance.require
+    packages = state.packages()
+    found = {package.sha256: documents_of(repository, package) for package in packages}
+    for package in packages:
+        problem = lacking(found[package.sha256], demand)
+        if problem:
+            yield f"{package.pool}: {problem}"
+    signed = any(Document.ENVELOPE in kinds for kinds in found.values())
+    with private_home() as home:
+        gpg, keys = Gpg(home), None
+        if signed:
+            keys = trusted_keys(repository, None)
+            gpg.import_keys(keys.armored)
+            keys = replace(keys, home=gpg)
+        check = _StatementCheck(tree=tree, keys=keys, home=home)
+        for package in packages:
+            for kind in {Document.ENVELOPE, Document.STATEMENT} & found[package.sha256].keys():
+                yield from check.judge(package, kind, state.given(package.sha256))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StatementCheck:
+    """Judges statements of one tree by one set of keys; ``home`` is for scratch files."""
+
+    tree: _Tree
+    keys: Keyring | None
+    home: Path
+
+    def judge(self, package: RepoPackage, kind: Document, built: str) -> Iterator[str]:
+        place = kind.place(package)
+        data = self.tree.get(place)
+        with _file(self.tree, package.pool, self.home) as path:
+            if data is None or path is None:
+                return  # a missing file was reported by its record
+            try:
+                if kind is Document.ENVELOPE:
+                    judge_provenance(path, data, str(place), self.keys, built=built)
+                else:
+                    check_statement(path, data, str(place))
+            except BuilderError as error:
+                text = error.message.replace(str(path), str(package.pool))
+                yield text if str(place) in text else f"{place}: {text}"
+
+
+@contextmanager
+def _file(tree: _Tree, place: PurePosixPath, home: Path) -> Iterator[Path | None]:
+    """Yield a package as a file of this machine; None if the tree lacks it."""
+    local = tree.local(place)
+    if local is not None:
+        yield local
+        return
+    data = tree.get(place)
+    if data is None:
+        yield None
+        return
+    path = home / f"package{place.suffix}"
+    path.write_bytes(data)
+    try:
+        yield path
+    finally:
+        path.unlink()
