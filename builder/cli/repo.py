@@ -26,6 +26,7 @@ from builder.repo.core import (
     promote_packages,
     prune_packages,
 )
+from builder.repo.dated import take_snapshots
 from builder.repo.indexing import build_tree, publish_target
 from builder.repo.init import InitRequest, init_repository
 from builder.repo.keyfiles import make_key_files
@@ -185,6 +186,11 @@ def prune_command(root: Path, dry_run: bool, as_json: bool) -> None:
 @click.option(
     "--break-lock", is_flag=True, help="Remove the lock that a killed publisher left on a target."
 )
+@click.option(
+    "--snapshot",
+    is_flag=True,
+    help="Take a dated snapshot, whatever [snapshots] in repo.toml says.",
+)
 @_key_options
 @json_option
 def publish_command(
@@ -194,6 +200,10 @@ def publish_command(
     done: dict[str, Publication] = {}
     with open_repository(root) as repository:
         with _signer(repository, options) as signer:
+            if options["snapshot"]:
+                config = repository.config
+                channels = config.snapshots.channels or tuple(config.channels)
+                take_snapshots(repository.state, channels, _now())
             done[LOCAL] = build_tree(
                 repository,
                 signer,

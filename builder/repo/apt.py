@@ -120,7 +120,7 @@ def render_release(channel: str, named: Index, config: RepoConfig, now: datetime
     fields = {
         "Origin": config.origin,
         "Label": config.label,
-        "Suite": channel,
+        "Suite": channel.rpartition("/")[2],  # of a snapshot, the channel it was taken of
         "Codename": channel,
         "Date": _date(now),
         **(

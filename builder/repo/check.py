@@ -15,6 +15,7 @@ from builder.repo.check_index import IndexCheck
 from builder.repo.check_package import PackageCheck
 from builder.repo.check_signature import SignatureCheck
 from builder.repo.core import Repository
+from builder.repo.dated import list_snapshots
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.gpg_output import Key
 from builder.repo.keyfiles import armored_path
@@ -165,7 +166,8 @@ def _check_indexes(
     wanted = repository.config.signing.keys
     signatures = SignatureCheck(gpg, [key for key in gpg.list_keys() if _is_called(key, wanted)])
     check = IndexCheck(tree=tree, signatures=signatures, now=now)
-    for channel in repository.config.channels:
+    snapshots = list_snapshots(repository.state.channels())
+    for channel in (*repository.config.channels, *(snapshot.channel for snapshot in snapshots)):
         indexed = repository.state.indexed(channel)
         for text in check.channel(channel, indexed[1] if indexed else None):
             yield Problem(text=text)

@@ -19,6 +19,8 @@ from builder.spec.validate import read_toml, validate
 
 CONFIG_NAME = "repo.toml"
 _DEFAULT_KEEP = 5
+_SNAPSHOTS_KEPT = 30
+_RESERVED = "snapshots"  # the folder of dated snapshots lies beside those of channels
 
 
 def _one_line(text: str) -> str:
@@ -75,6 +77,18 @@ class ChannelSpec(Strict):
     retention: Retention | None = Field(None, description="in place of the repository's own")
     valid_until_days: int | None = Field(
         None, ge=1, description="apt refuses indexes that are older: publish more often than that"
+    )
+
+
+class SnapshotSpec(Strict):
+    """Which channels get dated snapshots, and how long those stay."""
+
+    channels: tuple[Word, ...] = Field((), description="each publication that changes one takes it")
+    keep: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+        _SNAPSHOTS_KEPT, description="newest snapshots of each channel that always stay"
+    )
+    max_age_days: int | None = Field(
+        None, ge=1, description="older ones stay until they are that old; without it they go"
     )
 
 
@@ -171,6 +185,7 @@ class RepoConfig(Strict):
     rpm: RpmSpec = RpmSpec()
     signing: SigningSpec = SigningSpec()
     provenance: ProvenanceSpec = ProvenanceSpec()
+    snapshots: SnapshotSpec = SnapshotSpec()
     targets: dict[Word, Target] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -182,6 +197,15 @@ class RepoConfig(Strict):
         ):
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} has the same value twice")
+        return self
+
+    @model_validator(mode="after")
+    def _channels_of_snapshots(self) -> "RepoConfig":
+        if _RESERVED in self.channels:
+            raise ValueError(f"no channel can be called '{_RESERVED}'")
+        for name in self.snapshots.channels:
+            if name not in self.channels:
+                raise ValueError(f"snapshots name a channel '{name}' that does not exist")
         return self
 
     def retention_of(self, channel: str) -> Retention:

@@ -16,6 +16,7 @@ from builder.base import log
 from builder.base.cache import storage_guard
 from builder.base.errors import UsageError
 from builder.repo.config import RepoConfig, load_config
+from builder.repo.dated import list_snapshots, outdated_snapshots
 from builder.repo.model import LOCAL, POOL, PUBLIC, STATE, RepoPackage
 from builder.repo.state import State, open_state
 from builder.repo.version import version_key
@@ -127,6 +128,8 @@ class Pruned:
 def prune_packages(repository: Repository, now: datetime, *, dry_run: bool = False) -> Pruned:
     """End the membership of versions that a channel need not keep; drop packages left in none.
 
+    A snapshot that is not kept loses all its packages, and is no more.
+
     A later publication deletes the files, when no reader can still use them.
     """
     state, config = repository.state, repository.config
@@ -134,7 +137,13 @@ def prune_packages(repository: Repository, now: datetime, *, dry_run: bool = Fal
         channel: tuple(_outdated(state.packages(channel), config, channel, now))
         for channel in config.channels
     }
-    for channel in set(state.channels()) - set(config.channels):
+    snapshots = list_snapshots(state.channels())
+    left |= {
+        snapshot.channel: tuple(state.packages(snapshot.channel))
+        for snapshot in outdated_snapshots(snapshots, config, now)
+    }
+    kept = {snapshot.channel for snapshot in snapshots}
+    for channel in set(state.channels()) - set(config.channels) - kept:
         log.warn(f"channel {channel} is not in repo.toml any more; its packages stay")
     going = {
         channel: {package.sha256 for package in packages} for channel, packages in left.items()

@@ -21,6 +21,7 @@ from builder.base.pages import page_environment
 from builder.base.words import size_text
 from builder.inspect.deb822 import parse_fields, printable
 from builder.repo.config import RepoConfig
+from builder.repo.dated import SNAPSHOTS, list_snapshots
 from builder.repo.keyring import deb_keyring, keyring_name, render_repo, render_sources, rpm_key
 from builder.repo.model import DebRecord, Index, RepoPackage, RpmRecord
 from builder.repo.version import version_key
@@ -86,10 +87,11 @@ def render_pages(
 ) -> Index:
     """Render every page by its place in the tree, and the sources that the pages link to.
 
-    ``packages`` are by channel, ``documents`` by the sha256 of their package. The same
-    arguments give the same bytes.
+    ``packages`` are by channel, snapshots included, ``documents`` by the sha256 of their
+    package. The same arguments give the same bytes.
     """
-    listed = list_packages(packages)
+    listed = list_packages({name: packages[name] for name in config.channels})
+    snapshots = list_snapshots(packages)
     lines = list_lines(listed, releases, tuple(config.channels))
     environment = _environment()
 
@@ -112,12 +114,23 @@ def render_pages(
             channel=channel,
             packages=some,
             install=_install(some, config),
+            snapshots=[snapshot for snapshot in snapshots if snapshot.of == channel],
             deb_keyring=deb_keyring(config),
             rpm_key=rpm_key(config),
             root="../",
         )
+    for channel in (*present, *(snapshot.channel for snapshot in snapshots)):
         pages[SETUP / f"{channel}.sources"] = render_sources(config, channel).encode()
         pages[SETUP / f"{channel}.repo"] = render_repo(config, channel).encode()
+    for name in dict.fromkeys(snapshot.name for snapshot in snapshots):
+        parts = {
+            snapshot: list_packages({snapshot.channel: packages[snapshot.channel]})
+            for snapshot in snapshots
+            if snapshot.name == name
+        }
+        pages[SNAPSHOTS / name / "index.html"] = page(
+            "snapshot.html.j2", name=name, parts=parts, root="../../"
+        )
     for package in listed:
         path = PurePosixPath("packages") / f"{package.name}.html"
         pages[path] = page(

@@ -21,6 +21,7 @@ from builder.repo.apt import AptIndexer
 from builder.repo.beside import sign_statements
 from builder.repo.changelogs import find_changelogs
 from builder.repo.core import Repository, workspace
+from builder.repo.dated import config_for, list_snapshots, parse_snapshot, take_snapshots
 from builder.repo.html import render_pages
 from builder.repo.keyfiles import index_key_files, make_key_files
 from builder.repo.model import (
@@ -45,7 +46,9 @@ from builder.spec import ReleaseSpec
 
 Record = Mapping[PurePosixPath, Published]
 
-_NOT_OF_INDEXES = {"targets", "retention", "grace_hours", "channels", "provenance"}
+_NOT_OF_INDEXES = {
+    *("targets", "retention", "grace_hours", "channels", "provenance", "snapshots"),
+}
 _FORMAT = 2  # of a channel's indexes; raise it when the same packages make different files
 
 
@@ -63,24 +66,23 @@ def build_tree(
     ``refresh`` makes every index again, without a change too, and reads every file again.
     """
     state, config = repository.state, repository.config
-    sign_statements(repository, signer)
     recorded = state.published(LOCAL)
     present = _present(FolderPublisher(repository.public), recorded, refresh=refresh)
+    members = _members(repository, signer, now)
     kept: dict[PurePosixPath, FileFacts] = {}
     made: Index = {}
     indexed: dict[str, tuple[str, datetime]] = {}
     advisories = list_advisories(releases)
-    members = {channel: state.packages(channel) for channel in config.channels}
     for channel, packages in members.items():
         inputs = _inputs(repository, channel, packages, signer, advisories)
         before = state.indexed(channel)
         old = _kept_files(channel, recorded, present)
         # Without a new index, the date of validity would pass.
-        lasting = config.channels[channel].valid_until_days is None
-        if before and before[0] == inputs and lasting and old and not refresh:
+        dated = config_for(config, channel).channels[channel].valid_until_days is not None
+        if before and before[0] == inputs and not dated and old and not refresh:
             kept |= old
             continue
-        time = max(now, before[1]) if before else now
+        time = _time_of(channel, before[1] if before else now, now)
         made |= _sign_index(_index_channel(repository, channel, packages, advisories, time), signer)
         indexed[channel] = (inputs, time)
     made |= index_key_files(config.name, make_key_files(repository, signer))
@@ -95,6 +97,30 @@ def build_tree(
         for channel, (inputs, time) in indexed.items():
             state.record_indexed(channel, inputs, time)
     return publication
+
+
+def _members(repository: Repository, signer: Signer, now: datetime) -> dict[str, list[RepoPackage]]:
+    """Return the packages of each channel and snapshot.
+
+    Signs the statements that nobody has signed and takes the snapshots that are due.
+    """
+    state, config = repository.state, repository.config
+    sign_statements(repository, signer)
+    for taken in take_snapshots(state, config.snapshots.channels, now):
+        log.step(f"took snapshot {taken.name} of {taken.of}")
+    snapshots = [snapshot.channel for snapshot in list_snapshots(state.channels())]
+    return {channel: state.packages(channel) for channel in (*config.channels, *snapshots)}
+
+
+def _known_then(advisories: Sequence[Advisory], channel: str) -> Sequence[Advisory]:
+    """Return the advisories of a channel's index; a snapshot's are those of its day. Pure."""
+    snapshot = parse_snapshot(channel)
+    return [a for a in advisories if snapshot is None or a.entry.day <= snapshot.day]
+
+
+def _time_of(channel: str, before: datetime, now: datetime) -> datetime:
+    """Return the time that the indexes of a channel state; a snapshot's never changes."""
+    return before if parse_snapshot(channel) else max(now, before)
 
 
 def _present(publisher: Publisher, recorded: Record, *, refresh: bool) -> Record:
@@ -119,9 +145,11 @@ def _inputs(
 ) -> str:
     """Return one hash of all inputs of a channel's indexes."""
     settings = repository.config.model_dump(mode="json", exclude=_NOT_OF_INDEXES)
-    own = repository.config.channels[channel].model_dump(mode="json", exclude={"retention"})
+    spec = config_for(repository.config, channel).channels[channel]
+    own = spec.model_dump(mode="json", exclude={"retention"})
     members = [(package.sha256, str(package.pool)) for package in packages]
-    known = [*signer.fingerprints, advisories_key(advisories, packages)]
+    on_it = advisories_key(_known_then(advisories, channel), packages)
+    known = [*signer.fingerprints, on_it]
     return key_of(_FORMAT, channel, settings, own, members, known)
 
 
@@ -159,12 +187,12 @@ def _index_channel(
     log.step(f"indexing {channel}")
     indexers: dict[PackageFormat, Indexer] = {
         PackageFormat.DEB: AptIndexer(state.listing),
-        PackageFormat.RPM: RpmIndexer(state.listing, advisories),
+        PackageFormat.RPM: RpmIndexer(state.listing, _known_then(advisories, channel)),
     }
     index: Index = {}
     for fmt, indexer in indexers.items():
         chosen = [package for package in packages if package.fmt is fmt]
-        index |= indexer.index(channel, chosen, repository.config, now)
+        index |= indexer.index(channel, chosen, config_for(repository.config, channel), now)
     return index
 
 

@@ -32,8 +32,12 @@ _BY_CONTENT = re.compile(
     r"pool/.*|dists/.*/by-hash/[^/]+/[0-9a-f]+|.*/repodata/[0-9a-f]{32,}-[^/]+"
     r"|rpm/.*\.[0-9a-f]{32}/.*"  # a snapshot: see builder/repo/repodata.py
 )
-_SIGNATURE = re.compile(r"dists/[^/]+/Release(\.gpg)?|.*/repodata/repomd\.xml\.(asc|key)")
-_ENTRY = re.compile(r"dists/[^/]+/InRelease|.*/repodata/repomd\.xml|rpm/.*/mirrorlist")
+_SIGNATURE = re.compile(
+    r"dists/(snapshots/[^/]+/)?[^/]+/Release(\.gpg)?|.*/repodata/repomd\.xml\.(asc|key)"
+)
+_ENTRY = re.compile(
+    r"dists/(snapshots/[^/]+/)?[^/]+/InRelease|.*/repodata/repomd\.xml|rpm/.*/mirrorlist"
+)
 _INDEX = re.compile(r"(dists|rpm|keys|changelogs|osv)/.*")
 
 

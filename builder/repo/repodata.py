@@ -155,7 +155,7 @@ class RpmIndexer:
         repomd.set_revision(str(time))
         files: Index = {}
         texts: dict[str, Iterable[bytes]] = {
-            part.value: _texts(part, packages, self._listings) for part in Part
+            part.value: _texts(part, packages, self._listings, len(folder.parts)) for part in Part
         }
         if updates:
             texts[UPDATEINFO] = [updates]
@@ -174,14 +174,16 @@ class RpmIndexer:
         return index
 
 
-def _texts(part: Part, packages: Sequence[RepoPackage], listings: Listings) -> Iterator[bytes]:
+def _texts(
+    part: Part, packages: Sequence[RepoPackage], listings: Listings, depth: int
+) -> Iterator[bytes]:
     yield part.head(len(packages)).encode()
     for package in packages:
         record = package.record
         assert isinstance(record, RpmRecord)
         match part:
             case Part.PRIMARY:
-                yield _placed(record.primary, package).encode()
+                yield _placed(record.primary, package, depth).encode()
             case Part.FILELISTS:
                 yield listings(package.sha256)
             case Part.OTHER:
@@ -189,10 +191,12 @@ def _texts(part: Part, packages: Sequence[RepoPackage], listings: Listings) -> I
     yield part.tail.encode()
 
 
-def _placed(fragment: str, package: RepoPackage) -> str:
-    """Return the fragment with the package's place in the tree and the time it was added."""
-    # rpm/CHANNEL/COMPONENT/MACHINE is four folders below the root of the tree.
-    place = html.escape(f"../../../../{package.pool}")
+def _placed(fragment: str, package: RepoPackage, depth: int) -> str:
+    """Return the fragment with the package's place in the tree and the time it was added.
+
+    ``depth`` is the number of folders from the root of the tree to that of the index.
+    """
+    place = html.escape(f"{'../' * depth}{package.pool}")
     found = _LOCATION.sub(lambda _: f'<location href="{place}"/>', fragment, count=1)
     added = int(package.added.timestamp())
     return _FILE_TIME.sub(f'<time file="{added}"', found, count=1)

@@ -50,6 +50,12 @@ class Site:
         """The published tree."""
         return self.root / PUBLIC
 
+    @property
+    def snapshot(self) -> str:
+        """The first snapshot that was taken of the channel, as a channel."""
+        first = min((self.public / "dists" / "snapshots").glob(f"*/{CHANNEL}"))
+        return str(first.relative_to(self.public / "dists"))
+
     def builder(self, *arguments: str, check: bool = True) -> Result:
         """Call ``builder repo`` as a release engineer does."""
         command = [sys.executable, "-m", "builder", "repo", *arguments, "--root", str(self.root)]

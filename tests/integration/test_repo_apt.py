@@ -47,7 +47,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """A repository with the first version, published."""
     with open_site(tmp_path) as opened:
         opened.add("1.0")
-        opened.publish()
+        opened.publish("--snapshot")
         yield opened
 
 
@@ -103,6 +103,12 @@ def test_install_upgrade_pin_and_go_back(client: Client, site: Site) -> None:
     pin = f"Package: {NAME}\\nPin: version 1.*\\nPin-Priority: 1001\\n"
     client.run(f"printf '{pin}' >/etc/apt/preferences.d/{NAME}; apt-get upgrade -q -y")
     assert client.has() == "1.10"
+    # A snapshot has what was published then, and no newer version.
+    set_up_apt(client, site, site.snapshot)
+    _update(client)
+    assert client.run("apt-cache policy").stdout.count("n=snapshots/") == 1
+    client.run(f"rm /etc/apt/preferences.d/{NAME}; apt-get purge -q -y {NAME}; {_INSTALL} {NAME}")
+    assert client.has() == "1.0"
 
 
 def test_a_promoted_package_appears_and_a_pruned_one_goes(client: Client, site: Site) -> None:

@@ -37,6 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A repository with two versions."""
     with open_site(tmp_path_factory.mktemp("site")) as opened:
         opened.add("1.0")
+        opened.publish("--snapshot")
         opened.add("1.1")
         opened.publish()
         yield opened
@@ -64,6 +65,11 @@ def test_dnf_installs_upgrades_and_keeps_a_pinned_version(client: Client, site: 
     assert f"/usr/share/{NAME}/version" in files
     client.run(f"{_DNF} remove {NAME}")
     assert not client.has()
+    # A snapshot has what was published then, and no newer version.
+    client.run("sed -i '/^excludepkgs=/d' /etc/dnf/dnf.conf")
+    set_up_dnf(client, site, site.snapshot)
+    client.run(f"{_DNF} install {NAME}")
+    assert client.has() == "1.0"
 
 
 def test_dnf_knows_which_update_fixes_what(client: Client, site: Site) -> None:
