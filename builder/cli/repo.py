@@ -14,6 +14,7 @@ from builder.base.errors import RepoError, UsageError
 from builder.base.paths import PROJECT
 from builder.cli.options import json_option, project_cache, project_spec
 from builder.cli.repo_keys import lint_key_file
+from builder.cli.repo_publish import phase_promoted, phased_option, prepare_publication
 from builder.cli.repo_stats import repository_stats, stats_text
 from builder.plan.sources import read_sources
 from builder.repo.add import AddRequest, add_packages
@@ -26,7 +27,6 @@ from builder.repo.core import (
     promote_packages,
     prune_packages,
 )
-from builder.repo.dated import take_snapshots
 from builder.repo.indexing import build_tree, publish_target
 from builder.repo.init import InitRequest, init_repository
 from builder.repo.keyfiles import make_key_files
@@ -137,6 +137,7 @@ def add_command(
 @click.option("--to", "target", required=True, help="The channel that gets them.")
 @click.option("--move", is_flag=True, help="Take them out of the first channel.")
 @click.option("--all", "everything", is_flag=True, help="The newest version of every package.")
+@phased_option("This share of the hosts gets them first by an upgrade; apt only.")
 @json_option
 def promote_command(packages: Sequence[str], root: Path, as_json: bool, **options: Any) -> None:
     """Give packages of one channel to another, too; nothing is copied."""
@@ -147,7 +148,9 @@ def promote_command(packages: Sequence[str], root: Path, as_json: bool, **option
         if not packages:
             present = repository.state.packages(repository.channel(source))
             packages = sorted({package.name for package in present})
-        promoted = promote_packages(repository, packages, source, target, move=options["move"])
+        with repository.state.transaction():
+            promoted = promote_packages(repository, packages, source, target, move=options["move"])
+            phase_promoted(repository, target, promoted, options["phased"])
     for package in promoted:
         log.step(f"{package.label} is in {target} now")
     log.step(f"{len(promoted)} promoted; 'builder repo publish' shows them to readers")
@@ -186,6 +189,7 @@ def prune_command(root: Path, dry_run: bool, as_json: bool) -> None:
 @click.option(
     "--break-lock", is_flag=True, help="Remove the lock that a killed publisher left on a target."
 )
+@phased_option("Let all versions that are phased reach this share of the hosts; 100: all.")
 @click.option(
     "--snapshot",
     is_flag=True,
@@ -200,10 +204,7 @@ def publish_command(
     done: dict[str, Publication] = {}
     with open_repository(root) as repository:
         with _signer(repository, options) as signer:
-            if options["snapshot"]:
-                config = repository.config
-                channels = config.snapshots.channels or tuple(config.channels)
-                take_snapshots(repository.state, channels, _now())
+            prepare_publication(repository, options, _now())
             done[LOCAL] = build_tree(
                 repository,
                 signer,

@@ -9,18 +9,19 @@ import hashlib
 import lzma
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 import zstandard
 
 from builder.base.model import Arch
-from builder.inspect.deb822 import decode, encode, parse_fields
+from builder.inspect.deb822 import decode, encode, parse_fields, split_control
 from builder.repo.changelogs import changelogs_field
 from builder.repo.config import IndexCompression, RepoConfig
-from builder.repo.model import DebRecord, Index, Listings, RepoPackage, dists_folder
+from builder.repo.model import DebRecord, Index, Listings, RepoPackage, Rollout, dists_folder
 from builder.repo.version import compare_deb
 
 # apt uses the strongest hash that Release has.
@@ -33,10 +34,16 @@ _ZSTD_LEVEL = 10
 
 
 class AptIndexer:
-    """Makes the indexes of apt; ``listings`` returns the paths of a deb."""
+    """Makes the indexes of apt; ``listings`` returns the paths of a deb.
 
-    def __init__(self, listings: Listings) -> None:
+    ``rollouts`` are by the package's sha256.
+    """
+
+    def __init__(
+        self, listings: Listings, rollouts: Mapping[str, Rollout] = MappingProxyType({})
+    ) -> None:
         self._listings = listings
+        self._rollouts = rollouts
 
     def index(
         self, channel: str, packages: Sequence[RepoPackage], config: RepoConfig, now: datetime
@@ -67,11 +74,15 @@ class AptIndexer:
         index[folder / "Release"] = render_release(channel, named | described, config, now)
         return index
 
-    @staticmethod
     def _packages(
-        component: PurePosixPath, arch: Arch, packages: Sequence[RepoPackage], config: RepoConfig
+        self,
+        component: PurePosixPath,
+        arch: Arch,
+        packages: Sequence[RepoPackage],
+        config: RepoConfig,
     ) -> Index:
-        plain = encode("\n".join(map(stanza, packages)))
+        rollouts = self._rollouts
+        plain = encode("\n".join(stanza(p, rollouts.get(p.sha256)) for p in packages))
         path = component / f"binary-{arch}" / "Packages"
         files: Index = {path: plain}
         for compression in config.apt.compressions:
@@ -79,12 +90,22 @@ class AptIndexer:
         return files
 
 
-def stanza(package: RepoPackage) -> str:
+def stanza(package: RepoPackage, rollout: Rollout | None = None) -> str:
     """Return the paragraph of one package in Packages."""
-    return (
-        f"{_control(package)}Filename: {package.pool}\n"
-        f"Size: {package.size}\nSHA256: {package.sha256}\n"
-    )
+    control = _control(package)
+    if rollout is not None:
+        control = _phased(control, rollout)
+    return f"{control}Filename: {package.pool}\nSize: {package.size}\nSHA256: {package.sha256}\n"
+
+
+def _phased(control: str, rollout: Rollout) -> str:
+    """Return the paragraph with its place in a rollout, in place of its own source package."""
+    own = ("source", "phased-update-percentage")
+    lines = [
+        line for field in split_control(control) if field.key not in own for line in field.lines
+    ]
+    lines += [f"Source: {rollout.source}", f"Phased-Update-Percentage: {rollout.percent}"]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _control(package: RepoPackage) -> str:

@@ -150,7 +150,10 @@ def _inputs(
     members = [(package.sha256, str(package.pool)) for package in packages]
     on_it = advisories_key(_known_then(advisories, channel), packages)
     known = [*signer.fingerprints, on_it]
-    return key_of(_FORMAT, channel, settings, own, members, known)
+    rollouts = repository.state.rollouts(channel)
+    phased = [[sha256, rollouts[sha256].percent] for sha256 in sorted(rollouts)]
+    more = [phased] if phased else []
+    return key_of(_FORMAT, channel, settings, own, members, known, *more)
 
 
 def _kept_files(channel: str, recorded: Record, present: Record) -> dict[PurePosixPath, FileFacts]:
@@ -186,7 +189,7 @@ def _index_channel(
     state = repository.state
     log.step(f"indexing {channel}")
     indexers: dict[PackageFormat, Indexer] = {
-        PackageFormat.DEB: AptIndexer(state.listing),
+        PackageFormat.DEB: AptIndexer(state.listing, state.rollouts(channel)),
         PackageFormat.RPM: RpmIndexer(state.listing, _known_then(advisories, channel)),
     }
     index: Index = {}

@@ -117,6 +117,17 @@ class ParsedPackage:
         return Identity(fmt=self.fmt, name=self.name, version=self.version, arch=self.arch)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """How many hosts get a version by an upgrade, and which versions a host gets together.
+
+    apt draws by the name and version of the source package and the host's machine id.
+    """
+
+    percent: int
+    source: str  # NAME (VERSION), the same for all packages that were promoted together
+
+
 class Indexer(Protocol):
     """Makes the indexes of one format; constructed with the Listings that it may need."""
 

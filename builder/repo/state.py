@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,13 +21,22 @@ from builder.base.errors import RepoError
 from builder.base.model import PackageFormat
 from builder.base.scratch import file_lock
 from builder.inspect.deb822 import decode, encode, is_utf8
-from builder.repo.model import STATE, DebRecord, FileFacts, IndexRecord, RepoPackage, RpmRecord
+from builder.repo.model import (
+    STATE,
+    DebRecord,
+    FileFacts,
+    IndexRecord,
+    RepoPackage,
+    Rollout,
+    RpmRecord,
+)
 from builder.repo.publication import Published
 from builder.repo.state_format import prepare_state
 
 _FILE = "repo.sqlite"
 _LOCK = "lock"
 _BUSY_S = 30.0
+_WHOLE = 100  # percent
 
 _COLUMNS = "fmt, name, version, arch, component, file, pool, sha256, size, added, metadata"
 
@@ -40,7 +49,10 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all changes of the block, or none."""
+        """Commit all changes of the block, or none; within another block, with its changes."""
+        if self._db.in_transaction:
+            yield
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -51,7 +63,7 @@ class State:
 
     def _many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """Execute one statement for many rows in one transaction, which waits for the disk once."""
-        with nullcontext() if self._db.in_transaction else self.transaction():
+        with self.transaction():
             self._db.executemany(statement, rows)
 
     def add(self, package: RepoPackage, listing: bytes, given: str) -> None:
@@ -166,10 +178,27 @@ class State:
 
     def leave(self, channel: str, hashes: Iterable[str]) -> None:
         """End packages' membership of a channel."""
-        self._db.executemany(
-            "DELETE FROM member WHERE channel = ? AND sha256 = ?",
-            ((channel, sha256) for sha256 in hashes),
+        rows = [(channel, sha256) for sha256 in hashes]
+        self._db.executemany("DELETE FROM member WHERE channel = ? AND sha256 = ?", rows)
+        self._db.executemany("DELETE FROM rollout WHERE channel = ? AND sha256 = ?", rows)
+
+    def rollouts(self, channel: str) -> dict[str, Rollout]:
+        """Return the rollouts of a channel that are not complete, by the package's sha256."""
+        rows = self._db.execute(
+            "SELECT sha256, percent, source FROM rollout WHERE channel = ?", (channel,)
         )
+        return {sha256: Rollout(percent=percent, source=source) for sha256, percent, source in rows}
+
+    def record_rollouts(self, channel: str, rollouts: Mapping[str, Rollout]) -> None:
+        """Record how far rollouts are; one of 100 percent is over."""
+        for sha256, rollout in rollouts.items():
+            if rollout.percent < _WHOLE:
+                row = (channel, sha256, rollout.percent, rollout.source)
+                self._db.execute("INSERT OR REPLACE INTO rollout VALUES (?, ?, ?, ?)", row)
+            else:
+                self._db.execute(
+                    "DELETE FROM rollout WHERE channel = ? AND sha256 = ?", (channel, sha256)
+                )
 
     def orphans(self) -> list[RepoPackage]:
         """Return the packages that no channel refers to."""

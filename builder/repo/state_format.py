@@ -35,6 +35,10 @@ CREATE TABLE document (
     sha256 TEXT NOT NULL, size INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX document_package ON document (package);
+CREATE TABLE rollout (
+    channel TEXT NOT NULL, sha256 TEXT NOT NULL REFERENCES package ON DELETE CASCADE,
+    percent INTEGER NOT NULL, source TEXT NOT NULL, PRIMARY KEY (channel, sha256)
+) WITHOUT ROWID;
 """,
 }
 

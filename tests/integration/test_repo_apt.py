@@ -130,6 +130,38 @@ def test_a_promoted_package_appears_and_a_pruned_one_goes(client: Client, site: 
     assert "1.0-1" not in listed
 
 
+def test_a_phased_version_reaches_some_hosts_first(
+    engine: docker.DockerClient, images: Images, site: Site
+) -> None:
+    def upgraded(client: Client, machine: str) -> bool:
+        """Whether a host with this id would upgrade."""
+        option = f"-o APT::Machine-ID={machine}"
+        return f"Inst {NAME} " in client.run(f"apt-get {option} -s upgrade").stdout
+
+    with open_client(engine, images.base(Suite.TRIXIE), "apt-phased") as client:
+        set_up_apt(client, site)
+        _update(client)
+        client.run(f"{_INSTALL} {NAME}")
+        site.add("1.1", "testing")
+        site.builder("promote", NAME, "--from", "testing", "--to", "stable", "--phased", "50")
+        site.publish()
+        _update(client)
+        machines = [f"{number:032x}" for number in range(1, 25)]
+        early = {machine for machine in machines if upgraded(client, machine)}
+        assert 4 < len(early) < 20, early  # of 24, by chance outside once in 2,000 runs
+        late = next(machine for machine in machines if machine not in early)
+        client.run(f"apt-get -o APT::Machine-ID={late} upgrade -q -y")
+        assert client.has() == "1.0"
+        # A newer version that is not phased, such as a security update, reaches every host.
+        site.add("1.2")
+        site.publish()
+        _update(client)
+        client.run(f"apt-get -o APT::Machine-ID={late} upgrade -q -y")
+        assert client.has() == "1.2"
+        client.run(f"{_INSTALL} {NAME}=1.1-1")
+        assert client.has() == "1.1"  # named, it is never held back
+
+
 def test_the_keyring_brings_key_and_sources_and_follows_a_new_key(
     client: Client, site: Site
 ) -> None:

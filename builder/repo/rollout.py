@@ -1,0 +1,57 @@
+"""Phased updates: a new version reaches a share of the hosts first. apt alone has them.
+
+All packages that are promoted together get one source package in the indexes of apt while they
+are phased, so that a host gets all of them or none. apt holds back upgrades alone: neither what
+a host has not yet, nor a version that is named.
+"""
+
+from collections.abc import Sequence
+
+from builder.base.errors import UsageError
+from builder.base.model import PackageFormat
+from builder.repo.core import Repository, by_version
+from builder.repo.model import RepoPackage, Rollout
+from builder.repo.version import version_key
+
+_WHOLE = 100  # percent
+
+
+def begin_rollout(
+    repository: Repository, channel: str, packages: Sequence[RepoPackage], percent: int
+) -> list[RepoPackage]:
+    """Phase the newest versions among packages that have just joined a channel; returns them.
+
+    A name that the channel had no other version of is not phased: no host waits for it.
+    """
+    state = repository.state
+    fresh = {package.sha256 for package in packages}
+    groups = by_version(state.packages(channel, PackageFormat.DEB)).values()
+    chosen = [versions[0] for versions in groups if len(versions) > 1]
+    chosen = [package for package in chosen if package.sha256 in fresh]
+    if chosen:
+        newest = max((p.version for p in chosen), key=lambda v: version_key(PackageFormat.DEB, v))
+        rollout = Rollout(percent=percent, source=f"{repository.config.name} ({newest})")
+        state.record_rollouts(channel, dict.fromkeys((p.sha256 for p in chosen), rollout))
+    return chosen
+
+
+def continue_rollouts(repository: Repository, percent: int) -> int:
+    """Set all rollouts to another share of the hosts; returns the number of packages.
+
+    Raises UsageError if there is none.
+    """
+    count = 0
+    for channel in repository.config.channels:
+        found = repository.state.rollouts(channel)
+        changed = {
+            sha256: Rollout(percent=percent, source=rollout.source)
+            for sha256, rollout in found.items()
+        }
+        repository.state.record_rollouts(channel, changed)
+        count += len(changed)
+    if not count:
+        raise UsageError(
+            "no version is phased, so there is nothing to continue",
+            hint="a rollout begins with 'builder repo promote --phased PERCENT'",
+        )
+    return count
