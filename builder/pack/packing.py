@@ -13,6 +13,7 @@ from builder.base.model import PackageFormat
 from builder.base.paths import SBOM_FILE, SBOM_SUFFIX
 from builder.base.run import find_tool, run
 from builder.base.timing import phase
+from builder.pack.buildinfo import buildinfo_name, render_buildinfo
 from builder.pack.documents import documents_key, write_documents
 from builder.pack.nfpm import Compression, PackInput, changelog_entries, nfpm_config
 from builder.pack.provenance import PROVENANCE_SUFFIX, BuildFacts, render_statement
@@ -20,12 +21,13 @@ from builder.plan import PackagePlan
 from builder.sbom.model import load_inventory
 from builder.stage.model import Stage
 
-_FORMAT = 4  # of an artifact's key; raise it when this module packs differently
+_FORMAT = 5  # of an artifact's key; raise it when this module packs differently
 # Go collects garbage more often: a sixth of the memory for a thirtieth of the time.
 _LEAN = {"GOGC": "30"}
 _NFPM_ITSELF = 65_000_000  # bytes
 _FACTS = "facts.json"
 _PROVENANCE = "provenance.json"
+_BUILDINFO = "buildinfo"
 _HINT = "run 'make setup', or point BUILDER_NFPM at the nfpm binary"
 
 
@@ -45,6 +47,7 @@ class Artifact:
     sbom: Path  # the document that is in it
     sbom_sha256: str
     provenance: Path | None = None  # the statement on it, not signed
+    buildinfo: Path | None = None  # of a deb that was built on a host with dpkg
     reused: bool  # taken from the cache
 
     @property
@@ -58,6 +61,8 @@ class Artifact:
         found = {self.sbom_file: self.sbom}
         if self.provenance is not None:
             found[f"{self.file}{PROVENANCE_SUFFIX}"] = self.provenance
+        if self.buildinfo is not None:
+            found[buildinfo_name(self.file)] = self.buildinfo
         return found
 
 
@@ -127,6 +132,7 @@ def pack_stage(
         sbom=folder / SBOM_FILE,
         sbom_sha256=facts["sbom_sha256"],
         provenance=folder / _PROVENANCE if request.facts else None,
+        buildinfo=folder / _BUILDINFO if (folder / _BUILDINFO).is_file() else None,
         reused=found is not None,
     )
 
@@ -183,6 +189,10 @@ def _note_facts(plan: PackagePlan, request: PackRequest, target: Path) -> None:
     if request.facts is not None:
         statement = render_statement(target, plan, request.facts, nfpm_path())
         (target.parent / _PROVENANCE).write_bytes(statement)
+    if request.facts is not None and request.fmt is PackageFormat.DEB:
+        buildinfo = render_buildinfo(target, plan, request.facts)
+        if buildinfo is not None:
+            (target.parent / _BUILDINFO).write_bytes(buildinfo)
     facts = {
         "sha256": hash_file(target),
         "size": target.stat().st_size,

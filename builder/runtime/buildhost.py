@@ -59,6 +59,12 @@ def library_packages() -> tuple[str, ...]:
     return tuple(name for need in _LIBRARIES for name in need.deb.split())
 
 
+def compiling_packages() -> tuple[str, ...]:
+    """Return all of Debian's packages that compiling CPython needs."""
+    needs = (_COMPILER, *_PROGRAMS, *_LIBRARIES)
+    return tuple(name for need in needs for name in need.deb.split())
+
+
 def read_os_release() -> dict[str, str]:
     """Read the os-release of this host's distribution; empty if there is none."""
     try:

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,8 @@ def test_a_build_delivers_every_package_and_its_manifest(root: Path) -> None:
     ]
     kinds = ("cdx", "provenance")
     beside = [f"{file}.{kind}.json" for file in packages for kind in kinds]
+    if shutil.which("dpkg-query"):
+        beside += [file.replace(".deb", ".buildinfo") for file in packages if ".deb" in file]
     assert set(delivered(root)) == {*packages, *beside, "manifest.json"}
     entries = {entry["file"]: entry for entry in load_manifest(root / "dist")}
     assert {package.artifact.file for package in built} == set(entries)
