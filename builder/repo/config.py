@@ -176,6 +176,9 @@ class RepoConfig(Strict):
     origin: Line
     label: Line
     base_url: WebAddress = Field(description="where readers find the published tree")
+    private: bool = Field(
+        False, description="the web server asks for credentials: sources and pages say so"
+    )
     channels: Annotated[dict[Word, ChannelSpec], Field(min_length=1)]
     components: Annotated[tuple[Word, ...], Field(min_length=1)] = ("main",)
     architectures: Annotated[tuple[Arch, ...], Field(min_length=1)] = (Arch.AMD64, Arch.ARM64)

@@ -20,10 +20,19 @@ from packaging.version import Version as PythonVersion
 from builder.base.pages import page_environment
 from builder.base.words import size_text
 from builder.inspect.deb822 import parse_fields, printable
+from builder.repo.chart import HEIGHT, WIDTH, growth_bars
 from builder.repo.config import RepoConfig
-from builder.repo.dated import SNAPSHOTS, list_snapshots
-from builder.repo.keyring import deb_keyring, keyring_name, render_repo, render_sources, rpm_key
+from builder.repo.dated import SNAPSHOTS, Snapshot, list_snapshots
+from builder.repo.keyring import (
+    deb_keyring,
+    keyring_name,
+    render_credentials,
+    render_repo,
+    render_sources,
+    rpm_key,
+)
 from builder.repo.model import DebRecord, Index, RepoPackage, RpmRecord
+from builder.repo.stats import make_stats
 from builder.repo.version import version_key
 from builder.spec import ReleaseSpec
 
@@ -31,6 +40,8 @@ SETUP = PurePosixPath("setup")
 _TEMPLATES = Path(__file__).parent / "templates"
 _SHOWN_FIRST = "backendai"  # the package that most people want, if the repository has it
 _VERSIONS_SHOWN = 50  # a longer page is of no use
+_SIZES_SHOWN = 30  # largest packages of a channel
+_DAYS_SHOWN = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,48 +103,25 @@ def render_pages(
     """
     listed = list_packages({name: packages[name] for name in config.channels})
     snapshots = list_snapshots(packages)
-    lines = list_lines(listed, releases, tuple(config.channels))
-    environment = _environment()
-
-    def page(template: str, **values: object) -> bytes:
-        text = environment.get_template(template).render(config=config, **values)
-        return printable(text).encode()
-
+    page = _Renderer(config)
     present = {
         name: [package for package in listed if package.newest(name)] for name in config.channels
     }
-    counts = {name: len(some) for name, some in present.items()}
     pages = {
         PurePosixPath("index.html"): page(
-            "index.html.j2", packages=listed, counts=counts, lines=lines, root=""
-        )
+            "index.html.j2",
+            packages=listed,
+            counts={name: len(some) for name, some in present.items()},
+            lines=list_lines(listed, releases, tuple(config.channels)),
+            root="",
+        ),
+        PurePosixPath("sizes.html"): page("sizes.html.j2", **_sizes(config, packages), root=""),
     }
-    for channel, some in present.items():
-        pages[PurePosixPath("channels") / f"{channel}.html"] = page(
-            "channel.html.j2",
-            channel=channel,
-            packages=some,
-            install=_install(some, config),
-            snapshots=[snapshot for snapshot in snapshots if snapshot.of == channel],
-            deb_keyring=deb_keyring(config),
-            rpm_key=rpm_key(config),
-            root="../",
-        )
-    for channel in (*present, *(snapshot.channel for snapshot in snapshots)):
-        pages[SETUP / f"{channel}.sources"] = render_sources(config, channel).encode()
-        pages[SETUP / f"{channel}.repo"] = render_repo(config, channel).encode()
-    for name in dict.fromkeys(snapshot.name for snapshot in snapshots):
-        parts = {
-            snapshot: list_packages({snapshot.channel: packages[snapshot.channel]})
-            for snapshot in snapshots
-            if snapshot.name == name
-        }
-        pages[SNAPSHOTS / name / "index.html"] = page(
-            "snapshot.html.j2", name=name, parts=parts, root="../../"
-        )
+    pages |= _channel_pages(page, present, snapshots)
+    pages |= _snapshot_pages(page, packages, snapshots)
+    pages |= _setup_files(config, (*present, *(snapshot.channel for snapshot in snapshots)))
     for package in listed:
-        path = PurePosixPath("packages") / f"{package.name}.html"
-        pages[path] = page(
+        pages[PurePosixPath("packages") / f"{package.name}.html"] = page(
             "package.html.j2",
             package=package,
             shown=_VERSIONS_SHOWN,
@@ -141,6 +129,77 @@ def render_pages(
             root="../",
         )
     return pages
+
+
+class _Renderer:
+    """Renders the templates of a repository's pages."""
+
+    def __init__(self, config: RepoConfig) -> None:
+        self.config = config
+        self._environment = _environment()
+
+    def __call__(self, template: str, **values: object) -> bytes:
+        text = self._environment.get_template(template).render(config=self.config, **values)
+        return printable(text).encode()
+
+
+def _channel_pages(
+    page: _Renderer, present: Mapping[str, Sequence[Listed]], snapshots: Sequence[Snapshot]
+) -> Index:
+    return {
+        PurePosixPath("channels") / f"{channel}.html": page(
+            "channel.html.j2",
+            channel=channel,
+            packages=some,
+            install=_install(some, page.config),
+            snapshots=[snapshot for snapshot in snapshots if snapshot.of == channel],
+            deb_keyring=deb_keyring(page.config),
+            rpm_key=rpm_key(page.config),
+            root="../",
+        )
+        for channel, some in present.items()
+    }
+
+
+def _snapshot_pages(
+    page: _Renderer, packages: Mapping[str, Sequence[RepoPackage]], snapshots: Sequence[Snapshot]
+) -> Index:
+    pages: Index = {}
+    for name in dict.fromkeys(snapshot.name for snapshot in snapshots):
+        parts = {
+            snapshot: list_packages({snapshot.channel: packages[snapshot.channel]})
+            for snapshot in snapshots
+            if snapshot.name == name
+        }
+        path = SNAPSHOTS / name / "index.html"
+        pages[path] = page("snapshot.html.j2", name=name, parts=parts, root="../../")
+    return pages
+
+
+def _setup_files(config: RepoConfig, channels: Iterable[str]) -> Index:
+    """Return the files that the commands on the pages fetch."""
+    files: Index = {}
+    for channel in channels:
+        files[SETUP / f"{channel}.sources"] = render_sources(config, channel).encode()
+        files[SETUP / f"{channel}.repo"] = render_repo(config, channel).encode()
+    if config.private:
+        files[SETUP / "credentials.sh"] = render_credentials(config).encode()
+    return files
+
+
+def _sizes(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage]]) -> dict[str, object]:
+    """Return what the page of sizes shows."""
+    everything = {package.sha256: package for some in packages.values() for package in some}
+    channels = {name: packages[name] for name in config.channels}
+    stats = make_stats(list(everything.values()), channels)
+    return {
+        "stats": stats,
+        "bars": growth_bars(stats.added),
+        "width": WIDTH,
+        "height": HEIGHT,
+        "shown": _SIZES_SHOWN,
+        "shown_days": _DAYS_SHOWN,
+    }
 
 
 def list_lines(

@@ -47,7 +47,7 @@ from builder.spec import ReleaseSpec
 Record = Mapping[PurePosixPath, Published]
 
 _NOT_OF_INDEXES = {
-    *("targets", "retention", "grace_hours", "channels", "provenance", "snapshots"),
+    *("targets", "retention", "grace_hours", "channels", "provenance", "snapshots", "private"),
 }
 _FORMAT = 2  # of a channel's indexes; raise it when the same packages make different files
 

@@ -4,6 +4,8 @@ They are planned, staged and packed like any other package. Their version is the
 the newest key, so that a host gets a new key by an ordinary upgrade.
 """
 
+import re
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -72,16 +74,29 @@ def render_repo(config: RepoConfig, channel: str) -> str:
     return _render("archive.repo.j2", config, channel)
 
 
+def render_credentials(config: RepoConfig) -> str:
+    """Render the script that stores the credentials of a private repository on a host. Pure."""
+    return _render("credentials.sh.j2", config, "")
+
+
+def credentials_machine(config: RepoConfig) -> str:
+    """Return the repository as apt's auth.conf names it: without "https://"."""
+    return config.base_url.removeprefix("https://")
+
+
 def _render(name: str, config: RepoConfig, channel: str) -> str:
     environment = Environment(
         undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, autoescape=False
     )
+    environment.filters["sh"] = shlex.quote
     template = environment.from_string((_TEMPLATES / name).read_text(encoding="utf-8"))
     return template.render(
         config=config,
         channel=channel,
         keyring=deb_keyring(config),
         key=f"file://{rpm_key(config)}",
+        variable=re.sub(r"\W", "_", config.name),
+        machine=credentials_machine(config),
     )
 
 

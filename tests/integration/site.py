@@ -4,6 +4,8 @@ The clients share this machine's network, so that loopback is the same for both;
 no systemd, because the packages have no service.
 """
 
+import base64
+import io
 import json
 import os
 import secrets
@@ -11,13 +13,16 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
+from typing import BinaryIO
 
 import docker
+import pytest
 from docker.models.containers import Container
 
 from builder.base.run import Result, failure_text, find_tool, run
@@ -25,7 +30,7 @@ from builder.repo.core import open_repository
 from builder.repo.gpg import LOOPBACK, Gpg, private_home
 from builder.repo.indexing import build_tree
 from builder.repo.model import PUBLIC
-from builder.repo.serve import open_server
+from builder.repo.serve import _Handler, open_server
 from builder.repo.sign import KeySource, open_signer
 from builder.spec import ReleaseSpec
 from builder.verify.hosts import LABEL, RUN_ID, HostError
@@ -169,6 +174,26 @@ def serving(folder: Path) -> Iterator[str]:
             thread.join()
 
 
+def ask_for_credentials(
+    monkeypatch: pytest.MonkeyPatch, user: str, password: str, opened: Sequence[str]
+) -> None:
+    """Have the server refuse whoever does not give these, except below the folders ``opened``."""
+    wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    send = _Handler.send_head
+
+    def send_head(handler: _Handler) -> io.BytesIO | BinaryIO | None:
+        free = any(handler.path.startswith(f"/{folder}/") for folder in opened)
+        if free or handler.headers["Authorization"] == wanted:
+            return send(handler)
+        handler.send_response(HTTPStatus.UNAUTHORIZED)
+        handler.send_header("WWW-Authenticate", 'Basic realm="packages"')
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return None
+
+    monkeypatch.setattr(_Handler, "send_head", send_head)
+
+
 def free_port() -> int:
     """A port of loopback that nobody uses."""
     with socket.socket() as probe:
@@ -232,6 +257,17 @@ def open_client(engine: docker.DockerClient, image: str, name: str) -> Iterator[
     finally:
         if not os.environ.get("BUILDER_KEEP_HOSTS"):
             container.remove(v=True, force=True)
+
+
+def give_credentials(client: Client, site: Site, user: str, password: str) -> list[str]:
+    """Store credentials by the repository's own script; returns the files, which are root's."""
+    helper = f"/usr/lib/apt/apt-helper download-file {site.url}/setup/credentials.sh /c.sh"
+    client.run(f"{helper}; printf '%s\\n' '{user}' '{password}' | sh /c.sh")
+    found = client.run(f"grep -rlF -- '{password}' /etc /var/cache /var/lib --exclude-dir=lists")
+    files = found.stdout.split()
+    for file in files:
+        assert client.run(f"stat -c '%a %U' {file}").stdout.strip() == "600 root"
+    return files
 
 
 def set_up_apt(client: Client, site: Site, channel: str = CHANNEL) -> None:

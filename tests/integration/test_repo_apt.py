@@ -18,6 +18,8 @@ from tests.integration.site import (
     NAME,
     Client,
     Site,
+    ask_for_credentials,
+    give_credentials,
     make_key,
     open_client,
     open_site,
@@ -31,6 +33,7 @@ _INSTALL = "apt-get install -q -y --allow-downgrades"
 _KEYRING = f"{NAME}-archive-keyring"
 _SHORT_LIFE_S = 30
 _KILLS = 12
+_PASSWORD = "s3cret%2B+@:~"
 
 
 @pytest.fixture(params=list(Suite))
@@ -160,6 +163,23 @@ def test_a_phased_version_reaches_some_hosts_first(
         assert client.has() == "1.2"
         client.run(f"{_INSTALL} {NAME}=1.1-1")
         assert client.has() == "1.1"  # named, it is never held back
+
+
+def test_a_private_repository_is_read_with_credentials_alone(
+    client: Client, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = site.root / "repo.toml"
+    config.write_text(config.read_text().replace("# private = true", "private = true"))
+    site.publish()
+    ask_for_credentials(monkeypatch, "reader", _PASSWORD, ("keys", "setup"))
+    set_up_apt(client, site)
+    assert "401" in _refused(client, _UPDATE)
+    assert give_credentials(client, site, "reader", _PASSWORD) == [
+        f"/etc/apt/auth.conf.d/{NAME}.conf"
+    ]
+    _update(client)
+    client.run(f"{_INSTALL} {NAME}")
+    assert client.has() == "1.0"
 
 
 def test_the_keyring_brings_key_and_sources_and_follows_a_new_key(

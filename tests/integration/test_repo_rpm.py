@@ -19,7 +19,17 @@ from builder.repo.gpg import Gpg, private_home
 from builder.repo.serve import _Handler
 from builder.verify.hosts import HostError
 from tests.integration.images import Images
-from tests.integration.site import NAME, Client, Site, make_key, open_client, open_site, set_up_dnf
+from tests.integration.site import (
+    NAME,
+    Client,
+    Site,
+    ask_for_credentials,
+    give_credentials,
+    make_key,
+    open_client,
+    open_site,
+    set_up_dnf,
+)
 
 pytestmark = pytest.mark.docker
 
@@ -28,6 +38,7 @@ _USE_BASEURL = (
     "sed -i 's|^mirrorlist=\\(.*\\)/mirrorlist$|baseurl=\\1/|' "
     "/etc/yum.repos.d/*.repo /etc/zypp/repos.d/*.repo; grep -q ^baseurl= /etc/yum.repos.d/*.repo"
 )
+_PASSWORD = "s3cret%2B+@:~"
 _KEY_LASTS_S = 25  # enough to sign with
 _ZYPPER = "zypper --quiet --non-interactive --gpg-auto-import-keys"
 
@@ -129,6 +140,24 @@ def test_plain_baseurl_works_too(client: Client, site: Site) -> None:
     client.run(_USE_BASEURL)
     client.run(f"{_DNF} install {NAME}")
     assert client.has() == "1.1"
+
+
+def test_a_private_repository_is_read_with_credentials_alone(
+    client: Client, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = site.root / "repo.toml"
+    with changed(config, config.read_bytes().replace(b"# private = true", b"private = true")):
+        site.publish()
+        ask_for_credentials(monkeypatch, "reader", _PASSWORD, ("keys", "setup"))
+        set_up_dnf(client, site)
+        done = client.run(f"{_DNF} --refresh install {NAME} 2>&1", check=False)
+        assert "401" in done.stdout
+        files = give_credentials(client, site, "reader", _PASSWORD)
+        assert f"/etc/dnf/vars/{NAME}_password" in files
+        client.run(f"{_DNF} --refresh install {NAME}")
+        assert client.has()
+    monkeypatch.undo()
+    site.publish()
 
 
 @contextmanager

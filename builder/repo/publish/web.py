@@ -16,6 +16,7 @@ _TYPES = {
     ".key": "application/pgp-keys",
     ".repo": "text/plain; charset=utf-8",
     ".rpm": "application/x-rpm",
+    ".sh": "text/plain; charset=utf-8",
     ".sources": "text/plain; charset=utf-8",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",

@@ -13,13 +13,13 @@ from click.testing import CliRunner, Result
 from builder.base.errors import ExitCode, PayloadError, VerifyError
 from builder.base.files import hash_file
 from builder.cli import main
-from builder.inspect.content import content_digest
 from builder.repo.attest import encode_for_signing, load_provenance, sign_statement
 from builder.repo.deb_package import sign_deb
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.sign import KeySource, open_signer
 from tests.helpers.keys import export_secret, make_key, needs_gpg
 from tests.helpers.package_files import DebFile, Payload
+from tests.helpers.statements import statement_on
 
 pytestmark = needs_gpg
 
@@ -49,23 +49,6 @@ def write_deb(path: Path, content: bytes = b"content") -> Path:
     payload = [Payload(path="/usr/share/a", content=content)]
     path.write_bytes(DebFile(control=CONTROL, payload=payload).build())
     return path
-
-
-def statement_on(package: Path) -> dict[str, Any]:
-    digest = {"sha256": hash_file(package), "contentSha256": content_digest(package)}
-    return {
-        "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"name": package.name, "digest": digest}],
-        "predicateType": "https://slsa.dev/provenance/v1",
-        "predicate": {
-            "buildDefinition": {
-                "buildType": "urn:backendai:builder:package:v1",
-                "externalParameters": {"package": "a", "profile": "fast"},
-                "resolvedDependencies": [{"name": "w.whl", "digest": {"sha256": "ab" * 32}}],
-            },
-            "runDetails": {"builder": {"id": "urn:test"}},
-        },
-    }
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from builder.repo.sign import Signer, open_signer
 from builder.repo.state import open_state
 from tests.helpers.package_files import DebFile, Payload
 from tests.helpers.repos import NOW, SMALL, DebPackage, TestKey, add, write_repository, write_rpm
-from tests.unit.repo.test_attest import statement_on
+from tests.helpers.statements import statement_on
 
 _DEB = "pool/main/t/tool/tool_1.0-1_amd64.deb"
 

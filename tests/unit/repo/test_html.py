@@ -3,7 +3,7 @@
 import hashlib
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import PurePosixPath
 from posixpath import normpath
@@ -13,6 +13,7 @@ import pytest
 from builder.base.model import PackageFormat
 from builder.base.words import size_text
 from builder.inspect.identity import Identity
+from builder.repo.chart import growth_bars
 from builder.repo.config import RepoConfig
 from builder.repo.html import list_packages, render_pages
 from builder.repo.model import (
@@ -127,6 +128,7 @@ def pages() -> Index:
 def test_there_is_a_page_for_each_channel_and_package(pages: Index) -> None:
     assert {str(path) for path in pages} == {
         "index.html",
+        "sizes.html",
         "channels/stable.html",
         "channels/nightly.html",
         "setup/stable.sources",
@@ -256,6 +258,36 @@ def test_an_empty_repository_has_pages_too() -> None:
     pages = render_pages(_CONFIG, {"stable": [], "nightly": []})
     assert "No packages yet." in _text(pages[PurePosixPath("index.html")])
     assert "sudo apt install backendai" in _text(pages[PurePosixPath("channels/stable.html")])
+
+
+def test_sizes_and_growth_are_drawn_without_a_script() -> None:
+    first = replace(_OLD, added=_OLD.added - timedelta(days=3), size=40_000_000)
+    channels = {"stable": [first, _NEW], "nightly": [first]}
+    page = render_pages(_CONFIG, channels)[PurePosixPath("sizes.html")]
+    text = _text(page)
+    assert "2 packages, 160.4 MB." in text
+    assert "from 40.0 MB on 2026-11-17 to 160.4 MB on 2026-11-20" in text
+    assert "2026-11-20 120.4 MB 160.4 MB 2026-11-17 40.0 MB 40.0 MB" in text
+    assert "backendai-manager 26.9.6-1 deb amd64 120.4 MB +80.4 MB 2" in text
+    assert "backendai-manager 26.9.5-1 deb amd64 40.0 MB \N{EN DASH} 1" in text
+    bars = re.findall(
+        r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)">', page.decode()
+    )
+    assert [[float(number) for number in bar] for bar in bars] == [
+        [0.0, 120.1, 240.0, 39.9],
+        [300.0, 0.0, 240.0, 160.0],
+    ]
+    empty = _text(render_pages(_CONFIG, {"stable": [], "nightly": []})[PurePosixPath("sizes.html")])
+    assert "Growth" not in empty.replace("Sizes and growth", "")
+
+
+def test_a_chart_has_an_end() -> None:
+    days = {f"2026-{month:02}-{day:02}": 1 for month in range(1, 5) for day in range(1, 29)}
+    bars = growth_bars(days)
+    assert len(bars) == 60
+    assert (bars[0].bytes, bars[-1].bytes) == (53, 112)
+    assert growth_bars({}) == []
+    assert growth_bars({"2026-01-01": 0})[0].height == 0
 
 
 def test_same_arguments_give_the_same_bytes(pages: Index) -> None:
