@@ -263,7 +263,7 @@ def give_credentials(client: Client, site: Site, user: str, password: str) -> li
     """Store credentials by the repository's own script; returns the files, which are root's."""
     helper = f"/usr/lib/apt/apt-helper download-file {site.url}/setup/credentials.sh /c.sh"
     client.run(f"{helper}; printf '%s\\n' '{user}' '{password}' | sh /c.sh")
-    found = client.run(f"grep -rlF -- '{password}' /etc /var/cache /var/lib --exclude-dir=lists")
+    found = client.run(f"grep -rlF --exclude-dir=lists -- '{password}' /etc /var")
     files = found.stdout.split()
     for file in files:
         assert client.run(f"stat -c '%a %U' {file}").stdout.strip() == "600 root"

@@ -150,7 +150,8 @@ def test_a_private_repository_is_read_with_credentials_alone(
         site.publish()
         ask_for_credentials(monkeypatch, "reader", _PASSWORD, ("keys", "setup"))
         set_up_dnf(client, site)
-        done = client.run(f"{_DNF} --refresh install {NAME} 2>&1", check=False)
+        done = client.run(f"dnf --assumeyes --refresh install {NAME} 2>&1", check=False)
+        assert done.status != 0
         assert "401" in done.stdout
         files = give_credentials(client, site, "reader", _PASSWORD)
         assert f"/etc/dnf/vars/{NAME}_password" in files
