@@ -167,7 +167,7 @@ def test_what_is_false_is_refused_and_nothing_is_taken(
         (statement, foreign, "is not the package that the provenance is of"),
         (statement, b'{"_type": ', "not JSON"),
         (statement, json.dumps(good).encode(), "is no provenance of a package"),
-        (statement, b"[]", "is no JSON object"),
+        (statement, b"[]", "not a JSON object"),
         (envelope, tampered.encode(), "the signature by"),
         (envelope, unknown, "no key of the repository has signed it"),
         (envelope, json.dumps(good).encode()[:-9], "not JSON"),
@@ -235,7 +235,7 @@ def test_a_statement_that_was_damaged_in_the_pool_is_not_signed(
 def test_a_state_of_an_older_builder_is_brought_up(tmp_path: Path) -> None:
     root = write_repository(tmp_path / "repo")
     with open_state(root) as state:
-        state._db.executescript("DROP TABLE document; PRAGMA user_version = 1;")
+        state._db.executescript("DROP TABLE document; DROP TABLE rollout; PRAGMA user_version = 1;")
     with open_repository(root) as repository:
         add(repository, _with_statement(DebPackage().write(tmp_path)))
         assert len(repository.state.pool()) == 2
