@@ -25,7 +25,8 @@ def pages() -> dict[str, str]:
     """Every page's text by its name."""
     renderer = Renderer(read_sources(PROJECT))
     day = SimpleNamespace(day="2026-11-23")
-    context = {"release": SimpleNamespace(version="26.9.6", changelog=[day])}
+    release = SimpleNamespace(version="26.9.6", changelog_of=lambda _package: [day])
+    context = {"release": release, "package": SimpleNamespace(name="backendai-common")}
     shipped = {name: renderer.render(source, context).decode() for name, source in PAGES.items()}
     return {**shipped, "builder.1": manual_text()}
 
