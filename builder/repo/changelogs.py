@@ -6,6 +6,7 @@ it is published first, and stays as long as a deb of that version.
 
 import gzip
 import zlib
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -27,10 +28,13 @@ def changelogs_field(config: RepoConfig) -> str:
     return f"{config.base_url}/{CHANGELOGS}/@CHANGEPATH@_changelog"
 
 
-def changelog_place(package: RepoPackage) -> PurePosixPath:
-    """Return the place of a deb's changelog, as apt makes it: by its source's name and version."""
+def changelog_place(package: RepoPackage, source: str = "") -> PurePosixPath:
+    """Return the place of a deb's changelog, as apt makes it: by its source's name and version.
+
+    ``source`` is the one that the indexes name in place of the package's own.
+    """
     assert isinstance(package.record, DebRecord)
-    source = parse_fields(package.record.control).get("source", "") or package.name
+    source = source or parse_fields(package.record.control).get("source", "") or package.name
     name, _, given = source.partition(" ")
     version = given.strip("() ") or package.version
     version = version.partition(":")[2] or version  # without the epoch
@@ -59,6 +63,31 @@ def find_changelogs(
             if text:
                 made[place] = text
     return kept, made
+
+
+def join_changelogs(
+    packages: Mapping[RepoPackage, Path],
+    sources: Mapping[str, str],
+    known: Mapping[PurePosixPath, Path | bytes],
+    listings: Listings,
+) -> Index:
+    """Return the changelogs of packages that have one source in the indexes, while phased.
+
+    ``sources`` are by the package's sha256, ``known`` the texts or files of the packages' own.
+    """
+    joined: defaultdict[PurePosixPath, list[bytes]] = defaultdict(list)
+    for package, path in packages.items():
+        if package.sha256 not in sources:
+            continue
+        place = changelog_place(package, sources[package.sha256])
+        own = changelog_place(package)
+        # At the source's own place is what is made here.
+        found = known.get(own) if own != place else None
+        text = found.read_bytes() if isinstance(found, Path) else found
+        text = text or _read(package, path, listings)
+        if text and text not in joined[place]:
+            joined[place].append(text)
+    return {place: b"\n".join(texts) for place, texts in joined.items() if texts}
 
 
 def _read(package: RepoPackage, path: Path, listings: Listings) -> bytes:

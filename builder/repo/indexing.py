@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from builder.base import log
 from builder.base.cache import key_of, storage_guard
@@ -19,7 +19,7 @@ from builder.base.model import PackageFormat
 from builder.repo.advisories import Advisory, advisories_key, list_advisories, render_osv
 from builder.repo.apt import AptIndexer
 from builder.repo.beside import sign_statements
-from builder.repo.changelogs import find_changelogs
+from builder.repo.changelogs import find_changelogs, join_changelogs
 from builder.repo.core import Repository, workspace
 from builder.repo.dated import config_for, list_snapshots, parse_snapshot, take_snapshots
 from builder.repo.html import render_pages
@@ -174,9 +174,19 @@ def _add_changelogs(
     debs = repository.state.packages(fmt=PackageFormat.DEB)
     facts = {path: published.facts for path, published in present.items()}
     places = {package: repository.public / package.pool for package in debs}
-    old, new = find_changelogs(places, facts, repository.state.listing)
+    listing = repository.state.listing
+    old, new = find_changelogs(places, facts, listing)
+    sources = {
+        sha256: rollout.source
+        for channel in repository.config.channels
+        for sha256, rollout in repository.state.rollouts(channel).items()
+    }
+    known: dict[PurePosixPath, Path | bytes] = {
+        **{place: repository.public / place for place in old},
+        **new,
+    }
     kept |= old
-    made |= new
+    made |= new | join_changelogs(places, sources, known, listing)
 
 
 def _index_channel(

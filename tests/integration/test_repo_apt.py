@@ -155,6 +155,8 @@ def test_a_phased_version_reaches_some_hosts_first(client: Client, site: Site) -
     site.publish()
     _update(client)
     machines = [f"{number:032x}" for number in range(1, 17)]
+    changelog = client.run(f"PAGER=cat apt-get changelog -q {NAME}=1.1-1").stdout
+    assert f"{NAME} (1.1-1) stable; urgency=high" in changelog
     early = {machine for machine in machines if _would_upgrade(client, machine)}
     late = [machine for machine in machines if machine not in early]
     assert early

@@ -9,6 +9,7 @@ from builder.repo.changelogs import changelog_place
 from builder.repo.core import Repository
 from builder.repo.indexing import build_tree
 from builder.repo.publication import Publication
+from builder.repo.rollout import begin_rollout
 from builder.repo.sign import Signer
 from tests.helpers.repos import NOW, DebPackage, add, write_rpm
 
@@ -57,6 +58,32 @@ def test_a_changelog_is_published_once_and_goes_with_its_package(
     build_tree(repository, signer, NOW)
     build_tree(repository, signer, NOW + timedelta(hours=2))
     assert not (repository.public / place).exists()
+
+
+def test_packages_that_are_phased_together_have_one_changelog(
+    signed_repository: Repository, signer: Signer, tmp_path: Path
+) -> None:
+    """apt asks by the source that the index names; one of them has that name itself."""
+    repository, name = signed_repository, signed_repository.config.name
+
+    def both(version: str) -> list[Path]:
+        debs = (
+            DebPackage(name=package, version=version, changelog=f"{package} {version}\n")
+            for package in ("tool", name)
+        )
+        return [deb.write(tmp_path) for deb in debs]
+
+    add(repository, *both("1.0-1"))
+    found = add(repository, *both("1.1-1"))
+    begin_rollout(repository, "stable", [added.package for added in found], 20)
+    whole = repository.public / f"changelogs/main/e/{name}/{name}_1.1-1_changelog"
+    for _ in range(2):
+        build_tree(repository, signer, NOW)
+        assert whole.read_text() == f"{name} 1.1-1\n\ntool 1.1-1\n"
+    own = repository.public / "changelogs/main/t/tool/tool_1.1-1_changelog"
+    assert own.read_text() == "tool 1.1-1\n"
+    packages = (repository.public / "dists/stable/main/binary-amd64/Packages").read_text()
+    assert packages.count(f"Source: {name} (1.1-1)\n") == 2
 
 
 def test_a_changelog_that_is_no_gzip_is_reported_and_left_out(
