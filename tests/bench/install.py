@@ -37,7 +37,7 @@ from tests.integration.images import Images, Suite
 
 _PACKAGES = ("backendai-common", *(f"backendai-{service}" for service in SERVICES))
 _STORES = (*Suite.TRIXIE.store_packages, "python3-venv")
-_WEB_PORT = 8090
+_WEB_PORT, _MANAGER_PORT = 8090, 8081
 _TIMEOUT_S = 2400
 _PAUSE_S = 1.0
 _FIXTURE = {"username": "admin@lablup.com", "password": "wJalrXUt"}  # as everybody knows it
@@ -160,6 +160,13 @@ def _wait_for_login(host: Host, account: Mapping[str, str]) -> None:
             time.sleep(_PAUSE_S)
             return False
 
+    # Logins that fail for want of a manager count: after ten the webserver refuses the account.
+    listens = ["bash", "-c", f": </dev/tcp/127.0.0.1/{_MANAGER_PORT}"]
+    host.wait_until(
+        "the manager listens",
+        lambda: host.run(listens, check=False).status == 0,
+        timeout=_TIMEOUT_S,
+    )
     host.wait_until("a login", is_in, timeout=_TIMEOUT_S)
 
 
