@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import click
 
 from builder.base import log
+from builder.cli.options import project_spec
+from builder.repo.advisories import list_advisories
 from builder.repo.core import Repository
 from builder.repo.dated import take_snapshots
 from builder.repo.model import RepoPackage
@@ -27,7 +29,8 @@ def phase_promoted(
     """Phase packages that were promoted, if that was asked for."""
     if percent is None:
         return
-    phased = begin_rollout(repository, channel, promoted, percent)
+    advisories = list_advisories(project_spec().releases.values())
+    phased = begin_rollout(repository, channel, promoted, percent, advisories)
     for package in phased:
         log.step(f"{package.label} reaches {percent} % of the hosts that upgrade by apt")
     if len(phased) < len(promoted):

@@ -5,10 +5,12 @@ are phased, so that a host gets all of them or none. apt holds back upgrades alo
 a host has not yet, nor a version that is named.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from builder.base import log
 from builder.base.errors import UsageError
 from builder.base.model import PackageFormat
+from builder.repo.advisories import Advisory
 from builder.repo.core import Repository, by_version
 from builder.repo.model import RepoPackage, Rollout
 from builder.repo.version import version_key
@@ -17,15 +19,27 @@ _WHOLE = 100  # percent
 
 
 def begin_rollout(
-    repository: Repository, channel: str, packages: Sequence[RepoPackage], percent: int
+    repository: Repository,
+    channel: str,
+    packages: Sequence[RepoPackage],
+    percent: int,
+    advisories: Iterable[Advisory] = (),
 ) -> list[RepoPackage]:
     """Phase the newest versions among packages that have just joined a channel; returns them.
 
-    A name that the channel had no other version of is not phased: no host waits for it.
+    A name that the channel had no other version of is not phased: no host waits for it. None is
+    phased if one of them brings the fix of a known vulnerability to the channel.
     """
     state = repository.state
     fresh = {package.sha256 for package in packages}
-    groups = by_version(state.packages(channel, PackageFormat.DEB)).values()
+    members = state.packages(channel, PackageFormat.DEB)
+    for advisory in advisories:
+        brought = fresh & {package.sha256 for package in advisory.brought_by(members)}
+        if advisory.entry.fixes and brought:
+            names = ", ".join(advisory.entry.fixes)
+            log.warn(f"nothing is phased: {advisory.version} fixes {names}")
+            return []
+    groups = by_version(members).values()
     chosen = [versions[0] for versions in groups if len(versions) > 1]
     chosen = [package for package in chosen if package.sha256 in fresh]
     if chosen:

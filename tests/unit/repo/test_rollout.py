@@ -9,11 +9,13 @@ from click.testing import CliRunner
 from builder.base.errors import ExitCode, UsageError
 from builder.cli import main
 from builder.inspect.deb822 import parse_fields
+from builder.repo.advisories import Advisory
 from builder.repo.core import Repository, open_repository, promote_packages, prune_packages
 from builder.repo.dated import take_snapshots
 from builder.repo.indexing import build_tree
 from builder.repo.rollout import begin_rollout, continue_rollouts
 from builder.repo.sign import Signer
+from builder.spec.release import ChangelogSpec
 from tests.helpers.repos import NOW, DebPackage, add, write_repository, write_rpm
 
 _HOUR = timedelta(hours=1)
@@ -79,6 +81,40 @@ def test_a_later_publication_raises_and_ends_it(phased: Repository, signer: Sign
     assert _published(phased, signer, 4)["tool 1.1-1"] == ("", "")
     with pytest.raises(UsageError, match="no version is phased"):
         continue_rollouts(phased, 100)
+
+
+def _advisory(version: str, fixes: tuple[str, ...], revision: int) -> Advisory:
+    entry = ChangelogSpec.model_validate(
+        {
+            "version": "1.1",
+            "revision": revision,
+            "day": NOW.date(),
+            "changes": ["Another wheel."],
+            "fixes": fixes,
+        }
+    )
+    return Advisory(name="a", line="1", version=version, packages=("tool",), entry=entry)
+
+
+def test_a_fix_of_a_vulnerability_is_never_held_back(
+    signed_repository: Repository, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for version in ("1.0-1", "1.1-2", "1.1-3"):
+        add(signed_repository, DebPackage(version=version).write(tmp_path), channel="testing")
+    tools = signed_repository.state.packages("testing")
+    first, second, third = ([package] for package in tools)
+    state = signed_repository.state
+    state.join("stable", [first[0].sha256, second[0].sha256])
+    known = [_advisory("1.1-2", ("CVE-2026-1",), 2), _advisory("1.1-3", (), 3)]
+    assert begin_rollout(signed_repository, "stable", second, 20, known) == []
+    assert "nothing is phased: 1.1-2 fixes CVE-2026-1" in caplog.text
+    assert state.rollouts("stable") == {}
+    # The next one brings no fix: the channel has it already.
+    state.join("stable", [third[0].sha256])
+    assert begin_rollout(signed_repository, "stable", third, 20, known) == third
+    # Past the version that fixed it, a later one brings the fix.
+    state.leave("stable", [second[0].sha256])
+    assert begin_rollout(signed_repository, "stable", third, 20, known) == []
 
 
 def test_a_snapshot_is_not_phased(phased: Repository, signer: Signer) -> None:
