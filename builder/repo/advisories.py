@@ -84,7 +84,7 @@ class Advisory:
     def brought_by(self, packages: Iterable[RepoPackage]) -> list[RepoPackage]:
         """Return the packages that have the changes.
 
-        Where a later version of the line has taken a version's place, it is that one.
+        Where a later version of the line has taken the place of a fix, it is that one.
         """
         found: dict[tuple[str, ...], RepoPackage] = {}
         for package in packages:
@@ -96,8 +96,10 @@ class Advisory:
         return [found[key] for key in sorted(found)]
 
     def _is_in(self, package: RepoPackage) -> bool:
-        wanted = version_key(package.fmt, self.version)
         number = package.version.rpartition(":")[2]  # without the epoch
+        if not self.entry.fixes:  # of no interest once it is gone
+            return number == self.version
+        wanted = version_key(package.fmt, self.version)
         is_of_line = number.startswith(tuple(f"{self.line}{sign}" for sign in ".-~+"))
         return is_of_line and not _order(package) < wanted
 

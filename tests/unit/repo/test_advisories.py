@@ -133,6 +133,7 @@ def test_a_fix_of_vulnerabilities_is_a_security_update_with_its_references() -> 
         package(RUNTIME, "26.9.6-3"),
         package(RUNTIME, "26.9.6-2"),
         package(SERVICE, "26.9.6-2"),
+        package(SERVICE, "26.9.6-1"),
         package(RUNTIME, "26.9.6-3", "all", DebRecord(control="")),
     )
     assert set(found) == {
@@ -165,6 +166,7 @@ def test_a_later_version_of_the_line_has_the_fix_too_and_another_line_has_not() 
     name = "BACKENDAI-26.9.6-3-backendai-runtime"
     later = updates(releases, package(RUNTIME, "26.9.7-1"), package(RUNTIME, "26.10.0-1"))
     assert listed(later[name]) == {(RUNTIME, "26.9.7", "1", "x86_64")}
+    assert set(later) == {name}  # what fixes nothing is gone with its version
     before = [
         package(RUNTIME, "26.9.6-2"),
         package(RUNTIME, "26.10.0-1"),
@@ -178,7 +180,8 @@ def test_a_later_version_of_the_line_has_the_fix_too_and_another_line_has_not() 
     ("version", "found"), [("26.9-2", True), ("26.9+post1-1", True), ("26.90-1", False)]
 )
 def test_a_version_may_be_the_line_itself(version: str, found: bool) -> None:
-    first = {"version": "26.9", "revision": 1, "day": "2026-11-23", "changes": ["First."]}
+    first = {key: FIX[key] for key in ("day", "changes", "fixes")}
+    first |= {"version": "26.9", "revision": 1}
     releases = [line(first, version="26.9")]
     assert set(updates(releases, package(RUNTIME, version))) == (
         {"BACKENDAI-26.9-1"} if found else set()

@@ -129,7 +129,7 @@ def test_bump_pins_it_and_raises_the_runtimes_packages_alone(
     before = load_spec(pkgspec)
     assert run("bump", "3.13", "--dry-run").exit_code == 0
     assert load_spec(pkgspec) == before
-    done = run("bump", "3.13")
+    done = run("bump", "3.13", "--advisory", "CVE-2026-12345")
     assert done.exit_code == 0, done.output
     assert _VERSION in {pin.version for pin in load_pins(pkgspec / "runtimes.toml").source}
     after = load_spec(pkgspec)
@@ -147,6 +147,7 @@ def test_bump_pins_it_and_raises_the_runtimes_packages_alone(
     assert not any(name == "23.09" for name, _ in raised)  # it is on 3.11
     entry = after.releases["26.9"].changelog_of("backendai-runtime")[0]
     assert entry.changes == (f"Build with CPython {_VERSION}.",)
+    assert (entry.urgency.value, entry.fixes) == ("high", ("CVE-2026-12345",))
     assert "builder build backendai-runtime --release 26.9" in done.output.splitlines()
     # Again, and after a run that was killed before it wrote the pin.
     assert run("bump", "3.13").exit_code == 0
