@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from builder.base.model import PackageFormat
-from builder.release.records import Vulnerability, check_record, without_twins
+from builder.release.records import Vulnerability, without_twins
 from builder.repo.version import compare_deb
 from builder.sbom.cyclonedx import VENDOR
 from builder.sbom.runtime import library_facts
@@ -123,10 +123,9 @@ class Advisories:
         self.add(records)
 
     def add(self, records: Iterator[Any]) -> None:
-        """Take the records of one more snapshot; raises TextError for one of another form."""
+        """Take the records of one more snapshot, as :func:`read_records` yields them."""
         for record in records:
-            check_record(record)
-            if not record.get("withdrawn"):
+            if isinstance(record, dict) and "id" in record and not record.get("withdrawn"):
                 for affected in record.get("affected") or ():
                     for key in _keys(affected):
                         self._about[key].append((record, affected))

@@ -45,27 +45,32 @@ def reading_snapshot(path: Path, label: str = "") -> Iterator[None]:
 
 
 def read_records(path: Path) -> Iterator[Any]:
-    """Yield the records of a snapshot; use it in ``reading_snapshot``."""
+    """Yield the records of a snapshot; use it in ``reading_snapshot``.
+
+    Raises TextError for one that has not the form that is relied on: a record that cannot be
+    read must not count as one that is about nothing.
+    """
     if path.is_dir():
         for file in sorted(path.rglob("*.json")):
-            yield parse_json(file.read_bytes())
+            yield _record(parse_json(file.read_bytes()), file.name)
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
-                if member.filename.endswith(".json") and member.file_size <= _LIMIT:
-                    yield parse_json(archive.read(member))
+                if member.filename.endswith(".json"):
+                    if member.file_size > _LIMIT:
+                        raise TextError(f"{member.filename} is longer than {_LIMIT} bytes")
+                    yield _record(parse_json(archive.read(member)), member.filename)
     else:
         content = parse_json(path.read_bytes())
-        yield from content if isinstance(content, list) else [content]
+        for record in content if isinstance(content, list) else [content]:
+            yield _record(record, "")
 
 
-def check_record(record: object) -> None:
-    """Raise TextError if a record has not the form that is relied on here.
-
-    A record that cannot be read must not count as one that is about nothing.
-    """
+def _record(record: object, file: str) -> dict[str, Any]:
+    """Return a record if it has the form of one; ``file`` is where it is in the snapshot."""
+    inside = f" in {file}" if file else ""
     if not isinstance(record, dict) or not isinstance(record.get("id"), str):
-        raise TextError("a record has no id")
+        raise TextError(f"a record{inside} has no id")
     try:
         for key in ("aliases", "upstream"):
             _listed(record, key, str)
@@ -73,6 +78,7 @@ def check_record(record: object) -> None:
             _check_affected(affected)
     except TextError as error:
         raise TextError(f"the record {record['id']} is not as it should be: {error}") from error
+    return record
 
 
 def _check_affected(affected: Mapping[str, Any]) -> None:

@@ -295,6 +295,24 @@ def test_a_snapshot_that_cannot_be_had_says_the_way_out(
     assert "Traceback" not in done.output
 
 
+def test_a_record_that_cannot_be_read_is_named_by_its_file(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is never passed over: it could be about what is audited."""
+    folder, packed = tmp_path / "folder", tmp_path / "osv.zip"
+    folder.mkdir()
+    (folder / "other.json").write_text("{}")
+    packed.write_bytes(_zipped(record("PYSEC-1", "PyPI", "two", **fixed("3"))))
+    monkeypatch.setattr("builder.release.records._LIMIT", 10)
+    for path, text in (
+        (folder, "a record in other.json has no id"),
+        (packed, "PYSEC-1.json is longer than 10 bytes"),
+    ):
+        done = run(files["a.cdx.json"], "--db", path, "--ignore", files["ignore.toml"])
+        assert done.exit_code == ExitCode.USAGE
+        assert text in done.output
+
+
 def test_a_copy_serves_where_the_server_is_away(
     files: dict[str, Path], server: ReleaseServer
 ) -> None:
