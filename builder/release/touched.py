@@ -1,8 +1,7 @@
 """Finds the packages that a change of locks touches, by comparing plans. Pure."""
 
-import configparser
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from builder.plan import PackagePlan, PlanInput, plan_package
 from builder.plan.render import Sources
 from builder.spec import ReleaseSpec, Spec
 from builder.spec.release import ChangelogSpec
+from builder.stage.entry_points import parse_entry_points
 
 Plans = Mapping[tuple[str, Arch], PackagePlan]
 
@@ -91,8 +91,6 @@ def programs_of(wheel: Path) -> dict[str, str]:
 
 
 def _console_scripts(text: str) -> dict[str, str]:
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string(text)
-    groups: Sequence[str] = [name for name in parser.sections() if name.endswith("_scripts")]
+    parser = parse_entry_points(text)
+    groups = [name for name in parser.sections() if name.endswith("_scripts")]
     return {name: value for group in groups for name, value in parser[group].items()}
