@@ -24,6 +24,7 @@ from backendai_ctl.services.recipe import (
 )
 from backendai_ctl.services.record import Record
 from backendai_ctl.services.release_validation import Validator
+from backendai_ctl.services.tls_answers import check_tls_answers
 
 Say = Callable[[str], None]
 
@@ -61,6 +62,8 @@ def configure(
         layout.preseed.unlink(missing_ok=True)
         answers = Answers(site=load_site(layout), secrets=secrets)
         check_constraints(recipe.constraints, answers.site, str(layout.site))
+        if recipe.tls:
+            check_tls_answers(layout, answers.site, host.account, host.say)
         # All texts are rendered before the first is written: an error leaves nothing half done.
         texts = [
             (layout.etc / config.file, render_config(layout, service, config, answers))

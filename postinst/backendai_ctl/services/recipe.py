@@ -34,6 +34,16 @@ class Needs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tls:
+    """The keys of the listening file that say whether browsers reach the service by TLS."""
+
+    enabled: str
+    certificate: str
+    key: str
+    proxied: str  # "https" here: a proxy in front of the service does it
+
+
+@dataclass(frozen=True, kw_only=True)
 class Override:
     """Settings of one release line, in addition to the common ones: in etcd, or in one file."""
 
@@ -98,6 +108,7 @@ class Recipe:
     health: Health = field(default_factory=Health)
     distribution: str = ""  # the distribution whose version selects the release line
     overrides: tuple[Override, ...] = ()
+    tls: Tls | None = None  # of a service that shows the certificate of site.toml
     uses_registries: bool = False  # whether it uses the image registries of site.toml
 
     def of_release(self, version: str | None) -> "Recipe":
@@ -162,6 +173,7 @@ _KEYS = {
     "health",
     "line",
     "registries",
+    "tls",
 }
 # Keys of revision 1 that mean nothing now: rpm installs this tool before the services, whose
 # former recipes are read until their own packages follow.
@@ -174,10 +186,12 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         raise TypeError(f"unknown keys: {', '.join(sorted(unknown))}")
     needs = as_table(table.get("needs", {}))
     listens = table.get("listens")
+    tls = table.get("tls")
     return Recipe(
         service=str(table["service"]),
         configs=tuple(_config(as_table(item)) for item in as_list(table["config"])),
         listens=Listens(**as_table(listens)) if listens else None,  # type: ignore[arg-type]
+        tls=Tls(**as_table(tls)) if tls else None,  # type: ignore[arg-type]
         needs=Needs(
             tcp=as_words(needs.get("tcp", [])),
             folders=as_words(needs.get("folders", [])),

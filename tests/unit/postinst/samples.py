@@ -87,6 +87,9 @@ enabled = true
 enabled = true
 endpoint = "http://127.0.0.1:4000"
 
+[security]
+cookie_secure = false
+
 # vim: ft=toml
 """
 

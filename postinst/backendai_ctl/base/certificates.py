@@ -1,0 +1,124 @@
+"""Examines a certificate and its key as a browser would: by a handshake in memory."""
+
+import contextlib
+import ssl
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_DAY_SECONDS = 86400
+_MAX_ROUNDS = 10
+# OpenSSL's numbers of reasons why a certificate is refused.
+_WRONG_HOST = {62, 64}  # by name, by address
+_REASONS = {
+    9: "is not valid yet",
+    10: "has expired",
+    26: "is not for servers",
+}
+
+
+class CertificateError(ValueError):
+    """The reason why a certificate, or its key, cannot be used; it follows the file's name."""
+
+    def __init__(self, reason: str, *, is_of_key: bool = False) -> None:
+        super().__init__(reason)
+        self.is_of_key = is_of_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """A certificate that a server can show."""
+
+    days_left: int
+    fits_host: bool
+
+
+def examine_certificate(certificate: Path, key: Path, host: str) -> Certificate:
+    """Return what is known of the pair; CertificateError if browsers could not use it.
+
+    The certificate itself is trusted here: who signed it is the browsers' business.
+    """
+    server = _server(certificate, key)
+    peer = _handshake(server, _client(certificate), None)
+    fits_host = True
+    if host:
+        try:
+            _handshake(server, _client(certificate), host)
+        except ssl.SSLCertVerificationError as error:
+            if error.verify_code not in _WRONG_HOST:
+                raise CertificateError(_reason(error)) from error
+            fits_host = False
+        except CertificateError:
+            raise
+        except ValueError:  # a name that no certificate can have
+            fits_host = False
+    ends = ssl.cert_time_to_seconds(str(peer["notAfter"]))
+    return Certificate(days_left=int(ends - time.time()) // _DAY_SECONDS, fits_host=fits_host)
+
+
+def _server(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    asked: list[bool] = []
+
+    def no_pass_phrase() -> str:
+        asked.append(True)
+        return ""
+
+    try:
+        context.load_cert_chain(certificate, key, password=no_pass_phrase)
+    except (ssl.SSLError, ValueError) as error:
+        if asked:
+            raise CertificateError("has a pass phrase", is_of_key=True) from error
+        if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+            raise CertificateError("does not belong to the certificate", is_of_key=True) from error
+        if not _has_certificate(certificate):
+            raise CertificateError("holds no certificate in PEM") from error
+        raise CertificateError("holds no private key in PEM", is_of_key=True) from error
+    return context
+
+
+def _has_certificate(path: Path) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
+
+
+def _client(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certificate)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def _handshake(
+    server: ssl.SSLContext, client: ssl.SSLContext, host: str | None
+) -> dict[str, object]:
+    """Return the server's certificate as the client sees it.
+
+    Raises SSLCertVerificationError if only the host's name is wrong, else CertificateError.
+    """
+    client.check_hostname = host is not None
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    caller = client.wrap_bio(to_client, to_server, server_hostname=host)
+    callee = server.wrap_bio(to_server, to_client, server_side=True)
+    try:
+        for _ in range(_MAX_ROUNDS):
+            for side in (caller, callee):
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    side.do_handshake()
+            found = caller.getpeercert() if caller.version() else None
+            if found:
+                return dict(found)
+    except ssl.SSLCertVerificationError as error:
+        if host is not None:
+            raise
+        raise CertificateError(_reason(error)) from error
+    except ssl.SSLError as error:
+        raise CertificateError(f"cannot be used: {error.reason}") from error
+    raise CertificateError("cannot be used: the handshake does not end")
+
+
+def _reason(error: ssl.SSLCertVerificationError) -> str:
+    return _REASONS.get(error.verify_code, f"is refused: {error.verify_message}")
