@@ -14,6 +14,7 @@ from backendai_ctl.doctor.checks import (
     runner,
     seeding,
     settings,
+    tls,
     units,
     volumes,
 )
@@ -39,6 +40,7 @@ CHECKS: dict[str, Check] = {
     "rpc": rpc.check_rpc,
     "open-store": open_stores.check_open_stores,
     "listener": listeners.check_listeners,
+    "tls": tls.check_tls,
     "guard": units.check_guards,
     "clock": cluster.check_clock,
     "nodes": cluster.check_nodes,
