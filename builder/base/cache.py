@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from builder.base import log
 from builder.base.errors import SPACE_HINT, FetchError, StorageError
@@ -36,6 +36,7 @@ from builder.base.seal import MARK, SEAL, Hashes, find_damage, make_seal
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # The last two: a file lies at the place of a folder.
 _CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
+_OCCUPIED = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 # On a network file system a lock alone does not show whether another host is at work.
 _SWEEP_AGE_S = 24 * 3600
 
@@ -94,11 +95,28 @@ def _reraise(error: OSError, path: Path) -> NoReturn:
     raise error
 
 
+class Remote(Protocol):
+    """A cache that other machines share; none of its faults is raised."""
+
+    def take_blob(self, sha256: str, target: Path) -> bool:
+        """Copy a download to the new file ``target``; returns whether it is whole and there."""
+
+    def give_blob(self, sha256: str, source: Path) -> None:
+        """Store a download for others."""
+
+    def take_tree(self, kind: str, key: str, target: Path) -> bool:
+        """Unpack a tree into the absent ``target``; returns whether there is a valid one."""
+
+    def give_tree(self, kind: str, key: str, folder: Path, work: Path) -> None:
+        """Store a derived tree for others; ``work`` is an empty folder to pack it in."""
+
+
 @dataclass(kw_only=True)
 class Cache:
     """A cache under ``root``, made on first use, and what this process knows of its entries."""
 
     root: Path
+    remote: Remote | None = field(default=None, compare=False, repr=False)
     _hashes: Hashes = field(default_factory=dict, compare=False, repr=False)
     _whole: set[Path] = field(default_factory=set, compare=False, repr=False)
     _damaged: dict[Path, int] = field(default_factory=dict, compare=False, repr=False)  # inodes
@@ -115,11 +133,11 @@ class Cache:
         """
         path = self.blob(sha256)
         if not path.is_file():
-            return None
+            return self._take_blob(sha256)
         if hash_file(path) != sha256:
             log.step(f"cache: the download {path} is damaged: it is removed, and fetched again")
             path.unlink(missing_ok=True)
-            return None
+            return self._take_blob(sha256)
         _note_use(path)
         return path
 
@@ -134,15 +152,30 @@ class Cache:
                 f"{source.name}: sha256 is {found}, but {sha256} is pinned",
                 hint="the file is damaged or not the pinned one: fetch it again, or fix the pin",
             )
+        with storage_guard(self.blob(sha256)), self.workspace() as work:
+            part = work / "blob"
+            shutil.move(source, part) if move else shutil.copyfile(source, part)
+            return self.keep_blob(part, sha256)
+
+    def keep_blob(self, part: Path, sha256: str, *, share: bool = True) -> Path:
+        """Rename a checked file of this file system into place; returns the blob's path."""
         target = self.blob(sha256)
         with storage_guard(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            with self.workspace() as work:
-                part = work / "blob"
-                shutil.move(source, part) if move else shutil.copyfile(source, part)
-                part.chmod(0o644)
-                part.replace(target)
+            part.chmod(0o644)
+            part.replace(target)
+        if share and self.remote is not None:
+            self.remote.give_blob(sha256, target)
         return target
+
+    def _take_blob(self, sha256: str) -> Path | None:
+        if self.remote is None:
+            return None
+        with self.workspace() as work:
+            part = work / "blob"
+            if not self.remote.take_blob(sha256, part):
+                return None
+            return self.keep_blob(part, sha256, share=False)
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
@@ -191,12 +224,31 @@ class Cache:
         them: then only these are read.
         """
         path = self.derived(kind, key)
-        if not (path / MARK).is_file() or self._damaged.get(path) == path.stat().st_ino:
-            return None
+        if not self._is_sound(path):
+            return self._take_tree(kind, key)
         if path not in self._whole and not self._check(kind, path, files):
-            return None
+            return self._take_tree(kind, key)
         _note_use(path / MARK)
         return path
+
+    def _is_sound(self, path: Path) -> bool:
+        """Return whether an entry is there, and this process has found no damage in it."""
+        return (path / MARK).is_file() and self._damaged.get(path) != path.stat().st_ino
+
+    def _take_tree(self, kind: str, key: str) -> Path | None:
+        if self.remote is None:
+            return None
+        # Not the lock of derive(), whose holder calls this.
+        with self.locked(f"{kind}-{key}-remote"):
+            path = self.derived(kind, key)
+            if self._is_sound(path):  # another thread or process took it
+                return path
+            with self.workspace() as work:
+                fresh = work / "made"
+                if not self.remote.take_tree(kind, key, fresh):
+                    return None
+                with storage_guard(fresh):
+                    return self._place(kind, key, fresh)
 
     def _check(self, kind: str, path: Path, files: Sequence[str]) -> bool:
         if not (path / SEAL).exists():
@@ -234,14 +286,26 @@ class Cache:
 
     def adopt(self, kind: str, key: str, folder: Path) -> Path:
         """Seal a finished ``folder`` of this file system and rename it into place."""
+        path = self._place(kind, key, folder)
+        if self.remote is not None:
+            with self.workspace() as work:
+                self.remote.give_tree(kind, key, path, work)
+        return path
+
+    def _place(self, kind: str, key: str, folder: Path) -> Path:
         path = self.derived(kind, key)
         make_seal(folder, self._hashes)
         (folder / MARK).touch()
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():  # damaged, or left by a crash of an older builder
+        if path.exists() and not self._is_sound(path):  # or left by a crash of an older builder
             with self.workspace() as work:
                 path.replace(work / "damaged")
-        folder.replace(path)
+        try:
+            folder.replace(path)
+        except OSError as error:
+            # Another process was faster: its entry may be in use already.
+            if error.errno not in _OCCUPIED or not self._is_sound(path):
+                raise
         self._whole.add(path)
         return path
 
@@ -285,13 +349,13 @@ def _note_use(path: Path) -> None:
         os.utime(path)
 
 
-def open_cache(root: Path) -> Cache:
+def open_cache(root: Path, remote: Remote | None = None) -> Cache:
     """Open the cache at ``root`` and sweep it; raises StorageError if it cannot be written."""
     with storage_guard(root):
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):
             pass
-        cache = Cache(root=root)
+        cache = Cache(root=root, remote=remote)
         cache.sweep()
     cache.hold()
     return cache

@@ -19,11 +19,11 @@ from builder.cli.options import (
     format_option,
     former_option,
     json_option,
-    project_cache,
     project_spec,
     read_runtime_options,
     release_option,
     runtime_options,
+    shared_cache,
     source_date_epoch,
 )
 from builder.jobs.build import BuildRequest, Built, build, report_reuse, stage_services
@@ -77,7 +77,8 @@ def build_command(packages: tuple[str, ...], dry_run: bool, as_json: bool, **opt
         _print_plans(Planner(request, spec, PROJECT).packages(), as_json=as_json)
         return
     begun = time.monotonic()
-    built = build(request, spec, PROJECT, project_cache())
+    with shared_cache(offline=request.offline) as cache:
+        built = build(request, spec, PROJECT, cache)
     report_reuse(built)
     if as_json:
         click.echo(json.dumps([manifest_entry(package.artifact) for package in built], indent=2))
@@ -98,17 +99,17 @@ def gate_command(packages: tuple[str, ...], **options: Any) -> None:
     its configuration, and its migrations have one head. Only for this host's architecture.
     """
     spec = project_spec()
-    cache = project_cache()
     given = {**options, "formats": (), "archs": (host_arch(),)}
     request = _request(spec, packages, given)
-    keeper = Gatekeeper(
-        release=request.release,
-        gates=load_gates(spec.root),
-        services=PROJECT / "postinst" / "services",
-        cache=cache,
-        jobs=request.jobs,
-    )
-    check_gates(keeper, stage_services(request, spec, PROJECT, cache), log.step)
+    with shared_cache(offline=request.offline) as cache:
+        keeper = Gatekeeper(
+            release=request.release,
+            gates=load_gates(spec.root),
+            services=PROJECT / "postinst" / "services",
+            cache=cache,
+            jobs=request.jobs,
+        )
+        check_gates(keeper, stage_services(request, spec, PROJECT, cache), log.step)
 
 
 @click.command("plan")

@@ -12,11 +12,11 @@ from builder.base.model import RuntimeChoice
 from builder.cli.options import (
     arch_option,
     json_option,
-    project_cache,
     project_spec,
     read_runtime_options,
     release_option,
     runtime_options,
+    shared_cache,
 )
 from builder.jobs.fetch import FetchRequest, fetch_inputs
 from builder.jobs.parallel import default_jobs
@@ -45,7 +45,8 @@ def fetch_command(release: str | None, folder: Path | None, as_json: bool, **opt
         runtime_options=read_runtime_options(options, offline=False, jobs=default_jobs()),
         mirror=folder,
     )
-    fetched = fetch_inputs(request, spec, project_cache())
+    with shared_cache(offline=False) as cache:
+        fetched = fetch_inputs(request, spec, cache)
     if as_json:
         click.echo(json.dumps([item.as_dict() for item in fetched], indent=2))
     total = sum(item.size for item in fetched) / 1e6

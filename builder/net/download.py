@@ -87,7 +87,7 @@ def fetch_blob(  # noqa: PLR0913 - all but the URL by keyword
                     transfer.copy(local)
                 else:
                     transfer.download(client)
-            return _keep(part, cache.blob(sha256))
+            return cache.keep_blob(part, sha256)
 
 
 @dataclass(kw_only=True)
@@ -223,10 +223,3 @@ def _starts_at(answer: httpx.Response, offset: int) -> bool:
 
 def _shown(label: str | None, size: int | None) -> AbstractContextManager[log.Advance]:
     return log.progress(label, size) if label else nullcontext(lambda _amount: None)
-
-
-def _keep(part: Path, target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part.chmod(0o644)
-    part.replace(target)
-    return target

@@ -29,17 +29,19 @@ _LATEST = 2**32  # seconds since 1970; most file systems hold that
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, ValueError)
 
 
-def extract_tar(
+def extract_tar(  # noqa: PLR0913 - all but two by keyword
     archive: Path,
     target: Path,
     *,
     strip: str | None = None,
     max_bytes: int = MAX_BYTES,
     max_members: int = MAX_MEMBERS,
+    links_below: PurePosixPath | None = None,
 ) -> None:
     """Unpack a tar (plain, gz, xz or zst) into ``target``, which is absent or empty.
 
     ``strip`` names the folder in which all members must lie, and which is left out.
+    With ``links_below`` a link may also point to an absolute path below that folder of a target.
     Raises PayloadError naming archive and member, and leaves nothing behind.
     """
     with storage_guard(target):
@@ -48,7 +50,9 @@ def extract_tar(
         try:
             tree = work / "tree"
             tree.mkdir()
-            unpacking = _Unpacking(archive, tree, strip, max_bytes=max_bytes)
+            unpacking = _Unpacking(
+                archive, tree, strip, max_bytes=max_bytes, links_below=links_below
+            )
             unpacking.run(max_members)
             tree.chmod(0o755)
             tree.replace(target)
@@ -56,7 +60,7 @@ def extract_tar(
             shutil.rmtree(work, ignore_errors=True)
 
 
-def check_links(root: Path, name: str) -> None:
+def check_links(root: Path, name: str, links_below: PurePosixPath | None = None) -> None:
     """Raise PayloadError if a symbolic link below ``root`` points out of it.
 
     ``name`` stands for the tree in the message.
@@ -65,7 +69,7 @@ def check_links(root: Path, name: str) -> None:
     for folder, folders, files in os.walk(root):
         for entry in (*folders, *files):
             path = Path(folder, entry)
-            if not path.is_symlink():
+            if not path.is_symlink() or _is_of_target(str(path.readlink()), links_below):
                 continue
             # A link may climb through another link, so only following them shows where it leads.
             pointed = Path(os.path.realpath(path))
@@ -77,11 +81,20 @@ def check_links(root: Path, name: str) -> None:
 class _Unpacking:
     """One archive on its way into ``tree``."""
 
-    def __init__(self, archive: Path, tree: Path, strip: str | None, *, max_bytes: int) -> None:
+    def __init__(
+        self,
+        archive: Path,
+        tree: Path,
+        strip: str | None,
+        *,
+        max_bytes: int,
+        links_below: PurePosixPath | None = None,
+    ) -> None:
         self.archive = archive
         self.tree = tree
         self.strip = PurePosixPath(strip) if strip else None
         self.max_bytes = max_bytes
+        self.links_below = links_below
         self.written = 0
         self.member = ""
         # The paths made from this archive so far; True for a folder.
@@ -103,7 +116,7 @@ class _Unpacking:
             ) from error
         if len(self.made) == 1:
             raise PayloadError(f"{self.archive}: the archive is empty")
-        check_links(self.tree, str(self.archive))
+        check_links(self.tree, str(self.archive), self.links_below)
 
     def take(self, tar: tarfile.TarFile, member: tarfile.TarInfo, stream: "BoundedReader") -> None:
         place = self.place(member.name)
@@ -191,6 +204,10 @@ class _Unpacking:
         self.finish(path, place, member, mode=source.stat().st_mode)
 
     def write_link(self, member: tarfile.TarInfo, place: PurePosixPath) -> None:
+        if _is_of_target(member.linkname, self.links_below):
+            (self.tree / place).symlink_to(member.linkname)
+            self.made[place] = False
+            return
         if member.linkname.startswith("/") or not member.linkname or "\0" in member.linkname:
             self.refuse(f"is a link out of the archive, to {member.linkname!r}")
         depth = len(place.parts) - 1
@@ -218,6 +235,14 @@ class _Unpacking:
 
     def refuse(self, reason: str) -> NoReturn:
         _refuse(str(self.archive), self.member, reason)
+
+
+def _is_of_target(link: str, below: PurePosixPath | None) -> bool:
+    """Return whether a link leads to an absolute path below a folder of the target."""
+    path = PurePosixPath(link)
+    return (
+        below is not None and "\0" not in link and ".." not in path.parts and below in path.parents
+    )
 
 
 def _seconds(mtime: float) -> int:

@@ -31,7 +31,9 @@ def fetch_files(needed: WheelRequest, cache: Cache, *, offline: bool) -> dict[st
     Raises OfflineError or FetchError naming what is missing.
     """
     files = needed.all_files()
-    paths = {file.sha256: cache.find_blob(file.sha256) for _, file in files}
+    hashes = [file.sha256 for _, file in files]
+    with ThreadPoolExecutor(max_workers=_CONNECTIONS) as pool:
+        paths = dict(zip(hashes, pool.map(cache.find_blob, hashes), strict=True))
     missing = [(distribution, file) for distribution, file in files if paths[file.sha256] is None]
     if missing:
         if offline and not (site_mirror() or "").startswith("file:"):
