@@ -7,6 +7,7 @@ import io
 import os
 import socket
 import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import docker
@@ -18,6 +19,7 @@ from docker.models.containers import Container
 from docker.types import Mount
 
 from builder.base.errors import BuilderError, ExitCode
+from builder.base.run import Result
 
 __all__ = [
     "Client",
@@ -26,9 +28,9 @@ __all__ = [
     "EngineUnavailableError",
     "ImageNotFound",
     "Mount",
-    "attach",
     "cgroup_tree",
     "connect",
+    "execute",
 ]
 
 # The header of a frame of output: the stream, three bytes of padding, the length.
@@ -72,7 +74,34 @@ def cgroup_tree() -> Path:
     )
 
 
-def attach(client: Client, job: str, *, limit: int) -> tuple[bytes, bytes]:
+def execute(
+    container: Container,
+    words: Sequence[str],
+    *,
+    limit: int,
+    user: str = "root",
+    environment: Mapping[str, str] | None = None,
+) -> Result:
+    """Run a command in a container to its end, and return what it printed and its exit status.
+
+    ``limit`` is how many seconds the engine may be silent; it does not end the command.
+    """
+    client = container.client
+    job = client.api.exec_create(
+        container.id,
+        list(words),
+        user=user,
+        environment={"LC_ALL": "C.UTF-8", **(environment or {})},
+    )
+    stdout, stderr = _attach(client, job["Id"], limit=limit)
+    return Result(
+        stdout=stdout.decode(errors="replace"),
+        stderr=stderr.decode(errors="replace"),
+        status=client.api.exec_inspect(job["Id"])["ExitCode"],
+    )
+
+
+def _attach(client: Client, job: str, *, limit: int) -> tuple[bytes, bytes]:
     """Start a command that ``exec_create`` made, and read both outputs to their end.
 
     Not by the SDK's ``exec_start``: it reads past its own buffer, and so loses output

@@ -21,7 +21,7 @@ from builder.base import log
 from builder.base.errors import BuilderError
 from builder.base.paths import PROJECT
 from builder.base.run import Result, failure_text
-from builder.verify.engine import Client, EngineError, Mount, attach, cgroup_tree
+from builder.verify.engine import Client, EngineError, Mount, cgroup_tree, execute
 
 RUN_ID = os.environ.get("BUILDER_TEST_RUN") or f"{os.getpid()}-{secrets.token_hex(3)}"
 LABEL = "backendai-test.run"
@@ -152,20 +152,15 @@ class Host:
         words = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
         begin = time.monotonic()
         # The client cannot stop a process in the container, so the limit is set there, too.
-        job = self._client.api.exec_create(
-            self._container.id,
+        result = execute(
+            self._container,
             ["timeout", f"--kill-after={min(10, timeout)}", str(timeout), *words],
+            limit=timeout + 60,
             user=user,
-            environment={"LC_ALL": "C.UTF-8", **(env or {})},
+            environment=env,
         )
-        stdout, stderr = attach(self._client, job["Id"], limit=timeout + 60)
-        status = self._client.api.exec_inspect(job["Id"])["ExitCode"]
         elapsed = time.monotonic() - begin
-        result = Result(
-            stdout=stdout.decode(errors="replace"),
-            stderr=stderr.decode(errors="replace"),
-            status=status,
-        )
+        status = result.status
         self._note(words, user, result, elapsed)
         if status in (_TIMED_OUT, _KILLED) and elapsed >= timeout:
             raise HostError(

@@ -9,12 +9,13 @@ from builder.base.errors import BuilderError, ToolError
 from builder.base.run import failure_text
 from builder.verify import managers
 from builder.verify.distributions import Distribution, parse_os_release
-from builder.verify.engine import Client, Container, EngineError, ImageNotFound
+from builder.verify.engine import Client, Container, EngineError, ImageNotFound, execute
 from builder.verify.hosts import LABEL, RUN_ID
 
 REPOSITORY = "backendai-verify"
 # Raise it when code below changes the content of an image.
 _RECIPE = 1
+_LIMIT_S = 600  # of silence while packages are installed
 _OFFLINE_HINT = (
     "name an image that this engine has: --image NAME ('docker images' lists them); "
     "in this project 'python -m tests.integration.images' makes some from Debian's mirror"
@@ -104,11 +105,10 @@ def _container(client: Client, image: str) -> Iterator[Container]:
 
 
 def _call(container: Container, words: list[str]) -> str:
-    done = container.exec_run(words, demux=True, environment={"LC_ALL": "C.UTF-8"})
-    stdout, stderr = ((part or b"").decode(errors="replace") for part in done.output)
-    if done.exit_code:
-        raise ToolError(failure_text(words, done.exit_code, [stdout, stderr]))
-    return stdout
+    done = execute(container, words, limit=_LIMIT_S)
+    if done.status:
+        raise ToolError(failure_text(words, done.status, [done.stdout, done.stderr]))
+    return done.stdout
 
 
 def _has(client: Client, name: str) -> bool:

@@ -33,6 +33,7 @@ from builder.repo.model import PUBLIC
 from builder.repo.serve import _Handler, open_server
 from builder.repo.sign import KeySource, open_signer
 from builder.spec import ReleaseSpec
+from builder.verify.engine import execute
 from builder.verify.hosts import LABEL, RUN_ID, HostError
 
 NAME = "tiny"
@@ -226,11 +227,11 @@ class Client:
     def run(self, script: str, *, check: bool = True, timeout: int = _TIMEOUT_S) -> Result:
         """Run a script for ``sh`` to its end."""
         words = ["timeout", "--kill-after=10", str(timeout), "/bin/sh", "-euc", script]
-        done = self._container.exec_run(words, demux=True, environment={"LC_ALL": "C.UTF-8"})
-        stdout, stderr = ((part or b"").decode(errors="replace") for part in done.output)
-        if check and done.exit_code:
-            raise HostError(f"{self.name}: {failure_text(words, done.exit_code, [stdout, stderr])}")
-        return Result(stdout=stdout, stderr=stderr, status=done.exit_code)
+        done = execute(self._container, words, limit=timeout + 60)
+        if check and done.status:
+            text = failure_text(words, done.status, [done.stdout, done.stderr])
+            raise HostError(f"{self.name}: {text}")
+        return done
 
     def has(self) -> str:
         """The installed version of the tiny package, by the file it brings; empty without."""
