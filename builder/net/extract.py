@@ -73,6 +73,8 @@ def check_links(root: Path, name: str, links_below: PurePosixPath | None = None)
                 continue
             # A link may climb through another link, so only following them shows where it leads.
             pointed = Path(os.path.realpath(path))
+            if links_below is not None and pointed.is_relative_to(links_below):
+                continue  # through a link to the target
             if path.readlink().is_absolute() or not pointed.is_relative_to(real):
                 where = str(path.relative_to(root))
                 _refuse(name, where, f"is a link out of it, to {str(path.readlink())!r}")

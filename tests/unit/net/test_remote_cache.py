@@ -160,7 +160,8 @@ def fill(folder: Path) -> None:
     for path in (program, text):
         os.utime(path, (1_700_000_000, 1_700_000_000))
     (folder / "inner").symlink_to("bin/tool")
-    (folder / "python").symlink_to("/opt/backendai/runtime/bin/python3.13")
+    (folder / "python3.13").symlink_to("/opt/backendai/runtime/bin/python3.13")
+    (folder / "python3").symlink_to("python3.13")
 
 
 def fail(_folder: Path) -> None:
@@ -387,6 +388,7 @@ _EVIL = [
     [_member("link", tarfile.SYMTYPE, "/opt/backendai/../../etc/shadow")],
     [_member("link", tarfile.SYMTYPE, "/opt/backendaix/y")],
     [_member("python", tarfile.SYMTYPE, "/opt/backendai/x"), _member("python/out")],
+    [_member("a/up", tarfile.SYMTYPE, ".."), _member("b", tarfile.SYMTYPE, "a/up/../x")],
     [_member("hard", tarfile.LNKTYPE, "/etc/passwd")],
     [_member("hard", tarfile.LNKTYPE, "../../out")],
     [_member("device", tarfile.CHRTYPE)],
