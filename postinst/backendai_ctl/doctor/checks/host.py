@@ -13,6 +13,7 @@ from backendai_ctl.base.text import lines_of
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, warning
 
+_CERTIFICATES = (".pem", ".crt", ".cer", ".cert")
 _MIB = 1024 * 1024
 _TIGHT = 1024 * _MIB
 _FULL = 200 * _MIB
@@ -37,19 +38,33 @@ def _is_ours(path: Path) -> bool:
     return stat.S_ISREG(path.lstat().st_mode)
 
 
+def _is_certificate(path: Path) -> bool:
+    """Whether it has certificates and no key, which everybody may read."""
+    if path.suffix not in _CERTIFICATES or path.stat().st_size > _MIB:
+        return False
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return b"-----BEGIN CERTIFICATE-----" in content and b"PRIVATE KEY" not in content
+
+
 def _look_at(view: HostView, path: Path) -> Iterator[Finding]:
     status = path.stat()
     mode = stat.S_IMODE(status.st_mode)
     shown = view.shown(path)
     is_private = path.parent == view.layout.secrets and path.name not in READ_BY_SERVICES
-    wanted = mode & ~(0o077 if is_private else 0o007)
+    wanted = mode & ~(0o077 if is_private else 0o003 if _is_certificate(path) else 0o007)
 
     def close() -> str:
+        # What services read as others, they read as the group from now on.
+        if view.account and not is_private and status.st_gid != view.account.gid:
+            set_owner(path, status.st_uid, view.account.gid)
         set_mode(path, wanted)
         return f"closed {shown} to {'all but root' if is_private else 'others'}"
 
     remedy = f"chmod {'go' if is_private else 'o'}= {shown}"
-    if mode & 0o007:
+    if mode & 0o007 & ~wanted:
         what = "every user of this host can get at it"
         yield error(what, shown, remedy, value=f"{mode:04o}", fix=close)
     elif mode != wanted:

@@ -47,6 +47,35 @@ def test_files_that_others_can_read(node: Layout) -> None:
     assert not list(host.check_files(host_view(node, account=STRANGER)))
 
 
+@NEEDS_ROOT
+def test_everybody_may_read_a_certificate_without_its_key(node: Layout) -> None:
+    """A key that services read as others stays readable to them once it is closed."""
+    for path in node.etc.iterdir():
+        path.chmod(0o640)
+    node.etc.chmod(0o750)
+    certificate, key = "-----BEGIN CERTIFICATE-----\nMIIB\n", "-----BEGIN PRIVATE KEY-----\nMIIE\n"
+    texts = {"web.crt": certificate, "web.key": key, "both.pem": certificate + key, "open.pem": ""}
+    for name, text in texts.items():
+        (node.etc / name).write_text(text)
+        (node.etc / name).chmod(0o644)
+        os.chown(node.etc / name, 0, 0)
+    (node.etc / "open.crt").write_text(certificate)
+    (node.etc / "open.crt").chmod(0o646)
+    findings = list(host.check_files(host_view(node, account=STRANGER)))
+    assert [finding.where.rpartition("/")[2] for finding in findings] == [
+        "both.pem",
+        "open.crt",
+        "open.pem",
+        "web.key",
+    ]
+    fix_findings(findings)
+    for name, mode in (("both.pem", 0o640), ("web.key", 0o640), ("web.crt", 0o644)):
+        assert (node.etc / name).stat().st_mode & 0o777 == mode
+    assert (node.etc / "web.key").stat().st_gid == STRANGER.gid
+    assert (node.etc / "open.crt").stat().st_mode & 0o777 == 0o644
+    assert not list(host.check_files(host_view(node, account=STRANGER)))
+
+
 def test_what_a_link_leads_to_is_not_the_doctors(node: Layout) -> None:
     for path in node.etc.iterdir():
         path.chmod(0o640)
