@@ -193,7 +193,14 @@ class HttpStore:
     ) -> httpx.Response:
         sent = self._headers() | (headers or {})
         try:
-            return self._client.request(method, self._place(name), headers=sent, content=content)
+            # A redirected PUT would become a GET, and look as if it had been stored.
+            return self._client.request(
+                method,
+                self._place(name),
+                headers=sent,
+                content=content,
+                follow_redirects=method == "HEAD",
+            )
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             reason = redact(str(error)) or type(error).__name__
             raise StoreError(f"{redact(self.url)}: {reason}") from error
