@@ -32,6 +32,8 @@ KEY = "ab" * 32
 TREE = f"derived/wheel/{KEY}"
 _SPAWN = multiprocessing.get_context("spawn")
 _QUICK = RetryPolicy(tries=1, connect_s=0.5, read_s=0.5, window_s=0.5, window_bytes=1 << 20)
+# A busy machine is no fault.
+_PATIENT = RetryPolicy(tries=1, connect_s=20, read_s=20, window_s=20, window_bytes=1)
 
 
 @dataclass
@@ -121,7 +123,8 @@ def over_http(server: Server, tmp_path: Path) -> Iterator[Callable[[str], Cache]
     stores = []
 
     def make(name: str, *, secret: bytes | None = SECRET, writes: bool = True) -> Cache:
-        store = HttpStore(url=server.url, token="t0ken", policy=_QUICK)
+        policy = _QUICK if server.fault == "hang" else _PATIENT
+        store = HttpStore(url=server.url, token="t0ken", policy=policy)
         stores.append(store)
         remote = RemoteCache(store=store, secret=secret, writes=writes)
         return Cache(root=tmp_path / name, remote=remote)
