@@ -25,17 +25,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from builder.base import log
-from builder.base.errors import SPACE_HINT, FetchError, StorageError
-from builder.base.files import PUBLIC_FILE, hash_file, make_public_folder
+from builder.base.errors import FetchError, StorageError
+from builder.base.files import hash_file
 from builder.base.scratch import SharedLock, file_lock, scratch_folder, sweep
 from builder.base.seal import MARK, SEAL, Hashes, find_damage, make_seal
+from builder.base.storage import storage_guard
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-# The last two: a file lies at the place of a folder.
-_CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
 _OCCUPIED = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 # On a network file system a lock alone does not show whether another host is at work.
 _SWEEP_AGE_S = 24 * 3600
@@ -48,51 +46,6 @@ def key_of(*parts: object) -> str:
     """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def storage_error(error: OSError, path: Path) -> StorageError:
-    """Turn an OSError on ``path`` into an error with a hint."""
-    where = error.filename or path
-    if error.errno in _FULL:
-        return StorageError(f"no space left on the disk of {where}", hint=SPACE_HINT)
-    if error.errno in _CLOSED:
-        hint = "choose another folder with --out or BUILDER_CACHE, or fix its permissions"
-        return StorageError(f"cannot write {where}: {error.strerror}", hint=hint)
-    return StorageError(f"{where}: {error.strerror}")
-
-
-@contextmanager
-def storage_guard(path: Path) -> Iterator[None]:
-    """Raise StorageError in place of the OSErrors of a full or read-only disk."""
-    try:
-        yield
-    except OSError as error:
-        _reraise(error, path)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a file beside ``path`` to write to; at the end it replaces ``path``.
-
-    Everybody may read the file, whatever the caller's umask. If writing fails, nothing
-    is left beside ``path``, and ``path`` is unchanged.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with storage_guard(path):
-        make_public_folder(path.parent)
-        try:
-            yield part
-            part.chmod(PUBLIC_FILE)
-            part.replace(path)
-        finally:
-            with suppress(OSError):  # the earlier error is the one to report
-                part.unlink(missing_ok=True)
-
-
-def _reraise(error: OSError, path: Path) -> NoReturn:
-    if error.errno in _FULL | _CLOSED:
-        raise storage_error(error, path) from error
-    raise error
 
 
 class Remote(Protocol):

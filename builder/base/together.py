@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from builder.base.cache import replacing, storage_guard
+from builder.base.storage import replacing, storage_guard
 
 
 def write_together(texts: Mapping[Path, str]) -> list[Path]:

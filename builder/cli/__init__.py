@@ -11,9 +11,9 @@ from rich.markup import escape
 
 from builder import __version__
 from builder.base import log
-from builder.base.cache import storage_error
 from builder.base.errors import BuilderError, ExitCode, SpecError
 from builder.base.run import stop_children
+from builder.base.storage import storage_error
 
 # Imported when needed: 'builder --help' need not load httpx, nor a rebuild docker.
 _COMMANDS = {

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from builder.base import log
-from builder.base.cache import replacing
 from builder.base.errors import ExitCode, UsageError
 from builder.base.paths import PROJECT
+from builder.base.storage import replacing
 from builder.cli.options import json_option, project_cache, project_spec
 from builder.jobs.parallel import default_jobs
 from builder.jobs.reproduce import ReproduceRequest, keep_made, reproduce

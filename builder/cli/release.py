@@ -13,9 +13,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from builder.base import log
-from builder.base.cache import replacing
 from builder.base.errors import LockError, UsageError
 from builder.base.paths import PROJECT
+from builder.base.storage import replacing
 from builder.cli.options import (
     importance_options,
     json_option,

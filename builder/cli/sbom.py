@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from builder.base import log
-from builder.base.cache import replacing
 from builder.base.errors import PayloadError, UsageError
 from builder.base.paths import SBOM_FILE, SBOM_SUFFIX
+from builder.base.storage import replacing
 from builder.inspect import inspect_package
 from builder.sbom.spdx import render_spdx
 

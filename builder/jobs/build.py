@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from builder.base import log
-from builder.base.cache import Cache, key_of, storage_guard
+from builder.base.cache import Cache, key_of
 from builder.base.files import make_public_folder
 from builder.base.model import Arch, PackageFormat, Profile, RuntimeChoice
+from builder.base.storage import storage_guard
 from builder.index.uv import uv_path
 from builder.jobs.base import SharedWheels, pins_of, python_of
 from builder.jobs.gates import GatedStage

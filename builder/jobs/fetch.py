@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from builder.base.cache import Cache, replacing
+from builder.base.cache import Cache
 from builder.base.files import hash_file
 from builder.base.model import Arch, RuntimeChoice, host_arch
+from builder.base.storage import replacing
 from builder.index.uv import Target
 from builder.lock import Lock, load_lock
 from builder.lock.inputs import needs_lock

@@ -8,8 +8,9 @@ from pathlib import Path
 from packaging.version import Version
 
 from builder.base import log
-from builder.base.cache import Cache, replacing
+from builder.base.cache import Cache
 from builder.base.errors import BuilderError, FetchError, UsageError
+from builder.base.storage import replacing
 from builder.lock import load_lock
 from builder.lock.inputs import needs_lock
 from builder.net.download import fetch_blob

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from builder.base.cache import replacing
 from builder.base.errors import LockError
 from builder.base.files import check_file_name
 from builder.base.lazy import LazyModule
 from builder.base.model import Arch
+from builder.base.storage import replacing
 from builder.spec.types import Strict
 from builder.spec.validate import parse_table, read_text, validate
 

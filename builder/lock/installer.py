@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from builder.base.cache import replacing
 from builder.base.errors import LockError
 from builder.base.lazy import LazyModule
+from builder.base.storage import replacing
 from builder.spec import ReleaseSpec
 
 if TYPE_CHECKING:

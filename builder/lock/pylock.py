@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder.base.cache import replacing
 from builder.base.lazy import LazyModule
 from builder.base.model import Arch
+from builder.base.storage import replacing
 from builder.lock.file import Lock, LockedDistribution, LockedFile
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from builder.base import log
-from builder.base.cache import Cache, storage_guard
+from builder.base.cache import Cache
 from builder.base.errors import FetchError, OfflineError
 from builder.base.lazy import LazyModule
 from builder.base.redact import redact
+from builder.base.storage import storage_guard
 from builder.net.http import (
     DEFAULT_POLICY,
     NETWORK_HINT,

@@ -17,9 +17,9 @@ from typing import NoReturn
 
 import zstandard
 
-from builder.base.cache import storage_guard
 from builder.base.errors import PayloadError
 from builder.base.files import check_file_name
+from builder.base.storage import storage_guard
 from builder.net.tarstream import CHUNK, BoundedReader, open_stream, open_tar, read_members
 
 MAX_BYTES = 4 << 30

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from builder.base import log
-from builder.base.cache import Cache, key_of, replacing, storage_guard
+from builder.base.cache import Cache, key_of
 from builder.base.errors import FetchError, OfflineError
 from builder.base.files import hash_file
 from builder.base.lazy import LazyModule
 from builder.base.parse import TextError, parse_json_object
 from builder.base.redact import redact
+from builder.base.storage import replacing, storage_guard
 from builder.net.http import (
     DEFAULT_POLICY,
     RetryPolicy,

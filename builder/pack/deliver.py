@@ -5,8 +5,9 @@ import os
 import shutil
 from pathlib import Path
 
-from builder.base.cache import Cache, key_of, replacing
+from builder.base.cache import Cache, key_of
 from builder.base.parse import TextError, parse_json
+from builder.base.storage import replacing
 from builder.pack.packing import Artifact
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from builder.base.cache import replacing
 from builder.base.errors import UsageError
 from builder.base.files import check_file_name
 from builder.base.parse import TextError, parse_json, shown
+from builder.base.storage import replacing
 from builder.pack.packing import Artifact
 
 MANIFEST = "manifest.json"

@@ -14,9 +14,10 @@ from pathlib import Path
 import jinja2
 from jinja2.bccache import Bucket, BytecodeCache
 
-from builder.base.cache import Cache, key_of, replacing
+from builder.base.cache import Cache, key_of
 from builder.base.files import hash_file
 from builder.base.parse import TextError, parse_json
+from builder.base.storage import replacing
 from builder.plan import render
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from builder.base.cache import Cache, replacing
+from builder.base.cache import Cache
 from builder.base.errors import LockError
+from builder.base.storage import replacing
 from builder.lock import Lock, save_lock
 from builder.lock.resolve import make_locks
 from builder.release.edit import Move, bump_text, derive_text, parse_release

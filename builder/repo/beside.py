@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from builder.base.cache import replacing
 from builder.base.errors import BuilderError, PayloadError, RepoError, UsageError, VerifyError
 from builder.base.files import hash_file
 from builder.base.parse import TextError, parse_json
 from builder.base.paths import SBOM_SUFFIX
+from builder.base.storage import replacing
 from builder.pack.provenance import PROVENANCE_SUFFIX
 from builder.repo.attest import (
     ENVELOPE_SUFFIX,

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from builder.base import log
-from builder.base.cache import storage_guard
 from builder.base.errors import UsageError
+from builder.base.storage import storage_guard
 from builder.repo.config import RepoConfig, load_config
 from builder.repo.dated import list_snapshots, outdated_snapshots
 from builder.repo.model import LOCAL, POOL, PUBLIC, STATE, RepoPackage

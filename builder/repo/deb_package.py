@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from builder.base.cache import storage_guard
 from builder.base.errors import PayloadError
+from builder.base.storage import storage_guard
 from builder.inspect import inspect_package
 from builder.inspect.deb822 import encode, split_control
 from builder.inspect.debfile import ar_members

@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from builder.base import log
-from builder.base.cache import key_of, storage_guard
+from builder.base.cache import key_of
 from builder.base.errors import RepoError, UsageError
 from builder.base.files import make_public_folder
 from builder.base.model import PackageFormat
+from builder.base.storage import storage_guard
 from builder.repo.advisories import Advisory, advisories_key, list_advisories, render_osv
 from builder.repo.apt import AptIndexer
 from builder.repo.beside import sign_statements

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from builder.base.cache import storage_guard
 from builder.base.errors import RepoError, SpecError
 from builder.base.files import PUBLIC_FILE, make_public_folder
+from builder.base.storage import storage_guard
 from builder.repo.config import CONFIG_NAME, load_config
 from builder.repo.state import open_state
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import zstandard
 
-from builder.base.cache import storage_guard
 from builder.base.errors import RepoError
 from builder.base.model import PackageFormat
 from builder.base.scratch import file_lock
+from builder.base.storage import storage_guard
 from builder.inspect.deb822 import decode, encode, is_utf8
 from builder.repo.model import (
     STATE,

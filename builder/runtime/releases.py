@@ -14,11 +14,11 @@ import tomlkit
 from packaging.version import Version
 from tomlkit.items import AoT, Table
 
-from builder.base.cache import storage_guard
 from builder.base.errors import FetchError, SpecError, UsageError
 from builder.base.model import Arch
 from builder.base.parse import TextError, parse_json
 from builder.base.redact import redact
+from builder.base.storage import storage_guard
 from builder.net.http import fetch_text
 from builder.runtime.pbs import RELEASE_TREE
 from builder.runtime.pins import Pins, StandalonePin, parse_pins

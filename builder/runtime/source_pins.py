@@ -6,8 +6,8 @@ from pathlib import Path
 import tomlkit
 from packaging.version import Version
 
-from builder.base.cache import replacing
 from builder.base.errors import SpecError, UsageError
+from builder.base.storage import replacing
 from builder.runtime.offers import SourceOffer
 from builder.runtime.pins import Pins, SourcePin, parse_pins
 

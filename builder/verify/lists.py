@@ -18,9 +18,9 @@ import createrepo_c
 import tomlkit
 import zstandard
 
-from builder.base.cache import replacing
 from builder.base.errors import UsageError
 from builder.base.model import PackageFormat
+from builder.base.storage import replacing
 from builder.repo.version import version_key
 from builder.verify.provides import Capabilities
 from builder.verify.requirements import parse_requirement

@@ -23,9 +23,9 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from builder.base import log
-from builder.base.cache import storage_guard
 from builder.base.errors import BuilderError, RepoError
 from builder.base.parse import TextError, parse_json
+from builder.base.storage import storage_guard
 
 CLAIMS = PurePosixPath(".publishing")
 _LONGEST = 200  # of another publisher's text in a message

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from builder.base.cache import storage_guard
 from builder.base.errors import RepoError
 from builder.base.files import PUBLIC_FILE, hash_file, make_public_folder
+from builder.base.storage import storage_guard
 from builder.repo.model import FileFacts, check_place
 from builder.repo.publish.claim import CLAIMS
 from builder.repo.publish.source import check_source, lost, not_as_stated

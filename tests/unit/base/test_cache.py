@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.base.cache import Cache, key_of, open_cache, replacing
+from builder.base.cache import Cache, key_of, open_cache
 from builder.base.errors import FetchError, StorageError
+from builder.base.storage import replacing
 
 DATA = b"a download"
 SHA256 = hashlib.sha256(DATA).hexdigest()
