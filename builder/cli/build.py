@@ -23,9 +23,9 @@ from builder.cli.options import (
     read_runtime_options,
     release_option,
     runtime_options,
-    shared_cache,
     source_date_epoch,
 )
+from builder.cli.shared_cache import shared_cache
 from builder.jobs.build import BuildRequest, Built, build, report_reuse, stage_services
 from builder.jobs.gates import Gatekeeper, check_gates
 from builder.jobs.parallel import default_jobs

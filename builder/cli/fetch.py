@@ -16,8 +16,8 @@ from builder.cli.options import (
     read_runtime_options,
     release_option,
     runtime_options,
-    shared_cache,
 )
+from builder.cli.shared_cache import shared_cache
 from builder.jobs.fetch import FetchRequest, fetch_inputs
 from builder.jobs.parallel import default_jobs
 

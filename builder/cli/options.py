@@ -1,20 +1,17 @@
 """Options that several commands share, and how they become values."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from builder.base import log
 from builder.base.cache import Cache, open_cache
 from builder.base.errors import UsageError
 from builder.base.model import Arch, PackageFormat, Profile, RuntimeChoice, host_arch
 from builder.base.paths import PKGSPEC, cache_root
-from builder.net.remote_cache import open_remote_cache
 from builder.release.edit import Importance
 from builder.runtime.model import RuntimeOptions
 from builder.spec import Spec, load_spec
@@ -200,18 +197,6 @@ def project_spec() -> Spec:
 def project_cache() -> Cache:
     """The user's cache."""
     return open_cache(cache_root())
-
-
-@contextmanager
-def shared_cache(*, offline: bool) -> Iterator[Cache]:
-    """Yield the user's cache, with the remote one if there is one; at the end report its use."""
-    remote = open_remote_cache(offline=offline)
-    try:
-        yield open_cache(cache_root(), remote)
-    finally:
-        if remote is not None:
-            log.step(remote.summary())
-            remote.store.close()
 
 
 def source_date_epoch() -> int | None:
