@@ -19,7 +19,7 @@ import zstandard
 
 from builder.base.errors import PayloadError
 from builder.base.files import PUBLIC_FILE, PUBLIC_FOLDER
-from builder.base.parse import TextError, parse_json
+from builder.base.parse import TextError, parse_json_object
 from builder.base.paths import TARGET_ROOT
 from builder.base.seal import MARK, SEAL
 from builder.net.extract import extract_tar
@@ -28,6 +28,7 @@ _FORMAT = "backendai-builder tree 1"
 _LEVEL = 3
 _CHUNK = 1 << 20
 _MAX_LINE = 2048
+_OF_CACHE = (SEAL, MARK)  # what names of the cache's own files begin with
 
 
 class PackedTreeError(Exception):
@@ -84,10 +85,8 @@ def _reason(line: bytes, expected: bytes) -> str:
     """Return what differs first, for the message only."""
     needed = json.loads(expected)
     try:
-        found = parse_json(line)
+        found = parse_json_object(line)
     except TextError:
-        found = None
-    if not isinstance(found, dict):
         return "it is no packed tree"
     for name, what in (
         ("format", "another format"),
@@ -113,7 +112,7 @@ def _copy(file: BinaryIO, target: Path) -> str:
 def _check_names(folder: Path) -> None:
     """Refuse names of the cache's own: a tree brings no seal."""
     for path in folder.iterdir():
-        if path.name.startswith((SEAL, MARK)):
+        if path.name.startswith(_OF_CACHE):
             raise PackedTreeError(f"it brings a file of the cache itself: {path.name}")
 
 
@@ -141,17 +140,11 @@ def _write_tar(folder: Path, out: BinaryIO) -> None:
                     tar.addfile(info, content)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, left_out: tuple[str, ...] = _OF_CACHE) -> Iterator[Path]:
+    """Yield all paths below a folder, without the cache's own, which lie in it directly."""
     for path in sorted(folder.iterdir()):
-        if path.parent == folder and path.name.startswith((SEAL, MARK)):
+        if path.name.startswith(left_out):
             continue
         yield path
         if path.is_dir() and not path.is_symlink():
-            yield from _walk_below(path)
-
-
-def _walk_below(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        yield path
-        if path.is_dir() and not path.is_symlink():
-            yield from _walk_below(path)
+            yield from _walk(path, ())

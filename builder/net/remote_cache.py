@@ -60,7 +60,9 @@ class RemoteCache:
 
     def give_blob(self, sha256: str, source: Path) -> None:
         """Store a download for others."""
-        self._put(_blob_name(sha256), source, sha256)
+        name = _blob_name(sha256)
+        if self._may_write(name):
+            self._put(name, source, sha256)
 
     def take_tree(self, kind: str, key: str, target: Path) -> bool:
         """Unpack a tree into the absent folder ``target``; returns whether there is a valid one."""
@@ -123,8 +125,6 @@ class RemoteCache:
             return False
 
     def _put(self, name: str, source: Path, sha256: str) -> None:
-        if not self._may_write(name):
-            return
         try:
             self.store.put(name, source, sha256)
         except StoreError as error:
