@@ -12,11 +12,10 @@ from builder.base.errors import LockError, UsageError
 from builder.base.model import Arch
 from builder.base.together import write_together
 from builder.index.uv import Target
-from builder.lock import Lock, LockedDistribution, lock_path, stale_locks
-from builder.lock.file import render_lock
+from builder.lock import Lock, LockedDistribution, stale_locks
 from builder.lock.patch import Change, Wanted, changes_of, find_missing, locks_with, patch_locks
 from builder.plan.sources import read_sources
-from builder.release.bump import Workshop, release_file
+from builder.release.bump import Workshop, release_file, release_texts
 from builder.release.edit import Importance, make_entry, parse_release, raise_text
 from builder.release.facts import path_is_wheel, release_locks
 from builder.release.news import own_distributions
@@ -25,6 +24,8 @@ from builder.spec import ReleaseSpec
 from builder.spec.release import ChangelogSpec
 from builder.wheels.files import fetch_files
 from builder.wheels.model import WheelRequest
+
+_EXAMPLE = "--package aiohttp==3.13.3"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +69,6 @@ def parse_pins(words: Iterable[str]) -> dict[str, str]:
         if pins.setdefault(name, exact[0].version) != exact[0].version:
             raise UsageError(f"{name} is named with two versions", hint=_EXAMPLE)
     return pins
-
-
-_EXAMPLE = "--package aiohttp==3.13.3"
 
 
 def make_patch(shop: Workshop, release: ReleaseSpec, request: PatchRequest, now: datetime) -> Patch:
@@ -227,7 +225,7 @@ def _texts(
     entry: ChangelogSpec,
     locks: Sequence[Lock],
 ) -> dict[Path, str]:
-    """Return the files with their new texts: the release first, then the locks."""
+    """Return the files with their new texts."""
     if not entry.packages:
         raise LockError("no package of the line changes by that", hint="builder plan")
     root = shop.spec.root
@@ -235,7 +233,4 @@ def _texts(
     until = moved.index_until if moved.index_until != release.index_until else None
     text = raise_text(path.read_text(encoding="utf-8"), entry, until)
     parse_release(text, f"pkgspec/releases/{release.name}")
-    return {
-        path: text,
-        **{lock_path(root, lock.release, lock.package): render_lock(lock) for lock in locks},
-    }
+    return release_texts(root, release.name, text, locks)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from builder.base.cache import Cache
 from builder.base.errors import LockError
-from builder.base.storage import replacing
-from builder.lock import Lock, save_lock
+from builder.base.together import write_together
+from builder.lock import Lock, lock_path
+from builder.lock.file import render_lock
 from builder.lock.resolve import make_locks
 from builder.release.edit import Move, bump_text, derive_text, parse_release
 from builder.release.news import missing_at
@@ -55,13 +56,16 @@ def begin(shop: Workshop, name: str, version: str, like: ReleaseSpec, now: datet
 def save(root: Path, moved: Moved) -> list[Path]:
     """Write the release file and its locks; returns the paths.
 
-    Each by rename. Locks that a kill left behind are reported as stale, and the next run
+    All or none. Locks that a kill left behind are reported as stale, and the next run
     writes them.
     """
-    path = release_file(root, moved.release.name)
-    with replacing(path) as part:
-        part.write_text(moved.text, encoding="utf-8")
-    return [path, *(save_lock(root, lock) for lock in moved.locks)]
+    return write_together(release_texts(root, moved.release.name, moved.text, moved.locks))
+
+
+def release_texts(root: Path, name: str, text: str, locks: Sequence[Lock]) -> dict[Path, str]:
+    """Return the files of a release with their texts: its own first, then the locks."""
+    paths = {lock_path(root, lock.release, lock.package): render_lock(lock) for lock in locks}
+    return {release_file(root, name): text, **paths}
 
 
 def _move(version: str, now: datetime) -> Move:
