@@ -70,7 +70,7 @@ def fetch_latest(
             return path
         try:
             with open_client(policy) as client:
-                retry(url, policy, lambda: _fetch(client, url, path, copy), lambda: 0)
+                retry(url, policy, lambda: _fetch(client, url, path, copy, policy), lambda: 0)
         except UnreachableError as error:
             if copy is None:
                 raise
@@ -91,7 +91,9 @@ def _notes(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _fetch(client: httpx.Client, url: str, path: Path, copy: _Copy | None) -> None:
+def _fetch(
+    client: httpx.Client, url: str, path: Path, copy: _Copy | None, policy: RetryPolicy
+) -> None:
     headers = {"If-None-Match": copy.etag} if copy and copy.etag else {}
     if copy and copy.modified:
         headers["If-Modified-Since"] = copy.modified
@@ -104,7 +106,7 @@ def _fetch(client: httpx.Client, url: str, path: Path, copy: _Copy | None) -> No
         with storage_guard(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
-            _write(answer, url, part)
+            _write(answer, url, part, policy)
         found = _Copy(
             sha256=hash_file(path),
             fetched=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -115,10 +117,10 @@ def _fetch(client: httpx.Client, url: str, path: Path, copy: _Copy | None) -> No
         notes.write_text(json.dumps(asdict(found)), encoding="utf-8")
 
 
-def _write(answer: httpx.Response, url: str, part: Path) -> None:
+def _write(answer: httpx.Response, url: str, part: Path, policy: RetryPolicy) -> None:
     done = 0
     with part.open("wb") as file:
-        for chunk in enforce_min_rate(answer.iter_raw(), DEFAULT_POLICY):
+        for chunk in enforce_min_rate(answer.iter_raw(), policy):
             done += len(chunk)
             if done > _MOST:
                 raise FetchError(f"{redact(url)} is longer than {_MOST} bytes")
