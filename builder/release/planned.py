@@ -5,12 +5,13 @@ only a package's own SBOM has.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import quote
 
 from builder.base.model import Arch, PackageFormat
 from builder.lock import Lock, LockedDistribution
 from builder.plan.shared import shared_wheels
 from builder.sbom.cyclonedx import package_purl
+from builder.sbom.runtime import cpython_purl
+from builder.sbom.wheels import pypi_purl
 from builder.spec import ReleaseSpec, Spec
 
 Document = Mapping[str, object]
@@ -30,7 +31,7 @@ def planned_documents(
     found: dict[str, list[Document]] = {}
     if spec.project.runtime in release.packages:
         used = sorted(version for version in set(pythons) if version.rpartition(".")[0] in minors)
-        cpython = [_row("CPython", version, "generic", "python") for version in used]
+        cpython = [_row("CPython", version, cpython_purl(version)) for version in used]
         found[spec.project.runtime] = [*cpython, *map(_wheel, of_all)]
     names = {wheel.name for wheel in shared[Arch.AMD64]} & {
         wheel.name for wheel in shared[Arch.ARM64]
@@ -49,11 +50,10 @@ def _once(wheels: Iterable[LockedDistribution]) -> list[LockedDistribution]:
 
 
 def _wheel(wheel: LockedDistribution) -> Document:
-    return _row(wheel.name, wheel.version, "pypi", wheel.name)
+    return _row(wheel.name, wheel.version, pypi_purl(wheel.name, wheel.version))
 
 
-def _row(name: str, version: str, kind: str, path: str) -> Document:
-    purl = f"pkg:{kind}/{path}@{quote(version, safe='')}"
+def _row(name: str, version: str, purl: str) -> Document:
     return {"name": name, "version": version, "purl": purl}
 
 

@@ -48,6 +48,11 @@ def library_facts() -> tuple[LibraryFacts, ...]:
     ).library
 
 
+def cpython_purl(version: str) -> str:
+    """Return the package URL of CPython."""
+    return f"pkg:generic/python@{version}"
+
+
 def runtime_part(runtime: Runtime, prefix: PurePosixPath) -> Part | None:
     """Return CPython at ``prefix`` with its libraries; None where the distribution brings it."""
     if runtime.tree is None:
@@ -58,7 +63,7 @@ def runtime_part(runtime: Runtime, prefix: PurePosixPath) -> Part | None:
         kind=PartKind.RUNTIME,
         name="CPython",
         version=version,
-        purl=f"pkg:generic/python@{version}",
+        purl=cpython_purl(version),
         cpe=f"cpe:2.3:a:python:python:{version}:*:*:*:*:*:*:*",
         sha256=runtime.sha256,
         file=runtime.origin.rpartition("/")[2],
