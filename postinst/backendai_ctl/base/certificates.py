@@ -8,6 +8,7 @@ from pathlib import Path
 
 _DAY_SECONDS = 86400
 _MAX_ROUNDS = 10
+_FEW_DAYS = 30
 # OpenSSL's numbers of reasons why a certificate is refused.
 _WRONG_HOST = {62, 64}  # by name, by address
 _REASONS = {
@@ -31,6 +32,11 @@ class Certificate:
 
     days_left: int
     fits_host: bool
+
+    @property
+    def ends_soon(self) -> bool:
+        """Whether it is time to renew it."""
+        return self.days_left < _FEW_DAYS
 
 
 def examine_certificate(certificate: Path, key: Path, host: str) -> Certificate:

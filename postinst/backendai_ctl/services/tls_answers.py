@@ -18,7 +18,6 @@ CERTIFICATE = "tls.certificate"
 KEY = "tls.key"
 _PUBLIC_HOST = "node.public-host"
 _CLIENT_URL = "storage-proxy.client-url"
-_FEW_DAYS = 30
 _SECONDS = 10.0
 # The units have folders of their own in the place of these.
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
@@ -99,7 +98,7 @@ def _check_pair(layout: Layout, given: dict[str, str], host: str, say: Say) -> N
             f"warning: {given[CERTIFICATE]} ({CERTIFICATE}) is not for {host} ({_PUBLIC_HOST}): "
             "browsers warn of it where they use that name"
         )
-    if found.days_left < _FEW_DAYS:
+    if found.ends_soon:
         say(f"warning: {given[CERTIFICATE]} ({CERTIFICATE}) ends in {found.days_left} days")
 
 

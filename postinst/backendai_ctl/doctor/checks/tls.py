@@ -10,8 +10,6 @@ from backendai_ctl.doctor.model import Finding, error, note, warning
 from backendai_ctl.services.recipe import Recipe, Tls
 from backendai_ctl.stores.service_config import ServiceConfig
 
-_FEW_DAYS = 30
-
 
 def check_tls(view: HostView) -> Iterator[Finding]:
     """Check each service that can show the certificate of site.toml, by its own configuration."""
@@ -60,7 +58,7 @@ def _certificate(
         reason = (problem.strerror or "unreadable").lower()
         yield error(f"{recipe.service} has no certificate: {reason}", names[0], remedy)
         return
-    if found.days_left < _FEW_DAYS:
+    if found.ends_soon:
         yield warning(
             f"the certificate of {recipe.service} ends in {found.days_left} days",
             names[0],
