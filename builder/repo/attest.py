@@ -114,9 +114,9 @@ def load_provenance(package: Path, path: Path | None, keyring: Path | None) -> P
     found = path or _beside(package)
     keys = None
     if keyring:
-        armored = _read(keyring).decode("utf-8", "replace")
+        armored = read_given(keyring).decode("utf-8", "replace")
         keys = Keyring(armored=armored, label=str(keyring))
-    return judge_provenance(package, _read(found), str(found), keys)
+    return judge_provenance(package, read_given(found), str(found), keys)
 
 
 def judge_provenance(
@@ -165,7 +165,8 @@ def _beside(package: Path) -> Path:
     )
 
 
-def _read(path: Path) -> bytes:
+def read_given(path: Path) -> bytes:
+    """Return the content of a file that somebody named; raises UsageError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

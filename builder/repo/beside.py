@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from builder.base.errors import BuilderError, PayloadError, RepoError, UsageError, VerifyError
+from builder.base.errors import BuilderError, PayloadError, RepoError, VerifyError
 from builder.base.files import hash_file
 from builder.base.parse import TextError, parse_json
 from builder.base.paths import SBOM_SUFFIX
@@ -18,6 +18,7 @@ from builder.repo.attest import (
     Keyring,
     check_statement,
     judge_provenance,
+    read_given,
     sign_statement,
     statement_of,
 )
@@ -54,8 +55,8 @@ def trusted_keys(repository: Repository, signer: Signer | None) -> Keyring:
     texts = [signer.public_keys(armor=True)] if signer else []
     published = repository.public / armored_path(config.name)
     named = config.provenance.keyring
-    texts += [_read(published)] if published.is_file() else []
-    texts += [_read(repository.root / named)] if named else []
+    texts += [read_given(published)] if published.is_file() else []
+    texts += [read_given(repository.root / named)] if named else []
     if not texts:
         raise RepoError(
             "no public key is known that could verify signed provenance",
@@ -66,19 +67,14 @@ def trusted_keys(repository: Repository, signer: Signer | None) -> Keyring:
     return Keyring(armored=b"\n".join(texts).decode("utf-8", "replace"), label=label)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-
-
 def read_documents(path: Path, parsed: ParsedPackage, keys: Callable[[], Keyring]) -> Documents:
     """Return the documents beside a package file, each checked against the package.
 
     Raises a BuilderError if one is false.
     """
-    found = {kind: _read(kind.beside(path)) for kind in Document if kind.beside(path).is_file()}
+    found = {
+        kind: read_given(kind.beside(path)) for kind in Document if kind.beside(path).is_file()
+    }
     if Document.ENVELOPE in found:
         label = str(Document.ENVELOPE.beside(path))
         statement_of(found[Document.ENVELOPE], label)  # a plain statement is not signed
@@ -176,7 +172,7 @@ def sign_statements(repository: Repository, signer: Signer) -> None:
             continue
         path = repository.public / found[Document.STATEMENT]
         try:
-            keep_documents(repository, package, {Document.STATEMENT: _read(path)}, signer)
+            keep_documents(repository, package, {Document.STATEMENT: read_given(path)}, signer)
         except BuilderError as error:
             raise RepoError(
                 f"{found[Document.STATEMENT]}: cannot be signed: {error.message}",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 WIDTH, HEIGHT = 600, 160  # of the plot, in the units of the drawing
-_BARS = 60  # more cannot be told apart
+_BARS = 60  # more would run into each other
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,6 @@ from builder.repo.core import Repository, by_version
 from builder.repo.model import RepoPackage, Rollout
 from builder.repo.version import version_key
 
-_WHOLE = 100  # percent
-
 
 def begin_rollout(
     repository: Repository,

@@ -180,7 +180,7 @@ def test_a_wheel_of_one_service_raises_that_service_alone(shop: Workshop) -> Non
 
 
 def test_a_wheel_of_an_add_on_raises_all_that_name_its_version(shop: Workshop) -> None:
-    """dpkg is told by the host which add-on it breaks, so the host is another package, too."""
+    """The host names the add-on that it breaks, so the host is another package, too."""
     patch = _make(shop, "extra==1.1")
     assert patch.entry.packages == ("example-second", "example-addon")
     assert list(patch.locks) == ["example-addon"]
