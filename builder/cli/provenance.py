@@ -16,9 +16,17 @@ from builder.base.storage import replacing
 from builder.cli.options import json_option, project_cache, project_spec
 from builder.jobs.parallel import default_jobs
 from builder.jobs.reproduce import ReproduceRequest, keep_made, reproduce
+from builder.pack.buildinfo import buildinfo_name
 from builder.pack.provenance import PROVENANCE_SUFFIX
-from builder.repo.attest import ENVELOPE_SUFFIX, Provenance, load_provenance, sign_statement
-from builder.repo.sign import find_source, open_signer
+from builder.repo.attest import (
+    ENVELOPE_SUFFIX,
+    Provenance,
+    load_provenance,
+    read_given,
+    sign_statement,
+)
+from builder.repo.buildinfo import is_signed, sign_buildinfo
+from builder.repo.sign import Signer, find_source, open_signer
 
 _PATH = click.Path(path_type=Path)
 
@@ -41,6 +49,8 @@ def attest_command(
 ) -> None:
     """Sign the provenance beside each package, as FILE.intoto.json (DSSE, by OpenPGP keys).
 
+    A .buildinfo beside a deb is clear-signed in its place.
+
     Call it after the packages themselves were signed: the statement is on the file as it is.
     """
     source = find_source(key_file, passphrase_file)
@@ -54,6 +64,16 @@ def attest_command(
             with replacing(target) as part:
                 part.write_bytes(envelope)
             log.step(f"wrote {target}")
+            _sign_buildinfo(package, signer)
+
+
+def _sign_buildinfo(package: Path, signer: Signer) -> None:
+    path = package.with_name(buildinfo_name(package.name))
+    if package.suffix != ".deb" or not path.is_file() or is_signed(data := read_given(path)):
+        return
+    with replacing(path) as part:
+        part.write_bytes(sign_buildinfo(data, signer))
+    log.step(f"signed {path}")
 
 
 @click.command("verify-provenance")

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from builder.pack.provenance import (
     STATEMENT_TYPE,
 )
 from builder.repo.gpg import Gpg, private_home
-from builder.repo.gpg_output import UNKNOWN_KEY
+from builder.repo.gpg_output import UNKNOWN_KEY, Verdict
 from builder.repo.sign import Signer
 
 ENVELOPE_SUFFIX = ".intoto.json"  # beside the package
@@ -208,12 +208,19 @@ def _verify_signatures(
         data.write_bytes(encode_for_signing(payload))
         for signature in signatures:
             signed.write_bytes(_decode(signature, label))
-            for verdict in gpg.verify(signed, data):
-                if verdict.problem is None and verdict.key in known:
-                    good[verdict.key] = None
-                elif verdict.problem != UNKNOWN_KEY:
-                    raise VerifyError(f"{label}: the signature by {verdict.key} {verdict.problem}")
+            good |= dict.fromkeys(good_signers(gpg.verify(signed, data), known, label))
     return tuple(good)
+
+
+def good_signers(verdicts: Iterable[Verdict], known: Collection[str], label: str) -> list[str]:
+    """Return the known keys whose signatures are good; one that is bad is a VerifyError. Pure."""
+    good = []
+    for verdict in verdicts:
+        if verdict.problem is None and verdict.key in known:
+            good.append(verdict.key)
+        elif verdict.problem != UNKNOWN_KEY:
+            raise VerifyError(f"{label}: the signature by {verdict.key} {verdict.problem}")
+    return good
 
 
 def _parse_statement(payload: bytes, label: str) -> dict[str, Any]:

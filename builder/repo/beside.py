@@ -1,9 +1,9 @@
-"""The documents that come with a package: its provenance, signed or not, and its SBOM.
+"""The documents that come with a package: provenance, signed or not, SBOM, .buildinfo of a deb.
 
 They lie beside the package: in the folder of a build, and in the pool.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +12,7 @@ from builder.base.files import hash_file
 from builder.base.parse import TextError, parse_json
 from builder.base.paths import SBOM_SUFFIX
 from builder.base.storage import replacing
+from builder.pack.buildinfo import buildinfo_name
 from builder.pack.provenance import PROVENANCE_SUFFIX
 from builder.repo.attest import (
     ENVELOPE_SUFFIX,
@@ -22,6 +23,7 @@ from builder.repo.attest import (
     sign_statement,
     statement_of,
 )
+from builder.repo.buildinfo import check_buildinfo, is_signed, sign_buildinfo
 from builder.repo.config import Demand
 from builder.repo.core import Repository
 from builder.repo.keyfiles import armored_path
@@ -31,19 +33,23 @@ from builder.repo.sign import Signer
 
 
 class Document(StrEnum):
-    """A kind of document; the value is what it adds to the package's file name."""
+    """A kind of document; the value is the end of its file's name."""
 
     ENVELOPE = ENVELOPE_SUFFIX
     STATEMENT = PROVENANCE_SUFFIX
     SBOM = SBOM_SUFFIX
+    BUILDINFO = ".buildinfo"
 
     def beside(self, package: Path) -> Path:
         """Return the place of the document of a package file."""
-        return package.with_name(f"{package.name}{self}")
+        return package.with_name(self._name(package.name))
 
     def place(self, package: RepoPackage) -> PurePosixPath:
         """Return the place of the document in the tree."""
-        return package.pool.with_name(f"{package.pool.name}{self}")
+        return package.pool.with_name(self._name(package.pool.name))
+
+    def _name(self, package: str) -> str:
+        return buildinfo_name(package) if self is Document.BUILDINFO else f"{package}{self}"
 
 
 Documents = Mapping[Document, bytes]
@@ -84,6 +90,10 @@ def read_documents(path: Path, parsed: ParsedPackage, keys: Callable[[], Keyring
         check_statement(path, found[Document.STATEMENT], label)
     if Document.SBOM in found:
         _check_sbom(found[Document.SBOM], Document.SBOM.beside(path), parsed)
+    if Document.BUILDINFO in found:
+        label, data = str(Document.BUILDINFO.beside(path)), found[Document.BUILDINFO]
+        known = keys() if is_signed(data) else None
+        check_buildinfo(data, label, parsed, {hash_file(path)}, known)
     return found
 
 
@@ -139,6 +149,11 @@ def keep_documents(
             statement = statement_of(given[Document.ENVELOPE], label)
         if statement is not None:
             given[Document.ENVELOPE] = sign_statement(folder / package.pool, statement, signer)
+    if signer and repository.config.provenance.sign and Document.BUILDINFO in given:
+        kept = folder / Document.BUILDINFO.place(package)
+        if Document.BUILDINFO not in whole or not is_signed(read_given(kept)):
+            given[Document.BUILDINFO] = sign_buildinfo(given[Document.BUILDINFO], signer)
+            whole.discard(Document.BUILDINFO)
     for kind, data in given.items():
         if kind in whole:
             continue
@@ -163,18 +178,30 @@ def documents_of(repository: Repository, package: RepoPackage) -> dict[Document,
 
 
 def sign_statements(repository: Repository, signer: Signer) -> None:
-    """Sign the statements that nobody has signed yet, if repo.toml says so."""
+    """Sign the statements and .buildinfo that nobody has signed yet, if repo.toml says so."""
     if not repository.config.provenance.sign:
         return
     for package in repository.state.packages():
-        found = documents_of(repository, package)
-        if Document.STATEMENT not in found or Document.ENVELOPE in found:
-            continue
-        path = repository.public / found[Document.STATEMENT]
-        try:
-            keep_documents(repository, package, {Document.STATEMENT: read_given(path)}, signer)
-        except BuilderError as error:
-            raise RepoError(
-                f"{found[Document.STATEMENT]}: cannot be signed: {error.message}",
-                hint="add the package again from its artifact, with the statement beside it",
-            ) from error
+        for kind, place in _unsigned(repository, package):
+            try:
+                data = read_given(repository.public / place)
+                keep_documents(repository, package, {kind: data}, signer)
+            except BuilderError as error:
+                raise RepoError(
+                    f"{place}: cannot be signed: {error.message}",
+                    hint="add the package again from its artifact, with the statement beside it",
+                ) from error
+
+
+def _unsigned(
+    repository: Repository, package: RepoPackage
+) -> Iterator[tuple[Document, PurePosixPath]]:
+    """Yield the documents of a package that a signature should be made for."""
+    found = documents_of(repository, package)
+    if Document.STATEMENT in found and Document.ENVELOPE not in found:
+        yield Document.STATEMENT, found[Document.STATEMENT]
+    place = found.get(Document.BUILDINFO)
+    # A lost file is reported by what compares the tree with its record.
+    path = repository.public / place if place else None
+    if place and path and path.is_file() and not is_signed(read_given(path)):
+        yield Document.BUILDINFO, place

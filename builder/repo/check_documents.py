@@ -9,6 +9,7 @@ from typing import Protocol
 from builder.base.errors import BuilderError
 from builder.repo.attest import Keyring, check_statement, judge_provenance
 from builder.repo.beside import Document, documents_of, lacking, trusted_keys
+from builder.repo.buildinfo import check_buildinfo
 from builder.repo.check_index import TreeReader
 from builder.repo.core import Repository
 from builder.repo.gpg import Gpg, private_home
@@ -22,7 +23,7 @@ class _Tree(TreeReader, Protocol):
 
 
 def check_documents(repository: Repository, tree: _Tree) -> Iterator[str]:
-    """Yield each problem with the statements on packages: who signed, and what they are on.
+    """Yield each problem with statements and .buildinfo: who signed, and what they are on.
 
     Their bytes were compared with the record before; the SBOMs need no more than that.
     """
@@ -33,7 +34,8 @@ def check_documents(repository: Repository, tree: _Tree) -> Iterator[str]:
         problem = lacking(found[package.sha256], demand)
         if problem:
             yield f"{package.pool}: {problem}"
-    signed = any(Document.ENVELOPE in kinds for kinds in found.values())
+    judged = {Document.ENVELOPE, Document.STATEMENT, Document.BUILDINFO}
+    signed = any((judged - {Document.STATEMENT}) & kinds.keys() for kinds in found.values())
     with private_home() as home:
         gpg, keys = Gpg(home), None
         if signed:
@@ -42,7 +44,7 @@ def check_documents(repository: Repository, tree: _Tree) -> Iterator[str]:
             keys = replace(keys, home=gpg)
         check = _StatementCheck(tree=tree, keys=keys, home=home)
         for package in packages:
-            for kind in {Document.ENVELOPE, Document.STATEMENT} & found[package.sha256].keys():
+            for kind in sorted(judged & found[package.sha256].keys()):
                 yield from check.judge(package, kind, state.given(package.sha256))
 
 
@@ -63,6 +65,9 @@ class _StatementCheck:
             try:
                 if kind is Document.ENVELOPE:
                     judge_provenance(path, data, str(place), self.keys, built=built)
+                elif kind is Document.BUILDINFO:
+                    hashes = {package.sha256, built}
+                    check_buildinfo(data, str(place), package, hashes, self.keys)
                 else:
                     check_statement(path, data, str(place))
             except BuilderError as error:

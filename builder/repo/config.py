@@ -133,7 +133,7 @@ class ProvenanceSpec(Strict):
     require: Demand = Field(
         Demand.NOTHING, description="'add' refuses packages without a statement, or a signed one"
     )
-    sign: bool = Field(True, description="'publish' signs statements that nobody has signed")
+    sign: bool = Field(True, description="'publish' signs what nobody has signed")
     keyring: Path | None = Field(
         None,
         description="armored public keys that may sign statements, beside the repository's own; "

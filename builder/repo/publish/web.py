@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 _TYPES = {
     ".asc": "application/pgp-signature",
+    ".buildinfo": "text/plain; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".deb": "application/vnd.debian.binary-package",
     ".gpg": "application/pgp-keys",
