@@ -25,7 +25,7 @@ SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv .ci/build .ci/publish .c
 
 .DEFAULT_GOAL := help
 .PHONY: help packages package test test-full test-unit fuzz test-one test-integration e2e e2e-full demo lint type format locks gates bench bench-gateway bench-install \
-	clean repo setup setup-dev toolchain
+	clean repo setup setup-dev setup-sigstore toolchain
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -110,9 +110,14 @@ setup: $(VENV)/.ready ## make .venv with the pinned tools that a build needs
 
 setup-dev: $(VENV)/.ready-dev ## the same, and what tests and checks need
 
+setup-sigstore: setup ## add what 'builder attest --sigstore' and the check of its bundles need
+	$(PIP_INSTALL) --require-hashes --requirement pkgspec/toolchain-sigstore.txt
+
 toolchain: setup ## pin the tools anew
 	$(COMPILE) --extra setup pyproject.toml --output-file pkgspec/toolchain.txt
-	$(COMPILE) --extra setup --extra dev pyproject.toml --constraints pkgspec/toolchain.txt \
+	$(COMPILE) --extra setup --extra sigstore pyproject.toml --constraints pkgspec/toolchain.txt \
+		--output-file pkgspec/toolchain-sigstore.txt
+	$(COMPILE) --extra setup --extra dev pyproject.toml --constraints pkgspec/toolchain-sigstore.txt \
 		--output-file pkgspec/toolchain-dev.txt
 
 $(VENV)/.ready: pyproject.toml pkgspec/toolchain.txt

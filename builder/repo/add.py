@@ -19,14 +19,14 @@ from builder.base.files import PUBLIC_FILE, hash_file, make_public_folder
 from builder.base.model import PackageFormat
 from builder.inspect.identity import Identity
 from builder.pack.manifest import MANIFEST, load_manifest
-from builder.repo.attest import Keyring
 from builder.repo.beside import (
+    Accepted,
     Documents,
+    accepted_signatures,
     demand_documents,
     documents_of,
     keep_documents,
     read_documents,
-    trusted_keys,
 )
 from builder.repo.config import RepoConfig
 from builder.repo.core import Repository, workspace
@@ -87,12 +87,12 @@ def add_packages(repository: Repository, paths: Sequence[Path], request: AddRequ
             hint=f"it has: {', '.join(repository.config.components)}",
         )
     load_once = functools.cache(load_manifest)
-    keys_once = functools.cache(lambda: trusted_keys(repository, request.signer))
+    accepted = accepted_signatures(repository, request.signer)
     candidates, problems = [], []
     for path in _expand(paths, load_once):
         try:
             candidate = _examine(repository, path, request, load_once)
-            candidates.append(_with_documents(repository, candidate, keys_once))
+            candidates.append(_with_documents(repository, candidate, accepted))
         except BuilderError as error:
             problems.append(error)
     problems += _reject_duplicates(candidates)
@@ -152,10 +152,10 @@ def _examine(
 
 
 def _with_documents(
-    repository: Repository, candidate: _Candidate, keys: Callable[[], Keyring]
+    repository: Repository, candidate: _Candidate, accepted: Accepted
 ) -> _Candidate:
     """Return the candidate with the documents that came beside it, checked."""
-    documents = read_documents(candidate.path, candidate.parsed, keys)
+    documents = read_documents(candidate.path, candidate.parsed, accepted)
     before = documents_of(repository, candidate.known) if candidate.known else {}
     demand = repository.config.provenance.require
     demand_documents(candidate.path, [*documents, *before], demand)

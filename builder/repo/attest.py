@@ -33,7 +33,7 @@ class Provenance:
     """A statement on a package, and who signed it."""
 
     statement: Mapping[str, Any]
-    signers: tuple[str, ...]  # fingerprints; none for a statement that is not signed
+    signers: tuple[str, ...]  # fingerprints, or who sigstore names; none if it is not signed
 
     @property
     def definition(self) -> Mapping[str, Any]:
@@ -66,8 +66,8 @@ def sign_statement(package: Path, payload: bytes, signer: Signer) -> bytes:
     A repository may have signed the package since it was built; nothing else may have changed.
     Raises PayloadError if the statement is on another package.
     """
-    statement = _parse_statement(payload, str(package))
-    _check_subject(statement, package, whole=False)
+    statement = parse_statement(payload, str(package))
+    check_subject(statement, package, whole=False)
     statement["subject"][0]["digest"]["sha256"] = hash_file(package)
     text = (json.dumps(statement, indent=1, sort_keys=True) + "\n").encode()
     signatures = [
@@ -138,15 +138,15 @@ def judge_provenance(
             f"{label}: no key of {keyring.label} has signed it",
             hint="'builder attest' signs; without --keyring only the content is compared",
         )
-    statement = _parse_statement(payload, label)
+    statement = parse_statement(payload, label)
     on_it = statement["subject"][0]["digest"]["sha256"] == built
-    _check_subject(statement, package, whole=bool(signers) and not on_it)
+    check_subject(statement, package, whole=bool(signers) and not on_it)
     return Provenance(statement=statement, signers=signers)
 
 
 def check_statement(package: Path, data: bytes, label: str) -> None:
     """Check that ``data`` is an unsigned statement on ``package``; raises otherwise."""
-    _check_subject(_parse_statement(data, label), package, whole=False)
+    check_subject(parse_statement(data, label), package, whole=False)
 
 
 def statement_of(envelope: bytes, label: str) -> bytes:
@@ -223,22 +223,31 @@ def good_signers(verdicts: Iterable[Verdict], known: Collection[str], label: str
     return good
 
 
-def _parse_statement(payload: bytes, label: str) -> dict[str, Any]:
+def parse_statement(payload: bytes, label: str) -> dict[str, Any]:
+    """Return a statement that this builder wrote, with both digests of its subject.
+
+    Raises VerifyError for any other.
+    """
     table = _parse(payload, label)
     kinds = (table.get("_type"), table.get("predicateType"))
     try:
         build_type = table["predicate"]["buildDefinition"]["buildType"]
-        digest = table["subject"][0]["digest"]
-    except (KeyError, IndexError, TypeError) as error:
+        subject = table["subject"][0]
+        digest = subject["digest"]
+        # In a bundle of sigstore, which has no digests but its own.
+        noted = subject.get("annotations", {}).get(CONTENT)
+    except (AttributeError, KeyError, IndexError, TypeError) as error:
         raise VerifyError(f"{label}: is no provenance of a package") from error
     if kinds != (STATEMENT_TYPE, PREDICATE_TYPE) or build_type != BUILD_TYPE:
         raise VerifyError(f"{label}: is no provenance that this builder wrote")
+    if isinstance(digest, dict) and noted:
+        digest.setdefault(CONTENT, noted)
     if not isinstance(digest, dict) or not {"sha256", CONTENT} <= digest.keys():
         raise VerifyError(f"{label}: has no digest of the package")
     return table
 
 
-def _check_subject(statement: Mapping[str, Any], package: Path, *, whole: bool) -> None:
+def check_subject(statement: Mapping[str, Any], package: Path, *, whole: bool) -> None:
     """Check that the statement is on this package: the whole file, or all that is not signature."""
     digest = statement["subject"][0]["digest"]
     if content_digest(package) != digest[CONTENT]:

@@ -3,7 +3,9 @@
 They lie beside the package: in the folder of a build, and in the pool.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
@@ -24,9 +26,11 @@ from builder.repo.attest import (
     statement_of,
 )
 from builder.repo.buildinfo import check_buildinfo, is_signed, sign_buildinfo
+from builder.repo.bundles import judge_bundle
 from builder.repo.config import Demand
 from builder.repo.core import Repository
 from builder.repo.keyfiles import armored_path
+from builder.repo.keyless import BUNDLE_SUFFIX, Trust, load_verifier
 from builder.repo.model import FileFacts, ParsedPackage, RepoPackage
 from builder.repo.publish.folder import FolderPublisher
 from builder.repo.sign import Signer
@@ -39,6 +43,7 @@ class Document(StrEnum):
     STATEMENT = PROVENANCE_SUFFIX
     SBOM = SBOM_SUFFIX
     BUILDINFO = ".buildinfo"
+    BUNDLE = BUNDLE_SUFFIX
 
     def beside(self, package: Path) -> Path:
         """Return the place of the document of a package file."""
@@ -53,6 +58,12 @@ class Document(StrEnum):
 
 
 Documents = Mapping[Document, bytes]
+
+_DEMANDED = {
+    Demand.STATEMENT: Document.STATEMENT,
+    Demand.SIGNATURE: Document.ENVELOPE,
+    Demand.SIGSTORE: Document.BUNDLE,
+}
 
 
 def trusted_keys(repository: Repository, signer: Signer | None) -> Keyring:
@@ -73,7 +84,37 @@ def trusted_keys(repository: Repository, signer: Signer | None) -> Keyring:
     return Keyring(armored=b"\n".join(texts).decode("utf-8", "replace"), label=label)
 
 
-def read_documents(path: Path, parsed: ParsedPackage, keys: Callable[[], Keyring]) -> Documents:
+def trusted_identities(repository: Repository) -> Trust:
+    """Return whose bundles are accepted; raises RepoError if repo.toml does not say so."""
+    spec = repository.config.provenance.sigstore
+    if spec is None:
+        raise RepoError(
+            "repo.toml does not say whose bundles of sigstore are accepted",
+            hint="name them: [provenance.sigstore] identities = [...], issuer = ...; or remove "
+            f"the files that end in {BUNDLE_SUFFIX}",
+        )
+    root = repository.root / spec.trusted_root if spec.trusted_root else None
+    trust = Trust(identities=spec.identities, issuer=spec.issuer, root=root)
+    return replace(trust, loaded=load_verifier(root))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """Whose signatures a repository accepts, read when the first one is there."""
+
+    keys: Callable[[], Keyring]
+    trust: Callable[[], Trust]
+
+
+def accepted_signatures(repository: Repository, signer: Signer | None) -> Accepted:
+    """Return whose signatures the repository accepts; a wrong setting is raised on use."""
+    return Accepted(
+        keys=functools.cache(lambda: trusted_keys(repository, signer)),
+        trust=functools.cache(lambda: trusted_identities(repository)),
+    )
+
+
+def read_documents(path: Path, parsed: ParsedPackage, accepted: Accepted) -> Documents:
     """Return the documents beside a package file, each checked against the package.
 
     Raises a BuilderError if one is false.
@@ -84,7 +125,7 @@ def read_documents(path: Path, parsed: ParsedPackage, keys: Callable[[], Keyring
     if Document.ENVELOPE in found:
         label = str(Document.ENVELOPE.beside(path))
         statement_of(found[Document.ENVELOPE], label)  # a plain statement is not signed
-        judge_provenance(path, found[Document.ENVELOPE], label, keys())
+        judge_provenance(path, found[Document.ENVELOPE], label, accepted.keys())
     if Document.STATEMENT in found:
         label = str(Document.STATEMENT.beside(path))
         check_statement(path, found[Document.STATEMENT], label)
@@ -92,8 +133,11 @@ def read_documents(path: Path, parsed: ParsedPackage, keys: Callable[[], Keyring
         _check_sbom(found[Document.SBOM], Document.SBOM.beside(path), parsed)
     if Document.BUILDINFO in found:
         label, data = str(Document.BUILDINFO.beside(path)), found[Document.BUILDINFO]
-        known = keys() if is_signed(data) else None
+        known = accepted.keys() if is_signed(data) else None
         check_buildinfo(data, label, parsed, {hash_file(path)}, known)
+    if Document.BUNDLE in found:
+        label = str(Document.BUNDLE.beside(path))
+        judge_bundle(path, found[Document.BUNDLE], label, accepted.trust())
     return found
 
 
@@ -101,17 +145,18 @@ def demand_documents(path: Path, documents: Iterable[Document], demand: Demand) 
     """Raise RepoError if a document that repo.toml demands does not exist."""
     problem = lacking(documents, demand)
     if problem:
-        kind = Document.ENVELOPE if demand is Demand.SIGNATURE else Document.STATEMENT
         raise RepoError(
             f"{path}: {problem}",
-            hint=f"put {path.name}{kind} beside it: 'builder build' writes the statement, "
-            "'builder attest' signs it",
+            hint=f"put {path.name}{_DEMANDED[demand]} beside it: 'builder build' writes the "
+            "statement, 'builder attest' signs it",
         )
 
 
 def lacking(documents: Iterable[Document], demand: Demand) -> str:
     """Return what a package lacks that repo.toml demands; empty if nothing. Pure."""
     present = set(documents)
+    if demand is Demand.SIGSTORE and Document.BUNDLE not in present:
+        return f"has no bundle of sigstore, which [provenance] require = '{demand}' demands"
     if demand is Demand.SIGNATURE and Document.ENVELOPE not in present:
         return f"has no signed provenance, which [provenance] require = '{demand}' demands"
     if demand is Demand.STATEMENT and not {Document.ENVELOPE, Document.STATEMENT} & present:

@@ -8,11 +8,19 @@ from typing import Protocol
 
 from builder.base.errors import BuilderError
 from builder.repo.attest import Keyring, check_statement, judge_provenance
-from builder.repo.beside import Document, documents_of, lacking, trusted_keys
+from builder.repo.beside import (
+    Document,
+    documents_of,
+    lacking,
+    trusted_identities,
+    trusted_keys,
+)
 from builder.repo.buildinfo import check_buildinfo
+from builder.repo.bundles import judge_bundle
 from builder.repo.check_index import TreeReader
 from builder.repo.core import Repository
 from builder.repo.gpg import Gpg, private_home
+from builder.repo.keyless import Trust
 from builder.repo.model import RepoPackage
 
 
@@ -34,15 +42,21 @@ def check_documents(repository: Repository, tree: _Tree) -> Iterator[str]:
         problem = lacking(found[package.sha256], demand)
         if problem:
             yield f"{package.pool}: {problem}"
-    judged = {Document.ENVELOPE, Document.STATEMENT, Document.BUILDINFO}
-    signed = any((judged - {Document.STATEMENT}) & kinds.keys() for kinds in found.values())
+    judged = {Document.ENVELOPE, Document.STATEMENT, Document.BUILDINFO, Document.BUNDLE}
+    kinds = {kind for documents in found.values() for kind in documents}
+    trust = None
+    try:
+        trust = trusted_identities(repository) if Document.BUNDLE in kinds else None
+    except BuilderError as error:
+        yield f"bundles of sigstore cannot be checked: {error.message}"
+        judged.remove(Document.BUNDLE)
     with private_home() as home:
         gpg, keys = Gpg(home), None
-        if signed:
+        if kinds & {Document.ENVELOPE, Document.BUILDINFO}:
             keys = trusted_keys(repository, None)
             gpg.import_keys(keys.armored)
             keys = replace(keys, home=gpg)
-        check = _StatementCheck(tree=tree, keys=keys, home=home)
+        check = _StatementCheck(tree=tree, keys=keys, trust=trust, home=home)
         for package in packages:
             for kind in sorted(judged & found[package.sha256].keys()):
                 yield from check.judge(package, kind, state.given(package.sha256))
@@ -50,10 +64,11 @@ def check_documents(repository: Repository, tree: _Tree) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class _StatementCheck:
-    """Judges statements of one tree by one set of keys; ``home`` is for scratch files."""
+    """Judges documents of one tree by one set of keys; ``home`` is for scratch files."""
 
     tree: _Tree
     keys: Keyring | None
+    trust: Trust | None
     home: Path
 
     def judge(self, package: RepoPackage, kind: Document, built: str) -> Iterator[str]:
@@ -65,6 +80,8 @@ class _StatementCheck:
             try:
                 if kind is Document.ENVELOPE:
                     judge_provenance(path, data, str(place), self.keys, built=built)
+                elif kind is Document.BUNDLE and self.trust:
+                    judge_bundle(path, data, str(place), self.trust)
                 elif kind is Document.BUILDINFO:
                     hashes = {package.sha256, built}
                     check_buildinfo(data, str(place), package, hashes, self.keys)

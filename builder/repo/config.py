@@ -125,13 +125,29 @@ class Demand(StrEnum):
     NOTHING = "nothing"
     STATEMENT = "statement"
     SIGNATURE = "signature"
+    SIGSTORE = "sigstore"
+
+
+class SigstoreSpec(Strict):
+    """Whose bundles of sigstore are accepted."""
+
+    identities: Annotated[tuple[Line, ...], Field(min_length=1)] = Field(
+        description="who may have signed; a * at the end stands for any rest, as of a tag"
+    )
+    issuer: Line = Field(description="who vouches for the identity: the issuer as in its tokens")
+    trusted_root: Path | None = Field(
+        None,
+        description="root of trust or client trust config; absolute, or below the repository's own "
+        "folder; without it the public instance's",
+    )
 
 
 class ProvenanceSpec(Strict):
     """What becomes of the statements on how packages were made."""
 
     require: Demand = Field(
-        Demand.NOTHING, description="'add' refuses packages without a statement, or a signed one"
+        Demand.NOTHING,
+        description="'add' refuses packages without a statement, a signed one, or a bundle",
     )
     sign: bool = Field(True, description="'publish' signs what nobody has signed")
     keyring: Path | None = Field(
@@ -139,6 +155,7 @@ class ProvenanceSpec(Strict):
         description="armored public keys that may sign statements, beside the repository's own; "
         "absolute, or below the repository's own folder",
     )
+    sigstore: SigstoreSpec | None = None
 
 
 class FolderTarget(Strict):

@@ -29,7 +29,7 @@ esac
 def place(tmp_path: Path) -> Path:
     """A project with the scripts of CI, one release, and a builder that logs its arguments."""
     shutil.copytree(PROJECT / ".ci", tmp_path / ".ci")
-    (tmp_path / "Makefile").write_text("setup:\n\t@true\n")
+    (tmp_path / "Makefile").write_text("setup setup-sigstore:\n\t@true\n")
     (tmp_path / ".gitignore").write_text(".venv/\nbuild/\ndist/\nlog\n")
     program = tmp_path / ".venv/bin/builder"
     program.parent.mkdir(parents=True)
@@ -76,6 +76,18 @@ def test_all_builds_are_added_and_published_once(place: Path) -> None:
         "repo add --channel nightly dist/26.9-arm64",
         "repo publish",
         "repo check",
+    ]
+
+
+def test_provenance_is_signed_by_the_job_before_it_is_added(place: Path) -> None:
+    folder = place / "dist/26.9-amd64"
+    folder.mkdir(parents=True)
+    for name in ("manifest.json", "a.deb", "b.deb"):
+        (folder / name).touch()
+    calls = call(place, "publish", "nightly", BUILDER_REPO="/srv/repo", BUILDER_SIGSTORE="yes")
+    assert calls[:2] == [
+        "attest --sigstore dist/26.9-amd64/a.deb dist/26.9-amd64/b.deb",
+        "repo add --channel nightly dist/26.9-amd64",
     ]
 
 
