@@ -5,6 +5,7 @@ Layout under the root::
     blobs/ab/abcd…      a download, named by its sha256
     derived/KIND/KEY/   something made from them: a runtime, an installed wheel, a tree,
                         sealed with the hashes of its files
+    derived/record-KIND/KEY/   the record of an entry that only a remote cache has whole
     tmp/                unfinished entries; every entry above appears by rename
     locks/              of entries that are being made; ``use`` is shared by all processes
 
@@ -34,6 +35,7 @@ from builder.base.scratch import SharedLock, file_lock, scratch_folder, sweep
 from builder.base.seal import MARK, SEAL, Hashes, find_damage, make_seal
 from builder.base.storage import storage_guard
 
+_RECORD = "record-{}"  # the kind of the record of an entry
 _OCCUPIED = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 # On a network file system a lock alone does not show whether another host is at work.
 _SWEEP_AGE_S = 24 * 3600
@@ -57,8 +59,11 @@ class Remote(Protocol):
     def give_blob(self, sha256: str, source: Path) -> None:
         """Store a download for others."""
 
-    def take_tree(self, kind: str, key: str, target: Path) -> bool:
-        """Unpack a tree into the absent ``target``; returns whether there is a valid one."""
+    def take_tree(self, kind: str, key: str, target: Path, hashes: Hashes) -> bool:
+        """Unpack a tree into the absent ``target``; returns whether there is a valid one.
+
+        ``hashes`` gets those that are known of its files.
+        """
 
     def give_tree(self, kind: str, key: str, folder: Path, work: Path) -> None:
         """Store a derived tree for others; ``work`` is an empty folder to pack it in."""
@@ -184,6 +189,16 @@ class Cache:
         _note_use(path / MARK)
         return path
 
+    def find_record(self, kind: str, key: str, files: Sequence[str]) -> Path | None:
+        """Return a folder with these undamaged files of a derived entry.
+
+        That is the entry, or what a remote cache has of it as its record: then the entry itself
+        is fetched only when :meth:`derive` is asked for it.
+        """
+        if self.remote is None or self._is_sound(self.derived(kind, key)):
+            return self.find_derived(kind, key, files)
+        return self.find_derived(_RECORD.format(kind), key)
+
     def _is_sound(self, path: Path) -> bool:
         """Return whether an entry is there, and this process has found no damage in it."""
         return (path / MARK).is_file() and self._damaged.get(path) != path.stat().st_ino
@@ -198,7 +213,7 @@ class Cache:
                 return path
             with self.workspace() as work:
                 fresh = work / "made"
-                if not self.remote.take_tree(kind, key, fresh):
+                if not self.remote.take_tree(kind, key, fresh, self._hashes):
                     return None
                 with storage_guard(fresh):
                     return self._place(kind, key, fresh)
@@ -218,10 +233,13 @@ class Cache:
             self._whole.add(path)
         return damage is None
 
-    def derive(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
+    def derive(
+        self, kind: str, key: str, make: Callable[[Path], None], record: Sequence[str] = ()
+    ) -> Path:
         """Return the derived folder of this kind and key; ``make`` writes it if it is absent.
 
-        ``make`` gets an empty folder that is renamed into place when it returns.
+        ``make`` gets an empty folder that is renamed into place when it returns. ``record`` are
+        its files that :meth:`find_record` is asked for.
         """
         found = self.find_derived(kind, key)
         if found is not None:
@@ -235,14 +253,19 @@ class Cache:
                 fresh.mkdir()
                 with storage_guard(fresh):
                     make(fresh)
-                    return self.adopt(kind, key, fresh)
+                    return self.adopt(kind, key, fresh, record)
 
-    def adopt(self, kind: str, key: str, folder: Path) -> Path:
+    def adopt(self, kind: str, key: str, folder: Path, record: Sequence[str] = ()) -> Path:
         """Seal a finished ``folder`` of this file system and rename it into place."""
         path = self._place(kind, key, folder)
         if self.remote is not None:
             with self.workspace() as work:
                 self.remote.give_tree(kind, key, path, work)
+            if record:
+                with self.workspace() as part, self.workspace() as work:
+                    for name in record:
+                        shutil.copy(path / name, part / name)
+                    self.remote.give_tree(_RECORD.format(kind), key, part, work)
         return path
 
     def _place(self, kind: str, key: str, folder: Path) -> Path:

@@ -77,11 +77,16 @@ def _read_tree(folder: Path, hashes: Hashes) -> Iterator[tuple[str, str]]:
                     yield name, _fact(entry.path, entry.stat(follow_symlinks=False), hashes)
 
 
+def identify(status: os.stat_result) -> tuple[int, ...]:
+    """Return the key of a file in :data:`Hashes`."""
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
 def _fact(path: str, status: os.stat_result, hashes: Hashes) -> str:
     """Return the sealed facts of a file: its kind, whether it is executable, and its sha256."""
     if stat.S_ISLNK(status.st_mode):
         return f"link {os.readlink(path)}"  # noqa: PTH115 - 20,000 of them
-    key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    key = identify(status)
     if key not in hashes:
         hashes[key] = hash_file(path)
     return f"{'program' if status.st_mode & stat.S_IXUSR else 'file'} {hashes[key]}"

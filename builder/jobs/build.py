@@ -1,7 +1,6 @@
 """The main job: from spec and locks to packages in the out folder."""
 
 import functools
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from builder.base import log
 from builder.base.cache import Cache, key_of
-from builder.base.files import make_public_folder
 from builder.base.model import Arch, PackageFormat, Profile, RuntimeChoice
-from builder.base.storage import storage_guard
 from builder.index.uv import uv_path
 from builder.jobs.base import SharedWheels, pins_of, python_of
 from builder.jobs.gates import GatedStage
@@ -21,7 +18,7 @@ from builder.jobs.plans import Planner, PlanRequest
 from builder.jobs.runtimes import Runtimes
 from builder.jobs.samples import fetch_samples
 from builder.lock.installer import DISTRIBUTION, check_installer
-from builder.pack.deliver import deliver, is_delivered
+from builder.pack.deliver import check_out, deliver, is_delivered, was_delivered
 from builder.pack.manifest import write_manifest
 from builder.pack.nfpm import compression_of
 from builder.pack.packing import (
@@ -29,6 +26,7 @@ from builder.pack.packing import (
     PackRequest,
     nfpm_path,
     pack_stage,
+    package_file,
     packing_memory,
 )
 from builder.pack.provenance import BuildFacts
@@ -76,7 +74,7 @@ def build(request: BuildRequest, spec: Spec, project: Path, cache: Cache) -> lis
     """Build all packages requested and deliver them, with their manifest."""
     nfpm_path()  # raise now, not after minutes of building
     uv_path()
-    _check_out(request.out)
+    check_out(request.out)
     plans, builder = _prepare(request, spec, project, cache)
     built = [
         package for made in in_parallel(builder.build, plans, request.jobs) for package in made
@@ -114,15 +112,6 @@ def _prepare(
         ),
     )
     return plans, _Builder(request, spec, cache, below)
-
-
-def _check_out(out: Path) -> None:
-    """Raise now, not after the build, if the folder cannot be written."""
-    with storage_guard(out):
-        make_public_folder(out)
-        probe = out / f".{os.getpid()}.part"
-        probe.touch()
-        probe.unlink()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +160,7 @@ class _Builder:
         self._check_fit(plan)
         stage = self._stage(plan)
         if plan.python and plan.python.addon:
-            self.owners.claim(plan, stage.root)
+            self.owners.claim(plan, stage.paths)
         staged = time.monotonic() - begun
 
         def pack(fmt: PackageFormat) -> Built:
@@ -308,10 +297,11 @@ class _Builder:
 
     def _deliver(self, plan: PackagePlan, stage: Stage, fmt: PackageFormat) -> Artifact:
         """Pack, if the cache has no package, and deliver it, if it is not there already."""
-        artifact = self._pack(plan, stage, fmt)
-        if is_delivered(artifact, self.request.out, self.cache):
+        known = was_delivered(self.request.out / package_file(plan, fmt), self.cache)
+        artifact = self._pack(plan, stage, fmt, whole=not known)
+        if known and is_delivered(artifact, self.request.out, self.cache):
             return artifact
-        if artifact.reused:  # until now its facts were enough
+        if known and artifact.reused:  # until now its facts were enough
             artifact = self._pack(plan, stage, fmt, whole=True)
         deliver(artifact, self.request.out, self.cache)
         return artifact

@@ -2,32 +2,38 @@
 
 The line has the kind, the key, the size and sha256 of what follows, and an HMAC over them
 all: a tree that another entry's line belongs to, or that anybody changed, is refused before
-a byte of it is unpacked.
+a byte of it is unpacked. Large files are not in the tar, which has empty ones at their places:
+the line has their sha256, by which they are stored beside it. So a package travels as it is.
 """
 
 import hashlib
 import hmac
 import json
 import os
+import re
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import zstandard
 
 from builder.base.errors import PayloadError
-from builder.base.files import PUBLIC_FILE, PUBLIC_FOLDER
+from builder.base.files import PUBLIC_FILE, PUBLIC_FOLDER, hash_file
 from builder.base.parse import TextError, parse_json_object
 from builder.base.paths import TARGET_ROOT
-from builder.base.seal import MARK, SEAL
+from builder.base.seal import MARK, SEAL, Hashes, identify
 from builder.net.extract import extract_tar
 
 _FORMAT = "backendai-builder tree 1"
+_FORMAT_WITH_LARGE = "backendai-builder tree 2"
+_LARGE = 4 << 20
 _LEVEL = 3
 _CHUNK = 1 << 20
-_MAX_LINE = 2048
+_SHA256 = re.compile("[0-9a-f]{64}")
+_MAX_LINE = 1 << 20
 _OF_CACHE = (SEAL, MARK)  # what names of the cache's own files begin with
 
 
@@ -35,33 +41,51 @@ class PackedTreeError(Exception):
     """A packed tree is not what it should be."""
 
 
-def pack_tree(folder: Path, target: Path, *, kind: str, key: str, secret: bytes) -> None:
-    """Pack a sealed folder of the cache into ``target``, signed.
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """What a packed tree is of, and the key that it is signed by."""
 
-    Raises PackedTreeError if it has something that :func:`unpack_tree` would not restore.
+    kind: str
+    key: str
+    secret: bytes
+
+
+def pack_tree(folder: Path, target: Path, label: Label) -> dict[str, Path]:
+    """Pack a folder of the cache into ``target``, signed; returns its large files by sha256.
+
+    These are to be stored before the tree. Raises PackedTreeError if the folder has something
+    that :func:`unpack_tree` would not restore.
     """
     if not any(_walk(folder)):
         raise PackedTreeError("it has no files")
     body = target.with_name(target.name + ".tar")
     with body.open("wb") as raw, zstandard.ZstdCompressor(level=_LEVEL).stream_writer(raw) as out:
-        _write_tar(folder, out)
+        large = {name: hash_file(folder / name) for name in _write_tar(folder, out)}
     with body.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    line = _line(kind, key, sha256, body.stat().st_size, secret)
+    line = _line(label, sha256, body.stat().st_size, large)
     with target.open("xb") as whole, body.open("rb") as file:
         whole.write(line)
         while chunk := file.read(_CHUNK):
             whole.write(chunk)
     body.unlink()
+    return {sha256: folder / name for name, sha256 in large.items()}
 
 
-def unpack_tree(packed: Path, target: Path, *, kind: str, key: str, secret: bytes) -> None:
-    """Unpack into the absent ``target``; raises PackedTreeError if anything is not as signed."""
+def unpack_tree(
+    packed: Path, target: Path, label: Label, fetch: Callable[[str, Path], bool]
+) -> Hashes:
+    """Unpack into the absent ``target``; returns the hashes of the large files.
+
+    ``fetch`` writes the file of a sha256 to a new place, and returns whether it could. Raises
+    PackedTreeError if anything is not as signed.
+    """
     body = packed.with_name(packed.name + ".tar")
     with packed.open("rb") as file:
         line = file.readline(_MAX_LINE)
         sha256 = _copy(file, body)
-    expected = _line(kind, key, sha256, body.stat().st_size, secret)
+    large = _large_of(line)
+    expected = _line(label, sha256, body.stat().st_size, large)
     if not hmac.compare_digest(line, expected):
         raise PackedTreeError(_reason(line, expected))
     try:
@@ -72,12 +96,56 @@ def unpack_tree(packed: Path, target: Path, *, kind: str, key: str, secret: byte
     finally:
         body.unlink(missing_ok=True)
     _check_names(target)
+    return _fill_large(target, large, packed.with_name(packed.name + ".large"), fetch)
 
 
-def _line(kind: str, key: str, sha256: str, size: int, secret: bytes) -> bytes:
-    facts = {"bytes": size, "format": _FORMAT, "key": key, "kind": kind, "sha256": sha256}
+def _fill_large(
+    folder: Path, large: Mapping[str, str], part: Path, fetch: Callable[[str, Path], bool]
+) -> Hashes:
+    """Put the large files into the places of the empty ones; returns their hashes."""
+    places = {path.relative_to(folder).as_posix(): path for path in _walk(folder)} if large else {}
+    hashes: Hashes = {}
+    for name, sha256 in large.items():
+        path = places.get(name)
+        if path is None or not stat.S_ISREG(path.lstat().st_mode) or path.lstat().st_size:
+            raise PackedTreeError(f"it has no place for {name}")
+        if not fetch(sha256, part):
+            raise PackedTreeError(f"its file {name} is missing or damaged")
+        status = path.stat()
+        part.chmod(stat.S_IMODE(status.st_mode))
+        os.utime(part, ns=(status.st_mtime_ns, status.st_mtime_ns))
+        part.replace(path)
+        hashes[identify(path.stat())] = sha256
+    return hashes
+
+
+def _large_of(line: bytes) -> dict[str, str]:
+    """Return the large files that a line names, whoever wrote it."""
+    try:
+        found = parse_json_object(line).get("large")
+    except TextError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {
+        name: sha256
+        for name, sha256 in found.items()
+        if isinstance(sha256, str) and _SHA256.fullmatch(sha256)
+    }
+
+
+def _line(label: Label, sha256: str, size: int, large: Mapping[str, str]) -> bytes:
+    facts: dict[str, object] = {
+        "bytes": size,
+        "format": _FORMAT_WITH_LARGE if large else _FORMAT,
+        "key": label.key,
+        "kind": label.kind,
+        "sha256": sha256,
+    }
+    if large:
+        facts["large"] = dict(large)
     text = json.dumps(facts, sort_keys=True).encode()
-    signature = hmac.new(secret, text, hashlib.sha256).hexdigest()
+    signature = hmac.new(label.secret, text, hashlib.sha256).hexdigest()
     return json.dumps(facts | {"signature": signature}, sort_keys=True).encode() + b"\n"
 
 
@@ -116,7 +184,9 @@ def _check_names(folder: Path) -> None:
             raise PackedTreeError(f"it brings a file of the cache itself: {path.name}")
 
 
-def _write_tar(folder: Path, out: BinaryIO) -> None:
+def _write_tar(folder: Path, out: BinaryIO) -> list[str]:
+    """Write the tar; returns the names of the large files, which are empty in it."""
+    large = []
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         for path in _walk(folder):
             name = path.relative_to(folder).as_posix()
@@ -134,10 +204,15 @@ def _write_tar(folder: Path, out: BinaryIO) -> None:
                 info.type = tarfile.DIRTYPE
                 tar.addfile(info)
             else:
+                if status.st_size >= _LARGE:
+                    large.append(name)
+                    tar.addfile(info)
+                    continue
                 # Never as a hard link: the cache's own links are between entries.
                 info.size = status.st_size
                 with path.open("rb") as content:
                     tar.addfile(info, content)
+    return large
 
 
 def _walk(folder: Path, left_out: tuple[str, ...] = _OF_CACHE) -> Iterator[Path]:

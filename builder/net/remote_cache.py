@@ -3,7 +3,8 @@
 Layout, the same in a folder and on a server::
 
     blobs/ab/abcd…           a download, checked by its name, which is its sha256
-    derived/KIND/KEY         a packed tree with a line signed by the site's key
+    derived/KIND/KEY         a packed tree with a line signed by the site's key; its large
+                             files lie among the blobs, by the sha256 that the line names
 
 The local cache stays the truth: an entry is taken into it, or given from it. Nothing that goes
 wrong here stops a build. After a fault of the store it is left alone until the process ends.
@@ -19,7 +20,8 @@ from pathlib import Path
 from builder.base import log
 from builder.base.errors import UsageError
 from builder.base.files import hash_file
-from builder.net.packed_tree import PackedTreeError, pack_tree, unpack_tree
+from builder.base.seal import Hashes
+from builder.net.packed_tree import Label, PackedTreeError, pack_tree, unpack_tree
 from builder.net.remote_stores import Store, StoreError, open_store
 
 VARIABLE = "BUILDER_REMOTE_CACHE"
@@ -27,7 +29,9 @@ VARIABLE = "BUILDER_REMOTE_CACHE"
 _KINDS = frozenset(
     {
         *("artifact", "fit", "gates", "graphql", "runtime", "runtime-elf"),
-        *("shared-scripts", "stage", "wheel"),
+        *("shared-scripts", "stage", "tool", "wheel"),
+        # Small facts of an entry, enough to find the packages made with it.
+        *("record-cpython", "record-runtime", "record-stage"),
     }
 )
 _MIN_SECRET = 32  # bytes
@@ -48,15 +52,10 @@ class RemoteCache:
 
     def take_blob(self, sha256: str, target: Path) -> bool:
         """Copy a download to the new file ``target``; returns whether it is whole and there."""
-        name = _blob_name(sha256)
-        if not self._get(name, target):
-            return False
-        if hash_file(target) != sha256:
-            target.unlink()
-            self._refuse(name, "its sha256 is not that of its name")
-            return False
-        self._count("hits")
-        return True
+        found = self._get_blob(sha256, target)
+        if found:
+            self._count("hits")
+        return found
 
     def give_blob(self, sha256: str, source: Path) -> None:
         """Store a download for others."""
@@ -64,16 +63,21 @@ class RemoteCache:
         if self._may_write(name):
             self._put(name, source, sha256)
 
-    def take_tree(self, kind: str, key: str, target: Path) -> bool:
-        """Unpack a tree into the absent folder ``target``; returns whether there is a valid one."""
+    def take_tree(self, kind: str, key: str, target: Path, hashes: Hashes) -> bool:
+        """Unpack a tree into the absent folder ``target``; returns whether there is a valid one.
+
+        ``hashes`` gets those of its large files, which are hashed as they arrive.
+        """
         name = f"derived/{kind}/{key}"
         packed = target.with_name("packed")
         if self.secret is None or kind not in _KINDS or not self._get(name, packed):
             return False
+        label = Label(kind=kind, key=key, secret=self.secret)
         try:
-            unpack_tree(packed, target, kind=kind, key=key, secret=self.secret)
+            hashes.update(unpack_tree(packed, target, label, self._get_blob))
         except PackedTreeError as error:
-            self._refuse(name, str(error))
+            if self._reads:  # or the store failed, which is reported already
+                self._refuse(name, str(error))
             return False
         finally:
             packed.unlink(missing_ok=True)
@@ -86,12 +90,17 @@ class RemoteCache:
         if self.secret is None or kind not in _KINDS or not self._may_write(name):
             return
         packed = work / "packed"
+        label = Label(kind=kind, key=key, secret=self.secret)
         try:
-            pack_tree(folder, packed, kind=kind, key=key, secret=self.secret)
+            large = pack_tree(folder, packed, label)
         except PackedTreeError as error:
             log.detail(f"remote cache: {name} is not uploaded: {error}")
             return
-        self._put(name, packed, hash_file(packed))
+        for sha256, path in large.items():
+            if self._may_write(_blob_name(sha256)):
+                self._put(_blob_name(sha256), path, sha256, counted=False)
+        if self.writes:
+            self._put(name, packed, hash_file(packed))
 
     def summary(self) -> str:
         """Return what happened, as a line for the log."""
@@ -100,16 +109,24 @@ class RemoteCache:
             words.append(f"{self.counts['refused']} refused")
         return f"remote cache: {', '.join(words)}"
 
-    def _get(self, name: str, target: Path) -> bool:
+    def _get_blob(self, sha256: str, target: Path) -> bool:
+        name = _blob_name(sha256)
+        found = self._get(name, target)
+        if found and found != sha256:
+            target.unlink()
+            self._refuse(name, "its sha256 is not that of its name")
+        return found == sha256
+
+    def _get(self, name: str, target: Path) -> str | None:
         if not self._reads or name in self._absent or name in self._bad:
-            return False
+            return None
         try:
             found = self.store.get(name, target)
         except StoreError as error:
             target.unlink(missing_ok=True)
             self._leave(error)
-            return False
-        if not found:
+            return None
+        if found is None:
             self._absent.add(name)
             self._count("misses")
         return found
@@ -124,7 +141,7 @@ class RemoteCache:
             self._leave(error)
             return False
 
-    def _put(self, name: str, source: Path, sha256: str) -> None:
+    def _put(self, name: str, source: Path, sha256: str, *, counted: bool = True) -> None:
         try:
             self.store.put(name, source, sha256)
         except StoreError as error:
@@ -133,7 +150,8 @@ class RemoteCache:
             if first:
                 log.warn(f"remote cache: cannot write {error}; nothing more is uploaded")
             return
-        self._count("uploads")
+        if counted:
+            self._count("uploads")
 
     def _leave(self, error: StoreError) -> None:
         with self._lock:

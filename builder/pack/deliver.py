@@ -6,9 +6,19 @@ import shutil
 from pathlib import Path
 
 from builder.base.cache import Cache, key_of
+from builder.base.files import make_public_folder
 from builder.base.parse import TextError, parse_json
-from builder.base.storage import replacing
+from builder.base.storage import replacing, storage_guard
 from builder.pack.packing import Artifact
+
+
+def check_out(out: Path) -> None:
+    """Raise StorageError now, not after the build, if the folder cannot be written."""
+    with storage_guard(out):
+        make_public_folder(out)
+        probe = out / f".{os.getpid()}.part"
+        probe.touch()
+        probe.unlink()
 
 
 def deliver(artifact: Artifact, out: Path, cache: Cache) -> Path:
@@ -23,6 +33,11 @@ def deliver(artifact: Artifact, out: Path, cache: Cache) -> Path:
     with replacing(_record(target, cache)) as part:
         part.write_text(json.dumps(_facts(artifact, target)) + "\n", encoding="utf-8")
     return target
+
+
+def was_delivered(target: Path, cache: Cache) -> bool:
+    """Return whether some package was delivered to this place."""
+    return _record(target, cache).is_file()
 
 
 def is_delivered(artifact: Artifact, out: Path, cache: Cache) -> bool:

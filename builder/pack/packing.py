@@ -1,5 +1,6 @@
 """Packs a stage into a deb or rpm by the nfpm binary."""
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -84,6 +85,11 @@ def nfpm_path() -> Path:
     return find_tool("nfpm", variable="BUILDER_NFPM", hint=_HINT)
 
 
+def package_file(plan: PackagePlan, fmt: PackageFormat) -> str:
+    """Return the file name of a package."""
+    return fmt.file_name(plan.name, plan.metadata.full_version, fmt.arch_name(plan.arch))
+
+
 def packing_memory(fmt: PackageFormat, size: int) -> int:
     """Return about how many bytes nfpm needs for a tree of ``size`` bytes.
 
@@ -108,12 +114,11 @@ def pack_stage(
         request.compression.value,
         list(request.depends),
         request.epoch,
-        _tool_identity(nfpm),
+        _identify_tool(nfpm),
         documents_key(),
         request.facts is not None,
     )
-    version = plan.metadata.full_version
-    file = request.fmt.file_name(plan.name, version, request.fmt.arch_name(plan.arch))
+    file = package_file(plan, request.fmt)
     found = cache.find_derived("artifact", key, () if whole else (_FACTS,))
     folder = found or cache.derive(
         "artifact", key, lambda folder: _pack(plan, stage, request, cache, folder / file)
@@ -121,7 +126,7 @@ def pack_stage(
     facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
     return Artifact(
         name=plan.name,
-        version=version,
+        version=plan.metadata.full_version,
         fmt=request.fmt,
         arch=request.fmt.arch_name(plan.arch),
         file=file,
@@ -137,10 +142,15 @@ def pack_stage(
     )
 
 
-def _tool_identity(nfpm: Path) -> list[object]:
-    """Identify an nfpm without running it or hashing 50 MB each time."""
-    status = nfpm.resolve().stat()
-    return [str(nfpm), status.st_size, status.st_mtime_ns]
+def _identify_tool(path: Path) -> str:
+    """Return the sha256 of an nfpm: another machine has the same one at another place."""
+    status = path.stat()
+    return _hash_tool(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.cache
+def _hash_tool(path: Path, _size: int, _modified_ns: int) -> str:
+    return hash_file(path)
 
 
 def _pack(

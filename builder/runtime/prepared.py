@@ -55,8 +55,8 @@ def find_runtime(cache: Cache, key: str, *, whole: bool = True) -> PreparedRunti
 
     Without ``whole`` only its record is read and checked.
     """
-    folder = cache.find_derived(_KIND, key, () if whole else (_RECORD,))
-    return _load(folder, key) if folder is not None else None
+    folder = cache.find_derived(_KIND, key) if whole else cache.find_record(_KIND, key, (_RECORD,))
+    return _load(folder, key, cache) if folder is not None else None
 
 
 def keep_runtime(cache: Cache, key: str, make: Callable[[Path], str]) -> PreparedRuntime:
@@ -69,7 +69,7 @@ def keep_runtime(cache: Cache, key: str, make: Callable[[Path], str]) -> Prepare
         record = {"version": version, "glibc": glibc}
         (folder / _RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
 
-    return _load(cache.derive(_KIND, key, derive), key)
+    return _load(cache.derive(_KIND, key, derive, (_RECORD,)), key, cache)
 
 
 def minor_of(version: str) -> str:
@@ -108,8 +108,11 @@ def _recipe() -> list[str]:
     return [*(hash_file(path) for path in _RECIPE), key_of(pruned)]
 
 
-def _load(folder: Path, key: str) -> PreparedRuntime:
+def _load(folder: Path, key: str, cache: Cache) -> PreparedRuntime:
     record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     return PreparedRuntime(
-        key=key, tree=folder / "tree", version=record["version"], glibc=record["glibc"]
+        key=key,
+        tree=cache.derived(_KIND, key) / "tree",  # there once the whole runtime was found
+        version=record["version"],
+        glibc=record["glibc"],
     )

@@ -188,7 +188,7 @@ class _Build:
 
     def find_prepared(self, cache: Cache) -> PreparedRuntime | None:
         """Return the runtime made of the raw tree, if both are in the cache."""
-        raw = cache.find_derived(_RAW_KIND, self.key, (_LIBRARIES_FILE,))
+        raw = cache.find_record(_RAW_KIND, self.key, (_LIBRARIES_FILE,))
         if raw is None:
             return None
         return find_runtime(cache, self.runtime_key(raw), whole=self.request.whole)
@@ -203,7 +203,7 @@ class _Build:
             names = [library.soname for library in bundle.find_needed(tree, self.libraries)]
             (folder / _LIBRARIES_FILE).write_text(json.dumps(names), "utf-8")
 
-        return cache.derive(_RAW_KIND, self.key, make)
+        return cache.derive(_RAW_KIND, self.key, make, (_LIBRARIES_FILE,))
 
     def runtime_key(self, raw: Path) -> str:
         """Return the key of the runtime made of the raw tree and this host's libraries."""

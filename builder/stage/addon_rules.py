@@ -1,7 +1,7 @@
 """The rules for an add-on beside its host and the host's other add-ons."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock as Mutex
 
@@ -22,11 +22,11 @@ class Owners:
         self._owners: dict[tuple[str, str], str] = {}
         self._mutex = Mutex()
 
-    def claim(self, plan: PackagePlan, root: Path) -> None:
-        """Record the files below ``root``; raises PayloadError if another add-on has one."""
+    def claim(self, plan: PackagePlan, paths: Iterable[str]) -> None:
+        """Record the files of an add-on; raises PayloadError if another add-on has one."""
         arch = str(plan.arch)
         with self._mutex:
-            for path in files_below(root):
+            for path in paths:
                 owner = self._owners.setdefault((arch, path), plan.name)
                 if owner != plan.name:
                     raise PayloadError(

@@ -26,7 +26,8 @@ class Stage:
     """A finished stage; ``root`` is read-only to its users."""
 
     key: str
-    root: Path  # beside it lies the inventory
+    root: Path  # beside it lies the inventory; both are there once the whole stage was found
+    paths: Sequence[str] = ()  # of an add-on's files
     files: int
     size: int  # bytes
     needs: Needs
@@ -80,7 +81,7 @@ def stage_key(plan: PackagePlan, given: StageInput) -> str:
         given.base.scripts.digest if given.base and not given.host else None,
         given.epoch,
         {soname: library.model_dump() for soname, library in given.libraries.items()},
-        *([given.host.key] if given.host else []),
+        *([given.host.key, "with paths"] if given.host else []),
         *([list(given.made_of)] if given.made_of else []),
     )
 
@@ -94,13 +95,14 @@ def stage_runtime(plan: PackagePlan, runtime: Runtime | None) -> dict[str, objec
     return {"python": runtime.minor, "bundled": runtime.tree is not None}
 
 
-def load_stage(folder: Path, key: str) -> Stage:
-    """Load the stage in a folder of the cache."""
+def load_stage(folder: Path, place: Path, key: str) -> Stage:
+    """Load a stage by the report in ``folder``; ``place`` is where the whole stage lies."""
     report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     needs = report["needs"]
     return Stage(
         key=key,
-        root=folder / ROOT,
+        root=place / ROOT,
+        paths=report.get("paths", ()),
         files=report["files"],
         size=report["size"],
         needs=Needs(glibc=needs["glibc"], deb=tuple(needs["deb"]), rpm=tuple(needs["rpm"])),

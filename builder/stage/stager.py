@@ -27,6 +27,7 @@ from builder.stage.addon_rules import check_entry_points, refuse_shared_files
 from builder.stage.fit import check_shared_places
 from builder.stage.libraries import RUNTIME, Binary, Needs, Rules, check_libraries
 from builder.stage.linking import (
+    files_below,
     link_tree,
     measure,
     normalize_metadata,
@@ -80,11 +81,12 @@ def stage_package(
     were made from it. Raises PayloadError if the payload breaks a rule.
     """
     key = stage_key(plan, given)
-    folder = cache.find_derived("stage", key, () if whole else (REPORT,))
+    find = cache.find_derived if whole else cache.find_record
+    folder = find("stage", key, () if whole else (REPORT,))
     if folder is None:
         stage = _StageBuilder(plan=plan, given=given, files=fetch(), cache=cache)
-        folder = cache.derive("stage", key, stage.make)
-    return load_stage(folder, key)
+        folder = cache.derive("stage", key, stage.make, (REPORT,))
+    return load_stage(folder, cache.derived("stage", key), key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +128,14 @@ class _StageBuilder:
         )
         normalize_metadata(root, epoch=self.given.epoch)
         files, size = measure(root)
-        report = {"files": files, "size": size, "needs": asdict(needs), "inputs": inputs}
+        paths = list(files_below(root)) if self.given.host else []
+        report = {
+            "files": files,
+            "size": size,
+            "needs": asdict(needs),
+            "inputs": inputs,
+            "paths": paths,
+        }
         (folder / REPORT).write_text(json.dumps(report), encoding="utf-8")
 
     def _python(self, root: Path, python: PythonPlan) -> tuple[Needs, Sequence[PrunedWheel]]:

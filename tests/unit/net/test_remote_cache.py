@@ -284,11 +284,15 @@ def _tamper(data: bytes) -> bytes:
     return data[:-5] + bytes([data[-5] ^ 1]) + data[-4:]
 
 
+def _label(secret: bytes = SECRET) -> packed_tree.Label:
+    return packed_tree.Label(kind="wheel", key=KEY, secret=secret)
+
+
 def _resign(data: bytes) -> bytes:
     """Sign with another key, as a poisoner would."""
     line, _, body = data.partition(b"\n")
     sha256 = json.loads(line)["sha256"]
-    return packed_tree._line("wheel", KEY, sha256, len(body), b"x" * 32) + body
+    return packed_tree._line(_label(b"x" * 32), sha256, len(body), {}) + body
 
 
 @pytest.mark.parametrize(
@@ -343,7 +347,7 @@ def test_without_a_key_derived_things_are_neither_taken_nor_given(tmp_path: Path
 
 def test_what_depends_on_the_build_host_stays_there(tmp_path: Path) -> None:
     cache = over_folder(tmp_path, "local")
-    for kind in ("cpython", "sdist", "sysroot", "tool"):
+    for kind in ("cpython", "sdist", "sysroot"):
         cache.derive(kind, KEY, fill)
     assert not (tmp_path / "shared" / "derived").exists()
 
@@ -375,7 +379,7 @@ def _packed(target: Path, members: list[tarfile.TarInfo]) -> None:
     body = zstandard.compress(raw.getvalue())
     sha256 = hashlib.sha256(body).hexdigest()
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(packed_tree._line("wheel", KEY, sha256, len(body), SECRET) + body)
+    target.write_bytes(packed_tree._line(_label(), sha256, len(body), {}) + body)
 
 
 def _member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,6 +116,15 @@ def test_another_nfpm_packs_anew(
     pack(plan, stage, cache)
     nfpm.path.write_text(nfpm.path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     assert not pack(plan, stage, cache).reused
+
+
+def test_the_same_nfpm_at_another_place_finds_the_package(
+    nfpm: FakeNfpm, plan: PackagePlan, stage: Stage, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack(plan, stage, cache)
+    moved = shutil.copy(nfpm.path, cache.root.with_name("nfpm-of-another-machine"))
+    monkeypatch.setenv("BUILDER_NFPM", str(moved))
+    assert pack(plan, stage, cache).reused
 
 
 def test_an_nfpm_that_fails_is_a_pack_error_and_leaves_nothing(
