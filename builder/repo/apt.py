@@ -21,7 +21,16 @@ from builder.base.model import Arch
 from builder.inspect.deb822 import decode, encode, parse_fields, split_control
 from builder.repo.changelogs import changelogs_field
 from builder.repo.config import IndexCompression, RepoConfig
-from builder.repo.model import DebRecord, Index, Listings, RepoPackage, Rollout, dists_folder
+from builder.repo.dated import APT_SNAPSHOTS
+from builder.repo.model import (
+    DebRecord,
+    Index,
+    Listings,
+    RepoPackage,
+    Rollout,
+    archive_root,
+    dists_folder,
+)
 from builder.repo.version import compare_deb
 
 # apt uses the strongest hash that Release has.
@@ -36,14 +45,19 @@ _ZSTD_LEVEL = 10
 class AptIndexer:
     """Makes the indexes of apt; ``listings`` returns the paths of a deb.
 
-    ``rollouts`` are by the package's sha256.
+    ``rollouts`` are by the package's sha256; ``folder`` is that of the indexes, if it is not the
+    channel's own.
     """
 
     def __init__(
-        self, listings: Listings, rollouts: Mapping[str, Rollout] = MappingProxyType({})
+        self,
+        listings: Listings,
+        rollouts: Mapping[str, Rollout] = MappingProxyType({}),
+        folder: PurePosixPath | None = None,
     ) -> None:
         self._listings = listings
         self._rollouts = rollouts
+        self._folder = folder
 
     def index(
         self, channel: str, packages: Sequence[RepoPackage], config: RepoConfig, now: datetime
@@ -51,6 +65,8 @@ class AptIndexer:
         """Return every metadata file of a channel by its place in the tree; Release is unsigned."""
         named: Index = {}
         described: Index = {}
+        folder = self._folder or dists_folder(channel)
+        up = "../" * len(archive_root(folder).parts)
         for component in config.components:
             for arch in config.architectures:
                 chosen = [
@@ -58,14 +74,13 @@ class AptIndexer:
                     for package in packages
                     if package.component == component and package.fits(arch)
                 ]
-                named |= self._packages(PurePosixPath(component), arch, chosen, config)
+                named |= self._packages(PurePosixPath(component), arch, chosen, config, up)
                 if config.apt.contents:
                     contents = PurePosixPath(component) / f"Contents-{arch}"
                     described[contents] = render_contents(chosen, self._listings)
         for path, data in described.items():
             for compression in config.apt.compressions or (IndexCompression.GZIP,):
                 named[path.with_suffix(f".{compression}")] = compress(data, compression)
-        folder = dists_folder(channel)
         index = {folder / path: data for path, data in named.items()}
         for path, data in named.items():
             for name in _HASHES:
@@ -80,9 +95,10 @@ class AptIndexer:
         arch: Arch,
         packages: Sequence[RepoPackage],
         config: RepoConfig,
+        up: str,
     ) -> Index:
         rollouts = self._rollouts
-        plain = encode("\n".join(stanza(p, rollouts.get(p.sha256)) for p in packages))
+        plain = encode("\n".join(stanza(p, rollouts.get(p.sha256), up) for p in packages))
         path = component / f"binary-{arch}" / "Packages"
         files: Index = {path: plain}
         for compression in config.apt.compressions:
@@ -90,12 +106,13 @@ class AptIndexer:
         return files
 
 
-def stanza(package: RepoPackage, rollout: Rollout | None = None) -> str:
-    """Return the paragraph of one package in Packages."""
+def stanza(package: RepoPackage, rollout: Rollout | None = None, up: str = "") -> str:
+    """Return a package as Packages has it; ``up`` leads from the archive to the pool."""
     control = _control(package)
     if rollout is not None:
         control = _phased(control, rollout)
-    return f"{control}Filename: {package.pool}\nSize: {package.size}\nSHA256: {package.sha256}\n"
+    facts = f"Size: {package.size}\nSHA256: {package.sha256}\n"
+    return f"{control}Filename: {up}{package.pool}\n{facts}"
 
 
 def _phased(control: str, rollout: Rollout) -> str:
@@ -151,6 +168,11 @@ def render_release(channel: str, named: Index, config: RepoConfig, now: datetime
         ),
         "Acquire-By-Hash": "yes",
         "Changelogs": changelogs_field(config),
+        **(
+            {"Snapshots": f"{config.base_url}/{APT_SNAPSHOTS}"}
+            if config.snapshots.apt_option
+            else {}
+        ),
         "No-Support-for-Architecture-all": "Packages",
         "Architectures": " ".join(sorted(config.architectures)),
         "Components": " ".join(config.components),
@@ -160,6 +182,12 @@ def render_release(channel: str, named: Index, config: RepoConfig, now: datetime
     for name in _HASHES:
         lines += [f"{name}:", *_hash_rows(name, named)]
     return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _snapshots(config: RepoConfig) -> dict[str, str]:
+    """Return the field that names the address of snapshots for ``apt --snapshot``, if served."""
+    served = config.snapshots.apt_option
+    return {"Snapshots": f"{config.base_url}/{APT_SNAPSHOTS}"} if served else {}
 
 
 def _hash_rows(name: str, named: Index) -> Iterator[str]:

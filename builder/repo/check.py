@@ -171,6 +171,9 @@ def _check_indexes(
         indexed = repository.state.indexed(channel)
         for text in check.channel(channel, indexed[1] if indexed else None):
             yield Problem(text=text)
+    for snapshot in snapshots if repository.config.snapshots.apt_option else ():
+        for text in check.apt(snapshot.dists, None):
+            yield Problem(text=text)
 
 
 def _check_packages(repository: Repository, tree: Tree, gpg: Gpg) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ import zstandard
 from builder.inspect.deb822 import decode, parse_fields
 from builder.repo.check_signature import SignatureCheck
 from builder.repo.config import IndexCompression
-from builder.repo.model import FileFacts, dists_folder
+from builder.repo.model import FileFacts, archive_root, dists_folder
 
 _HASHES = ("sha256", "sha512")
 _REPO = "{http://linux.duke.edu/metadata/repo}"
@@ -58,10 +58,11 @@ class IndexCheck:
 
     def channel(self, channel: str, indexed: datetime | None) -> Iterator[str]:
         """Yield every problem of a channel, whose indexes were last made at ``indexed``."""
-        yield from self._apt(dists_folder(channel), indexed)
+        yield from self.apt(dists_folder(channel), indexed)
         yield from self._rpm(PurePosixPath("rpm") / channel)
 
-    def _apt(self, folder: PurePosixPath, indexed: datetime | None) -> Iterator[str]:
+    def apt(self, folder: PurePosixPath, indexed: datetime | None) -> Iterator[str]:
+        """Yield every problem of apt's indexes in a folder."""
         signed = self.tree.get(folder / "InRelease")
         release = self.tree.get(folder / "Release")
         if signed is None or release is None:
@@ -98,7 +99,7 @@ class IndexCheck:
                     yield from self._indexed_file(folder, name, words)
         for row in fields.get("sha256", "").split("\n"):
             if row.endswith("/Packages"):
-                yield from self._packages(folder / row.split()[-1])
+                yield from self._packages(folder / row.split()[-1], archive_root(folder))
 
     def _indexed_file(
         self, folder: PurePosixPath, name: str, words: Sequence[str]
@@ -127,11 +128,12 @@ class IndexCheck:
                     return b""
         return None
 
-    def _packages(self, path: PurePosixPath) -> Iterator[str]:
+    def _packages(self, path: PurePosixPath, root: PurePosixPath) -> Iterator[str]:
         for paragraph in decode(self.tree.get(path) or b"").split("\n\n"):
             fields = parse_fields(paragraph)
             if fields:
-                place = PurePosixPath(fields.get("filename", "?"))
+                # Those of 'apt --snapshot' lead out of their archive, to the pool.
+                place = PurePosixPath(posixpath.normpath(root / fields.get("filename", "?")))
                 yield from self._package(
                     path, place, fields.get("sha256", ""), fields.get("size", "")
                 )

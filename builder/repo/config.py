@@ -90,6 +90,10 @@ class SnapshotSpec(Strict):
     max_age_days: int | None = Field(
         None, ge=1, description="older ones stay until they are that old; without it they go"
     )
+    apt_option: bool = Field(
+        False,
+        description="serve 'apt --snapshot DAY', by a web server that resolves '..' in addresses",
+    )
 
 
 class AptSpec(Strict):

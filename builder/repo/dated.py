@@ -15,6 +15,8 @@ from builder.repo.config import ChannelSpec, RepoConfig
 from builder.repo.state import State
 
 SNAPSHOTS = PurePosixPath("snapshots")
+# Where Release says that apt finds a snapshot: it replaces the last part, and adds dists/CHANNEL.
+APT_SNAPSHOTS = f"{SNAPSHOTS}/@SNAPSHOTID@/"
 _NAME = re.compile(r"snapshots/(\d{4}-\d\d-\d\d)(?:-(\d+))?/([^/]+)")
 
 
@@ -35,6 +37,11 @@ class Snapshot:
     def channel(self) -> str:
         """The snapshot as a channel."""
         return f"{SNAPSHOTS}/{self.name}/{self.of}"
+
+    @property
+    def dists(self) -> PurePosixPath:
+        """The folder where ``apt --snapshot NAME`` expects the indexes of the channel."""
+        return SNAPSHOTS / self.name / "dists" / self.of
 
 
 def parse_snapshot(channel: str) -> Snapshot | None:

@@ -153,13 +153,16 @@ def _inputs(
     known = [*signer.fingerprints, on_it]
     rollouts = repository.state.rollouts(channel)
     phased = [[sha256, rollouts[sha256].percent] for sha256 in sorted(rollouts)]
-    more = [phased] if phased else []
+    more: list[object] = [phased] if phased else []
+    more += ["apt --snapshot"] if repository.config.snapshots.apt_option else []
     return key_of(_FORMAT, channel, settings, own, members, known, *more)
 
 
 def _kept_files(channel: str, recorded: Record, present: Record) -> dict[PurePosixPath, FileFacts]:
     """Return the channel's index files unchanged; none if one of them is lost."""
-    folders = (dists_folder(channel), PurePosixPath("rpm") / channel)
+    snapshot = parse_snapshot(channel)
+    folders = [dists_folder(channel), PurePosixPath("rpm") / channel]
+    folders += [snapshot.dists] if snapshot else []
     found = {
         path: published.facts
         for path, published in recorded.items()
@@ -207,7 +210,24 @@ def _index_channel(
     for fmt, indexer in indexers.items():
         chosen = [package for package in packages if package.fmt is fmt]
         index |= indexer.index(channel, chosen, config_for(repository.config, channel), now)
-    return index
+    return index | _index_for_option(repository, channel, packages, now)
+
+
+def _index_for_option(
+    repository: Repository, channel: str, packages: Sequence[RepoPackage], now: datetime
+) -> Index:
+    """Return the indexes of a snapshot where ``apt --snapshot`` expects them, if repo.toml says so.
+
+    The packages stay where they are: its addresses lead from there to the pool.
+    """
+    snapshot = parse_snapshot(channel)
+    if snapshot is None or not repository.config.snapshots.apt_option:
+        return {}
+    config = config_for(repository.config, channel)
+    plain = config.model_copy(update={"apt": config.apt.model_copy(update={"contents": False})})
+    chosen = [package for package in packages if package.fmt is PackageFormat.DEB]
+    indexer = AptIndexer(repository.state.listing, folder=snapshot.dists)
+    return indexer.index(channel, chosen, plain, now)
 
 
 def _sign_index(index: Index, signer: Signer) -> Index:

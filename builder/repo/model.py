@@ -207,6 +207,11 @@ def dists_folder(channel: str) -> PurePosixPath:
     return PurePosixPath("dists") / channel
 
 
+def archive_root(folder: PurePosixPath) -> PurePosixPath:
+    """Return the folder that the addresses of packages begin at, by the folder of a Release."""
+    return PurePosixPath(str(folder).partition("dists/")[0] or ".")
+
+
 def rpm_folder(channel: str, component: str, arch: Arch) -> PurePosixPath:
     """Return the folder that dnf's baseurl names; ``repodata/`` lies in it."""
     return PurePosixPath("rpm") / channel / component / arch.machine

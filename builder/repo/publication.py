@@ -29,16 +29,16 @@ class Phase(IntEnum):
 
 
 _BY_CONTENT = re.compile(
-    r"pool/.*|dists/.*/by-hash/[^/]+/[0-9a-f]+|.*/repodata/[0-9a-f]{32,}-[^/]+"
+    r"pool/.*|(snapshots/[^/]+/)?dists/.*/by-hash/[^/]+/[0-9a-f]+|.*/repodata/[0-9a-f]{32,}-[^/]+"
     r"|rpm/.*\.[0-9a-f]{32}/.*"  # a snapshot: see builder/repo/repodata.py
 )
 _SIGNATURE = re.compile(
-    r"dists/(snapshots/[^/]+/)?[^/]+/Release(\.gpg)?|.*/repodata/repomd\.xml\.(asc|key)"
+    r"(snapshots/[^/]+/)?dists/(snapshots/[^/]+/)?[^/]+/Release(\.gpg)?|.*/repodata/repomd\.xml\.(asc|key)"
 )
 _ENTRY = re.compile(
-    r"dists/(snapshots/[^/]+/)?[^/]+/InRelease|.*/repodata/repomd\.xml|rpm/.*/mirrorlist"
+    r"(snapshots/[^/]+/)?dists/(snapshots/[^/]+/)?[^/]+/InRelease|.*/repodata/repomd\.xml|rpm/.*/mirrorlist"
 )
-_INDEX = re.compile(r"(dists|rpm|keys|changelogs|osv)/.*")
+_INDEX = re.compile(r"((snapshots/[^/]+/)?dists|rpm|keys|changelogs|osv)/.*")
 
 
 def phase_of(path: PurePosixPath) -> Phase:

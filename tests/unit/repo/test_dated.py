@@ -183,3 +183,51 @@ def test_settings_that_cannot_be_are_refused(repository: Repository, text: str) 
 def test_a_snapshot_is_a_value() -> None:
     day = NOW.date()
     assert Snapshot(day=day, number=1, of="a") < Snapshot(day=day, number=2, of="a")
+
+
+def test_apts_option_finds_a_snapshot_below_its_day(
+    signed_repository: Repository, signer: Signer, tmp_path: Path
+) -> None:
+    text = '[snapshots]\nchannels = ["stable"]\napt-option = true'
+    repository = _configured(signed_repository, text)
+    add(repository, DebPackage().write(tmp_path))
+    build_tree(repository, signer, NOW)
+    archive = repository.public / "snapshots/2026-11-23"
+    release = (archive / "dists/stable/Release").read_text()
+    for line in ("Suite: stable\n", f"Codename: {_FIRST}\n"):
+        assert line in release
+    address = "Snapshots: https://packages.example.org/snapshots/@SNAPSHOTID@/\n"
+    assert address in (repository.public / "dists/stable/Release").read_text()
+    packages = (archive / "dists/stable/main/binary-amd64/Packages").read_text()
+    place = packages.partition("Filename: ")[2].partition("\n")[0]
+    assert place == "../../pool/main/t/tool/tool_1.0-1_amd64.deb"
+    assert (archive / place).is_file()
+    before = _files(repository, "snapshots/2026-11-23/dists")
+    _add_and_publish(repository, signer, tmp_path, "1.1", NOW + _DAY)
+    assert _files(repository, "snapshots/2026-11-23/dists") == before
+    assert check_target(repository, LOCAL, NOW + _DAY) == []
+    # What check finds in a channel it finds here.
+    (archive / "dists/stable/InRelease").unlink()
+    said = [problem.text for problem in check_target(repository, LOCAL, NOW + _DAY)]
+    assert any("snapshots/2026-11-23/dists/stable: has no InRelease" in text for text in said)
+
+
+def test_apts_option_changes_nothing_where_it_is_off(taken: Repository) -> None:
+    assert "Snapshots:" not in (taken.public / "dists/stable/Release").read_text()
+    assert not (taken.public / "snapshots/2026-11-23/dists").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "phase"),
+    [
+        ("snapshots/2026-11-23/dists/stable/InRelease", Phase.ENTRY),
+        ("snapshots/2026-11-23/dists/stable/Release.gpg", Phase.SIGNATURE),
+        ("snapshots/2026-11-23/dists/stable/main/binary-amd64/Packages.gz", Phase.INDEX),
+        (f"snapshots/2026-11-23/dists/stable/main/by-hash/SHA256/{'a' * 64}", Phase.CONTENT),
+        ("snapshots/2026-11-23/index.html", Phase.PAGE),
+    ],
+)
+def test_indexes_for_apts_option_are_put_in_the_order_of_a_channel(
+    place: str, phase: Phase
+) -> None:
+    assert phase_of(PurePosixPath(place)) is phase
