@@ -47,6 +47,7 @@ purge_shared_secrets() {
             *) return 0 ;;
         esac
     done
+    erase_file /var/lib/backendai/mounts
     erase_file /var/lib/backendai/secrets/manager-rpc.key # an agent's node has it, too
     while read -r name; do
         erase_file "/var/lib/backendai/secrets/$name"
@@ -68,7 +69,7 @@ remove_empty_folders() {
 
 # forget_unit UNIT: what systemd, Debian's helper and `backendai-ctl configure` have of it.
 forget_unit() {
-    rm -f "/etc/systemd/system/$1.d/50-files.conf"
+    rm -f "/etc/systemd/system/$1.d/50-files.conf" "/etc/systemd/system/$1.d/50-volumes.conf"
     rmdir "/etc/systemd/system/$1.d" 2>/dev/null || true # the admin has settings there, or none
     if command -v deb-systemd-helper >/dev/null; then
         deb-systemd-helper purge "$1" >/dev/null || true # it was never enabled

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+import tomlkit
+
 # The type of an answer; a list is of addresses.
 Value = str | int | list[str]
 Check = Callable[[object], Value]
@@ -19,6 +21,7 @@ _MAX_AMOUNT = 100
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 NUMBER = re.compile("[0-9]{1,18}")  # no answer is larger, and Python refuses 5,000 digits
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_OPTION = re.compile(r"[A-Za-z][A-Za-z0-9_-]*=[^\x00-\x1f\x7f\ud800-\udfff]*")
 _IPV6 = re.compile(r"\[([0-9A-Fa-f:.]+)\]")
 
 
@@ -112,6 +115,20 @@ def _any_address(value: object) -> Value:
     return "" if value == "" else _address(value)
 
 
+def _options(value: object) -> Value:
+    """Return NAME=VALUE for each option of a list or a table; the value as TOML writes it."""
+    if isinstance(value, dict):
+        try:
+            value = [f"{name}={tomlkit.item(item).as_string()}" for name, item in value.items()]
+        except (ValueError, TypeError, RecursionError):  # a value that TOML cannot hold
+            raise ValueError from None
+    if isinstance(value, list) and all(
+        isinstance(item, str) and _OPTION.fullmatch(item) for item in value
+    ):
+        return [str(item) for item in value]
+    raise ValueError
+
+
 def _addresses(value: object) -> Value:
     if not value:
         raise ValueError
@@ -133,6 +150,11 @@ _IMAGE = r"[a-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]{64})?"
 # As Docker's own grammar of image names has it; an IPv6 address is in brackets.
 _REGISTRY = r"([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
 _REGISTRY_TYPE = "docker|harbor|harbor2|github|gitlab|ecr|ecr-public|local|ocp"
+# Of every release that is maintained; a plug-in's is the admin's own line in storage-proxy.toml.
+_VOLUME_BACKEND = (
+    "vfs|xfs|cephfs|gpfs|spectrumscale|weka|vast|netapp|purestorage|dellemc-onefs|exascaler"
+    "|hammerspace|hammerspace-base"
+)
 _URL = r"https?://[A-Za-z0-9\[][A-Za-z0-9.:\]_-]*(/[A-Za-z0-9._~/-]*)?"
 
 
@@ -188,6 +210,16 @@ KINDS: Mapping[str, Kind] = {
     ),
     "any-path": Kind(
         check=_text(f"({_PATH})?"), allowed="an absolute path without spaces, or empty"
+    ),
+    "mount": Kind(
+        check=_text(f"({_PATH}|none)?"),
+        allowed="the absolute path of a mount point without spaces, none, or empty",
+    ),
+    "volume-backend": Kind(
+        check=_text(_VOLUME_BACKEND), allowed=f"one of {_VOLUME_BACKEND.replace('|', ', ')}"
+    ),
+    "options": Kind(
+        check=_options, allowed='a table, for example { name = "value" }, or a list of NAME=VALUE'
     ),
     # libpq's words, which asyncpg knows too.
     "tls": Kind(

@@ -83,6 +83,8 @@ class Questions:
     all: tuple[Question, ...]
     # Sections that may be followed by further ones of their kind, [SECTION.LABEL].
     repeatable: frozenset[str] = frozenset()
+    # The labels of such sections' own answers.
+    first: Mapping[str, str] = field(default_factory=dict)
 
     def named(self, name: str) -> Question | None:
         """Return the question SECTION.KEY."""
@@ -140,6 +142,11 @@ def load_questions(layout: Layout) -> Questions:
             repeatable=frozenset(
                 section["name"] for section in table["section"] if section.get("further")
             ),
+            first={
+                section["name"]: section["first"]
+                for section in table["section"]
+                if "first" in section
+            },
         )
 
 

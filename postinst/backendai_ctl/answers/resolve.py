@@ -12,9 +12,9 @@ from backendai_ctl.answers.kinds import Address, Value, is_loopback
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import Site
 from backendai_ctl.base.errors import RecipeError
-from backendai_ctl.base.toml import as_table
+from backendai_ctl.base.toml import NotTomlError, as_table, parse_table
 
-_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9.-]*)(?:!([a-z]+))?\}")
+PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9.-]*)(?:!([a-z]+))?\}")
 
 
 def _sql_text(text: str) -> str:
@@ -49,7 +49,7 @@ def _quoted(text: str, quoting: str) -> str:
 
 def placeholders(template: str) -> set[str]:
     """Return the names of the answers in a template."""
-    return {match[1] for match in _PLACEHOLDER.finditer(template)}
+    return {match[1] for match in PLACEHOLDER.finditer(template)}
 
 
 def answers_in(wanted: object) -> set[str]:
@@ -81,10 +81,21 @@ class Answers:
             for label in self.site.questions.labels(section):
                 yield replace(self, standing={section: f"{section}.{label}"})
 
-    def value(self, name: str) -> Value:
-        """Return the answer SECTION.KEY; if it is empty and has a secret, the secret."""
+    def actual(self, name: str) -> str:
+        """Return the name of the answer that stands for SECTION.KEY at present."""
         section, _, key = name.partition(".")
-        name = f"{self.standing.get(section, section)}.{key}"
+        return f"{self.standing.get(section, section)}.{key}"
+
+    def value(self, name: str) -> Value:
+        """Return the answer SECTION.KEY; if it is empty and has a secret, the secret.
+
+        SECTION.label is the label of the section that stands for SECTION at present.
+        """
+        section, _, key = name.partition(".")
+        if key == "label" and section in self.site.questions.first:
+            own = self.site.questions.first[section]
+            return self.standing.get(section, f"{section}.{own}").partition(".")[2]
+        name = self.actual(name)
         if name in self.overrides:
             return self.overrides[name]
         try:
@@ -94,12 +105,22 @@ class Answers:
         secret = self.site.secret_of(name)
         return self.secrets.secret(secret) if secret and answer == "" else answer
 
+    def settings(self, wanted: Mapping[str, object]) -> Iterator[tuple[str, object, "Answers"]]:
+        """Yield each key of a [config.set], the value as the recipe has it, and its answers.
+
+        A key that names a section which may be repeated stands once for each.
+        """
+        for key, value in wanted.items():
+            for each in self.each(key):
+                yield each.fill(key), value, each
+
     def hidden(self) -> list[str]:
         """Return the existing secrets of this host that a program's output may hold."""
         given = [
             str(self.site.answers[question.name])
             for question in self.site.questions.all
-            if question.is_secret
+            # The options of a volume are a list, and no program of ours prints them.
+            if question.is_secret and not isinstance(question.default, list)
         ]
         return given + self.secrets.made()
 
@@ -113,7 +134,7 @@ class Answers:
             is_address = match[1].endswith("address")
             return _quoted(text, match[2] or ("plain" if is_address else quoting))
 
-        return _PLACEHOLDER.sub(answer_to, template)
+        return PLACEHOLDER.sub(answer_to, template)
 
     def resolve(self, wanted: object) -> object:
         """Return the value that a [config.set] entry describes; None to leave its key out."""
@@ -218,10 +239,23 @@ _FORMS: Mapping[str, Callable[[Value], object]] = {
     "port": lambda value: Address.parse(str(value)).port,
     "optional": lambda value: None if value == "" else value,
     "given": bool,
+    "options": lambda value: _option_table(value) if value else None,
     "parent": lambda value: str(PurePosixPath(str(value)).parent),
     "drivers": lambda value: _DRIVERS[str(value)],
     "projects": lambda value: _projects(str(value), platform.machine()),
 }
+
+
+def _option_table(options: Value) -> dict[str, object]:
+    """Return the options of a volume; a value that is not TOML's is a text."""
+    found: dict[str, object] = {}
+    for option in options if isinstance(options, list) else []:
+        name, _, text = option.partition("=")
+        try:
+            found[name] = parse_table(f"value = {text}")["value"]
+        except (NotTomlError, LookupError):
+            found[name] = text
+    return found
 
 
 def _projects(listed: str, machine: str) -> str:

@@ -71,6 +71,11 @@ class Layout:
         return self.root / f"usr/lib/systemd/system/{unit}"
 
     @property
+    def mounts(self) -> Path:
+        """The mount point that each volume needs, as it was last seen."""
+        return self.state / "mounts"
+
+    @property
     def first_boot(self) -> Path:
         """One empty file for each service to configure at the first boot of an image."""
         return self.state / "first-boot"

@@ -19,6 +19,7 @@ _MODULES = {
         "steps",
     ),
     "rpc": ("close-rpc",),
+    "volume": ("volume", "check-mounts"),
     "stores": ("stores",),
     "first_boot": ("first-boot", "prepare-clone"),
     "health": ("status", "summary"),

@@ -13,6 +13,7 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import Done, run_program
 from backendai_ctl.base.systemd import UNIT_SECONDS, control, show_units, unit_of
 from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
+from backendai_ctl.services.volumes import mount_problems
 from backendai_ctl.stores.service_config import ServiceConfig
 
 if TYPE_CHECKING:
@@ -117,6 +118,11 @@ class HostView:
             except TargetError:
                 continue
         return found
+
+    @cached_property
+    def mount_problems(self) -> Mapping[str, str]:
+        """What is wrong with the mount of each volume, by its path."""
+        return mount_problems(self.layout)
 
     @property
     def account_name(self) -> str:

@@ -9,22 +9,19 @@ from backendai_ctl.answers.constraints import check_constraints
 from backendai_ctl.answers.edits import read_preseed
 from backendai_ctl.answers.resolve import Answers
 from backendai_ctl.answers.secretstore import SecretStore
-from backendai_ctl.answers.site import load_site, new_site
+from backendai_ctl.answers.site import Site, load_site, new_site
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import SiteError
 from backendai_ctl.base.files import Writer, exclusive
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.systemd import reload_units
 from backendai_ctl.services.edit import edit_ini, edit_toml, make_env
-from backendai_ctl.services.recipe import (
-    ConfigRecipe,
-    FolderRecipe,
-    Recipe,
-    load_recipe,
-    read_sample,
-)
+from backendai_ctl.services.folders import prepare_folder
+from backendai_ctl.services.recipe import ConfigRecipe, Recipe, load_recipe, read_sample
 from backendai_ctl.services.record import Record
 from backendai_ctl.services.release_validation import Validator
 from backendai_ctl.services.tls_answers import check_tls_answers
+from backendai_ctl.services.volumes import check_volume_answers, guard_mounts
 
 Say = Callable[[str], None]
 
@@ -61,9 +58,7 @@ def configure(
             _offer(layout.site, new_site(layout, given), layout, writer, host.say)
         layout.preseed.unlink(missing_ok=True)
         answers = Answers(site=load_site(layout), secrets=secrets)
-        check_constraints(recipe.constraints, answers.site, str(layout.site))
-        if recipe.tls:
-            check_tls_answers(layout, answers.site, host.account, host.say)
+        _check_answers(recipe, answers.site, layout, host)
         # All texts are rendered before the first is written: an error leaves nothing half done.
         texts = [
             (layout.etc / config.file, render_config(layout, service, config, answers))
@@ -74,8 +69,20 @@ def configure(
             renewal = Renewal(config=config, answers=answers, text=text)
             if not (config.renewed and _renew(path, renewal, layout, writer, host.say)):
                 _offer(path, text, layout, writer, host.say)
+    if guard_mounts(layout, answers.site, recipe, host.say):
+        reload_units(layout)
     for wanted in recipe.folders:
-        _prepare_folder(wanted, answers, layout, host)
+        for each in answers.each(f"{{{wanted.site}}}"):
+            prepare_folder(layout, wanted, each, host.account, host.say)
+
+
+def _check_answers(recipe: Recipe, site: Site, layout: Layout, host: Host) -> None:
+    """Raise SiteError for answers that this service cannot work with."""
+    check_constraints(recipe.constraints, site, str(layout.site))
+    if recipe.health.volumes:
+        check_volume_answers(layout, site)
+    if recipe.tls:
+        check_tls_answers(layout, site, host.account, host.say)
 
 
 def _check_texts(
@@ -101,37 +108,6 @@ def _check_texts(
         raise SiteError(refused, hint=f"correct {layout.site}, then run this again")
 
 
-def _prepare_folder(folder: FolderRecipe, answers: Answers, layout: Layout, host: Host) -> None:
-    """Create the folder if it is absent and the default; write the initial files to an empty one.
-
-    Any other path is a mount point of the admin's: a folder created here would take the place
-    of the volume whenever that is not mounted.
-    """
-    name, account = folder.site, host.account
-    shown = str(answers.value(name))
-    path = layout.root / shown.lstrip("/")
-    question = answers.site.questions.named(name)
-    writer = Writer(owner=account)
-    if not path.is_dir():
-        if question is None or shown != question.default:
-            host.say(
-                f"warning: {shown} ({name}) is missing: "
-                "mount it, or make it and give it to backendai"
-            )
-            return
-        writer.ensure_folder(path)
-        host.say(f"made {shown}")
-    status = path.stat()
-    if (status.st_uid, status.st_gid) != (account.uid, account.gid):
-        host.say(
-            f"warning: {shown} ({name}) belongs to {status.st_uid}:{status.st_gid}, "
-            f"the services run as {account.uid}:{account.gid}"
-        )
-    elif not any(path.iterdir()):
-        for file, text in folder.files.items():
-            writer.create(path / file, text)
-
-
 def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: Answers) -> str:
     """Return the text of one configuration file, from the sample of the installed release."""
     settings, remove = _edits(config, answers)
@@ -147,7 +123,9 @@ def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: A
 
 def _edits(config: ConfigRecipe, answers: Answers) -> tuple[dict[str, object], tuple[str, ...]]:
     """Return the settings to write into the sample, and the keys to remove from it."""
-    resolved = {key: answers.resolve(wanted) for key, wanted in config.settings.items()}
+    resolved = {
+        key: each.resolve(wanted) for key, wanted, each in answers.settings(config.settings)
+    }
     settings = {key: value for key, value in resolved.items() if value is not None}
     return settings, (*config.remove, *(key for key in resolved if key not in settings))
 

@@ -73,8 +73,8 @@ class Follower:
 
     def _settings(self, config: ConfigRecipe) -> Iterator[tuple[str, object]]:
         """Yield the keys of one file that are set from these answers, and their present values."""
-        for key, wanted in config.settings.items():
+        for key, wanted, answers in self.answers.settings(config.settings):
             is_named = not answers_in(wanted).isdisjoint(self.names)
-            value = self.answers.resolve(wanted) if is_named else None
+            value = answers.resolve(wanted) if is_named else None
             if value is not None:
                 yield key, value

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import tomlkit
 
 from backendai_ctl.answers.questions import Questions, load_questions
-from backendai_ctl.answers.resolve import answers_in
+from backendai_ctl.answers.resolve import PLACEHOLDER, answers_in
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
@@ -135,7 +136,7 @@ def _problem(  # noqa: PLR0913, PLR0917
 ) -> Problem:
     names, value = _find(table, at)
     key = ".".join(names)
-    is_secret = key in hidden or _is_secret(key)
+    is_secret = any(_is_at(key, setting) for setting in hidden) or _is_secret(key)
     return Problem(
         file=file,
         key=key,
@@ -207,11 +208,15 @@ def _answer(config: ConfigRecipe, key: str) -> str:
     found = [
         str(wanted["site"])
         for setting, wanted in config.settings.items()
-        if isinstance(wanted, dict)
-        and "site" in wanted
-        and (key == setting or key.startswith(f"{setting}."))
+        if isinstance(wanted, dict) and "site" in wanted and _is_at(key, setting)
     ]
     return found[0] if found else ""
+
+
+def _is_at(key: str, setting: str) -> bool:
+    """Whether a recipe's setting, which may name any label, is this key or a table around it."""
+    pattern = "[^.]+".join(map(re.escape, PLACEHOLDER.split(setting)[::3]))
+    return re.fullmatch(rf"{pattern}(\..*)?", key) is not None
 
 
 def _last_line(text: str) -> str:

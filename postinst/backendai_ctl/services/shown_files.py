@@ -17,6 +17,7 @@ from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.base.text import decode, lines_of
 from backendai_ctl.base.toml import NotTomlError, parse_table
 from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
+from backendai_ctl.services.volumes import volumes_of
 
 # Paths below the folders that units hide, in a value of any configuration.
 _NAMED = re.compile(
@@ -105,7 +106,8 @@ def _folders_of_others(layout: Layout, recipe: Recipe) -> list[str]:
     except TargetError:
         return []  # reading the configuration reports it
     others = [load_recipe(layout, service) for service in installed_services(layout)]
-    folders = {str(site[folder.site]) for other in others for folder in other.folders}
+    has_volumes = any(other.folders for other in others)
+    folders = {volume.path for volume in volumes_of(site)} if has_volumes else set()
     values = [*_values(layout, recipe)]
     return sorted(
         folder

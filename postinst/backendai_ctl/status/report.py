@@ -36,11 +36,12 @@ class ServiceStatus:
     needs: str  # what it lacks; empty if it has everything, or if that is unknown
     remedy: str = ""  # of what it lacks
     problems: tuple[str, ...] = ()
+    mounted: bool = True  # whether every volume that it needs is there
 
     @property
     def is_up(self) -> bool:
-        """Whether it runs and answers."""
-        return self.active == "active" and self.answers is not False
+        """Whether it runs, answers and has its volumes."""
+        return self.active == "active" and self.answers is not False and self.mounted
 
     @property
     def is_coming(self) -> bool:
@@ -127,7 +128,8 @@ def _service(view: HostView, recipe: Recipe, versions: Mapping[str, str]) -> Ser
         except TargetError as error:
             address = error.message
     is_active = state.get("ActiveState") == "active"
-    needs, remedy = _needs(view, recipe) if config else ("", "")
+    lost = tuple(view.mount_problems.values()) if recipe.health.volumes else ()
+    needs, remedy = _needs(view, recipe) if config and not lost else ("", "")
     return ServiceStatus(
         service=recipe.service,
         version=versions.get(f"backendai-{recipe.service}", ""),
@@ -140,7 +142,8 @@ def _service(view: HostView, recipe: Recipe, versions: Mapping[str, str]) -> Ser
         config=_config(view, recipe),
         needs=needs,
         remedy=remedy,
-        problems=_problems(view, recipe, is_active=is_active) if config else (),
+        problems=(*lost, *(_problems(view, recipe, is_active=is_active) if config else ())),
+        mounted=not lost,
     )
 
 

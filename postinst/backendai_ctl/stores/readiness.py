@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.mounts import folder_problem
 from backendai_ctl.services.recipe import Needs, Recipe
 from backendai_ctl.stores.find_etcd import find_etcd
 from backendai_ctl.stores.ports import answers, check_port
@@ -51,10 +52,11 @@ def check_needs(layout: Layout, recipe: Recipe, *, thorough: bool = False) -> No
     config = ServiceConfig.load(layout, recipe)
     if recipe.needs.docker:
         check_docker(layout)
-    for dotted in recipe.needs.folders:
-        folder = str(config.get(dotted))
-        if not (layout.root / folder.lstrip("/")).is_dir():
-            raise NotReadyError(f"{config.label}: {dotted} = {folder}: no such folder")
+    for pattern in recipe.needs.folders:
+        for dotted, folder in config.matches(pattern):
+            problem = folder_problem(layout.root / str(folder).lstrip("/"))
+            if problem:
+                raise NotReadyError(f"{config.label}: {dotted} = {folder}: {problem}")
     for alternatives in recipe.needs.tcp:
         dotted = config.first(alternatives.split("|"))
         addresses = config.addresses(dotted)

@@ -1,7 +1,7 @@
 """The configuration that a service itself reads, and the addresses in it."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -43,6 +43,10 @@ class ServiceConfig:
             value = value[name]
         return value
 
+    def matches(self, pattern: str) -> Iterator[tuple[str, object]]:
+        """Yield each dotted key that fits ``pattern``, in which * is any name, and its value."""
+        return _matches(self.table, pattern.split("."))
+
     def first(self, names: list[str]) -> str:
         """Return the first of the dotted keys that exists; the first of all if none does."""
         for dotted in names:
@@ -75,6 +79,16 @@ class ServiceConfig:
         if isinstance(item, dict):  # a whole section may hold more than an address
             shown = {key: item[key] for key in ("host", "ip", "port") if key in item}
         raise HostError(f"{self.label}: {dotted} = {shown!r} is not an address")
+
+
+def _matches(table: Mapping[str, object], names: list[str]) -> Iterator[tuple[str, object]]:
+    head, *rest = names
+    for key in table if head == "*" else [head]:
+        value = table.get(key)
+        if not rest and value is not None:
+            yield key, value
+        elif rest and isinstance(value, Mapping):
+            yield from ((f"{key}.{below}", found) for below, found in _matches(value, rest))
 
 
 AGENT_PAIR = "agent.rpc-auth-agent-keypair"

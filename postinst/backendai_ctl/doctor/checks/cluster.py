@@ -16,6 +16,7 @@ from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, note, warning
+from backendai_ctl.services.volumes import SECTION, volumes_of
 from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.stores.find_etcd import find_etcd
 from backendai_ctl.stores.ports import answers
@@ -108,7 +109,10 @@ def check_nodes(view: HostView) -> Iterator[Finding]:
     here = {
         "uid": view.account.uid,
         "gid": view.account.gid,
-        "volume": view.answer("storage.path"),
+        **{
+            "volume" if volume.section == SECTION else f"volume {volume.name}": volume.path
+            for volume in (volumes_of(view.site) if view.site else [])
+        },
     }
     name = os.uname().nodename
     try:
@@ -130,11 +134,18 @@ def check_nodes(view: HostView) -> Iterator[Finding]:
             if there.get(word) not in (ours, None):
                 yield error(
                     f"{word} is {ours} here and {there[word]} on {other}",
-                    "site.toml: " + ("storage.path" if word == "volume" else f"account.{word}"),
+                    f"site.toml: {_answer_of(word)}",
                     "make them the same on all nodes; a node that is gone is forgotten by: "
                     f"etcdctl del {_ROOT}/{etcd.namespace}/nodes/{other}",
                     value=str(ours),
                 )
+
+
+def _answer_of(word: str) -> str:
+    kind, _, name = word.partition(" ")
+    if kind != "volume":
+        return f"account.{word}"
+    return f"{SECTION}.{name}.path" if name else f"{SECTION}.path"
 
 
 def _parsed(text: str) -> dict[str, object] | None:

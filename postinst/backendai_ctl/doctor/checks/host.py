@@ -8,10 +8,12 @@ from pathlib import Path
 from backendai_ctl.answers.secretstore import READ_BY_SERVICES
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.handles import set_mode, set_owner
+from backendai_ctl.base.mounts import folder_problem
 from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.base.text import lines_of
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, warning
+from backendai_ctl.services.volumes import volumes_of
 
 _CERTIFICATES = (".pem", ".crt", ".cer", ".cert")
 _MIB = 1024 * 1024
@@ -91,9 +93,10 @@ def _look_at(view: HostView, path: Path) -> Iterator[Finding]:
 def check_room(view: HostView) -> Iterator[Finding]:
     """Check the free space of the disks that services, packages and Docker write to."""
     seen: set[int] = set()
-    for name in ("/var/lib/backendai", "/opt", "/var/lib/docker", view.answer("storage.path")):
+    paths = [volume.path for volume in volumes_of(view.site)] if view.site else []
+    for name in ("/var/lib/backendai", "/opt", "/var/lib/docker", *paths):
         place = view.path(name)
-        if not name or not place.is_dir():
+        if folder_problem(place):
             continue
         try:
             device, room = place.stat().st_dev, os.statvfs(place)

@@ -1,47 +1,71 @@
-"""Checks the volume of users' folders: mounted, the same for every service, the account's."""
+"""Checks the volumes of users' folders: mounted, the same for every service, the account's."""
 
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from backendai_ctl.base.account import Owner, is_root
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.handles import set_owner
-from backendai_ctl.base.text import fields_of, read_lines, unescaped
+from backendai_ctl.base.mounts import (
+    NO_FOLDER,
+    Mount,
+    ask_in_time,
+    folder_problem,
+    is_below,
+    list_mounts,
+    mount_of,
+    planned_mounts,
+)
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, note, warning
+from backendai_ctl.services.volumes import volumes_of
 
 _NOBODY = 65534
 _TRIAL = ".backendai-doctor"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mount:
-    """A mount as the kernel lists it."""
-
-    at: str
-    kind: str
+_TRIAL_SECONDS = 10.0
 
 
 def check_volume(view: HostView) -> Iterator[Finding]:
     """Check every volume that site.toml or a service's configuration names."""
-    wanted = view.answer("storage.path")
+    wanted = [volume.path for volume in volumes_of(view.site)] if view.site else []
     if not wanted or not any(recipe.health.volumes for recipe in view.recipes):
         return
+    yield from _compare(view, wanted)
+    broken = view.mount_problems
+    for path in sorted(_paths(view) or set(wanted)):
+        if path in broken:
+            yield error(
+                broken[path],
+                path,
+                "mount it, then restart what runs: systemctl restart backendai-storage-proxy",
+            )
+        else:
+            yield from _look_at(view, path)
+
+
+def _compare(view: HostView, wanted: list[str]) -> Iterator[Finding]:
+    """Compare the paths in the services' configurations with site.toml's."""
+    lacking = [path for path in wanted if path not in _paths(view)]
     for where, path, kind in _named(view):
-        expected = str(PurePosixPath(wanted).parent) if kind == "parent" else wanted
-        if path != expected and not (kind != "parent" and wanted in _paths(view)):
+        expected = str(PurePosixPath(wanted[0]).parent) if kind == "parent" else wanted[0]
+        is_other = path != expected if kind == "parent" else path not in wanted
+        if is_other and (kind == "parent" or lacking):
             yield warning(
-                f"another path than site.toml's storage.path, {wanted}",
+                f"another path than site.toml's storage.path, {wanted[0]}",
                 where,
                 "give every service and every node the same path",
                 value=path,
             )
-    for path in sorted(_paths(view) or {wanted}):
-        yield from _look_at(view, path)
+    for path in lacking if len(wanted) > 1 and _paths(view) else ():
+        yield warning(
+            f"site.toml has the volume {path}, and no service's configuration has it",
+            path,
+            "backendai-ctl configure storage-proxy, and take over what FILE.new has more, if "
+            "the file was edited; then systemctl restart backendai-storage-proxy",
+        )
 
 
 def _named(view: HostView) -> Iterator[tuple[str, str, str]]:
@@ -49,7 +73,7 @@ def _named(view: HostView) -> Iterator[tuple[str, str, str]]:
         config = view.configs.get(recipe.service)
         for pattern, kind in recipe.health.volumes.items() if config else ():
             assert config is not None
-            for key, value in _match(config.table, pattern.split(".")):
+            for key, value in config.matches(pattern):
                 yield f"{config.label}: {key}", str(value).rstrip("/"), kind
 
 
@@ -57,35 +81,23 @@ def _paths(view: HostView) -> set[str]:
     return {path for _, path, kind in _named(view) if kind != "parent"}
 
 
-def _match(table: Mapping[str, object], names: list[str]) -> Iterator[tuple[str, object]]:
-    head, *rest = names
-    for key in table if head == "*" else [head]:
-        value = table.get(key)
-        if not rest and value is not None:
-            yield key, value
-        elif rest and isinstance(value, Mapping):
-            yield from ((f"{key}.{below}", found) for below, found in _match(value, rest))
-
-
 def _look_at(view: HostView, path: str) -> Iterator[Finding]:
     place = view.path(path)
-    listed = {
-        mount_point
-        for mount_point in _fstab(view)
-        if PurePosixPath(path).is_relative_to(mount_point)
-    }
-    mounts = _mounts(view)
+    listed = {point for point in planned_mounts(view.layout) if is_below(path, point)}
+    mounts = list_mounts(view.layout)
     for missing in sorted(listed - {mount.at for mount in mounts}):
         yield error(
             f"{missing} is in /etc/fstab and not mounted: what is written goes to the disk below",
             path,
             f"mount {missing}, after moving away what lies below it",
         )
-    if not place.is_dir():
-        yield error("the volume is missing", path, f"mount it, or make it and chown it: {path}")
+    problem = folder_problem(place)
+    if problem:
+        what = "the volume is missing" if problem == NO_FOLDER else f"the volume {problem}"
+        yield error(what, path, f"mount it, or make it and chown it: {path}")
         return
     yield from _owner(view, path, place)
-    mount = _mount_of(mounts, path)
+    mount = mount_of(mounts, path)
     if view.is_root and view.account:
         yield from _try(view, path, place, view.account, mount)
     for recipe in view.recipes:
@@ -175,17 +187,8 @@ def _marker(view: HostView, path: str, marker: Path, text: str) -> Iterator[Find
 
 def _write_as(place: Path, owner: Owner) -> str:
     """Create, chown and remove a file as ``owner`` in a child; return the error, or nothing."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        os.write(writer, _trial(place, owner).encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, encoding="utf-8", errors="replace") as stream:
-        said = stream.read()
-    os.waitpid(child, 0)
-    return said
+    said = ask_in_time(lambda: _trial(place, owner), seconds=_TRIAL_SECONDS)
+    return f"no answer within {_TRIAL_SECONDS:.0f} s" if said is None else said
 
 
 def _trial(place: Path, owner: Owner) -> str:
@@ -211,36 +214,3 @@ def _trial(place: Path, owner: Owner) -> str:
         mapped = "nobody" if made.st_uid == _NOBODY else str(made.st_uid)
         return f"what {owner.uid} writes belongs to {mapped}"
     return "" if stat.S_ISREG(made.st_mode) else "made no file"
-
-
-def _fstab(view: HostView) -> set[str]:
-    found: set[str] = set()
-    for line in _lines(view.path("/etc/fstab")):
-        fields = fields_of(line)
-        if len(fields) < 2 or fields[0].startswith("#"):  # noqa: PLR2004
-            continue
-        if fields[1] not in ("/", "none", "swap"):
-            found.add(unescaped(fields[1]).rstrip("/"))
-    return found
-
-
-def _mounts(view: HostView) -> list[Mount]:
-    found = []
-    for line in _lines(view.path("/proc/self/mountinfo")):
-        before, dash, after = line.partition(" - ")
-        if dash:
-            found.append(Mount(at=unescaped(fields_of(before)[4]), kind=fields_of(after)[0]))
-    return found
-
-
-def _mount_of(mounts: list[Mount], path: str) -> Mount | None:
-    """Return the innermost mount that has ``path``; of several at one place, the last."""
-    above = [mount for mount in mounts if PurePosixPath(path).is_relative_to(mount.at)]
-    return max(reversed(above), key=lambda mount: len(mount.at), default=None)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return read_lines(path)
-    except OSError:
-        return []

@@ -127,7 +127,8 @@ class GrantStep:
         }
 
     def _volumes(self) -> list[str]:
-        return [self.database.answers.fill(volume) for volume in self.grant.volumes]
+        answers = self.database.answers
+        return [each.fill(volume) for volume in self.grant.volumes for each in answers.each(volume)]
 
     @property
     def _prefix(self) -> str:

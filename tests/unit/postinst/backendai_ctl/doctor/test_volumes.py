@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.mounts import planned_mounts
 from backendai_ctl.doctor.checks import (
     runner,
     volumes,
@@ -51,7 +52,7 @@ def test_a_volume_that_is_not_mounted(node: Layout) -> None:
 def test_blanks_of_fstab_and_mountinfo_agree(node: Layout) -> None:
     node.site.write_text('[storage]\npath = "/srv/v/volume1"\n')
     (node.root / "etc/fstab").write_text("server:/v /srv/v\\040w nfs4 defaults\n")
-    assert volumes._fstab(host_view(node)) == {"/srv/v w"}
+    assert planned_mounts(node) == {"/srv/v w"}
 
 
 def test_a_missing_volume(node: Layout) -> None:

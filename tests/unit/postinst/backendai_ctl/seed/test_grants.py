@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ GRANT = Grant(
     table="groups",
     key="id",
     column="allowed_vfolder_hosts",
-    volumes=("{storage-proxy.name}:volume1",),
+    volumes=("{storage-proxy.name}:{storage.label}",),
     permissions=tuple(RIGHTS),
 )
 COMMAND = Command(
@@ -36,6 +37,17 @@ Statement = tuple[str, Sequence[object]]
 Rows = dict[str, dict[str, Any]]
 
 
+@dataclass
+class Answers:
+    """The answers of one volume."""
+
+    volume: str
+
+    def fill(self, text: str) -> str:
+        assert text == GRANT.volumes[0]
+        return self.volume
+
+
 class World:
     """A database with one table and the marks, and the release's commands."""
 
@@ -43,6 +55,7 @@ class World:
         self.rows_of_table, self.marked = rows, dict[str, str]()
         self.lacks, self.works, self.ran = False, True, list[tuple[str, ...]]()
         self.restored = list[str]()
+        self.volumes = [f"{name}:volume1"]
         made = rows if fixture is None else fixture
         listed = [{"id": key, GRANT.column: dict(value)} for key, value in made.items()]
         self.filled = cast(
@@ -57,9 +70,7 @@ class World:
                 profile=SimpleNamespace(accounts=None),
                 deriver=SimpleNamespace(secret="secret"),
                 fixtures=SimpleNamespace(files={"users": {"groups": listed}}),
-                answers=SimpleNamespace(
-                    fill=lambda text: text.replace("{storage-proxy.name}", name)
-                ),
+                answers=SimpleNamespace(each=lambda _text: map(Answers, self.volumes)),
             ),
         )
 
