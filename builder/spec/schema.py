@@ -5,8 +5,9 @@ in ``pkgspec/schema/`` is made from these models.
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
+from packaging.version import Version
 from pydantic import Field, StringConstraints
 from pydantic.functional_validators import model_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -25,6 +26,7 @@ from builder.spec.types import (
     Summary,
     TargetPath,
     Text,
+    VersionText,
 )
 
 
@@ -108,10 +110,19 @@ class ServiceSpec(Strict):
     holds_data: bool = Field(
         False, description="others' data: a purge leaves it, an upgrade does not restart it"
     )
+    stop_signals: dict[VersionText, Literal["SIGINT", "SIGTERM"]] = Field(
+        {}, description="what stops it, by the first release that wants it; default: SIGTERM"
+    )
     # Facts of the service's recipe, which builder.spec.service reads there.
     config: SkipJsonSchema[tuple[Text, ...]] = ()  # files under /etc/backend.ai
     listens: SkipJsonSchema[bool] = False
     registries: SkipJsonSchema[bool] = False  # it trusts the registries of site.toml
+
+    def stop_signal(self, version: str) -> str:
+        """Return the signal that stops the release ``version`` of the service."""
+        lines = {Version(since): name for since, name in self.stop_signals.items()}
+        newest = max((since for since in lines if since <= Version(version)), default=None)
+        return lines[newest] if newest else "SIGTERM"
 
     @model_validator(mode="before")
     @classmethod

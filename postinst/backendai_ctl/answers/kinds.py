@@ -13,6 +13,7 @@ Value = str | int | list[str]
 Check = Callable[[object], Value]
 
 _MAX_PORT = 65535
+_MIN_FREE_PORT = 1024
 _MAX_ID = 2**31 - 1
 _MAX_COUNT = 1000
 _NOBODY = (65534, 65535)
@@ -115,6 +116,21 @@ def _any_address(value: object) -> Value:
     return "" if value == "" else _address(value)
 
 
+def _cores(value: object) -> Value:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT:
+        return value
+    raise ValueError
+
+
+def _port_range(value: object) -> Value:
+    first, dash, last = value.partition("-") if isinstance(value, str) else ("", "", "")
+    if not (dash and NUMBER.fullmatch(first) and NUMBER.fullmatch(last)):
+        raise ValueError
+    if not _MIN_FREE_PORT <= int(first) <= int(last) <= _MAX_PORT:
+        raise ValueError
+    return f"{int(first)}-{int(last)}"
+
+
 def _options(value: object) -> Value:
     """Return NAME=VALUE for each option of a list or a table; the value as TOML writes it."""
     if isinstance(value, dict):
@@ -211,6 +227,15 @@ KINDS: Mapping[str, Kind] = {
     "any-path": Kind(
         check=_text(f"({_PATH})?"), allowed="an absolute path without spaces, or empty"
     ),
+    "cores": Kind(check=_cores, allowed=f"a number of processors from 0 to {_MAX_COUNT}"),
+    "size": Kind(
+        check=_text(r"(0|[1-9][0-9]{0,5}[MGT])"), allowed="0, or a size as 512M, 4G or 1T"
+    ),
+    "port-range": Kind(
+        check=_port_range,
+        allowed=f"FIRST-LAST from {_MIN_FREE_PORT} to {_MAX_PORT}, for example 30000-31000",
+    ),
+    "statistics": Kind(check=_text("docker|cgroup"), allowed="docker or cgroup"),
     "mount": Kind(
         check=_text(f"({_PATH}|none)?"),
         allowed="the absolute path of a mount point without spaces, none, or empty",

@@ -239,6 +239,7 @@ _FORMS: Mapping[str, Callable[[Value], object]] = {
     "port": lambda value: Address.parse(str(value)).port,
     "optional": lambda value: None if value == "" else value,
     "given": bool,
+    "range": lambda value: [int(end) for end in str(value).split("-")],
     "options": lambda value: _option_table(value) if value else None,
     "parent": lambda value: str(PurePosixPath(str(value)).parent),
     "drivers": lambda value: _DRIVERS[str(value)],

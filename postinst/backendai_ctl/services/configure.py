@@ -7,6 +7,7 @@ from pathlib import Path
 
 from backendai_ctl.answers.constraints import check_constraints
 from backendai_ctl.answers.edits import read_preseed
+from backendai_ctl.answers.kinds import Value
 from backendai_ctl.answers.resolve import Answers
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import Site, load_site, new_site
@@ -17,6 +18,7 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import reload_units
 from backendai_ctl.services.edit import edit_ini, edit_toml, make_env
 from backendai_ctl.services.folders import prepare_folder
+from backendai_ctl.services.host_answers import check_reserved, derived_answers
 from backendai_ctl.services.recipe import ConfigRecipe, Recipe, load_recipe, read_sample
 from backendai_ctl.services.record import Record
 from backendai_ctl.services.release_validation import Validator
@@ -57,8 +59,10 @@ def configure(
             given = {**read_preseed(layout), **host.environment}
             _offer(layout.site, new_site(layout, given), layout, writer, host.say)
         layout.preseed.unlink(missing_ok=True)
-        answers = Answers(site=load_site(layout), secrets=secrets)
-        _check_answers(recipe, answers.site, layout, host)
+        site = load_site(layout)
+        _check_answers(recipe, site, layout, host)
+        derived: Mapping[str, Value] = derived_answers(layout, site, recipe, host.say)
+        answers = Answers(site=site, secrets=secrets, overrides=derived)
         # All texts are rendered before the first is written: an error leaves nothing half done.
         texts = [
             (layout.etc / config.file, render_config(layout, service, config, answers))
@@ -81,6 +85,8 @@ def _check_answers(recipe: Recipe, site: Site, layout: Layout, host: Host) -> No
     check_constraints(recipe.constraints, site, str(layout.site))
     if recipe.health.volumes:
         check_volume_answers(layout, site)
+    if recipe.reserved:
+        check_reserved(layout, site, recipe.reserved, host.say)
     if recipe.tls:
         check_tls_answers(layout, site, host.account, host.say)
 
@@ -115,7 +121,8 @@ def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: A
         return make_env(settings)
     sample = read_sample(layout, service, config)
     if config.template:
-        return answers.fill(sample)
+        filled = answers.fill(sample)
+        return edit_toml(filled, settings, remove) if settings else filled
     if config.file.endswith(".ini"):
         return edit_ini(sample, settings)
     return edit_toml(sample, settings, remove)

@@ -92,6 +92,15 @@ class FolderRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reserved:
+    """The answers that take something of this host from its sessions, or give it to them."""
+
+    cpu: str
+    memory: str
+    ports: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All data about one service."""
 
@@ -109,6 +118,9 @@ class Recipe:
     distribution: str = ""  # the distribution whose version selects the release line
     overrides: tuple[Override, ...] = ()
     tls: Tls | None = None  # of a service that shows the certificate of site.toml
+    reserved: Reserved | None = None
+    # The way to derive an answer from this host where it is empty.
+    derive: Mapping[str, str] = field(default_factory=dict)
     uses_registries: bool = False  # whether it uses the image registries of site.toml
 
     def of_release(self, version: str | None) -> "Recipe":
@@ -174,6 +186,8 @@ _KEYS = {
     "line",
     "registries",
     "tls",
+    "reserved",
+    "derive",
 }
 # Keys of revision 1 that mean nothing now: rpm installs this tool before the services, whose
 # former recipes are read until their own packages follow.
@@ -186,12 +200,14 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         raise TypeError(f"unknown keys: {', '.join(sorted(unknown))}")
     needs = as_table(table.get("needs", {}))
     listens = table.get("listens")
-    tls = table.get("tls")
+    tls, reserved = table.get("tls"), table.get("reserved")
     return Recipe(
         service=str(table["service"]),
         configs=tuple(_config(as_table(item)) for item in as_list(table["config"])),
         listens=Listens(**as_table(listens)) if listens else None,  # type: ignore[arg-type]
         tls=Tls(**as_table(tls)) if tls else None,  # type: ignore[arg-type]
+        reserved=Reserved(**as_table(reserved)) if reserved else None,  # type: ignore[arg-type]
+        derive={name: str(way) for name, way in as_table(table.get("derive", {})).items()},
         needs=Needs(
             tcp=as_words(needs.get("tcp", [])),
             folders=as_words(needs.get("folders", [])),

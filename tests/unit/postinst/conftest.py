@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,13 @@ def install_recipe(layout: Layout, service: str) -> None:
     """Put the recipe of ``service`` where its package would."""
     recipe = PROJECT / f"postinst/services/{service}/recipe.toml"
     (layout.recipes / f"{service}.toml").write_text(recipe.read_text())
+    for config in tomllib.loads(recipe.read_text())["config"]:
+        if "template" in config:
+            template = layout.shipped / config["template"]
+            template.parent.mkdir(parents=True, exist_ok=True)
+            source = PROJECT / "postinst/services" / config["template"]
+            if source.is_file():
+                template.write_text(source.read_text())
 
 
 @pytest.fixture
