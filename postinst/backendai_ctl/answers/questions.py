@@ -1,5 +1,6 @@
 """The questions that site.toml answers, as backendai-common ships them."""
 
+import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -158,7 +159,8 @@ def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:
             raise TypeError(f"a list is due where there is {listed!r}")
         for item in listed:
             kind = KINDS[item["kind"]]
-            default = kind.check(_with_ports(item["default"], ports))
+            own = item.get("default-on", {}).get(platform.machine(), item["default"])
+            default = kind.check(_with_ports(own, ports))
             otherwise = str(_with_ports(item.get("otherwise", ""), ports))
             if item["kind"] == "address" and default:
                 ports[f"{section['name']}.{item['key']}"] = str(Address.parse(str(default)).port)

@@ -1,7 +1,6 @@
 """Resolves the values and templates of recipes from the answers and the secrets."""
 
 import json
-import platform
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -243,7 +242,7 @@ _FORMS: Mapping[str, Callable[[Value], object]] = {
     "options": lambda value: _option_table(value) if value else None,
     "parent": lambda value: str(PurePosixPath(str(value)).parent),
     "drivers": lambda value: _DRIVERS[str(value)],
-    "projects": lambda value: _projects(str(value), platform.machine()),
+    "projects": lambda value: ",".join(filter(None, map(str.strip, str(value).split(",")))),
 }
 
 
@@ -257,11 +256,3 @@ def _option_table(options: Value) -> dict[str, object]:
         except (NotTomlError, LookupError):
             found[name] = text
     return found
-
-
-def _projects(listed: str, machine: str) -> str:
-    """Return the projects; arm64 also needs the images of several architectures."""
-    words = [word.strip() for word in listed.split(",") if word.strip()]
-    if machine == "aarch64" and "multiarch" not in words:
-        words.append("multiarch")
-    return ",".join(words)

@@ -1,6 +1,7 @@
 """Sections that may be given several times: [registry] and [registry.LABEL]."""
 
 import io
+import platform
 import re
 
 import pytest
@@ -44,6 +45,28 @@ def test_each_registry_has_its_own_answers_and_defaults(layout: Layout) -> None:
     assert (lab.section, lab.name, lab.type) == ("registry.lab", "lab.example.org", "docker")
     assert (lab.user, lab.password, lab.ca) == ("reader", "p@ss", "/etc/backend.ai/lab.pem")
     assert "p@ss" not in repr(lab)
+
+
+@pytest.mark.parametrize(
+    ("machine", "text", "projects"),
+    [
+        ("x86_64", "", ("stable", "community")),
+        ("aarch64", "", ("stable", "community", "multiarch")),
+        ("aarch64", '[registry]\nprojects = "stable,ours"\n', ("stable", "ours")),
+    ],
+)
+def test_the_default_of_projects_is_the_architectures_own(
+    layout: Layout,
+    monkeypatch: pytest.MonkeyPatch,
+    machine: str,
+    text: str,
+    projects: tuple[str, ...],
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    layout.site.write_text(text)
+    (registry,) = registries_of(load_site(layout))
+    assert registry.projects == projects
+    assert get_answer(layout, "registry.projects") == ",".join(projects)
 
 
 @pytest.mark.parametrize(
