@@ -103,6 +103,7 @@ def _steps(
 
 
 WAYS = find_ways(load_spec(PKGSPEC).releases.values())
+DIRECT = [way for way in WAYS if len(way.steps) == 1]
 
 
 def try_account(host: Host) -> Mapping[str, int]:
@@ -177,23 +178,26 @@ def test_a_line_is_filled_and_upgraded(host: Host, dist: Dist, steps: Steps, way
         assert try_account(host) == _GOOD
 
 
-def test_a_line_is_gone_back_to(host: Host, dist: Dist, steps: Steps) -> None:
-    """26.3.3 to 26.9.6 and back, by the dump that the upgrade made."""
-    with steps("install 26.3.3"):
-        install(host, dist, "26.3.3")
-    old = revision(host)
-    with steps("upgrade to 26.9.6"):
-        apt(host, "install", *files(dist, "26.9.6"))
+@pytest.mark.parametrize("way", DIRECT, ids=lambda way: way.begin)
+def test_a_line_is_gone_back_to(host: Host, dist: Dist, steps: Steps, way: Way) -> None:
+    """To the newest release and back, by the dump that the upgrade made."""
+    old, (new,) = way.begin, way.steps
+    files(dist, new)
+    with steps(f"install {old}"):
+        install(host, dist, old)
+    before = revision(host)
+    with steps(f"upgrade to {new}"):
+        apt(host, "install", *files(dist, new))
         wait_for_answer(host)
     (dump,) = dumps(host)
-    with steps("back to 26.3.3"):
+    with steps(f"back to {old}"):
         host.run(["touch", _ALLOW])
-        apt(host, "install", "--allow-downgrades", *files(dist, "26.3.3"))
+        apt(host, "install", "--allow-downgrades", *files(dist, old))
         host.run(["rm", _ALLOW])
         assert guide.get(host) == ""  # down: its database is of a newer release
         host.run(["backendai-ctl", "restore", "--yes", dump], timeout=_TIMEOUT_S)
         wait_for_answer(host)
     check_consistent(host)
-    assert revision(host) == old
+    assert revision(host) == before
     check_kept(host)
     check_filled(host)

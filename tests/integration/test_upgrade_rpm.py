@@ -29,16 +29,25 @@ pytestmark = pytest.mark.docker
 
 _MOUNT = "/dist"
 _PACKAGES = ("backendai-common", "backendai-manager")
-_OLD, _NEW = "26.8.3", "26.9.6"
+# Of lines that are maintained; faults are tried with the first.
+_OLD, _OTHER, _NEW = "26.8.3", "26.4.16", "26.9.6"
 _TIMEOUT_S = 420
 
 
+@pytest.fixture(params=[_OLD])
+def former(request: pytest.FixtureRequest) -> str:
+    """The release that comes before."""
+    return str(request.param)
+
+
 @pytest.fixture
-def host(engine: docker.DockerClient, images: Images, dist: Dist, tmp_path: Path) -> Iterator[Host]:
+def host(
+    engine: docker.DockerClient, images: Images, dist: Dist, former: str, tmp_path: Path
+) -> Iterator[Host]:
     """A clean host whose stores answer, and which knows both releases."""
     both = [
         name
-        for version in (_OLD, _NEW)
+        for version in (former, _NEW)
         for name in have_release(dist, version, PackageFormat.RPM, *_PACKAGES)
     ]
     setup = HostSetup(image=images.rpm(), name="upgrade-rpm", mounts={dist.folder: _MOUNT})
@@ -55,10 +64,10 @@ def installed(host: Host) -> dict[str, str]:
     return dict(line.split() for line in listed.stdout.splitlines())
 
 
-def install_old(host: Host, steps: Steps) -> str:
+def install_old(host: Host, steps: Steps, former: str = _OLD) -> str:
     """The old release, until it answers; where its database is."""
-    with steps(f"install {_OLD}"):
-        dnf(host, "install", f"backendai-manager-{_OLD}")
+    with steps(f"install {former}"):
+        dnf(host, "install", f"backendai-manager-{former}")
         guide.wait_until_filled(host)
         wait_for_answer(host)
     return revision(host)
@@ -74,9 +83,12 @@ def check_files(host: Host) -> None:
     assert host.run(script).stdout == ""
 
 
-def test_across_lines_by_dnf(host: Host, steps: Steps) -> None:
+@pytest.mark.parametrize(
+    "former", [_OLD, pytest.param(_OTHER, marks=pytest.mark.full)], indirect=True
+)
+def test_across_lines_by_dnf(host: Host, former: str, steps: Steps) -> None:
     """Dumped, migrated, restarted once at the transaction's end; back only with the dump."""
-    old = install_old(host, steps)
+    old = install_old(host, steps, former)
     run_sql(host, CHANGE, database=DATABASE)
     host.run(["sed", "-i", "1i # mine", CONFIG])
     began = starts(host)
@@ -94,7 +106,7 @@ def test_across_lines_by_dnf(host: Host, steps: Steps) -> None:
 
     with steps("a downgrade is refused"):
         release = host.read("/etc/dnf/vars/releasever").strip()
-        wanted = [f"{package}-{_OLD}" for package in _PACKAGES]
+        wanted = [f"{package}-{former}" for package in _PACKAGES]
         command = ["dnf", f"--releasever={release}", "--assumeyes", "downgrade", *wanted]
         refused = host.run(command, check=False, timeout=_TIMEOUT_S)
     assert refused.status != 0
@@ -106,7 +118,7 @@ def test_across_lines_by_dnf(host: Host, steps: Steps) -> None:
     with steps("downgrade with the dump"):
         host.run("touch /etc/backend.ai/allow-upgrade")
         dnf(host, "downgrade", *wanted)
-        assert installed(host) == dict.fromkeys(_PACKAGES, _OLD)
+        assert installed(host) == dict.fromkeys(_PACKAGES, former)
         assert guide.get(host) == ""  # down: its database is of a newer release
         host.run(["backendai-ctl", "restore", "--yes", dump], timeout=_TIMEOUT_S)
         wait_for_answer(host)
