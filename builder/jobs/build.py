@@ -34,6 +34,7 @@ from builder.plan import GatewayPlan, PackagePlan
 from builder.runtime.distro import distro_depends
 from builder.runtime.model import Runtime, RuntimeOptions, runtime_info
 from builder.spec import Spec
+from builder.spec.gates import load_gates
 from builder.stage.addon_rules import Owners
 from builder.stage.fit import Fit, check_requirements
 from builder.stage.model import Stage, StageFiles, StageInput
@@ -275,6 +276,7 @@ class _Builder:
             jobs=self.request.jobs,
             offline=self.request.offline,
             cache=self.cache,
+            known=load_gates(self.spec.root).operation,
         )
         return {gateway.target: job.make()}
 

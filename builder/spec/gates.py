@@ -50,6 +50,9 @@ class GatesSpec(Strict):
     key: tuple[KnownFailure, ...] = Field(
         (), description="that a recipe sets and no field of the release's model has"
     )
+    operation: tuple[KnownFailure, ...] = Field(
+        (), description="of the Web UI, by its script, that the release's own schema refuses"
+    )
 
 
 def load_gates(root: Path) -> GatesSpec:

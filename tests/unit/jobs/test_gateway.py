@@ -103,6 +103,25 @@ def test_a_gateway_that_does_not_fit_is_not_packed(root: Path) -> None:
     assert len(build_project(root, "example-gateway")) == 2
 
 
+def test_an_operation_that_its_own_release_refuses_can_be_known(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One named with its reason does not end a build; another does, and alone is shown."""
+    said: list[str] = []
+    monkeypatch.setattr("builder.base.log.step", said.append)
+    ends = 'print("a.js: no field f"); print("b.js: no field g"); sys.exit(1)'
+    bad = PROGRAM.replace("""print('{"operations": 3}')""", ends)
+    (root / "postinst/gateway/__main__.py").write_text(bad)
+    entry = '[[operation]]\nmatch = ["{}"]\nerror = "no field ?"\nreason = "It is older."\n'
+    gates = root / "pkgspec/gates.toml"
+    gates.write_text(entry.format("a.js"))
+    with pytest.raises(PayloadError, match=r"does not fit 1\.0\.2:\nb\.js: no field g$"):
+        build_project(root, "example-gateway")
+    gates.write_text(entry.format("?.js"))
+    assert len(build_project(root, "example-gateway")) == 2
+    assert any("serves 1.0.2, but for 2 fields" in line for line in said)
+
+
 def test_a_dump_that_fails_is_reported(root: Path) -> None:
     (root / "postinst/gateway/__main__.py").write_text("import nothing_of_this_name\n")
     with pytest.raises(ToolError, match="nothing_of_this_name"):
