@@ -83,13 +83,14 @@ def set_answer(
             ) from error
         if site.answers.get(name) == checked and layout.site.exists():
             return False
-        after = _with(before, question.section, question.key, checked)
+        after = with_answer(before, question.section, question.key, checked)
         parse_site(layout, after)  # a further section's first answers must come in order
-        _write(layout.site, after, writer)
+        write_site(layout.site, after, writer)
     return True
 
 
-def _with(text: str, section: str, key: str, value: Value) -> str:
+def with_answer(text: str, section: str, key: str, value: Value) -> str:
+    """Return ``text``, a site.toml, with one answer set and every other byte as it is."""
     document = parse_document(text)
     table: MutableMapping[str, object] = document
     for part in section.split("."):
@@ -102,8 +103,8 @@ def _with(text: str, section: str, key: str, value: Value) -> str:
     return tomlkit.dumps(document)
 
 
-def _write(path: Path, text: str, writer: Writer) -> None:
-    """Replace the file, and keep its owner and mode, which may be the admin's own."""
+def write_site(path: Path, text: str, writer: Writer) -> None:
+    """Replace site.toml, and keep its owner and mode, which may be the admin's own."""
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -3,7 +3,7 @@
 import difflib
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tomlkit
 from tomlkit.items import Table
@@ -72,6 +72,12 @@ def read_site(layout: Layout) -> str:
 
 def parse_site(layout: Layout, text: str) -> Site:
     """Return the answers in ``text``, the present or future site.toml; SiteError as above."""
+    site = parse_given(layout, text)
+    return replace(site, answers=_filled(site.questions, site.answers))
+
+
+def parse_given(layout: Layout, text: str) -> Site:
+    """Return the same, with answers that are empty left empty."""
     label = str(layout.site)
     try:
         table = parse_table(text)
@@ -214,7 +220,7 @@ def _checked(questions: Questions, given: Mapping[str, object], label: str) -> S
         raise SiteError(
             problems, hint="correct the file, then run `backendai-ctl configure SERVICE`"
         )
-    return Site(questions=questions, answers=_filled(questions, site.answers))
+    return site
 
 
 def _check_all(

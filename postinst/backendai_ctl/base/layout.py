@@ -96,6 +96,11 @@ class Layout:
         return self.seed_state / "waiting"
 
     @property
+    def join(self) -> Path:
+        """The cluster that this node has joined, and an invite that it is about to follow."""
+        return self.state / "join"
+
+    @property
     def upgrades(self) -> Path:
         """The state of upgrades, and by default the dumps."""
         return self.state / "upgrade"
@@ -137,6 +142,11 @@ class Layout:
     def shared_secrets(self) -> Path:
         """The names of the secrets that all nodes share; shipped by backendai-common."""
         return self.shipped / "shared-secrets"
+
+    @property
+    def roles(self) -> Path:
+        """The roles that a node can join a cluster in; shipped by backendai-common."""
+        return self.shipped / "roles.toml"
 
     @property
     def recipes(self) -> Path:

@@ -114,6 +114,20 @@ def repeat(
         run_program([*timer, *words], seconds=_CONTROL_SECONDS)
 
 
+def start_transient(unit: str, words: Sequence[str], *, seconds: int) -> str:
+    """Run ``words`` as a unit that systemd forgets at its end, after ``seconds`` s at most.
+
+    Returns why it could not be started, or an empty text.
+    """
+    run = ["systemd-run", "--quiet", "--collect", f"--unit={unit}"]
+    run += [f"--property=RuntimeMaxSec={seconds}", "--property=UMask=0077"]
+    try:
+        done = run_program([*run, *words], seconds=_CONTROL_SECONDS)
+    except NotReadyError as error:
+        return error.message
+    return (done.stderr.strip() or f"exit status {done.status}") if done.status else ""
+
+
 def reload_units(layout: Layout) -> None:
     """Make systemd, if it runs, read its units again."""
     if has_systemd(layout):

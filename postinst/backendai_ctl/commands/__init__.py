@@ -29,6 +29,7 @@ _MODULES = {
     "credentials": ("credentials",),
     "user": ("user",),
     "secrets": ("secrets",),
+    "join": ("invite", "join"),
     "addon": ("addon",),
     "upgrade": ("upgrade-check", "upgrade"),
     "backup": ("backup", "restore"),

@@ -20,6 +20,8 @@ from backendai_ctl.commands.base import (
     secret_store,
     service_argument,
 )
+from backendai_ctl.commands.joining import follow_invite
+from backendai_ctl.join.follow import asked_line
 from backendai_ctl.registries.advise import take_registries
 from backendai_ctl.services.configure import Host, configure
 from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
@@ -31,6 +33,9 @@ from backendai_ctl.stores.service_config import ServiceConfig, as_configured
 
 
 def _configure(options: argparse.Namespace, layout: Layout) -> Status:
+    line = asked_line(layout)
+    if line:
+        follow_invite(options, layout, line, configure_service)
     configure_service(options.service, options, layout)
     return Status.OK
 

@@ -17,7 +17,7 @@ _FLOORS = (
     ("stores",),
     ("registries",),
     ("seed",),
-    ("addons", "upgrade", "users"),
+    ("addons", "join", "upgrade", "users"),
     ("backup",),
     ("doctor",),
     ("status",),

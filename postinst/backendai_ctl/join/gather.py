@@ -1,0 +1,211 @@
+"""Gathers on the first node what a role brings, and finds what would make it useless elsewhere."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from backendai_ctl.answers.kinds import Address, Value, is_loopback
+from backendai_ctl.answers.site import Site, parse_given, read_site
+from backendai_ctl.base.errors import HostError, NotReadyError
+from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.text import value_of
+from backendai_ctl.join.payload import Payload
+from backendai_ctl.join.roles import Role, chosen
+from backendai_ctl.services.recipe import installed_services
+from backendai_ctl.stores.etcd import Etcd
+from backendai_ctl.stores.manager_key import key_file, read_key
+from backendai_ctl.stores.ports import answers
+
+_CLUSTER_SECRET = "manager-secret"
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathering:
+    """The first node, the role of the new one, and the address by which that reaches this."""
+
+    layout: Layout
+    role: Role
+    host: str
+    keeps_loopback: bool = False
+
+    def run(self) -> Payload:
+        """Return what the role brings.
+
+        Raises NotReadyError with every store that the new node could not reach, and the command
+        that changes that.
+        """
+        site = parse_given(self.layout, read_site(self.layout))
+        cluster = cluster_of(self.layout)
+        if cluster is None:
+            raise HostError(
+                "this node has no manager, so it cannot invite others",
+                hint="run this on a node with backendai-manager",
+            )
+        brought, problems = self._reachable(site, self._answers(site))
+        problems += self._shared_keys(site)
+        if problems:
+            raise NotReadyError(
+                "\n".join(problems),
+                hint="where every node has a tunnel of its own to the stores, on loopback:"
+                " --keep-loopback",
+            )
+        return Payload(
+            role=self.role.name,
+            cluster=cluster,
+            answers=brought,
+            taken=self._taken(site),
+            secrets={name: self._secret(name) for name in self.role.secrets if self._has(name)},
+            files=self._files(site, brought),
+        )
+
+    def _answers(self, site: Site) -> dict[str, Value]:
+        found = {
+            question.name: site.answers[question.name]
+            for question in chosen(site.questions, self.role.answers)
+        }
+        if not self._runs_same():
+            for question in chosen(site.questions, self.role.described):
+                if site.answers[question.name] != question.default:
+                    found[question.name] = site.answers[question.name]
+        if self.role.manager_key:
+            key = read_key(key_file(self.layout))
+            if key:
+                found["agent.manager-key"] = key
+        return found
+
+    def _runs_same(self) -> bool:
+        return bool(self.role.unless) and self.role.unless in installed_services(self.layout)
+
+    def _taken(self, site: Site) -> dict[str, Value]:
+        names = self.role.distinct if self._runs_same() else ()
+        return {name: site.answers[name] for name in names}
+
+    def _reachable(self, site: Site, found: dict[str, Value]) -> tuple[dict[str, Value], list[str]]:
+        """Return the answers with this node's address in the place of loopback, and problems."""
+        problems: list[str] = []
+        if self.keeps_loopback:
+            return found, problems
+        if site.answers["redis.sentinels"]:
+            names = [name for name in self.role.reaches if name != "redis.address"]
+        else:
+            names = list(self.role.reaches)
+        for name in names:
+            value = found[name]
+            moved = [self._moved(name, text, problems) for text in _as_list(value)]
+            found[name] = moved if isinstance(value, list) else moved[0]
+        return found, problems
+
+    def _moved(self, name: str, text: str, problems: list[str]) -> str:
+        if not text:
+            return text
+        old = _address_of(text)
+        if not old.is_loopback:
+            return text
+        new = replace(old, host=self.host)
+        if not answers(new):
+            problems.append(
+                f"{name} is {text}, and nothing answers at {new}: the new node could not reach"
+                f" it; {self._remedy(name, new)}"
+            )
+        if "://" in text:
+            return urlunsplit(urlsplit(text)._replace(netloc=str(new)))
+        return str(new)
+
+    def _shared_keys(self, site: Site) -> list[str]:
+        """Return what is wrong with addresses in etcd, which every node reads there."""
+        if self.keeps_loopback or not self.role.keys:
+            return []
+        etcd = first_etcd(site)
+        problems: list[str] = []
+        for key in self.role.keys:
+            listed = (etcd.get(key) or "").split(",")
+            for text in filter(None, listed):
+                address = _address_of(text)
+                if address.is_loopback:
+                    new = replace(address, host=self.host)
+                    problems.append(
+                        f"{key} in etcd is {text}, which every other node would take for its own"
+                        f" store; {self._remedy(key, new)}"
+                    )
+        return problems
+
+    def _remedy(self, name: str, address: Address) -> str:
+        return self.role.remedies.get(name, "name it by an address that all nodes reach").replace(
+            "{at}", str(address)
+        )
+
+    def _has(self, name: str) -> bool:
+        return (self.layout.secrets / name).exists()
+
+    def _secret(self, name: str) -> str:
+        try:
+            return (self.layout.secrets / name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise HostError(
+                f"cannot read {error.filename}: {error.strerror}", hint="use sudo"
+            ) from error
+
+    def _files(self, site: Site, brought: Mapping[str, Value]) -> dict[str, str]:
+        """Return the certificates of authorities that the answers name."""
+        paths = {
+            str(brought[question.name])
+            for question in site.questions.all
+            if question.key in ("ca", "tls-ca") and brought.get(question.name)
+        }
+        try:
+            return {
+                path: path_below(self.layout, path).read_text(encoding="ascii")
+                for path in sorted(paths)
+            }
+        except (OSError, ValueError) as error:
+            raise HostError(f"cannot read an authority's certificate: {error}") from error
+
+
+def cluster_of(layout: Layout) -> str | None:
+    """Return the id of the cluster that this node has the secrets of; None if it has none."""
+    path = layout.secrets / _CLUSTER_SECRET
+    try:
+        secret = value_of(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise HostError(f"cannot read {path}: {error.strerror}", hint="use sudo") from error
+    return hmac.new(secret.encode(), b"backendai cluster", hashlib.sha256).hexdigest()[:12]
+
+
+def first_etcd(site: Site) -> Etcd:
+    """Return the etcd of site.toml: the first member that answers."""
+    listed = [Address.parse(text) for text in _as_list(site.answers["etcd.addresses"])]
+    return Etcd(
+        address=next((address for address in listed if answers(address)), listed[0]),
+        namespace=str(site.answers["etcd.namespace"]),
+        user=str(site.answers["etcd.user"]),
+        password=str(site.answers["etcd.password"]),
+    )
+
+
+def _as_list(value: Value) -> list[str]:
+    return value if isinstance(value, list) else [str(value)]
+
+
+def _address_of(text: str) -> Address:
+    """Return the address in HOST:PORT or in a URL."""
+    if "://" not in text:
+        return Address.parse(text)
+    parts = urlsplit(text)
+    port = parts.port or _PORTS.get(parts.scheme, 0)
+    return Address(host=parts.hostname or "", port=port)
+
+
+def is_of_other_nodes(host: str) -> bool:
+    """Whether other nodes can reach ``host``: no loopback and no wildcard."""
+    return bool(host) and host not in ("0.0.0.0", "::") and not is_loopback(host)
+
+
+def path_below(layout: Layout, path: str) -> Path:
+    """Return where a path of the host is below the layout's root."""
+    return layout.root / path.lstrip("/")
