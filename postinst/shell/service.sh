@@ -33,12 +33,26 @@ waits_for_boot() {
     ! has_systemd && [ ! -e {{ ("/var/lib/backendai/generated/" ~ (package.service.config | first | default("site.toml"))) | sh }} ]
 }
 
+# Gets what an invite brings, where a variable names one; the configuration is made of it. Apart
+# from that, because rpm may run scriptlets without a network.
+fetch_invite() {
+    if [ -n "${BACKENDAI_JOIN_FILE:-}" ]; then
+        tool_with_network join --fetch --file "$BACKENDAI_JOIN_FILE"
+    elif [ -n "${BACKENDAI_JOIN:-}" ]; then
+        printf '%s\n' "$BACKENDAI_JOIN" | tool_with_network join --fetch
+    fi
+}
+
 configure_service() {
     if waits_for_boot; then
         if ! mkdir -p "${first_boot_note%/*}" || ! touch "$first_boot_note"; then
             warn "could not note that {{ package.service.name }} is to be configured"
         fi
         say "secrets and configuration are made at the first boot, or by: backendai-ctl first-boot"
+        return 0
+    fi
+    if ! fetch_invite; then
+        warn "{{ package.service.name }} is not configured. Once fixed, run: backendai-ctl join"
         return 0
     fi
     if tool configure {{ package.service.name | sh }}; then

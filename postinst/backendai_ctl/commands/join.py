@@ -8,7 +8,7 @@ from backendai_ctl.base.errors import Status, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import has_systemd
 from backendai_ctl.commands.base import Command, print_out, say
-from backendai_ctl.commands.joining import follow_invite, start_services
+from backendai_ctl.commands.joining import follow_invite, make_follower, start_services
 from backendai_ctl.commands.service import configure_service
 from backendai_ctl.join.follow import asked_line, read_line_file
 from backendai_ctl.join.gather import Gathering
@@ -75,9 +75,12 @@ def _publish(line: str, options: argparse.Namespace, gathering: Gathering) -> No
 def _join(options: argparse.Namespace, layout: Layout) -> Status:
     if not options.as_caller:
         require_root("join a cluster")
-    followed = follow_invite(
-        options, layout, _line(options, layout), configure_service, address=options.address
-    )
+    line = _line(options, layout)
+    if options.fetch:
+        if line is not None:
+            make_follower(options, layout, options.address).fetch(line)
+        return Status.OK
+    followed = follow_invite(options, layout, line, configure_service, address=options.address)
     if followed is None:
         say("this node has joined by this invite already")
         return Status.OK
@@ -145,6 +148,11 @@ def _join_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", default="", metavar="FILE", help="a file with the line")
     parser.add_argument(
         "--address", default="", metavar="HOST", help="of this node, as the others reach it"
+    )
+    parser.add_argument(
+        "--fetch",
+        action="store_true",
+        help="only get what the invite brings, for the next run of configure or join",
     )
 
 

@@ -16,6 +16,18 @@ Configure = Callable[[str, argparse.Namespace, Layout], None]
 _SEED = "backendai-seed.service"
 
 
+def make_follower(options: argparse.Namespace, layout: Layout, address: str) -> Follower:
+    """Return this node, about to join; ``address`` is its own where the admin names it."""
+    return Follower(
+        layout=layout,
+        store=secret_store(options, layout),
+        account=account(options),
+        environment=os.environ,
+        say=say,
+        address=address,
+    )
+
+
 def follow_invite(
     options: argparse.Namespace,
     layout: Layout,
@@ -28,15 +40,7 @@ def follow_invite(
 
     Returns None if there was nothing to do.
     """
-    follower = Follower(
-        layout=layout,
-        store=secret_store(options, layout),
-        account=account(options),
-        environment=os.environ,
-        say=say,
-        address=address,
-    )
-    followed = follower.run(line)
+    followed = make_follower(options, layout, address).run(line)
     if followed is None:
         return None
     for service in installed_services(layout):

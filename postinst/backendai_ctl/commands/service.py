@@ -33,9 +33,7 @@ from backendai_ctl.stores.service_config import ServiceConfig, as_configured
 
 
 def _configure(options: argparse.Namespace, layout: Layout) -> Status:
-    line = asked_line(layout)
-    if line:
-        follow_invite(options, layout, line, configure_service)
+    follow_invite(options, layout, asked_line(layout), configure_service)
     configure_service(options.service, options, layout)
     return Status.OK
 

@@ -1,7 +1,8 @@
 """Follows an invite on the new node: brings what it has, and writes it, each step repeatable."""
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from backendai_ctl.answers.edits import read_preseed
@@ -53,12 +54,22 @@ class Follower:
         Every reason against it is one TargetError, and nothing is changed then. The caller
         configures the services, and calls ``forget_pending`` when that is done.
         """
+        if not text and not self.layout.join.exists():
+            return None
+        with self._alone():
+            pending = self._pending(parse_invite(text) if text else None)
+            return self._write(pending) if pending is not None else None
+
+    def fetch(self, text: str) -> None:
+        """Get what the invite in ``text`` brings, for a later ``run``; TargetError as there."""
+        with self._alone():
+            self._pending(parse_invite(text))
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
         private_writer().ensure_folder(self.layout.join, mode=0o700)
         with exclusive(self.layout.join):
-            pending = self._pending(parse_invite(text) if text else None)
-            if pending is None:
-                return None
-            return self._write(pending)
+            yield
 
     def _pending(self, invite: Invite | None) -> Pending | None:
         """Return the invite at work with its payload, which is fetched unless it is here."""

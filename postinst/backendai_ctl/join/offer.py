@@ -29,7 +29,7 @@ PORTS = range(6090, 6100)
 # An address of documentation: the route there is the one to other networks; nothing is sent.
 _ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 _NAMES = ("manager.internal-address", "redis.address", "database.address", "node.public-host")
-_HANDOVER_SECONDS = 30.0
+_HANDOVER_SECONDS = 60.0
 _SPARE_SECONDS = 60  # the server ends by itself before its unit is stopped
 
 

@@ -309,6 +309,22 @@ def test_an_installation_joins_by_a_variable(
     assert main(install) == 0  # as the next package's script does, without the first node
 
 
+def test_what_was_fetched_is_used_by_configure_without_a_network(
+    node: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_invite() as served:
+        give(monkeypatch, served)
+        assert join(node, "--fetch") == 0
+        assert served.end() is End.USED
+    assert not node.site.exists()
+    pending = node.join / "pending.json"
+    assert stat.S_IMODE(pending.stat().st_mode) == 0o600
+    assert stat.S_IMODE(node.join.stat().st_mode) == 0o700
+    assert main(["--root", str(node.root), "--as-caller", "configure", "agent"]) == 0
+    assert agent_toml(node)["etcd"]["addr"]["host"] == "10.0.0.1"
+    assert not pending.exists()
+
+
 def _watched(real: Callable[..., Any], seen: list[Any]) -> Callable[..., Any]:
     def fetch(*words: object) -> Any:
         import os  # noqa: PLC0415

@@ -277,7 +277,7 @@ GREETING = b"GREETING"  # what a first node says now
         (GREETING + b'{"payload": {"role":"a","cluster":"c","answers":{},"taken":{},'
          b'"secrets":{"../../etc/shadow":"x"},"files":{}}}\n', False),
         (GREETING + b'{"payload": {"role":"a","cluster":"c","answers":{},"taken":{},'
-         b'"secrets":{},"files":{"/etc/../root/x":"y"}}}\n', False),
+         b'"secrets":{},"files":{"/etc/../srv/x":"y"}}}\n', False),
         (GREETING + b'{"refused": "because"}\n', False),
     ],
 )  # fmt: skip
