@@ -13,7 +13,7 @@ import pytest
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.cli import main
 from backendai_ctl.commands import joining
-from backendai_ctl.join import follow, merge
+from backendai_ctl.join import client, follow
 from backendai_ctl.join.server import End
 from backendai_ctl.join.state import Joined, Pending
 
@@ -292,7 +292,7 @@ def test_an_installation_joins_by_a_variable(
 ) -> None:
     install = ["--root", str(node.root), "--as-caller", "configure", "agent"]
     children: list[Any] = []
-    monkeypatch.setattr(follow, "fetch", _watched(follow.fetch, children))
+    monkeypatch.setattr(follow, "fetch", _watched(client.fetch, children))
     with open_invite() as served:
         line = tmp_path / "line"
         line.write_text(str(served.invite))
@@ -350,7 +350,7 @@ def test_a_storage_node_beside_the_first_ones_gets_its_hosts_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = new_node(tmp_path / "node")
-    monkeypatch.setattr(merge.socket, "gethostname", lambda: "store_7.example.org")
+    monkeypatch.setattr("socket.gethostname", lambda: "store_7.example.org")
     install_recipe(node, "storage-proxy")
     brought = replace(payload(taken={"storage-proxy.name": "local"}), role="storage")
     monkeypatch.setattr(joining, "installed_services", lambda _: [])  # its sample is not here

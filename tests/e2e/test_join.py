@@ -1,0 +1,110 @@
+"""A node joins by one line: real packages, real stores, an agent that the manager sees."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from builder.base.run import Result
+from tests.e2e.nodes import Kind, Login, Node, World, open_node
+from tests.integration import nodes
+from tests.integration.steps import Steps
+
+pytestmark = [pytest.mark.docker, pytest.mark.full]
+
+_LINE = "/srv/line"
+
+
+def invite(first: Node, role: str) -> str:
+    """The line for one node of a role."""
+    shown = first.host.run(["backendai-ctl", "invite", "--role", role]).stdout.strip()
+    assert shown.startswith("backendai-join-1.")
+    assert "\n" not in shown
+    return shown
+
+
+def join(node: Node, line: str, *, check: bool = True) -> Result:
+    """Give the line by stdin, as an operator does."""
+    node.host.write(_LINE, f"{line}\n", mode=0o600)
+    return node.host.run(f"backendai-ctl join <{_LINE}", check=check, timeout=300)
+
+
+def agents(manager: Node, login: Login) -> int:
+    """How many agents the manager sees."""
+    return manager.client(login, "admin", "agent", "list").count("ALIVE")
+
+
+def open_first_node(manager: Node) -> str:
+    """A single node with all on loopback becomes one that others reach, as `invite` says."""
+    here = manager.host.address
+    shown = manager.host.run(["backendai-ctl", "invite", "--role", "agent"], check=False)
+    assert shown.status == 69
+    for words in (
+        f"etcd.addresses is 127.0.0.1:2379, and nothing answers at {here}:2379",
+        "config/redis/addr in etcd is 127.0.0.1:6379",
+        "ETCD_LISTEN_CLIENT_URLS",
+    ):
+        assert words in shown.stderr
+    nodes.open_stores(manager.host)
+    # The next command, as it was printed.
+    line = next(text for text in shown.stderr.splitlines() if "config/redis/addr in etcd" in text)
+    remedy = line.rpartition("store; ")[2].replace("sudo ", "")
+    manager.host.run(remedy, timeout=300)
+    return here
+
+
+def see_no_leaks(manager: Node, node: Node, line: str) -> None:
+    """An agent's node has nothing of the database, and nobody has kept the line."""
+    secrets = manager.host.run("cd /var/lib/backendai/secrets && cat manager-secret").stdout
+    database = manager.host.read("/var/lib/backendai/secrets/manager-database-password")
+    names = node.host.run("ls /var/lib/backendai/secrets").stdout.split()
+    assert [name for name in names if name.startswith(("manager-", "storage", "app"))] == [
+        "manager-rpc.key"
+    ]
+    for secret in (secrets.strip(), database.strip()):
+        where = "/etc /var/lib/backendai /var/log /run"
+        found = node.host.run(["sh", "-c", f'grep -rlF -e "$0" {where} || true', secret]).stdout
+        assert found == ""
+    token = line.partition(".")[2]
+    for host in (manager.host, node.host):
+        script = 'grep -rlF -e "$0" /var /etc /run /tmp 2>/dev/null || true; journalctl --no-pager'
+        shown = host.run(["sh", "-c", script, token]).stdout
+        assert token not in shown
+        assert "/run" not in shown.splitlines()[0]
+        assert not host.run("ls -d /run/backendai-invite-* 2>/dev/null || true").stdout
+
+
+def test_nodes_join_by_a_line(world: World, steps: Steps) -> None:
+    with ExitStack() as stack:
+        manager = stack.enter_context(open_node(world, Kind.TRIXIE, "manager"))
+        with steps("a single manager"):
+            manager.install("backendai-manager", "backendai-client")
+            manager.wait_for("manager")
+            open_first_node(manager)
+            manager.wait_for("manager")
+        login = manager.login()
+        agent = stack.enter_context(open_node(world, Kind.TRIXIE, "agent-a", stores=False))
+        with steps("an agent that was installed before it joins"):
+            agent.install("backendai-agent")
+            line = invite(manager, "agent")
+            join(agent, line)
+            agent.host.run(["rm", _LINE])
+            agent.wait_for("agent")
+            manager.host.wait_until("ALIVE", lambda: agents(manager, login) == 1, timeout=120)
+            agent.host.run(["backendai-ctl", "doctor", "--only", "rpc"])
+            see_no_leaks(manager, agent, line)
+            assert "joined by this invite already" in join(agent, line).stderr
+        other = stack.enter_context(open_node(world, Kind.TRIXIE, "agent-b", stores=False))
+        with steps("an agent that is installed with a line: a used one, then a new one"):
+            other.host.write(_LINE, line, mode=0o600)
+            install = f"BACKENDAI_JOIN_FILE={_LINE} DEBIAN_FRONTEND=noninteractive apt-get install"
+            shown = other.host.run(
+                f"{install} --yes --no-install-recommends backendai-agent", timeout=900
+            )
+            assert "the invite is used or ended" in shown.stdout + shown.stderr
+            assert other.state("agent") != "active"
+            assert not other.host.run("ls /etc/backend.ai").stdout.split()
+            join(other, invite(manager, "agent"))
+            other.wait_for("agent")
+            manager.host.wait_until("ALIVE", lambda: agents(manager, login) == 2, timeout=120)
+        for node in (manager, agent, other):
+            assert not node.host.failed_units()
