@@ -21,7 +21,7 @@ SEED ?= $(shell date +%s)
 # As root the build may install what compiling CPython needs; else it says what to install.
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--install-build-deps)
 # The others are templates: tests render each in every variant and check the result.
-SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv .ci/build .ci/publish .ci/bump postinst/bin/backend.ai postinst/bin/backendai-ctl
+SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv .ci/build .ci/publish .ci/bump postinst/bin/backend.ai postinst/bin/backendai-ctl builder/bundle/target/bundle.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help packages package test test-full test-unit fuzz test-one test-integration e2e e2e-full demo lint type format locks gates bench bench-gateway bench-install \

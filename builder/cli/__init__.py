@@ -34,6 +34,7 @@ _COMMANDS = {
     "reproduce": "builder.cli.provenance:reproduce_command",
     "verify": "builder.cli.verify:verify_command",
     "repo": "builder.cli.repo:repo_group",
+    "bundle": "builder.cli.bundle:bundle_command",
     "matrix": "builder.cli.matrix:matrix_command",
     "cache": "builder.cli.cache:cache_group",
     "doctor": "builder.cli.doctor:doctor_command",

@@ -84,7 +84,7 @@ def build_tree(
             kept |= old
             continue
         time = _time_of(channel, before[1] if before else now, now)
-        made |= _sign_index(_index_channel(repository, channel, packages, advisories, time), signer)
+        made |= sign_index(_index_channel(repository, channel, packages, advisories, time), signer)
         indexed[channel] = (inputs, time)
     made |= index_key_files(config.name, make_key_files(repository, signer))
     made |= render_pages(config, members, releases, state.all_documents())
@@ -230,7 +230,7 @@ def _index_for_option(
     return indexer.index(channel, chosen, plain, now)
 
 
-def _sign_index(index: Index, signer: Signer) -> Index:
+def sign_index(index: Index, signer: Signer) -> Index:
     """Return the index with the signatures that its clients expect."""
     made: Index = dict(index)
     detached: dict[bytes, bytes] = {}  # the same bytes lie in two places

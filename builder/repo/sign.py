@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from builder.base import log
@@ -65,12 +65,22 @@ class Signer:
     """Signs with all keys of a repository at once; see :func:`open_signer`."""
 
     def __init__(
-        self, gpg: Gpg, keys: Mapping[str, Key], passphrase: str | None, work: Path
+        self,
+        gpg: Gpg,
+        keys: Mapping[str, Key],
+        passphrase: str | None,
+        work: Path,
+        time: datetime | None = None,
     ) -> None:
         self._gpg = gpg
         self._keys = keys  # by the fingerprint that the configuration names
         self._passphrase = passphrase
         self._work = work
+        self._time = time
+
+    def at(self, time: datetime) -> "Signer":
+        """Return a signer whose signatures state ``time``: the same data, the same signature."""
+        return Signer(self._gpg, self._keys, self._passphrase, self._work, time)
 
     @property
     def home(self) -> Path | None:
@@ -132,6 +142,8 @@ class Signer:
         target.unlink(missing_ok=True)
         unlock = LOOPBACK if self._passphrase is not None else ()
         options = [*unlock, "--digest-algo", _DIGEST, "--no-emit-version"]
+        if self._time is not None:
+            options += ["--faked-system-time", f"{self._time.astimezone(UTC):%Y%m%dT%H%M%S}!"]
         for user in users:
             options += ["--local-user", user]
         try:

@@ -64,6 +64,11 @@ def have_image(node: Node) -> None:
     if is_loaded(node):
         return
     load(node.host)
+    name_registry(node)
+
+
+def name_registry(node: Node) -> None:
+    """Let the cluster know what the node's Docker has, by a registry that is this Docker."""
     for key, value in _REGISTRY.items():
         node.host.run(["backendai-ctl", "site", "set", f"registry.local.{key}", value])
     node.host.run(["backendai-ctl", "seed", "apply"], timeout=180)
@@ -84,6 +89,11 @@ def containers(node: Node) -> list[str]:
 def load(host: Host) -> None:
     """Give the host's Docker the image."""
     host.run(f"docker load --quiet --input {_MOUNT}/kernel.tar", timeout=_LOAD_TIMEOUT_S)
+
+
+def archive(client: Client) -> Path:
+    """The image as docker save wrote it."""
+    return _make(client)
 
 
 def _make(client: Client) -> Path:

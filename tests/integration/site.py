@@ -239,8 +239,18 @@ class Client:
 
 
 @contextmanager
-def open_client(engine: docker.DockerClient, image: str, name: str) -> Iterator[Client]:
-    """A client for as long as the block runs."""
+def open_client(
+    engine: docker.DockerClient,
+    image: str,
+    name: str,
+    *,
+    network: str = "host",
+    mounts: Mapping[Path, str] | None = None,
+) -> Iterator[Client]:
+    """A client for as long as the block runs; the network "none" is loopback alone.
+
+    ``mounts`` are folders of this machine that it can read.
+    """
     container = engine.containers.run(
         image,
         # Not the image's, which may be that of a host that was kept.
@@ -248,7 +258,10 @@ def open_client(engine: docker.DockerClient, image: str, name: str) -> Iterator[
         command=["infinity"],
         name=f"backendai-test-{RUN_ID}-{name}-{secrets.token_hex(2)}",
         labels={LABEL: RUN_ID},
-        network_mode="host",
+        network_mode=network,
+        volumes={
+            str(path): {"bind": place, "mode": "ro"} for path, place in (mounts or {}).items()
+        },
         init=True,
         detach=True,
         environment={"DEBIAN_FRONTEND": "noninteractive"},

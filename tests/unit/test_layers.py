@@ -25,6 +25,7 @@ LAYERS = (
     "repo",
     "verify",
     "release",
+    "bundle",
     "jobs",
     "doctor",
     "cli",
