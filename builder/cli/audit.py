@@ -19,9 +19,10 @@ from builder.cli.options import project_cache, project_spec
 from builder.inspect import inspect_package
 from builder.lock import stale_locks
 from builder.net.latest import fetch_latest
-from builder.release.advisories import Advisories
+from builder.release.advisories import PYPI, Advisories, components_of
 from builder.release.audit import Finding, audit, expired, sarif
 from builder.release.facts import release_locks
+from builder.release.index_records import fetch_index_records, index_address
 from builder.release.planned import planned_documents
 from builder.release.records import read_records, reading_snapshot
 from builder.runtime.pins import load_pins
@@ -49,9 +50,9 @@ _BY_HAND = "fetch it where there is a network, and give the file: --db FILE"
     "--db",
     "snapshots",
     multiple=True,
-    required=True,
     metavar="FILE|URL",
-    help="A snapshot of OSV's records: a ZIP, a folder, or a JSON file; repeatable.",
+    help="A snapshot of OSV's records: a ZIP, a folder, or a JSON file; repeatable. Without it the "
+    "index is asked what it knows of wheels.",
 )
 @click.option("--offline", is_flag=True, help="Fetch nothing: use the cache's copy of a URL.")
 @click.option(
@@ -67,8 +68,8 @@ def audit_command(
 ) -> None:
     """Look up every part of packages, or of CycloneDX files, among known vulnerabilities.
 
-    Only a --db that is a URL is fetched. The exit code is 13 if there is a vulnerability that is
-    not ignored.
+    With --db only what is a URL is fetched. The exit code is 13 if there is a vulnerability that
+    is not ignored.
     """
     ignored = load_model(AdvisoriesSpec, ignore, str(ignore)).ignore
     today = datetime.now(UTC).date()
@@ -77,7 +78,10 @@ def audit_command(
     documents = dict(_documents(files, given["sboms"], given["release"]))
     if not documents:
         raise UsageError("there is nothing to audit", hint="name FILE..., --sbom FILE or --release")
-    advisories = _advisories(snapshots, offline=given["offline"])
+    if snapshots:
+        advisories = _advisories(snapshots, offline=given["offline"])
+    else:
+        advisories = _of_index(documents, offline=given["offline"])
     findings = audit(documents, advisories, ignored, today)
     _print(findings, form)
     open_ones = [finding for finding in findings if not finding.ignored]
@@ -129,6 +133,19 @@ def _advisories(snapshots: Sequence[str], *, offline: bool) -> Advisories:
     if not len(advisories):
         raise UsageError("the snapshots have no record", hint="give the ZIPs that OSV publishes")
     return advisories
+
+
+def _of_index(documents: Mapping[str, Mapping[str, Any]], *, offline: bool) -> Advisories:
+    """Return what the Python index knows of the wheels in SBOMs, and of nothing else."""
+    if offline:
+        raise UsageError("--offline: without --db the index would be asked", hint=_BY_HAND)
+    parts = [part for document in documents.values() for part in components_of(document)]
+    wheels = {(part.key[1], part.version) for part in parts if part.key[0] == PYPI}
+    log.step(
+        f"asking the index about {len(wheels)} wheels; {len(parts) - len(wheels)} other parts, as "
+        "CPython and libraries, are only in OSV's snapshots: --db"
+    )
+    return Advisories(iter(fetch_index_records(wheels, index_address()) if wheels else ()))
 
 
 def _fetched(url: str, *, offline: bool) -> Path:

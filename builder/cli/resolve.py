@@ -108,7 +108,7 @@ def _offer(distribution: Distribution, path: Path | None) -> Offer:
     )
     return Offer(
         distribution=distribution.name,
-        known_by=f"recorded {record.recorded}",
+        known_by=f"recorded {record.recorded}, {record.source}",
         capabilities=capabilities,
         payloads=record.payloads,
     )

@@ -24,8 +24,9 @@ from builder.sbom.cyclonedx import VENDOR
 from builder.sbom.runtime import library_facts
 
 Key = tuple[str, str]  # of records: ecosystem and name, or "repository" and its path
+PYPI = "PyPI"
 _REPOSITORY = "repository"
-_ECOSYSTEMS = {"pypi": "PyPI", "cargo": "crates.io", "npm": "npm"}
+_ECOSYSTEMS = {"pypi": PYPI, "cargo": "crates.io", "npm": "npm"}
 _CPYTHON = "python/cpython"
 _TAG = re.compile(r"\d+(?:[._]\d+)+[a-z]?$")
 

@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from builder.base.errors import UsageError
-from builder.release.advisories import Advisories, wheel_component
+from builder.release.advisories import PYPI, Advisories, wheel_component
 from builder.release.records import Vulnerability, read_records, reading_snapshot
-
-_ECOSYSTEM = "PyPI"
 
 
 class Snapshot:
@@ -18,7 +16,7 @@ class Snapshot:
         self._advisories = Advisories(records)
 
     def __len__(self) -> int:
-        return self._advisories.count(_ECOSYSTEM)
+        return self._advisories.count(PYPI)
 
     def find(self, distribution: str, version: str) -> list[Vulnerability]:
         """Return the known vulnerabilities of a version, sorted by name."""

@@ -348,7 +348,10 @@ def test_the_command_reports_what_is_not_met(
     file = tmp_path / "manager.deb"
     done = CliRunner().invoke(resolve_command, [str(file), "--on", "debian-12"])
     assert done.exit_code == ExitCode.VERIFY
-    assert "debian-12: 1 deb, recorded 2026-11-26: NOT installable" in done.output
+    assert (
+        "debian-12: 1 deb, recorded 2026-11-26, the package list of debian-12: NOT installable"
+        in done.output
+    )
     assert "manager: nothing provides nobody-has-it" in done.output
     assert "libc6" not in done.output
     listed = tmp_path / "list"
