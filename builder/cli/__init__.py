@@ -36,6 +36,7 @@ _COMMANDS = {
     "repo": "builder.cli.repo:repo_group",
     "bundle": "builder.cli.bundle:bundle_command",
     "matrix": "builder.cli.matrix:matrix_command",
+    "merge": "builder.cli.merge:merge_command",
     "cache": "builder.cli.cache:cache_group",
     "doctor": "builder.cli.doctor:doctor_command",
     "schema": "builder.cli.schema:schema_command",

@@ -1,7 +1,7 @@
 """``dist/manifest.json``: the built packages, with hashes and inputs."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,13 @@ def write_manifest(out: Path, artifacts: Iterable[Artifact]) -> Path:
     """Add ``artifacts`` to the manifest in ``out``, by rename."""
     files = {path.name for path in out.iterdir()}
     entries = merge_entries(load_manifest(out), map(manifest_entry, artifacts), files)
+    return save_manifest(out, entries)
+
+
+def save_manifest(out: Path, entries: Sequence[Mapping[str, Any]]) -> Path:
+    """Write the manifest of these entries, by rename."""
     path = out / MANIFEST
-    text = json.dumps({"schema": _SCHEMA, "packages": entries}, indent=2, sort_keys=True)
+    text = json.dumps({"schema": _SCHEMA, "packages": list(entries)}, indent=2, sort_keys=True)
     with replacing(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
     return path
