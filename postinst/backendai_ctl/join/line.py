@@ -19,6 +19,7 @@ _FORMAT = 1
 _PREFIX = re.compile(r"backendai-join-([0-9]{1,4})\.")
 _CHECK_BYTES = 4
 _MAX_CHARS = 2000
+_MAX_TIME = 1 << 35  # some thousand years; no library counts further
 _AGAIN = "copy the whole line that `backendai-ctl invite` printed"
 
 
@@ -67,12 +68,19 @@ def parse_invite(text: str) -> Invite:
             role=str(role),
             release=str(release),
             cluster=str(cluster),
-            expires=int(expires),
+            expires=_time(expires),
             fingerprint=fingerprint,
             token=rest[:TOKEN_BYTES],
         )
     except (ValueError, TypeError, RecursionError) as error:
         raise TargetError("the invite is damaged", hint=_AGAIN) from error
+
+
+def _time(value: object) -> int:
+    found = int(str(value))
+    if not 0 <= found < _MAX_TIME:
+        raise ValueError("no time")
+    return found
 
 
 def newer_release(release: str) -> TargetError:

@@ -39,7 +39,7 @@ def parse_payload(value: object) -> Payload:
     """Return the payload in JSON data; TargetError, without its values, if it is none."""
     try:
         return _payload(value)
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise TargetError("the first node sent something else than answers and secrets") from error
 
 
@@ -76,4 +76,7 @@ def _answers(value: dict[str, object]) -> dict[str, Value]:
 def _texts(value: dict[str, object]) -> dict[str, str]:
     if not all(isinstance(text, str) for text in value.values()):
         raise TypeError
-    return {name: str(text) for name, text in value.items()}
+    found = {name: str(text) for name, text in value.items()}
+    for text in found.values():
+        text.encode("utf-8")  # JSON can have what no file can: ValueError
+    return found

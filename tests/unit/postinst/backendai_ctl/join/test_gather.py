@@ -41,6 +41,10 @@ password = "word-typed"
 url = "http://10.0.0.1:8081"
 [graphql]
 url = "http://10.0.0.1:4000"
+[storage]
+options = ["token=word-volume"]
+[storage.fast]
+path = "/srv/fast"
 [registry]
 url = "https://hub.example.org"
 password = "word-hub"
@@ -51,7 +55,7 @@ password = "word-lab"
 # Which secrets of the first node, by a word of each, a role has.
 WORDS = {
     "agent": {"word-etcd"},
-    "storage": {"word-etcd", "word-storage"},
+    "storage": {"word-etcd", "word-storage", "word-volume"},
     "web": {"word-redis"},
     "manager": {
         "word-etcd", "word-redis", "word-typed", "word-database", "word-manager", "word-accounts",
@@ -92,7 +96,7 @@ def test_a_role_gets_its_secrets_and_no_other(first: Layout, role: str) -> None:
 
 
 def _typed() -> list[str]:
-    return [f"word-{name}" for name in ("etcd", "redis", "typed", "hub", "lab")]
+    return [f"word-{name}" for name in ("etcd", "redis", "typed", "hub", "lab", "volume")]
 
 
 def test_every_role_is_checked(first: Layout) -> None:
@@ -103,6 +107,7 @@ def test_an_agent_gets_the_managers_key_and_registries_without_passwords(first: 
     answers = gathering(first, "agent").run().answers
     assert answers["agent.manager-key"] == KEY
     assert answers["registry.lab.url"] == "https://lab.example.org"
+    assert answers["storage.fast.path"] == "/srv/fast"
     assert not [name for name in answers if name.startswith(("database", "redis", "appproxy"))]
 
 

@@ -1,6 +1,7 @@
 """The line of an invite: what a person may do to it on its way."""
 
 import base64
+import hashlib
 import json
 
 import pytest
@@ -59,11 +60,18 @@ def test_the_form_of_a_newer_release_asks_for_an_upgrade() -> None:
 
 @pytest.mark.parametrize(
     "rest",
-    ["{}", "[]", '["10.0.0.1","agent","","",1]', '["10.0.0.1:1","agent","","",null]', "[" * 900],
+    [
+        "{}",
+        "[]",
+        '["10.0.0.1","agent","","",1]',
+        '["10.0.0.1:1","agent","","",null]',
+        "[" * 900,
+        '["10.0.0.1:1","agent","","",1e999]',
+        '["10.0.0.1:1","agent","","",-1]',
+        '["10.0.0.1:1","agent","","",99999999999999]',
+    ],
 )
 def test_a_checked_line_of_nonsense_is_damaged(rest: str) -> None:
-    import hashlib  # noqa: PLC0415
-
     body = bytes(FINGERPRINT_BYTES + TOKEN_BYTES) + rest.encode()
     body += hashlib.sha256(body).digest()[:4]
     with pytest.raises(TargetError, match="damaged"):

@@ -278,6 +278,8 @@ GREETING = b"GREETING"  # what a first node says now
          b'"secrets":{"../../etc/shadow":"x"},"files":{}}}\n', False),
         (GREETING + b'{"payload": {"role":"a","cluster":"c","answers":{},"taken":{},'
          b'"secrets":{},"files":{"/etc/../srv/x":"y"}}}\n', False),
+        (GREETING + b'{"payload": {"role":"a","cluster":"c","answers":{},"taken":{},'
+         b'"secrets":{"a":"\\ud800"},"files":{}}}\n', False),
         (GREETING + b'{"refused": "because"}\n', False),
     ],
 )  # fmt: skip
