@@ -47,6 +47,8 @@ def get_answer(layout: Layout, name: str) -> str:
     site = load_site(layout)
     _known(site, name)
     value = site[name]
+    if isinstance(value, bool):
+        return str(value).lower()
     return ",".join(value) if isinstance(value, list) else str(value)
 
 

@@ -100,6 +100,12 @@ def _amount(value: object) -> Value:
     raise ValueError
 
 
+def _switch(value: object) -> Value:
+    if isinstance(value, bool):
+        return value
+    raise ValueError
+
+
 def _count(value: object) -> Value:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_COUNT:
         return value
@@ -186,6 +192,7 @@ class Kind:
 _ADDRESS = "HOST:PORT, for example 10.0.0.5:NNNN or [fd00::5]:NNNN"
 KINDS: Mapping[str, Kind] = {
     "id": Kind(check=_account_id, allowed="a number from 1 to 2147483647, but not 65534 or 65535"),
+    "switch": Kind(check=_switch, allowed="true or false"),
     "seconds": Kind(check=_seconds, allowed=f"a number of seconds from 0 to {_MAX_SECONDS}"),
     "amount": Kind(check=_amount, allowed=f"a number from 0 to {_MAX_AMOUNT}"),
     "address": Kind(check=_address, allowed=_ADDRESS),

@@ -29,6 +29,10 @@ class Question:
     hidden: bool = False
     # If it may stay empty: a text with {SECTION.KEY} that makes the answer of other answers.
     otherwise: str = ""
+    # The text with {SECTION.KEY} and {SECTION.KEY!port} that replaces an empty answer, or the
+    # default, and the answer that must be given for that.
+    derived: str = ""
+    derived_where: str = ""
     # Answers that require another one: this answer to that question's name.
     asks_for: Mapping[str, str] = field(default_factory=dict)
     # The default in a further section of the same kind.
@@ -66,6 +70,8 @@ class Question:
         """Return the value of the environment variable as TOML would hold it."""
         if isinstance(self.default, list):
             return [item.strip() for item in text.split(",") if item.strip()]
+        if isinstance(self.default, bool):
+            return {"true": True, "false": False}.get(text, text)
         if isinstance(self.default, int):
             return int(text) if NUMBER.fullmatch(text) else text
         return text
@@ -174,6 +180,8 @@ def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:
                 secret=item.get("secret"),
                 hidden=item.get("hidden", False),
                 otherwise=otherwise,
+                derived=item.get("derived", {}).get("text", ""),
+                derived_where=item.get("derived", {}).get("where", ""),
                 asks_for=item.get("asks-for", {}),
                 further=item.get("further", default),
                 host_of=item.get("host-of", ""),

@@ -1,6 +1,7 @@
 """site.toml: reads and checks the answers, and creates the file if it is absent."""
 
 import difflib
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from dataclasses import dataclass, replace
 import tomlkit
 from tomlkit.items import Table
 
-from backendai_ctl.answers.kinds import Value, host_of
+from backendai_ctl.answers.kinds import Address, Value, host_of
 from backendai_ctl.answers.questions import (
     Question,
     Questions,
@@ -248,12 +249,24 @@ def _filled(questions: Questions, answers: Mapping[str, Value]) -> dict[str, Val
     """Return the answers, with empty ones derived from others."""
     found = dict(answers)
     for question in questions.all:
-        if question.otherwise and found[question.name] == "":
-            text = question.otherwise
-            for name, value in answers.items():
-                text = text.replace(f"{{{name}}}", str(value))
-            found[question.name] = text
+        answer = found[question.name]
+        is_given = answer not in ("", question.default)
+        if question.derived and not is_given and found[question.derived_where]:
+            found[question.name] = _derived(question.derived, answers)
+        elif question.otherwise and answer == "":
+            found[question.name] = _derived(question.otherwise, answers)
     return found
+
+
+_PLACEHOLDER = re.compile(r"\{([a-z.-]+)(!port)?\}")
+
+
+def _derived(text: str, answers: Mapping[str, Value]) -> str:
+    def answer_to(match: re.Match[str]) -> str:
+        answer = str(answers[match[1]])
+        return str(Address.parse(answer).port) if match[2] else answer
+
+    return _PLACEHOLDER.sub(answer_to, text)
 
 
 def _from_environment(

@@ -1,11 +1,15 @@
-"""Examines a certificate and its key as a browser would: by a handshake in memory."""
+"""Examines certificates and keys as a browser would: by a handshake in memory."""
 
 import contextlib
+import re
 import ssl
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+_BLOCK = re.compile(
+    "-----BEGIN (?:TRUSTED )?CERTIFICATE-----.*?-----END (?:TRUSTED )?CERTIFICATE-----", re.DOTALL
+)
 _DAY_SECONDS = 86400
 _MAX_ROUNDS = 10
 _FEW_DAYS = 30
@@ -37,6 +41,44 @@ class Certificate:
     def ends_soon(self) -> bool:
         """Whether it is time to renew it."""
         return self.days_left < _FEW_DAYS
+
+
+def read_authorities(path: Path) -> str:
+    """Return the certificates in a PEM file, and nothing else of it.
+
+    Raises CertificateError, whose reason follows the file's name, if the file is not suitable.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CertificateError("is no PEM file") from error
+    except OSError as error:
+        raise CertificateError((error.strerror or "unreadable").lower()) from error
+    found = _BLOCK.findall(text)
+    if not found:
+        raise CertificateError("holds no certificate in PEM")
+    pem = "\n".join(found) + "\n"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError) as error:
+        reason = str(getattr(error, "reason", None) or error).replace("_", " ").lower()
+        raise CertificateError(f"holds a broken certificate: {reason}") from error
+    return pem
+
+
+def verify_certificate(certificate: Path, key: Path, authorities: str | Path) -> None:
+    """Raise CertificateError unless clients that trust ``authorities`` accept the certificate.
+
+    Authorities are texts in PEM, or a file of them. Names are not compared. It is as strict as
+    Python's default, which the services use.
+    """
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if isinstance(authorities, Path):
+        client.load_verify_locations(cafile=authorities)
+    elif authorities:
+        client.load_verify_locations(cadata=authorities)
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    _handshake(_server(certificate, key), client, None)
 
 
 def examine_certificate(certificate: Path, key: Path, host: str) -> Certificate:

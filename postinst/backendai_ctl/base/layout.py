@@ -58,6 +58,11 @@ class Layout:
         return self.state / "trust"
 
     @property
+    def tls(self) -> Path:
+        """The certificate that this host makes for itself, its authority, and their keys."""
+        return self.state / "tls"
+
+    @property
     def docker(self) -> Path:
         """The admin's settings for Docker."""
         return self.root / "etc/docker"

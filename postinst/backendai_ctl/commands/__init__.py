@@ -21,6 +21,7 @@ _MODULES = {
     "rpc": ("close-rpc",),
     "volume": ("volume", "check-mounts"),
     "stores": ("stores",),
+    "tls": ("tls",),
     "first_boot": ("first-boot", "prepare-clone"),
     "health": ("status", "summary"),
     "doctor": ("doctor",),

@@ -9,7 +9,7 @@ from backendai_ctl.answers.resolve import Answers, resolve_tree
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.errors import Status, TargetError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.systemd import is_active, reload_units, unit_of
+from backendai_ctl.base.systemd import ask, is_active, reload_units, unit_of
 from backendai_ctl.commands.addon import sync_installed
 from backendai_ctl.commands.base import (
     Command,
@@ -48,6 +48,8 @@ def configure_service(service: str, options: argparse.Namespace, layout: Layout)
     if recipe.uses_registries:
         take_registries(layout, load_site(layout), say)
     _follow_configurations(layout)
+    if layout.tls.exists():
+        ask(layout, "start", "backendai-certificate.timer")
     sync_installed(options, layout, service)
 
 

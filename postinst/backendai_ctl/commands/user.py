@@ -18,6 +18,7 @@ from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.base import Command, action_adder, print_out, run_action, say
 from backendai_ctl.seed.accounts import Account, read_accounts, write_accounts
+from backendai_ctl.services.authorities import site_authorities
 from backendai_ctl.users.api import KeyPair, ManagerApi
 from backendai_ctl.users.people import ACTIVE, NewPerson, People
 
@@ -156,7 +157,8 @@ def _deactivate(options: argparse.Namespace, layout: Layout) -> Status:
 def _people(layout: Layout) -> People:
     """Return the accounts, by the client's environment variables or this host's data."""
     url = os.environ.get("BACKEND_ENDPOINT") or str(load_site(layout)["manager.url"])
-    return People(api=ManagerApi(url=url, keys=_keys(layout, os.environ)))
+    keys = _keys(layout, os.environ)
+    return People(api=ManagerApi(url=url, keys=keys, authorities=site_authorities(layout)))
 
 
 def _keys(layout: Layout, environment: Mapping[str, str]) -> KeyPair:

@@ -6,32 +6,25 @@ kept here to those of the distribution. Docker has a folder for each registry,
 """
 
 import contextlib
-import os
-import re
-import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from backendai_ctl.base.account import Owner
+from backendai_ctl.base.certificates import CertificateError, read_authorities
 from backendai_ctl.base.errors import HostError, NotReadyError, SiteError, TargetError
-from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.text import decode
 from backendai_ctl.registries.model import Registry
+from backendai_ctl.services.authorities import (
+    certificate_writer,
+    keep_authorities,
+    site_authorities,
+    system_authorities,
+    system_bundle,
+)
 from backendai_ctl.stores.readiness import check_docker
 
 Say = Callable[[str], None]
-_CERTIFICATE = re.compile(
-    "-----BEGIN (?:TRUSTED )?CERTIFICATE-----.*?-----END (?:TRUSTED )?CERTIFICATE-----", re.DOTALL
-)
 _NEXT = ".next"
-# The trusted CAs of each distribution; the run script has the same list.
-_BUNDLES = (
-    "etc/ssl/certs/ca-certificates.crt",
-    "etc/pki/tls/cert.pem",
-    "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "etc/ssl/ca-bundle.pem",
-)
 
 
 def read_ca(layout: Layout, registry: Registry) -> str:
@@ -41,27 +34,10 @@ def read_ca(layout: Layout, registry: Registry) -> str:
     """
     if not registry.ca:
         return ""
-    shown = f"{registry.section}.ca = {registry.ca}"
     try:
-        text = (layout.root / registry.ca.lstrip("/")).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise SiteError([f"{shown}: is no PEM file"]) from error
-    except OSError as error:
-        raise SiteError([f"{shown}: {(error.strerror or 'unreadable').lower()}"]) from error
-    found = _CERTIFICATE.findall(text)
-    if not found:
-        raise SiteError([f"{shown}: holds no certificate in PEM"])
-    pem = "\n".join(found) + "\n"
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
-    except (ssl.SSLError, ValueError) as error:
-        raise SiteError([f"{shown}: holds a broken certificate: {_words(error)}"]) from error
-    return pem
-
-
-def _words(error: Exception) -> str:
-    reason = getattr(error, "reason", None)
-    return str(reason or error).replace("_", " ").lower()
+        return read_authorities(layout.root / registry.ca.lstrip("/"))
+    except CertificateError as error:
+        raise SiteError([f"{registry.section}.ca = {registry.ca}: {error}"]) from error
 
 
 def kept_authorities(layout: Layout) -> Path:
@@ -69,27 +45,22 @@ def kept_authorities(layout: Layout) -> Path:
     return layout.trust / "registries.pem"
 
 
-def system_bundle(layout: Layout) -> Path | None:
-    """Return the file of the host's trusted CAs; the bundled OpenSSL looks for it elsewhere."""
-    named = os.environ.get("SSL_CERT_FILE")
-    paths = [Path(named)] if named else [layout.root / path for path in _BUNDLES]
-    return next((path for path in paths if path.exists()), None)
-
-
 def trusted_bundle(layout: Layout) -> Path | None:
     """Write the file with which the manager's commands verify, as its run script does.
 
-    Returns None if the host has no such file and no registry has an authority of its own.
+    Returns None if the host has no such file, and site.toml names no authority.
     """
-    kept = kept_authorities(layout)
-    if not kept.exists():
+    kept = [path for path in (site_authorities(layout), kept_authorities(layout)) if path.exists()]
+    if not kept:
         return system_bundle(layout)
-    system = system_bundle(layout)
-    # With the comments of the bundle unchanged, in whatever encoding.
-    text = (decode(system.read_bytes()) + "\n") if system else ""
-    path = kept.with_name("bundle.pem")
-    _writer().replace(path, text + kept.read_text(encoding="utf-8"))
+    path = layout.trust / "bundle.pem"
+    text = system_authorities(layout) + "".join(map(_text, kept))
+    certificate_writer().replace(path, text)
     return path
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def sync_trust(layout: Layout, registries: Sequence[Registry], say: Say) -> None:
@@ -103,19 +74,10 @@ def sync_trust(layout: Layout, registries: Sequence[Registry], say: Say) -> None
             pem = read_ca(layout, registry)
             if pem and pem not in authorities.get(registry.name, ""):
                 authorities[registry.name] = authorities.get(registry.name, "") + pem
-    _keep(kept_authorities(layout), "".join(authorities.values()))
+    keep_authorities(kept_authorities(layout), "".join(authorities.values()))
     with contextlib.suppress(NotReadyError):
         check_docker(layout)
         sync_docker(layout, authorities, say)
-
-
-def _keep(path: Path, text: str) -> None:
-    if not text:
-        path.unlink(missing_ok=True)
-        return
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        _writer().ensure_folder(path.parent, mode=0o755)
-        _writer().replace(path, text)
 
 
 def docker_authority(layout: Layout, name: str) -> Path:
@@ -154,7 +116,7 @@ def _give(path: Path, record: Path, pem: str, say: Say) -> None:
         return
     if known == pem and _content(record) == pem:
         return
-    writer = _writer()
+    writer = certificate_writer()
     for folder in (path.parent, record.parent):
         writer.ensure_folder(folder, mode=0o755)
     # If killed between any two of these, the file still counts as this tool's.
@@ -178,8 +140,3 @@ def _content(path: Path) -> str | None:
         return None
     except OSError as error:
         raise HostError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _writer() -> Writer:
-    """Return the writer for certificates, which everybody can read."""
-    return Writer(owner=Owner.caller(), mode=0o644)

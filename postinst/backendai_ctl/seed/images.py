@@ -14,9 +14,10 @@ from backendai_ctl.base.files import Writer, private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.registries.ask import Outcome, ask_registry
 from backendai_ctl.registries.model import Registry
-from backendai_ctl.registries.trust import read_ca, system_bundle
+from backendai_ctl.registries.trust import read_ca
 from backendai_ctl.seed.session import SeededDatabase
 from backendai_ctl.seed.steps.registries import scan_mark
+from backendai_ctl.services.authorities import system_bundle
 
 UNIT = "backendai-image-rescan.service"
 RETRY = "backendai-image-rescan-retry.timer"

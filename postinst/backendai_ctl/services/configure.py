@@ -22,7 +22,7 @@ from backendai_ctl.services.host_answers import check_reserved, derived_answers
 from backendai_ctl.services.recipe import ConfigRecipe, Recipe, load_recipe, read_sample
 from backendai_ctl.services.record import Record
 from backendai_ctl.services.release_validation import Validator
-from backendai_ctl.services.tls_answers import check_tls_answers
+from backendai_ctl.services.tls_answers import take_tls_answers
 from backendai_ctl.services.volumes import check_volume_answers, guard_mounts
 
 Say = Callable[[str], None]
@@ -81,14 +81,16 @@ def configure(
 
 
 def _check_answers(recipe: Recipe, site: Site, layout: Layout, host: Host) -> None:
-    """Raise SiteError for answers that this service cannot work with."""
+    """Raise SiteError for answers that this service cannot work with.
+
+    A node's own certificate is made here, where site.toml asks for it.
+    """
     check_constraints(recipe.constraints, site, str(layout.site))
     if recipe.health.volumes:
         check_volume_answers(layout, site)
     if recipe.reserved:
         check_reserved(layout, site, recipe.reserved, host.say)
-    if recipe.tls:
-        check_tls_answers(layout, site, host.account, host.say)
+    take_tls_answers(layout, site, host.account, host.say, shows=recipe.tls is not None)
 
 
 def _check_texts(

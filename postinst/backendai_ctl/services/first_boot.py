@@ -101,8 +101,9 @@ def _is_as_made(layout: Layout, path: Path) -> bool:
 
 
 def _state(layout: Layout) -> Iterator[Path]:
-    """Yield the first seeding's accounts and records, offers with secrets, an agent's sessions."""
-    for folder in (layout.credentials, layout.seed_state, layout.upgrades, layout.join):
+    """Yield what this host has made for itself beside secrets and configurations."""
+    kept = (layout.credentials, layout.seed_state, layout.upgrades, layout.join, layout.tls)
+    for folder in kept:
         yield from _below(folder)
     yield from sorted(layout.etc.glob("*.new"))
     yield from sorted((layout.state / "agent/var").glob("last_registry.*"))

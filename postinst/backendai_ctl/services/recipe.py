@@ -35,12 +35,13 @@ class Needs:
 
 @dataclass(frozen=True, kw_only=True)
 class Tls:
-    """The keys of the listening file that say whether browsers reach the service by TLS."""
+    """The keys of the listening file that say whether clients reach the service by TLS."""
 
     enabled: str
     certificate: str
     key: str
-    proxied: str  # "https" here: a proxy in front of the service does it
+    # Of a login page: "https" here means that a proxy in front of the service does it.
+    proxied: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

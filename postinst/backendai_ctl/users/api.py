@@ -7,11 +7,13 @@ properties, with a key derived from the day and the host.
 import hashlib
 import hmac
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +40,8 @@ class ManagerApi:
 
     url: str
     keys: KeyPair
+    # A file of authorities that are trusted beside those of the distribution, if it exists.
+    authorities: Path | None = None
 
     def query(self, text: str, **variables: object) -> Mapping[str, Any]:
         """Return the data of a GraphQL query or mutation.
@@ -59,7 +63,10 @@ class ManagerApi:
             base + _PATH, data=body, headers=self._headers(datetime.now(UTC)), method="POST"
         )
         # Not through a proxy of the environment: the manager is on the nodes' network.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=self._trust()),
+        )
         try:
             with opener.open(request, timeout=_SECONDS) as response:
                 answer = json.loads(response.read())
@@ -72,6 +79,12 @@ class ManagerApi:
                 hint="sudo backendai-ctl status --wait",
             ) from error
         return answer if isinstance(answer, dict) else {}
+
+    def _trust(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        if self.authorities is not None and self.authorities.exists():
+            context.load_verify_locations(self.authorities)
+        return context
 
     def _headers(self, now: datetime) -> Mapping[str, str]:
         date = now.replace(microsecond=0)

@@ -8,7 +8,8 @@ from backendai_ctl.doctor.model import Finding, error, note, warning
 from backendai_ctl.registries.advise import local_problems
 from backendai_ctl.registries.ask import Outcome, ask_registry
 from backendai_ctl.registries.model import Registry, registries_of
-from backendai_ctl.registries.trust import docker_authority, read_ca, system_bundle
+from backendai_ctl.registries.trust import docker_authority, read_ca
+from backendai_ctl.services.authorities import system_bundle
 
 _SCANS = "manager"
 _PULLS = "agent"

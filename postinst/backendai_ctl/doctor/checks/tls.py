@@ -1,4 +1,4 @@
-"""Checks that browsers reach a login page by TLS, and that its certificate does not end soon."""
+"""Checks that browsers reach a login page by TLS, and that no certificate ends soon."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def check_tls(view: HostView) -> Iterator[Finding]:
         if _value(config, recipe.tls.enabled) is True:
             if view.is_root:
                 yield from _certificate(view, recipe, recipe.tls, config)
-        elif _value(config, recipe.tls.proxied) != "https":
+        elif recipe.tls.proxied and _value(config, recipe.tls.proxied) != "https":
             yield from _plain(recipe, recipe.tls, config)
 
 
@@ -35,7 +35,7 @@ def _plain(recipe: Recipe, tls: Tls, config: ServiceConfig) -> Iterator[Finding]
                 "the login page is open to the network over plain HTTP: whoever is on the way "
                 "reads the passwords",
                 config.label,
-                "set [tls] certificate and key in site.toml, then backendai-ctl configure "
+                "answer [tls] in site.toml (see the guide), then backendai-ctl configure "
                 f"{recipe.service} and systemctl restart {unit_of(recipe.service)}; or let it "
                 "listen on 127.0.0.1 behind a proxy with TLS; where the proxy is on another "
                 f'host, say so by {tls.proxied} = "https"',

@@ -36,7 +36,7 @@ def test_a_login_page_that_is_open_to_the_network_is_noted(layout: Layout, ip: s
     (found,) = look(layout, ip=ip)
     assert found.severity is Severity.NOTE
     assert "over plain HTTP" in found.what
-    assert "[tls] certificate and key" in found.remedy
+    assert "answer [tls] in site.toml" in found.remedy
 
 
 def test_what_only_this_host_reaches_is_well(layout: Layout) -> None:

@@ -1,4 +1,4 @@
-"""[tls] of site.toml: what the webserver makes of it, and each answer that it refuses."""
+"""[tls] of site.toml: what services make of it, and each answer that they refuse."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +12,22 @@ from backendai_ctl.base.programs import Done
 from backendai_ctl.services import tls_answers
 
 from tests.unit.postinst.certificates import make_pair
-from tests.unit.postinst.configs import Configured, made
+from tests.unit.postinst.configs import Configured, made, table
+from tests.unit.postinst.conftest import caller
 
-ANSWERS = '[tls]\ncertificate = "/etc/ssl/node.pem"\nkey = "/etc/ssl/node.key"\n'
-FILES = '[storage-proxy]\nclient-url = "https://files.example.com"\n'
+_FILES = 'certificate = "/etc/ssl/node.pem"\nkey = "/etc/ssl/node.key"\n'
+ANSWERS = f'[tls]\n{_FILES}ca = "/etc/ssl/node.pem"\n'
+PROXIES = ("appproxy-coordinator", "appproxy-worker")
+_SSL = ("ssl-enabled", "ssl-cert", "ssl-privkey")
+_TLS = ("tls_listen", "tls_cert", "tls_privkey")
+# The switch and the two files of each service.
+SHOWN = (
+    ("manager.toml", "manager", _SSL),
+    ("storage-proxy.toml", "api.client", _SSL),
+    ("webserver.conf", "service", _SSL),
+    ("app-proxy-coordinator.toml", "proxy_coordinator", _TLS),
+    ("app-proxy-worker.toml", "proxy_worker", _TLS),
+)
 NAMED = '[node]\npublic-host = "node.example.com"\n'
 
 
@@ -32,19 +44,46 @@ def test_without_answers_the_web_ui_is_plain(services: Layout, configured: Confi
     assert found["security"]["cookie_secure"] is False
 
 
-@pytest.mark.parametrize("host", ["", "node.example.com", "10.0.0.5"])
-def test_a_certificate_makes_the_web_ui_https(
-    services: Layout, configured: Configured, host: str
+def test_a_certificate_makes_all_that_users_reach_https(
+    services: Layout, configured: Configured
 ) -> None:
-    named = f'[node]\npublic-host = "{host}"\n{FILES}' if host else ""
-    make_pair(name_pair(services, named + ANSWERS))
-    said = configured("webserver")
-    found = made(services, "webserver.conf")
-    assert found["service"]["ssl-enabled"] is True
-    assert found["service"]["ssl-cert"] == "/etc/ssl/node.pem"
-    assert found["service"]["ssl-privkey"] == "/etc/ssl/node.key"
-    assert found["security"]["cookie_secure"] is True
-    assert not [line for line in said if line.startswith("warning")]
+    make_pair(name_pair(services, NAMED + ANSWERS))
+    for service in ("manager", "storage-proxy", "webserver", *PROXIES):
+        assert not [line for line in configured(service) if line.startswith("warning")]
+    for file, section, keys in SHOWN:
+        found: dict[str, object] = {**made(services, file)}
+        for part in section.split("."):
+            found = table(found[part])
+        assert [found[key] for key in keys] == [True, "/etc/ssl/node.pem", "/etc/ssl/node.key"]
+    web = made(services, "webserver.conf")
+    assert web["security"]["cookie_secure"] is True
+    assert web["api"]["endpoint"] == "https://node.example.com:8081"
+    worker = made(services, "app-proxy-worker.toml")["proxy_worker"]
+    assert worker["coordinator_endpoint"] == "https://node.example.com:10200"
+    assert load_site(services)["storage-proxy.client-url"] == "https://node.example.com:6021"
+    assert (services.trust / "site.pem").read_text() == (
+        services.root / "etc/ssl/node.pem"
+    ).read_text()
+
+
+def test_the_ports_and_addresses_of_other_answers_count(services: Layout) -> None:
+    services.site.write_text(
+        f'{NAMED}{ANSWERS}[manager]\naddress = "0.0.0.0:9081"\n'
+        '[appproxy]\nurl = "https://proxy.example.com"\n'
+    )
+    site = load_site(services)
+    assert site["manager.url"] == "https://node.example.com:9081"
+    assert site["appproxy.url"] == "https://proxy.example.com"
+
+
+def test_an_address_that_is_written_as_the_default_follows(services: Layout) -> None:
+    services.site.write_text(
+        f'{NAMED}{ANSWERS}[manager]\nurl = "http://127.0.0.1:8081"\n'
+        '[storage-proxy]\nclient-url = "http://files.example.com:6021"\n'
+    )
+    site = load_site(services)
+    assert site["manager.url"] == "https://node.example.com:8081"
+    assert site["storage-proxy.client-url"] == "http://files.example.com:6021"
 
 
 def test_a_made_file_follows_the_answer_and_an_edited_one_is_kept(
@@ -106,7 +145,7 @@ def test_a_pair_that_browsers_could_not_use_is_refused_and_nothing_is_written(
     plant: Callable[[Path], object],
     expected: str,
 ) -> None:
-    plant(name_pair(services))
+    plant(name_pair(services, f"{NAMED}[tls]\n{_FILES}"))
     with pytest.raises(SiteError, match="tls") as caught:
         configured("webserver")
     (problem, *others) = caught.value.problems
@@ -122,27 +161,70 @@ def test_half_an_answer_is_refused(services: Layout, configured: Configured) -> 
         configured("webserver")
 
 
-@pytest.mark.parametrize("host", ["other.example.com", "10.0.0.6", "a..b"])
-def test_another_public_host_is_a_doubt(
-    services: Layout, configured: Configured, host: str
+@pytest.mark.parametrize("host", ["other.example.com", "10.0.0.6", "a..b", "127.0.0.1"])
+@pytest.mark.parametrize("service", ["webserver", "manager"])
+def test_another_public_host_is_refused(
+    services: Layout, configured: Configured, host: str, service: str
 ) -> None:
-    make_pair(name_pair(services, f'[node]\npublic-host = "{host}"\n{FILES}{ANSWERS}'))
-    said = [line for line in configured("webserver") if line.startswith("warning")]
-    (doubt,) = said
-    assert f"/etc/ssl/node.pem (tls.certificate) is not for {host} (node.public-host)" in doubt
-    assert made(services, "webserver.conf")["service"]["ssl-enabled"] is True
+    make_pair(name_pair(services, f'[node]\npublic-host = "{host}"\n{ANSWERS}'))
+    with pytest.raises(SiteError) as caught:
+        configured(service)
+    expected = f"tls.certificate = /etc/ssl/node.pem: is not for {host} (node.public-host)"
+    assert caught.value.problems == [expected]
+    assert "set node.public-host to a name of the certificate" in str(caught.value.hint)
+    assert not list(services.generated.glob(f"{service}*"))
+    assert not (services.trust / "site.pem").exists()
 
 
-def test_transfers_that_browsers_refuse_are_a_doubt(
+def test_a_certificate_of_another_authority_is_refused(
     services: Layout, configured: Configured
 ) -> None:
-    make_pair(name_pair(services, NAMED + ANSWERS))
-    (doubt,) = (line for line in configured("webserver") if line.startswith("warning"))
-    assert "storage-proxy.client-url = http://node.example.com:6021: browsers refuse" in doubt
+    folder = name_pair(services, f'{NAMED}[tls]\n{_FILES}ca = "/etc/ssl/other/node.pem"\n')
+    make_pair(folder)
+    make_pair(folder / "other")
+    with pytest.raises(SiteError, match=r"tls.ca = /etc/ssl/other/node.pem: does not verify /etc"):
+        configured("manager")
+    assert not (services.etc / "manager.toml").exists()
+
+
+def test_a_certificate_that_nobody_trusts_is_refused(
+    services: Layout, configured: Configured
+) -> None:
+    make_pair(name_pair(services, f"{NAMED}[tls]\n{_FILES}"))
+    with pytest.raises(SiteError, match="the distribution trusts no authority of it") as caught:
+        configured("storage-proxy")
+    assert "site set tls.ca" in str(caught.value.hint)
+
+
+def test_the_distributions_authorities_count(
+    services: Layout, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    certificate, _ = make_pair(name_pair(services, f"{NAMED}[tls]\n{_FILES}"))
+    bundle = services.root / "etc/ssl/certs/ca-certificates.crt"
+    bundle.parent.mkdir(parents=True)
+    bundle.write_text(certificate.read_text())
+    configured("manager")
+    assert made(services, "manager.toml")["manager"]["ssl-enabled"] is True
+    assert not (services.trust / "site.pem").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [(None, "no such file or directory"), ("no PEM", "holds no certificate in PEM")],
+)
+def test_an_authority_that_cannot_be_read_is_refused_by_what_only_calls(
+    services: Layout, text: str | None, expected: str
+) -> None:
+    name_pair(services, '[tls]\nca = "/etc/ssl/ca.pem"\n').mkdir(parents=True)
+    if text is not None:
+        (services.root / "etc/ssl/ca.pem").write_text(text)
+    with pytest.raises(SiteError, match=f"tls.ca = /etc/ssl/ca.pem: {expected}"):
+        tls_answers.take_tls_answers(services, load_site(services), caller(), print, shows=False)
 
 
 def test_a_certificate_that_ends_soon_is_a_doubt(services: Layout, configured: Configured) -> None:
-    make_pair(name_pair(services), days=9.5)
+    make_pair(name_pair(services, NAMED + ANSWERS), days=9.5)
     assert any("ends in 9 days" in line for line in configured("webserver"))
 
 
@@ -159,7 +241,7 @@ def test_what_the_account_cannot_read_is_refused(
     monkeypatch.setattr(tls_answers, "run_program", refuse)
     stranger = Owner(uid=54321, gid=54321)
     with pytest.raises(SiteError) as caught:
-        tls_answers.check_tls_answers(services, load_site(services), stranger, print)
+        tls_answers.take_tls_answers(services, load_site(services), stranger, print, shows=True)
     (problem,) = caught.value.problems
     assert problem.startswith("tls.key = /etc/ssl/node.key: the account backendai cannot read it")
     assert all("--init-groups -- test -r" in line for line in ran)
