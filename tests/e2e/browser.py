@@ -132,11 +132,14 @@ def _problem(request: Request) -> str:
 
 
 @contextmanager
-def open_page() -> Iterator[Page]:
-    """An empty page of a browser without a past."""
+def open_page(home: Path | None = None) -> Iterator[Page]:
+    """An empty page of a browser without a past; it trusts what is in ``home``, if given."""
     program = find_chromium()
+    env = {**os.environ, "HOME": str(home)} if home else None
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(_OPTIONS))
+        browser = playwright.chromium.launch(
+            executable_path=program, args=list(_OPTIONS), env=dict(env) if env else None
+        )
         try:
             context = browser.new_context(viewport={"width": 1280, "height": 900})
             page = context.new_page()

@@ -114,11 +114,18 @@ class Node:
         (admin,) = [account for account in json.loads(shown) if account["role"] == "superadmin"]
         return Login(**{name: admin[name] for name in Login.__annotations__})
 
-    def client(self, login: Login, *words: str, timeout: int = 90, cwd: str = "/srv/user") -> str:
+    def client(
+        self,
+        login: Login,
+        *words: str,
+        timeout: int = 90,
+        cwd: str = "/srv/user",
+        api: str = API,
+    ) -> str:
         """Call the published client as anybody on the host; what it prints."""
         env = {
             "HOME": "/srv/user",
-            "BACKEND_ENDPOINT": API,
+            "BACKEND_ENDPOINT": api,
             "BACKEND_ENDPOINT_TYPE": "api",
             "BACKEND_ACCESS_KEY": login.access_key,
             "BACKEND_SECRET_KEY": login.secret_key,
