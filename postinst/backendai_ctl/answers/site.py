@@ -21,6 +21,7 @@ from backendai_ctl.base.errors import HostError, SiteError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.toml import NotTomlError, parse_table, shipped_table
 
+PUBLIC_HOST = "node.public-host"
 # Stands for a password in a suggestion.
 _NEW_PASSWORD = "{new}"
 _PASSWORD_BYTES = 32
@@ -267,6 +268,19 @@ def _derived(text: str, answers: Mapping[str, Value]) -> str:
         return str(Address.parse(answer).port) if match[2] else answer
 
     return _PLACEHOLDER.sub(answer_to, text)
+
+
+def own_values(site: Site, name: str) -> set[str]:
+    """Return all values that this node's other answers can make of the answer ``name``.
+
+    They include those with the default of [node] public-host, which it had before it was given.
+    """
+    question, host = (site.questions.named(key) for key in (name, PUBLIC_HOST))
+    if question is None or host is None:
+        return set()
+    answers = [dict(site.answers), {**site.answers, PUBLIC_HOST: host.default}]
+    texts = [str(question.default), question.otherwise, question.derived]
+    return {_derived(text, known) for text in texts if text for known in answers}
 
 
 def _from_environment(

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from backendai_ctl.answers.site import Site
+from backendai_ctl.answers.site import PUBLIC_HOST, Site
 from backendai_ctl.base.account import ACCOUNT, Owner
 from backendai_ctl.base.certificates import (
     CertificateError,
@@ -23,7 +23,6 @@ CERTIFICATE = "tls.certificate"
 KEY = "tls.key"
 CA = "tls.ca"
 SELF_SIGNED = "tls.self-signed"
-PUBLIC_HOST = "node.public-host"
 _SECONDS = 10.0
 # The units have folders of their own in the place of these.
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")

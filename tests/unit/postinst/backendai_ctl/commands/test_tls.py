@@ -1,11 +1,12 @@
-"""`backendai-ctl tls renew`: what the timer calls each day."""
+"""`backendai-ctl tls`: what a timer calls each day, and what gives [tls] to an installed node."""
 
 import pytest
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.cli import main
 from backendai_ctl.commands import tls
+from backendai_ctl.seed.follow_addresses import AddressFollower
 
-from tests.unit.postinst.configs import Configured
+from tests.unit.postinst.configs import Configured, made
 
 _SITE = "[tls]\nself-signed = true\n"
 
@@ -28,6 +29,11 @@ def restarted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def renew(layout: Layout, *words: str) -> int:
     """Call the command on that target."""
     return main(["--as-caller", "--root", str(layout.root), "tls", "renew", *words])
+
+
+def apply(layout: Layout) -> int:
+    """Call the other command."""
+    return main(["--as-caller", "--root", str(layout.root), "tls", "apply"])
 
 
 def test_what_runs_and_shows_the_certificate_is_restarted_once(
@@ -60,3 +66,55 @@ def test_a_wrong_answer_is_reported(services: Layout, configured: Configured) ->
     configured("manager")
     services.site.write_text('[tls]\ncertificate = "/etc/ssl/absent.pem"\nkey = "/etc/ssl/a.key"\n')
     assert renew(services) == 78
+
+
+def test_apply_changes_these_keys_of_edited_files_alone(
+    services: Layout, configured: Configured, restarted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AddressFollower, "follow", lambda *_: [])
+    for service in ("manager", "storage-proxy", "webserver"):
+        configured(service)
+    path = services.etc / "storage-proxy.toml"
+    path.write_text(path.read_text() + "# mine\n")
+    before = path.read_text().splitlines()
+    services.site.write_text(_SITE)
+    assert apply(services) == 0
+    assert made(services, "manager.toml")["manager"]["ssl-enabled"] is True
+    assert made(services, "webserver.conf")["api"]["endpoint"] == "https://127.0.0.1:8081"
+    after = path.read_text().splitlines()
+    assert [line.partition(" ")[0] for line in after if line not in before] == [
+        "ssl-enabled",
+        "ssl-cert",
+        "ssl-privkey",
+    ]
+    assert "backendai-manager.service" in restarted
+    count = len(restarted)
+    assert apply(services) == 0
+    assert len(restarted) == count
+
+
+def test_an_apply_that_was_killed_restarts_when_it_is_run_again(
+    services: Layout, configured: Configured, restarted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured("manager")
+    services.site.write_text(_SITE)
+
+    def die(*_: object) -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(AddressFollower, "follow", die)
+    assert apply(services) != 0
+    assert restarted == []
+    monkeypatch.setattr(AddressFollower, "follow", lambda *_: [])
+    assert apply(services) == 0
+    assert "backendai-manager.service" in restarted
+
+
+def test_apply_changes_nothing_where_the_certificate_is_wrong(
+    services: Layout, configured: Configured
+) -> None:
+    configured("manager")
+    before = (services.etc / "manager.toml").read_text()
+    services.site.write_text('[tls]\ncertificate = "/etc/ssl/absent.pem"\nkey = "/etc/ssl/a.key"\n')
+    assert apply(services) == 78
+    assert (services.etc / "manager.toml").read_text() == before
