@@ -15,6 +15,7 @@ from playwright.sync_api import Error as PlaywrightError
 from tests.e2e import applications, browser, clicks, hub, kernel, single
 from tests.e2e.browser import Traffic
 from tests.e2e.nodes import VOLUME_HOST, WEB_PORT, Kind, Login, Node, World, open_node
+from tests.e2e.people import have_person
 from tests.e2e.trust import home_that_trusts
 from tests.integration.steps import Steps
 
@@ -54,13 +55,13 @@ def authority(node: Node) -> str:
 
 @pytest.fixture(scope="module")
 def web(node: Node, authority: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traffic]:
-    """The Web UI of the administrator, in a browser that trusts the authority."""
+    """The Web UI of a person, in a browser that trusts the authority."""
     kernel.have_image(node)
     home = home_that_trusts(tmp_path_factory.mktemp("home"), authority)
     with browser.open_page(home) as page:
         traffic = browser.watch(page)
         browser.see_login_page(page, f"https://{node.host.address}:{WEB_PORT}/", "login-tls")
-        browser.log_in(page, node.login(), "after-login-tls")
+        browser.log_in(page, have_person(node), "after-login-tls")
         yield traffic
 
 
@@ -94,8 +95,9 @@ def test_a_browser_uploads_a_file_and_opens_an_application(node: Node, web: Traf
     assert cookies
     assert all(cookie["secure"] for cookie in cookies if cookie["httpOnly"])
     plain: list[str] = []
+    ours = f"http://{node.host.address}"  # the page also asks for a proxy on its own machine
     web.page.context.on(
-        "request", lambda sent: plain.append(sent.url) if sent.url.startswith("http:") else None
+        "request", lambda sent: plain.append(sent.url) if sent.url.startswith(ours) else None
     )
     browser.make_folder(web, _FOLDER, "tls-folder")
     clicks.upload(web, _FOLDER, _FILE, _TEXT, "tls-upload")
@@ -109,7 +111,7 @@ def test_a_browser_uploads_a_file_and_opens_an_application(node: Node, web: Traf
     clicks.end(web, _SESSION, "tls-end")
     assert plain == []
     assert web.problems() == []
-    assert _read_back(node, node.login()) == _TEXT
+    assert _read_back(node, have_person(node)) == _TEXT
 
 
 def _read_back(node: Node, login: Login) -> str:

@@ -82,6 +82,8 @@ def test_unit_waits_longer_than_the_check() -> None:
 
 # Shared by all services, and started by their scripts and units.
 SEEDING = {
+    "backendai-certificate.service",
+    "backendai-certificate.timer",
     "backendai-configure.service",
     "backendai-image-rescan-retry.timer",
     "backendai-image-rescan.service",
