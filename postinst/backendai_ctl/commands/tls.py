@@ -86,7 +86,8 @@ def restart_services(layout: Layout) -> None:
     ]
     if units:
         say(f"restarting {', '.join(units)}")
-        problem = control("restart", *units, seconds=UNIT_SECONDS)
+        # Units that wait for each other start one after another.
+        problem = control("restart", *units, seconds=UNIT_SECONDS * len(units))
         if problem:
             raise NotReadyError(
                 f"not restarted: {problem}", hint=f"sudo systemctl restart {' '.join(units)}"
