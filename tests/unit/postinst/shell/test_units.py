@@ -202,7 +202,7 @@ def test_watcher_is_for_the_admin_to_enable() -> None:
     # sudo refuses under the one, and its mounts are seen by nobody under the others.
     assert not {"NoNewPrivileges", "PrivateTmp", "ProtectSystem", "ProtectHome"} & set(unit)
     prefix = "/opt/backendai/agent/bin"
-    program = f"{prefix}/python3 -m ai.backend.agent.watcher"
+    program = f"{prefix}/python3 -m ai.backend.agent.watcher --config /etc/backend.ai/watcher.toml"
     assert unit["ExecStart"] == [f"{prefix}/run-agent {program}"]
     preset = payload_text("/usr/lib/systemd/system-preset/80-backendai.preset").splitlines()
     off = preset.index("disable backendai-agent-watcher.service")
