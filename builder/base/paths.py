@@ -19,6 +19,19 @@ SBOM_FILE = "sbom.cdx.json"  # likewise
 SBOM_SUFFIX = ".cdx.json"  # of the same document beside the package
 
 
+def extra_root() -> Path | None:
+    """Return the folder of a site's own packages, BUILDER_PKGSPEC_EXTRA; None without one."""
+    named = os.environ.get("BUILDER_PKGSPEC_EXTRA")
+    return Path(named).absolute() if named else None
+
+
+def extra_wheels() -> Path | None:
+    """Return the folder of a site's own wheels; None if the site has none."""
+    extra = extra_root()
+    folder = extra / "wheels" if extra else None
+    return folder if folder and folder.is_dir() else None
+
+
 def cache_root() -> Path:
     """Return the cache's path: BUILDER_CACHE, or backendai-builder in the user's cache folder."""
     named = os.environ.get("BUILDER_CACHE")

@@ -11,7 +11,7 @@ import click
 from builder.base.cache import Cache, open_cache
 from builder.base.errors import UsageError
 from builder.base.model import Arch, PackageFormat, Profile, RuntimeChoice, host_arch
-from builder.base.paths import PKGSPEC, cache_root
+from builder.base.paths import PKGSPEC, cache_root, extra_root
 from builder.release.edit import Importance
 from builder.runtime.model import RuntimeOptions
 from builder.spec import Spec, load_spec
@@ -190,8 +190,8 @@ def read_runtime_options(options: dict[str, Any], *, offline: bool, jobs: int) -
 
 
 def project_spec() -> Spec:
-    """The spec of this checkout."""
-    return load_spec(PKGSPEC)
+    """The spec of this checkout, and of the site's own packages."""
+    return load_spec(PKGSPEC, extra_root())
 
 
 def project_cache() -> Cache:

@@ -17,6 +17,7 @@ from builder.base.errors import LockError, ToolError
 from builder.base.files import check_file_name
 from builder.base.model import Arch
 from builder.base.parse import TextError, parse_toml
+from builder.base.paths import extra_wheels
 from builder.base.run import find_tool, run
 from builder.index.tags import best_wheel
 
@@ -90,6 +91,7 @@ def resolve(
 
     Raises LockError, with uv's own explanation, if there is no solution.
     """
+    wheels = extra_wheels()
     with cache.workspace() as work:
         output = work / "pylock.toml"
         command = [
@@ -98,6 +100,7 @@ def resolve(
             *["--python-version", target.minor],
             *["--python-platform", target.platform],
             *["--only-binary", ":all:"],
+            *(["--find-links", str(wheels)] if wheels else []),
             *(word for name in limits.sdists for word in ("--no-binary", name)),
             *(["--exclude-newer", _zulu(limits.until)] if limits.until else []),
             *([] if deps else ["--no-deps"]),
@@ -167,8 +170,15 @@ def _parse_file(table: dict[str, Any]) -> IndexFile:
         name=check_file_name(table.get("name") or unquote(PurePosixPath(urlsplit(url).path).name)),
         url=url,
         sha256=table["hashes"]["sha256"],
-        size=table.get("size", 0),
+        size=table.get("size") or _size_here(url),
     )
+
+
+def _size_here(url: str) -> int:
+    """Return the size of a file of this host; 0 if it is elsewhere, and the index is silent."""
+    split = urlsplit(url)
+    path = Path(unquote(split.path))
+    return path.stat().st_size if split.scheme == "file" and path.is_file() else 0
 
 
 def _write_preferences(path: Path, versions: Mapping[str, str], minor: str) -> None:

@@ -15,6 +15,7 @@ from builder.base.errors import LockError
 from builder.base.files import check_file_name
 from builder.base.lazy import LazyModule
 from builder.base.model import Arch
+from builder.base.paths import extra_root
 from builder.base.storage import replacing
 from builder.spec.types import Strict
 from builder.spec.validate import parse_table, read_text, validate
@@ -77,14 +78,22 @@ class Lock(Strict):
 
 
 def lock_path(root: Path, release: str, package: str) -> Path:
-    """Return the path of the lock of this package under ``root`` (``pkgspec/``)."""
-    return root / "locks" / release / f"{package}.toml"
+    """Return the path of the lock of this package under ``root`` (``pkgspec/``).
+
+    The site's own folder has the locks of its own packages; a lock of the project comes first.
+    """
+    name = Path("locks") / release / f"{package}.toml"
+    extra = extra_root()
+    if extra and (extra / name).is_file() and not (root / name).is_file():
+        return extra / name
+    return root / name
 
 
 def load_lock(root: Path, release: str, package: str) -> Lock:
     """Load a lock; raises LockError if it is absent or not a lock."""
     path = lock_path(root, release, package)
-    label = f"{root.name}/{path.relative_to(root).with_suffix('')}"
+    is_own = path.is_relative_to(root)
+    label = f"{root.name}/{path.relative_to(root).with_suffix('')}" if is_own else str(path)
     if not path.is_file():
         raise LockError(f"{label}: no lock for this package", hint=_RELOCK)
     text, problems = read_text(path, label)
@@ -104,8 +113,8 @@ def _parse_lock(text: str, label: str) -> tuple[Lock | None, list[str]]:
 
 
 def save_lock(root: Path, lock: Lock) -> Path:
-    """Write a lock, by rename; returns its path."""
-    path = lock_path(root, lock.release, lock.package)
+    """Write a lock under ``root``, by rename; returns its path."""
+    path = root / "locks" / lock.release / f"{lock.package}.toml"
     with replacing(path) as part:
         part.write_text(render_lock(lock), encoding="utf-8")
     return path

@@ -1,7 +1,8 @@
 """A family of add-ons: one data file that stands for a package per member.
 
-``pkgspec/accelerators.toml`` has the common values once; each member has its own.
-Expanded, they are packages like any other.
+``pkgspec/accelerators.toml`` has the common values once; each member has its own. A site's
+plug-ins of any service are families, too (:mod:`builder.spec.extra`). Expanded, they are
+packages like any other.
 """
 
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
+from pydantic.functional_validators import model_validator
 
 from builder.base.model import Arch
 from builder.spec.formats import DebScripts, DebSpec, RpmScripts, RpmSpec
@@ -20,8 +22,17 @@ from builder.spec.schema import (
     PayloadSpec,
     PythonSpec,
 )
-from builder.spec.types import PackageName, SourcePath, Strict, Summary, TargetPath, Text
+from builder.spec.types import (
+    PackageName,
+    RequirementText,
+    SourcePath,
+    Strict,
+    Summary,
+    TargetPath,
+    Text,
+)
 
+_SOURCE = "postinst/addons/addon.toml.j2"
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
 
 
@@ -39,8 +50,11 @@ class MemberSpec(Strict):
     summary: Summary
     description: Text
     plugins: dict[str, Text] = Field(description="entry points, as the wheel has them")
-    allow: tuple[Text, ...] = Field(description="import packages that the service is to allow")
-    keys: Annotated[tuple[Text, ...], Field(min_length=1)]
+    requirement: RequirementText | None = Field(
+        None, description="the wheel, in place of the family's; with its version, such as x==1.0"
+    )
+    allow: tuple[Text, ...] = Field((), description="import packages that the service is to allow")
+    keys: tuple[Text, ...] = Field((), description="kinds of devices")
     keys_from: Text | None = None
     needs: tuple[NeedSpec, ...] = ()
     files: tuple[AddonFileSpec, ...] = ()
@@ -55,42 +69,78 @@ class FamilySpec(Strict):
 
     host: PackageName = Field(description="the package whose service the add-ons extend")
     package: Text = Field(description="name of a member's package; {name} stands for the member")
-    requirement: Text = Field(description="what a member's wheel is called, likewise")
+    requirement: Text = Field("{name}", description="what a member's wheel is called, likewise")
     group: Text = Field(description="the entry points' group that the service looks into")
-    config: Text = Field(description="the service's file in /etc/backend.ai that allows plug-ins")
-    allow_key: Text = Field(description="dotted key in it: what is loaded, all without it")
-    block_key: Text = Field(description="likewise: what is not")
+    config: Text | None = Field(
+        None, description="the service's file in /etc/backend.ai that has lists of plug-ins"
+    )
+    allow_key: Text | None = Field(
+        None, description="dotted key in it: what is loaded, all without it"
+    )
+    block_key: Text | None = Field(None, description="likewise: what is not")
+    loads_all: bool = Field(
+        False, description="no allow list is made where there is none: all plug-ins are loaded"
+    )
     section: Text = "net"
     rpm_group: Text = "Applications/System"
     about: Text = Field(description="what every description begins with")
-    folder: TargetPath = Field(description="where the target's tool finds the add-ons")
-    source: SourcePath = Field(description="renders what the tool reads of a member")
+    folder: TargetPath | None = Field(
+        None, description="where the target's tool finds the add-ons: that of the host's plug-ins"
+    )
+    source: SourcePath = Field(_SOURCE, description="renders what the tool reads of a member")
     deb: DebScripts = DebScripts()
     rpm: RpmScripts = RpmScripts()
+    releases: tuple[Text, ...] = Field(
+        (), description="a site's family: the lines that have it; all that have the host without it"
+    )
     member: Annotated[tuple[MemberSpec, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _lists_are_whole(self) -> "FamilySpec":
+        given = (self.config, self.allow_key, self.block_key)
+        if any(given) and not all(given):
+            raise ValueError("'config', 'allow-key' and 'block-key' belong together")
+        if self.config and not all(member.allow for member in self.member):
+            raise ValueError("each member needs 'allow', because the service has lists")
+        return self
 
     def names(self) -> list[str]:
         """Return the names of the packages of all members."""
         return [self._package_name(member) for member in self.member]
 
-    def problems(self, packages: Mapping[str, PackageSpec]) -> list[str]:
-        """Return the problems between the members, or with their host."""
+    def problems(
+        self, packages: Mapping[str, PackageSpec], label: str = "pkgspec/accelerators"
+    ) -> list[str]:
+        """Return the problems between the members, or with their host or packages before them."""
         found = []
         if self.host not in packages or packages[self.host].service is None:
-            found.append(f"pkgspec/accelerators: 'host' names '{self.host}', which has no service")
+            found.append(f"{label}: 'host' names '{self.host}', which has no service")
+        elif packages[self.host].python is None:
+            found.append(f"{label}: 'host' names '{self.host}', which has no Python")
         names = Counter(member.name for member in self.member)
-        found += [f"pkgspec/accelerators: two members are called '{n}'" for n in _twice(names)]
+        found += [f"{label}: two members are called '{n}'" for n in _twice(names)]
         points = Counter(name for member in self.member for name in member.plugins)
         # The service refuses to start if two plug-ins have one name.
+        found += [f"{label}: two members have the entry point '{name}'" for name in _twice(points)]
+        others = [package for package in packages.values() if package.addon]
+        for other in others:
+            assert other.addon is not None
+            if (other.addon.host, other.addon.group) == (self.host, self.group):
+                found += [
+                    f"{label}: the entry point '{name}' is that of {other.name}, too"
+                    for name in sorted(set(points) & set(other.addon.plugins))
+                ]
+        taken = {package.addon.name: package.name for package in others if package.addon}
         found += [
-            f"pkgspec/accelerators: two members have the entry point '{name}'"
-            for name in _twice(points)
+            f"{label}: a member is called '{name}', as that of {taken[name]}"
+            for name in sorted(set(names) & set(taken))
+            if taken[name] not in self.names()
         ]
-        return found + [
-            f"pkgspec/accelerators: {name} is in pkgspec/packages/, too"
-            for name in self.names()
-            if name in packages
-        ]
+        for name in self.names():
+            if name in packages:
+                where = "another family" if packages[name].addon else "pkgspec/packages/"
+                found.append(f"{label}: {name} is in {where}, too")
+        return found
 
     def expand(self, packages: Mapping[str, PackageSpec]) -> dict[str, PackageSpec]:
         """Return a package for each member, once :meth:`problems` has found none."""
@@ -110,18 +160,18 @@ class FamilySpec(Strict):
             config=self.config,
             allow_key=self.allow_key,
             block_key=self.block_key,
+            loads_all=self.loads_all,
             **{
                 key: getattr(member, key)
                 for key in ("name", "plugins", "allow", "keys", "keys_from", "needs", "files")
             },
             etcd=member.etcd,
         )
-        payload = [_payload(self.source, f"{self.folder}/{member.name}.toml")]
-        payload += [
-            _payload(file.source, f"{self.folder}/files/{file.name}") for file in member.files
-        ]
+        folder = self.folder or plugins_folder(service)
+        payload = [_payload(self.source, f"{folder}/{member.name}.toml")]
+        payload += [_payload(file.source, f"{folder}/files/{file.name}") for file in member.files]
         python = PythonSpec.model_construct(
-            requirement=self.requirement.replace("{name}", member.name),
+            requirement=member.requirement or self.requirement.replace("{name}", member.name),
             foreign_binaries=member.foreign_binaries,
         )
         return PackageSpec.model_construct(
@@ -138,6 +188,11 @@ class FamilySpec(Strict):
             deb=DebSpec.model_construct(recommends=member.recommends.deb, scripts=self.deb),
             rpm=RpmSpec.model_construct(recommends=member.recommends.rpm, scripts=self.rpm),
         )
+
+
+def plugins_folder(service: str) -> str:
+    """Return the folder of a service's plug-ins, for which its deb has a trigger."""
+    return f"/usr/lib/backendai/plugins/{service}"
 
 
 def _payload(source: str, target: str) -> PayloadSpec:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.base.errors import SpecError, UsageError
+from builder.spec.extra import load_families, with_families
 from builder.spec.family import FamilySpec
 from builder.spec.prune import PruneSpec
 from builder.spec.release import ReleaseSpec
@@ -25,6 +26,7 @@ class Spec:
     packages: Mapping[str, PackageSpec]
     releases: Mapping[str, ReleaseSpec]
     prune: PruneSpec = field(default_factory=PruneSpec)
+    own: frozenset[str] = frozenset()  # packages of the site, from BUILDER_PKGSPEC_EXTRA
 
     def release(self, wanted: str | None) -> ReleaseSpec:
         """Return the release line of this name or version, or the default one."""
@@ -61,8 +63,11 @@ def _guess(word: str, known: Iterable[str]) -> str:
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
-def load_spec(root: Path) -> Spec:
-    """Load ``root`` (a ``pkgspec/`` folder); raises SpecError with every problem."""
+def load_spec(root: Path, extra: Path | None = None) -> Spec:
+    """Load ``root`` (a ``pkgspec/`` folder), and a site's own packages in ``extra``.
+
+    Raises SpecError with every problem.
+    """
     problems: list[str] = []
     project = _load_file(ProjectSpec, root / "project.toml", root, problems)
     packages = _load_folder(PackageSpec, root / "packages", root, problems)
@@ -72,6 +77,14 @@ def load_spec(root: Path) -> Spec:
     known = _stems(root / "packages")
     addons = _load_addons(root, packages, known, problems)
     known += list(addons)
+    own: dict[str, PackageSpec] = {}
+    if extra is not None:
+        families = load_families(extra, packages | addons, problems)
+        for family in families.values():
+            own |= family.expand(packages)
+        releases = with_families(releases, families, problems)
+        known += list(own)
+    addons |= own
     packages = {
         name: with_scripts(found, root.parent) for name, found in (packages | addons).items()
     }
@@ -81,7 +94,14 @@ def load_spec(root: Path) -> Spec:
     prune = _load_prune(root, problems)
     if problems or project is None:
         raise SpecError(sorted(set(problems)), hint="the schema is in pkgspec/schema/")
-    return Spec(root=root, project=project, packages=packages, releases=releases, prune=prune)
+    return Spec(
+        root=root,
+        project=project,
+        packages=packages,
+        releases=releases,
+        prune=prune,
+        own=frozenset(own),
+    )
 
 
 def _load_file(model: type[Model], path: Path, root: Path, problems: list[str]) -> Model | None:

@@ -164,12 +164,19 @@ class AddonSpec(Strict):
     name: Annotated[str, StringConstraints(pattern=SERVICE_NAME)]
     group: Text = Field(description="the entry points' group that the service looks into")
     plugins: dict[str, Text] = Field(description="entry points, as the wheels have them")
-    allow: tuple[Text, ...] = Field(description="import packages that the service is to allow")
-    keys: tuple[Text, ...] = Field(description="kinds of devices; each has one add-on at a time")
+    allow: tuple[Text, ...] = Field((), description="import packages that the service is to allow")
+    keys: tuple[Text, ...] = Field(
+        (), description="kinds of devices; each has one add-on at a time"
+    )
     keys_from: Text | None = Field(None, description="FILE:KEY in /etc/backend.ai has its kind")
-    config: Text = Field(description="the service's file in /etc/backend.ai that allows plug-ins")
-    allow_key: Text = Field(description="dotted key in it: what is loaded, all without it")
-    block_key: Text = Field(description="likewise: what is not")
+    config: Text | None = Field(
+        None, description="the service's file in /etc/backend.ai that has lists of plug-ins"
+    )
+    allow_key: Text | None = Field(
+        None, description="dotted key in it: what is loaded, all without it"
+    )
+    block_key: Text | None = Field(None, description="likewise: what is not")
+    loads_all: bool = Field(False, description="no allow list is made where there is none")
     needs: tuple[NeedSpec, ...] = ()
     files: tuple[AddonFileSpec, ...] = ()
     etcd: dict[str, str] = Field({}, description="keys that the cluster's etcd should have")

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from builder.base.errors import SpecError
 from builder.base.paths import TARGET_ROOT
+from builder.spec.family import plugins_folder
 from builder.spec.formats import DebScripts, RpmScripts
 from builder.spec.schema import PackageSpec, PayloadSpec, ServiceSpec
 from builder.spec.types import GroupName
@@ -42,7 +43,10 @@ def with_service(package: PackageSpec, project: Path) -> PackageSpec:
         deb, rpm = package.deb, package.rpm
         own = {name: getattr(deb.scripts, name) for name in DebScripts.model_fields}
         scripts = DebScripts.model_validate(own | _scripts("debian", _deb(package), own, project))
-        update["deb"] = deb.model_copy(update={"scripts": scripts})
+        # A site's plug-ins are installed and removed: only where they have a Python to go to.
+        plugins = (plugins_folder(service.name),) if package.python else ()
+        interest = (*deb.triggers_interest, *plugins)
+        update["deb"] = deb.model_copy(update={"scripts": scripts, "triggers_interest": interest})
         own = {name: getattr(rpm.scripts, name) for name in RpmScripts.model_fields}
         scriptlets = RpmScripts.model_validate(own | _scripts("rpm", _RPM, own, project))
         update["rpm"] = rpm.model_copy(update={"scripts": scriptlets})

@@ -59,7 +59,7 @@ def check_entry_points(name: str, addon: AddonSpec, prefix: Path, host: Path) ->
         raise PayloadError(
             f"{name}: the wheel's entry points in {addon.group} are {_shown(found)}, "
             f"'plugins' of the member says {_shown(addon.plugins)}",
-            hint="fix pkgspec/accelerators.toml",
+            hint="fix 'plugins' of the member in the family's file",
         )
     taken = set(found) & {point for point, _ in _entry_points(host, addon.group)}
     if taken:

@@ -11,6 +11,8 @@ from pathlib import Path
 from builder.base import log
 from builder.base.cache import Cache
 from builder.base.errors import FetchError, LockError, OfflineError
+from builder.base.files import hash_file
+from builder.base.paths import extra_wheels
 from builder.base.timing import phase
 from builder.base.words import name_some
 from builder.index.uv import Target, locate
@@ -34,6 +36,7 @@ def fetch_files(needed: WheelRequest, cache: Cache, *, offline: bool) -> dict[st
     hashes = [file.sha256 for _, file in files]
     with ThreadPoolExecutor(max_workers=_CONNECTIONS) as pool:
         paths = dict(zip(hashes, pool.map(cache.find_blob, hashes), strict=True))
+    paths |= _take_own(file for _, file in files if paths[file.sha256] is None)
     missing = [(distribution, file) for distribution, file in files if paths[file.sha256] is None]
     if missing:
         if offline and not (site_mirror() or "").startswith("file:"):
@@ -44,6 +47,24 @@ def fetch_files(needed: WheelRequest, cache: Cache, *, offline: bool) -> dict[st
             )
         paths |= _download(missing, needed.target, cache)
     return {sha256: path for sha256, path in paths.items() if path is not None}
+
+
+def _take_own(files: Iterable[LockedFile]) -> dict[str, Path | None]:
+    """Return the site's own wheels among ``files``: no index and no mirror has them."""
+    folder = extra_wheels()
+    if folder is None:
+        return {}
+    found: dict[str, Path | None] = {}
+    for file in files:
+        path = folder / file.file
+        if path.is_file() and hash_file(path) == file.sha256:
+            found[file.sha256] = path
+        elif path.is_file():
+            raise FetchError(
+                f"{path}: is not the file that the lock names",
+                hint="run 'builder lock', or put the former file back",
+            )
+    return found
 
 
 def _some(names: Iterable[str]) -> str:
