@@ -84,7 +84,9 @@ def _record(candidate: Candidate, is_enabled: bool, held: Mapping[str, str]) -> 
     record = candidate.record or AddonRecord.of(candidate.addon)
     # An add-on that is held back is retried each time; one that the admin removed is not.
     listed = is_enabled or (record.listed and candidate.addon.name not in held)
-    return replace(record, place=candidate.addon.place, allow=candidate.addon.allow, listed=listed)
+    place = candidate.addon.place
+    assert place is not None
+    return replace(record, place=place, allow=candidate.addon.allow, listed=listed)
 
 
 def _lists(
@@ -95,6 +97,9 @@ def _lists(
 ) -> Lists:
     if not candidates and lists.allow is None:
         return lists  # this tool never added an entry, or the admin removed the list
+    if lists.allow is None and all(candidate.addon.loads_all for candidate in candidates):
+        off = [m for c in candidates if c.record and c.record.disabled for m in c.addon.allow]
+        return replace(lists, block=(*lists.block, *(m for m in off if not lists.blocks(m))))
     wanted = [
         m
         for candidate in candidates

@@ -1,8 +1,12 @@
-"""The data that each installed add-on's package ships: /usr/lib/backendai/addons/NAME.toml."""
+"""The data that each installed add-on's package ships, in a file below /usr/lib/backendai.
+
+Accelerators have addons/NAME.toml, a site's plug-ins plugins/SERVICE/NAME.toml.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.layout import Layout
@@ -33,10 +37,12 @@ class Addon:
     """One installed add-on."""
 
     name: str
+    folder: Path  # of its data; the files that it makes in /etc/backend.ai lie below
     package: str
     summary: str
     service: str
-    place: Place
+    place: Place | None  # None: the service has no lists, and loads what is installed
+    loads_all: bool = False  # without an allow list the service loads it: none is made for it
     allow: tuple[str, ...]  # import packages, as the allow list names them
     keys: tuple[str, ...]  # kinds of devices
     keys_from: str | None = None  # FILE:KEY of the admin's that has the device kind
@@ -58,7 +64,7 @@ class Addon:
 
 def load_addons(layout: Layout, service: str | None = None) -> list[Addon]:
     """Return the installed add-ons, of one service or of all, by name."""
-    found = [_load(path) for path in sorted(layout.addons.glob("*.toml"))]
+    found = [_load(path) for path in layout.addon_files()]
     return [addon for addon in found if service in (None, addon.service)]
 
 
@@ -75,12 +81,12 @@ def _load(path: Path) -> Addon:
     with shipped_table(path, "the add-on's package") as table:
         return Addon(
             name=table["name"],
+            folder=path.parent,
             package=table["package"],
             summary=table["summary"],
             service=table["service"],
-            place=Place(
-                config=table["config"], allow_key=table["allow-key"], block_key=table["block-key"]
-            ),
+            place=_place(table),
+            loads_all=bool(table.get("loads-all", False)),
             allow=tuple(table["allow"]),
             keys=tuple(table["keys"]),
             keys_from=table.get("keys-from"),
@@ -96,3 +102,9 @@ def _load(path: Path) -> Addon:
             files=tuple(table["files"]),
             etcd=table.get("etcd", {}),
         )
+
+
+def _place(table: Mapping[str, Any]) -> Place | None:
+    if "config" not in table:
+        return None
+    return Place(config=table["config"], allow_key=table["allow-key"], block_key=table["block-key"])

@@ -28,7 +28,8 @@ class AddonRecord:
 
     @classmethod
     def of(cls, addon: Addon) -> "AddonRecord":
-        """Return the record of an add-on that is new here."""
+        """Return the record of an add-on that is new here, of a service with lists."""
+        assert addon.place is not None
         return cls(name=addon.name, service=addon.service, place=addon.place, allow=addon.allow)
 
 

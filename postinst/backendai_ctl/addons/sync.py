@@ -68,20 +68,23 @@ def enable_addon(name: str, tool: Tool) -> bool:
     """
     with _alone(tool):
         addon = named(load_addons(tool.layout), name)
+        if addon.place is None:
+            return _sync(addon.service, tool)
+        place = addon.place
         records = load_records(tool.layout, addon.service)
-        path, text = _read(addon.place, tool.layout)
-        lists = read_lists(text, addon.place, str(path))
+        path, text = _read(place, tool.layout)
+        lists = read_lists(text, place, str(path))
         _refuse_rivals(addon, lists, tool)
         block = tuple(entry for entry in lists.block if entry not in addon.allow)
         if any(replace(lists, block=block).blocks(module) for module in addon.allow):
             raise SiteError(
-                [f"{path}: {addon.place.block_key} = {list(block)!r} blocks {addon.name}"],
+                [f"{path}: {place.block_key} = {list(block)!r} blocks {addon.name}"],
                 hint="take the wider entry out of the list, then run this again",
             )
         record = records.get(addon.name) or AddonRecord.of(addon)
         save_record(tool.layout, tool.writer, replace(record, disabled=False, listed=False))
         if block != lists.block:
-            _write(path, with_lists(text, addon.place, replace(lists, block=block)), tool)
+            _write(path, with_lists(text, place, replace(lists, block=block)), tool)
         changed = _sync(addon.service, tool)
         return changed or block != lists.block
 
@@ -89,10 +92,16 @@ def enable_addon(name: str, tool: Tool) -> bool:
 def disable_addon(name: str, tool: Tool) -> bool:
     """Disable an add-on until it is enabled again; return whether the lists changed.
 
-    Raises SiteError if an entry that is wider than the add-on still allows it.
+    Raises SiteError if an entry that is wider than the add-on still allows it, or the service
+    has no list to keep it out by.
     """
     with _alone(tool):
         addon = named(load_addons(tool.layout), name)
+        if addon.place is None:
+            raise SiteError(
+                [f"{addon.service} has no list of plug-ins: it loads {name} if it is installed"],
+                hint=f"remove its package: {addon.package}",
+            )
         record = load_records(tool.layout, addon.service).get(addon.name) or AddonRecord.of(addon)
         save_record(tool.layout, tool.writer, replace(record, disabled=True, listed=False))
         changed = _sync(addon.service, tool)
@@ -108,6 +117,8 @@ def disable_addon(name: str, tool: Tool) -> bool:
 
 def state_of(addon: Addon, tool: Tool) -> str:
     """Return one or two words for people: enabled, disabled, blocked, not listed, or the fault."""
+    if addon.place is None:
+        return "enabled"
     record = load_records(tool.layout, addon.service).get(addon.name)
     try:
         path, text = _read(addon.place, tool.layout)
@@ -133,6 +144,8 @@ def _alone(tool: Tool) -> Iterator[None]:
 def _sync(service: str, tool: Tool) -> bool:
     addons = load_addons(tool.layout, service)
     records = load_records(tool.layout, service)
+    for addon in addons:
+        _make_files(addon, tool)
     changed = False
     for place in _places(addons, records):
         here = [addon for addon in addons if addon.place == place]
@@ -143,14 +156,12 @@ def _sync(service: str, tool: Tool) -> bool:
 
 def _places(addons: Iterable[Addon], records: Mapping[str, AddonRecord]) -> list[Place]:
     found = [known.place for known in addons] + [known.place for known in records.values()]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(place for place in found if place is not None))
 
 
 def _sync_place(
     place: Place, addons: list[Addon], records: Mapping[str, AddonRecord], tool: Tool
 ) -> bool:
-    for addon in addons:
-        _make_files(addon, tool)
     path, text = _read(place, tool.layout)
     lists = read_lists(text, place, str(path))
     candidates = [tool.candidate(addon, records.get(addon.name)) for addon in addons]
@@ -186,7 +197,8 @@ def _report(
                 f"{rival}, then backendai-ctl addon enable {addon.name}"
             )
         elif addon.name in listed and not _listed(before, addon.name):
-            tool.say(f"enabled the add-on {addon.name} in {addon.place.config}")
+            place = addon.place.config if addon.place else addon.service
+            tool.say(f"enabled the add-on {addon.name} in {place}")
             for text in tool.missing(addon):
                 tool.say(f"warning: {addon.name} shows no device without {text}")
     for name in decision.gone:
@@ -222,7 +234,7 @@ def _make_files(addon: Addon, tool: Tool) -> None:
         path, record = tool.layout.etc / name, tool.layout.generated / name
         if record.exists() and record.stat().st_size:
             continue
-        text = (tool.layout.addons / "files" / name).read_text(encoding="utf-8")
+        text = (addon.folder / "files" / name).read_text(encoding="utf-8")
         digest = hashlib.sha256(text.encode()).hexdigest()
         tool.writer.ensure_folder(tool.layout.etc)
         origin = "found" if path.exists() else "made"

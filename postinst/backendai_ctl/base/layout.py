@@ -172,6 +172,11 @@ class Layout:
         """The data of each installed add-on; shipped by its package."""
         return self.shipped / "addons"
 
+    def addon_files(self) -> list[Path]:
+        """Return the data of each installed add-on: accelerators, and plug-ins of any service."""
+        plugins = (self.shipped / "plugins").glob("*/*.toml")
+        return sorted([*self.addons.glob("*.toml"), *plugins], key=lambda path: path.name)
+
     # A service's Python environment, and the runtime below all of them.
 
     @property

@@ -44,9 +44,9 @@ def _list(options: argparse.Namespace, layout: Layout) -> Status:
         print_out(json.dumps(rows, indent=2) + "\n")
         return Status.OK
     if not rows:
-        say("no add-on is installed here; they are called backendai-accelerator-NAME")
+        say("no add-on is installed here, such as backendai-accelerator-NAME")
     for row in rows:
-        print_out(f"{row['name']:<16} {row['state']:<15} {row['summary']}\n")
+        print_out(f"{row['name']:<16} {row['service']:<14} {row['state']:<15} {row['summary']}\n")
         for text in row["missing"]:
             print_out(f"{'':<16} lacks {text}\n")
     return Status.OK
@@ -139,7 +139,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 COMMANDS = (
     Command(
         name="addon",
-        about="list, enable or disable the accelerator add-ons of this host",
+        about="list, enable or disable the accelerators and plug-ins of this host's services",
         run=run_action,
         add_arguments=_arguments,
     ),

@@ -69,8 +69,9 @@ def is_complete(layout: Layout) -> bool:
 
 def digest(layout: Layout) -> str:
     """Return a digest of everything on this host that a run depends on."""
-    folders = (layout.recipes, layout.seed_data, layout.addons)
+    folders = (layout.recipes, layout.seed_data)
     paths = [path for folder in folders for path in folder.glob("*.toml")]
+    paths += layout.addon_files()
     paths += [path for path in layout.etc.glob("*.*") if path.suffix in (".toml", ".conf", ".ini")]
     paths += layout.secrets.glob("*")
     summed = hashlib.sha256()

@@ -26,7 +26,7 @@ def leaves(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, s
 def addon_trees(layout: Layout, answers: Answers) -> dict[str, dict[str, object]]:
     """Return the keys that each installed add-on needs in etcd, by the add-on's name."""
     found = {}
-    for path in sorted((layout.addons).glob("*.toml")):
+    for path in layout.addon_files():
         with shipped_table(path, "the add-on's package") as table:
             tree = table.get("etcd", {})
         if tree:

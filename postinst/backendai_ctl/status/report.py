@@ -231,7 +231,7 @@ def _seeded(view: HostView) -> str:
 
 def _addons(view: HostView) -> tuple[str, ...]:
     found = []
-    for path in sorted((view.layout.addons).glob("*.toml")):
+    for path in view.layout.addon_files():
         try:
             with shipped_table(path, "the add-on's package") as table:
                 found.append(str(table["name"]))

@@ -1,0 +1,161 @@
+"""A site's plug-ins on a real host: loaded, disabled, kept by an upgrade of theirs, removed."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from builder.base.errors import ExitCode
+from builder.base.paths import PROJECT
+from builder.base.run import Result, run
+from builder.verify.hosts import Host, HostSetup
+from tests.helpers.plugins import HOOK, PAGES, write_site
+from tests.integration.apt import refresh_lists
+from tests.integration.dist import MOUNT
+from tests.integration.images import Images, Suite
+from tests.integration.steps import Steps
+from tests.integration.stores import start_stores
+
+pytestmark = [pytest.mark.docker, pytest.mark.build]
+
+_HOSTS = ("runtime", "common", "manager", "storage-proxy")
+_INSTALL_TIMEOUT_S = 580
+_LOAD_TIMEOUT_S = 300
+_CONFIG = "/etc/backend.ai/manager.toml"
+
+
+def call_builder(site: Path, *words: str, check: bool = True) -> Result:
+    """Call builder as the engineer of a site does."""
+    given = {name: text for name, text in os.environ.items() if name.startswith("BUILDER_")}
+    command = [sys.executable, "-m", "builder", "--quiet", *words]
+    own = {**given, "BUILDER_PKGSPEC_EXTRA": str(site)}
+    return run(command, cwd=PROJECT, env=own, check=check)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Packages of the plug-ins and of their hosts, locked and built from the site's folder."""
+    folder = tmp_path_factory.mktemp("plugins")
+    site = write_site(folder / "site")
+    call_builder(site, "lock")
+    names = (*_HOSTS, HOOK, PAGES)
+    call_builder(site, "build", *names, "--format", "deb", "--out", str(folder / "dist"))
+    return folder / "dist"
+
+
+def test_a_plug_in_that_would_change_its_host_is_refused(tmp_path: Path) -> None:
+    site = write_site(tmp_path / "site", requires=["aiohttp<3.14"])
+    done = call_builder(site, "lock", check=False)
+    assert done.status == ExitCode.LOCK
+    assert f"{HOOK} does not fit backendai-manager on amd64" in done.stderr
+    assert re.search(r"aiohttp: 3\.\d+\.\d+ there, 3\.13\.\d+ here", done.stderr)
+    assert not (site / "locks").exists()
+
+
+@pytest.fixture
+def host(engine: docker.DockerClient, images: Images, built: Path) -> Iterator[Host]:
+    """A Debian 13 whose stores answer."""
+    image = images.stores(Suite.TRIXIE)
+    setup = HostSetup(image=image, name="plugins", mounts={built: MOUNT}, volumes=("/opt",))
+    with Host(engine, setup) as opened:
+        refresh_lists(opened)
+        start_stores(opened, Suite.TRIXIE)
+        yield opened
+
+
+def apt(host: Host, *words: str) -> None:
+    """Call apt-get without questions."""
+    command = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes"]
+    host.run([*command, "--no-install-recommends", *words], timeout=_INSTALL_TIMEOUT_S)
+
+
+def files(host: Host, *names: str) -> list[str]:
+    """The files of these packages, as the host finds them."""
+    return host.run(f"ls {' '.join(f'{MOUNT}/{name}_*.deb' for name in names)}").stdout.split()
+
+
+def listed(host: Host) -> dict[str, dict[str, Any]]:
+    """The output of `addon list --json`, by name."""
+    text = host.run(["backendai-ctl", "addon", "list", "--json"]).stdout
+    return {addon["name"]: addon for addon in json.loads(text)}
+
+
+def count(host: Host, service: str, text: str) -> int:
+    """How many lines of the journal of a service have the text."""
+    journal = host.run(["journalctl", "--no-pager", f"--unit=backendai-{service}"]).stdout
+    return sum(text in line for line in journal.splitlines())
+
+
+def starts(host: Host, service: str) -> int:
+    """How often systemd has started a service."""
+    return count(host, service, "]: Started backendai-")
+
+
+def wait_for(host: Host, service: str, text: str, more_than: int = 0) -> None:
+    """Wait until a service has printed a line more often."""
+    host.wait_until(
+        f"{service}: {text}",
+        lambda: count(host, service, text) > more_than,
+        timeout=_LOAD_TIMEOUT_S,
+    )
+
+
+def test_plugins_are_loaded_by_their_hosts(host: Host, steps: Steps) -> None:
+    with steps("the hosts"):
+        names = ("runtime", "common", "manager", "storage-proxy")
+        apt(host, "install", *files(host, *(f"backendai-{name}" for name in names)))
+        for service in ("manager", "storage-proxy"):
+            host.run(f"systemctl is-active --wait backendai-{service} || true")
+            host.wait_until(
+                f"{service} is active",
+                lambda service=service: starts(host, service) > 0,  # type: ignore[misc]
+                timeout=_LOAD_TIMEOUT_S,
+            )
+    before = {service: starts(host, service) for service in ("manager", "storage-proxy")}
+    config = host.read(_CONFIG)
+    with steps("the manager's plug-in"):
+        apt(host, "install", *files(host, HOOK))
+        wait_for(host, "manager", "toy_hook 1.0 is loaded")
+    # Only its host was restarted, once; no list was made that would keep other plug-ins out.
+    assert starts(host, "manager") == before["manager"] + 1
+    assert starts(host, "storage-proxy") == before["storage-proxy"]
+    assert host.read(_CONFIG) == config
+    with steps("the storage proxy's plug-in"):
+        apt(host, "install", *files(host, PAGES))
+        wait_for(host, "storage-proxy", "toy_pages 1.0 is loaded")
+    assert starts(host, "manager") == before["manager"] + 1
+    found = listed(host)
+    assert {name: (row["service"], row["state"]) for name, row in found.items()} == {
+        "toy-hook": ("manager", "enabled"),
+        "toy-pages": ("storage-proxy", "enabled"),
+    }
+
+    with steps("disable and enable"):
+        host.run(["backendai-ctl", "addon", "disable", "toy-hook"], timeout=300)
+        assert 'disabled-plugins = ["toy_hook"]' in host.read(_CONFIG)
+        assert listed(host)["toy-hook"]["state"] == "disabled"
+        seen = count(host, "manager", "toy_hook 1.0 is loaded")
+        host.run(["backendai-ctl", "addon", "enable", "toy-hook"], timeout=300)
+        wait_for(host, "manager", "toy_hook 1.0 is loaded", seen)
+        assert listed(host)["toy-hook"]["state"] == "enabled"
+        refused = host.run(["backendai-ctl", "addon", "disable", "toy-pages"], check=False)
+        assert refused.status
+        assert "storage-proxy has no list of plug-ins" in refused.stderr
+
+    with steps("remove"):
+        again = starts(host, "storage-proxy")
+        apt(host, "purge", PAGES)
+        assert set(listed(host)) == {"toy-hook"}
+        host.wait_until(
+            "the storage proxy is restarted",
+            lambda: starts(host, "storage-proxy") == again + 1,
+            timeout=_LOAD_TIMEOUT_S,
+        )
+        assert not host.run("find /opt/backendai -name 'toy_pages*'").stdout
+    assert host.run(["systemctl", "is-active", "backendai-manager"]).stdout == "active\n"
