@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from builder.spec.advisories import AdvisoriesSpec
 from builder.spec.components import ComponentsSpec
+from builder.spec.costs import CostsSpec
 from builder.spec.family import FamilySpec
 from builder.spec.gates import GatesSpec
 from builder.spec.licences import LicencesSpec
@@ -28,6 +29,7 @@ def schema_files(others: Models) -> dict[str, str]:
     models: dict[str, type[BaseModel]] = {
         "advisories": AdvisoriesSpec,
         "components": ComponentsSpec,
+        "costs": CostsSpec,
         "family": FamilySpec,
         "licences": LicencesSpec,
         **others,

@@ -1,0 +1,191 @@
+"""The build split over a number of CI jobs by what packages cost. Pure.
+
+A release on one architecture is a group. While there are fewer jobs than groups, a job builds
+several of them. With more jobs, the longest group is split: one job builds its runtime, the
+others wait for it and build the services. Longest first (LPT), so that the jobs end together.
+"""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from builder.base.errors import UsageError
+from builder.base.model import Arch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """Packages that one job builds together: an add-on is checked against its host."""
+
+    packages: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A release on one architecture: its runtime, and what is built upon it."""
+
+    release: str
+    arch: Arch
+    runtime: Unit
+    units: tuple[Unit, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of its jobs."""
+        return f"{self.release}-{self.arch.value}"
+
+    @property
+    def seconds(self) -> float:
+        """What it costs as one job."""
+        return self.runtime.seconds + sum(unit.seconds for unit in self.units)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What a job builds of one release; no packages are all of them."""
+
+    release: str
+    packages: tuple[str, ...] = ()
+    part: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitJob:
+    """A job, and the jobs that it waits for."""
+
+    name: str
+    arch: Arch
+    shares: tuple[Share, ...]
+    seconds: float
+    needs: tuple[str, ...] = ()
+
+
+def split_jobs(groups: Sequence[Group], count: int) -> list[SplitJob]:
+    """Return at most ``count`` jobs; fewer where another one would end nothing earlier.
+
+    Runners differ by architecture, so a job has one. Raises UsageError if there are fewer jobs
+    than architectures.
+    """
+    archs = {arch: [group for group in groups if group.arch is arch] for arch in Arch}
+    present = {arch: own for arch, own in archs.items() if own}
+    if count < len(present):
+        raise UsageError(
+            f"--jobs {count}: each of the {len(present)} architectures needs a job of its own",
+            hint=f"give --jobs {len(present)} or more",
+        )
+    counts = _distribute(present, count)
+    return [job for arch, own in present.items() for job in _jobs_of(own, counts[arch])]
+
+
+def ends(jobs: Sequence[SplitJob]) -> float:
+    """Return when the last of these jobs ends, in seconds, with a runner for each."""
+    seconds = {job.name: job.seconds for job in jobs}
+    return max((job.seconds + sum(seconds[name] for name in job.needs) for job in jobs), default=0)
+
+
+def _distribute(archs: Mapping[Arch, Sequence[Group]], count: int) -> dict[Arch, int]:
+    """Give each architecture a job, and each further one to that which ends last."""
+    counts = dict.fromkeys(archs, 1)
+    open_ = set(archs)
+    while open_ and (left := count - sum(counts.values())):
+        arch = max(sorted(open_), key=lambda one: ends(_jobs_of(archs[one], counts[one])))
+        before = ends(_jobs_of(archs[arch], counts[arch]))
+        more = next(
+            (
+                step
+                for step in range(1, left + 1)
+                if ends(_jobs_of(archs[arch], counts[arch] + step)) < before
+            ),
+            0,
+        )
+        counts[arch] += more
+        if not more:
+            open_.discard(arch)
+    # No runner for nothing: an architecture may end as late as the one that ends last.
+    last = max((ends(_jobs_of(archs[arch], counts[arch])) for arch in archs), default=0.0)
+    return {
+        arch: next(n for n in range(1, counts[arch] + 1) if ends(_jobs_of(own, n)) <= last)
+        for arch, own in archs.items()
+    }
+
+
+def _jobs_of(groups: Sequence[Group], count: int) -> list[SplitJob]:
+    if count <= len(groups):
+        return _whole_groups(groups, count)
+    parts = _parts(groups, count)
+    return [job for group in groups for job in _group_jobs(group, parts[group.name])]
+
+
+def _parts(groups: Sequence[Group], count: int) -> dict[str, int]:
+    """Return how many jobs each group gets: more for the one that ends last, if that helps."""
+    parts = {group.name: 1 for group in groups}
+    open_ = {group.name: group for group in groups}
+    while open_ and (left := count - sum(parts.values())):
+        group = max(open_.values(), key=lambda one: _end_of(one, parts[one.name]))
+        now = parts[group.name]
+        steps = range(now + 1, now + left + 1)
+        better = next((n for n in steps if _end_of(group, n) < _end_of(group, now)), None)
+        if better is None:
+            del open_[group.name]
+        else:
+            parts[group.name] = better
+    return parts
+
+
+def _end_of(group: Group, parts: int) -> float:
+    return ends(_group_jobs(group, parts))
+
+
+def _whole_groups(groups: Sequence[Group], count: int) -> list[SplitJob]:
+    bins = longest_first([group.seconds for group in groups], count)
+    jobs = []
+    for members in bins:
+        own = [groups[index] for index in members]
+        jobs.append(
+            SplitJob(
+                name=" ".join(group.name for group in own),
+                arch=own[0].arch,
+                shares=tuple(Share(release=group.release) for group in own),
+                seconds=sum(group.seconds for group in own),
+            )
+        )
+    return jobs
+
+
+def _group_jobs(group: Group, parts: int) -> list[SplitJob]:
+    """Return the jobs of one group: a single one, or one for its runtime and those after it."""
+    if parts == 1:
+        return _whole_groups([group], 1)
+    first = SplitJob(
+        name=f"{group.name}-runtime",
+        arch=group.arch,
+        shares=(Share(release=group.release, packages=group.runtime.packages, part="runtime"),),
+        seconds=group.runtime.seconds,
+    )
+    jobs = [first]
+    bins = longest_first([unit.seconds for unit in group.units], parts - 1)
+    for number, members in enumerate(bins, start=1):
+        units = [group.units[index] for index in members]
+        packages = tuple(name for unit in units for name in unit.packages)
+        jobs.append(
+            SplitJob(
+                name=f"{group.name}-{number}",
+                arch=group.arch,
+                shares=(Share(release=group.release, packages=packages, part=str(number)),),
+                seconds=sum(unit.seconds for unit in units),
+                needs=(first.name,),
+            )
+        )
+    return jobs
+
+
+def longest_first(costs: Sequence[float], bins: int) -> list[list[int]]:
+    """Return the indices of the costs in at most ``bins`` lists, each next to the emptiest."""
+    heap = [(0.0, number) for number in range(min(bins, len(costs)))]
+    filled: list[list[int]] = [[] for _ in heap]
+    for index in sorted(range(len(costs)), key=lambda one: (-costs[one], one)):
+        load, number = heapq.heappop(heap)
+        filled[number].append(index)
+        heapq.heappush(heap, (load + costs[index], number))
+    return [sorted(members) for members in filled]
