@@ -68,6 +68,9 @@ class Remote(Protocol):
     def give_tree(self, kind: str, key: str, folder: Path, work: Path) -> None:
         """Store a derived tree for others; ``work`` is an empty folder to pack it in."""
 
+    def summary(self) -> str:
+        """Return what happened, as a line for the log."""
+
 
 @dataclass(kw_only=True)
 class Cache:

@@ -1,4 +1,4 @@
-"""The time of each phase of a build: shown with ``-v``, and kept for ``make bench``.
+"""The time of each phase of a build: shown with ``-v`` and in CI, and kept for ``make bench``.
 
 BUILDER_TIMINGS names a file that gets one JSON line a phase.
 """
@@ -21,7 +21,8 @@ def phase(name: str, what: str = "") -> Iterator[None]:
     begin = time.time()
     yield
     end = time.time()
-    log.detail(f"{name} {what}: {end - begin:.2f} s")
+    report = log.step if os.environ.get("CI") else log.detail
+    report(f"{name} {what}: {end - begin:.2f} s")
     path = os.environ.get(VARIABLE)
     if path:
         line = json.dumps({"phase": name, "what": what, "begin": begin, "end": end})

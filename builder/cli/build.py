@@ -14,6 +14,7 @@ from rich.tree import Tree
 from builder.base import log
 from builder.base.model import PackageFormat, Profile, RuntimeChoice, host_arch
 from builder.base.paths import PROJECT
+from builder.cli.ci_log import log_group, write_summary
 from builder.cli.options import (
     arch_option,
     format_option,
@@ -27,10 +28,12 @@ from builder.cli.options import (
 )
 from builder.cli.shared_cache import shared_cache
 from builder.jobs.build import BuildRequest, Built, build, report_reuse, stage_services
+from builder.jobs.costs import costs_file, measure_costs, record_costs
 from builder.jobs.gates import Gatekeeper, check_gates
 from builder.jobs.parallel import default_jobs
 from builder.jobs.plans import Planner
-from builder.pack.manifest import manifest_entry
+from builder.jobs.summary import render_summary, sizes_of
+from builder.pack.manifest import load_manifest, manifest_entry
 from builder.plan import PackagePlan, PythonPlan, plan_summary
 from builder.spec import Spec
 from builder.spec.gates import load_gates
@@ -68,8 +71,16 @@ def _request(spec: Spec, packages: Sequence[str], options: dict[str, Any]) -> Bu
 @former_option("--compression", takes_value=True, instead="--profile compat has xz and gzip")
 @click.option("--offline", is_flag=True, help="Use the cache alone.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and do nothing.")
+@click.option(
+    "--summary",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write packages, sizes with their change, times and cache hits as Markdown.",
+)
 @json_option
-def build_command(packages: tuple[str, ...], dry_run: bool, as_json: bool, **options: Any) -> None:
+def build_command(
+    packages: tuple[str, ...], dry_run: bool, as_json: bool, summary: Path | None, **options: Any
+) -> None:
     """Build packages: all of the release, or those named."""
     spec = project_spec()
     request = _request(spec, packages, options)
@@ -77,13 +88,21 @@ def build_command(packages: tuple[str, ...], dry_run: bool, as_json: bool, **opt
         _print_plans(Planner(request, spec, PROJECT).packages(), as_json=as_json)
         return
     begun = time.monotonic()
-    with shared_cache(offline=request.offline) as cache:
+    former = sizes_of(load_manifest(request.out))
+    title = f"{request.release.version} for {', '.join(request.archs)}"
+    with log_group(f"building {title}"), shared_cache(offline=request.offline) as cache:
         built = build(request, spec, PROJECT, cache)
     report_reuse(built)
+    seconds = time.monotonic() - begun
+    shared = cache.remote.summary() if cache.remote else ""
+    write_summary(render_summary(title, built, former, seconds=seconds, cache=shared), summary)
+    noted = costs_file()
+    if noted is not None:
+        record_costs(noted, measure_costs(built, request.archs[0]))
     if as_json:
         click.echo(json.dumps([manifest_entry(package.artifact) for package in built], indent=2))
     else:
-        _print_table(built, time.monotonic() - begun)
+        _print_table(built, seconds)
 
 
 @click.command("gate")
