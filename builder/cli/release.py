@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from builder.base import log
 from builder.base.errors import LockError, UsageError
@@ -83,7 +83,7 @@ def bump_command(line: str, version: str | None, dry_run: bool, as_json: bool) -
     """Move a line to VERSION, by default the newest of it on the index."""
     shop = _shop()
     release = shop.spec.release(line)
-    wanted = version or _newest(f"{LEADING}=={release.line}.*", shop)
+    wanted = _version(version) if version else _newest(f"{LEADING}=={release.line}.*", shop)
     if line_of(wanted) != release.line:
         raise UsageError(
             f"{wanted} is not of the line {release.line}",
@@ -92,7 +92,19 @@ def bump_command(line: str, version: str | None, dry_run: bool, as_json: bool) -
     if wanted == release.version:
         log.step(f"{release.name} is at {wanted} already")
         return
+    if Version(wanted) < Version(release.version):
+        raise UsageError(
+            f"{wanted} is older than {release.version}, where {release.name} is",
+            hint="no host upgrades to an older version; to undo a move, revert its commit",
+        )
     _finish(shop, move_line(shop, release, wanted, datetime.now(UTC)), dry_run, as_json)
+
+
+def _version(text: str) -> str:
+    try:
+        return str(Version(text))
+    except InvalidVersion as error:
+        raise UsageError(f"{text!r} is no version", hint="such as 26.9.6") from error
 
 
 @release_group.command("patch")
@@ -191,7 +203,9 @@ def new_command(line: str, like: str, version: str | None, dry_run: bool, as_jso
     shop = _shop()
     if line in shop.spec.releases:
         raise UsageError(f"{line} is a line already", hint=f"builder release bump {line}")
-    wanted = version or _newest(f"{LEADING}=={line}.*", shop)
+    wanted = _version(version) if version else _newest(f"{LEADING}=={line}.*", shop)
+    if line_of(wanted) != line_of(_version(line)):
+        raise UsageError(f"{wanted} is not of the line {line}", hint="leave --version out")
     moves = start_line(shop, line, wanted, shop.spec.release(like), datetime.now(UTC))
     _finish(shop, moves, dry_run, as_json)
 
