@@ -120,6 +120,24 @@ def test_install_upgrade_pin_and_go_back(client: Client, site: Site) -> None:
     assert client.has() == "1.0"
 
 
+# The option is of apt 2.9 and newer.
+@pytest.mark.parametrize("client", [Suite.TRIXIE], indirect=True)
+def test_apts_own_option_finds_a_snapshot(client: Client, site: Site) -> None:
+    config = site.root / "repo.toml"
+    config.write_text(f"{config.read_text()}\n[snapshots]\napt-option = true\n")
+    site.add("1.1")
+    site.publish()
+    set_up_apt(client, site)
+    _update(client)  # from Release apt learns where snapshots are
+    day = site.snapshot.split("/")[1]
+    _refused(client, f"{_UPDATE} --snapshot 2001-01-01")
+    client.run(f"{_UPDATE} --snapshot {day}")
+    client.run(f"{_INSTALL} --snapshot {day} {NAME}")
+    assert client.has() == "1.0"
+    client.run(f"{_INSTALL} {NAME}")
+    assert client.has() == "1.1"
+
+
 def test_a_promoted_package_appears_and_a_pruned_one_goes(client: Client, site: Site) -> None:
     config = site.root / "repo.toml"
     config.write_text(
