@@ -67,6 +67,7 @@ class HostSetup:
     mounts: Mapping[Path, str] = field(default_factory=dict)
     volumes: Sequence[str] = ("/opt",)
     capabilities: Sequence[str] = ()
+    devices: Sequence[str] = ()  # of this machine, as /dev/fuse
     evidence: Path | None = None  # the folder for evidence of a failure
     shared: Mapping[str, str] = field(default_factory=dict)  # the engine's volumes, by name
 
@@ -89,6 +90,7 @@ class Host:
             "labels": {LABEL: RUN_ID},
             "environment": {"container": "docker"},
             "cap_add": ["SYS_ADMIN", "NET_ADMIN", *setup.capabilities],
+            "devices": [f"{device}:{device}:rwm" for device in setup.devices],
             "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
             # The engine's default for a tmpfs is noexec, which no real host has.
             "tmpfs": {"/run": "exec,mode=755", "/tmp": "exec,mode=1777"},

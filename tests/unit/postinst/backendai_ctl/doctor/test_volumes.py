@@ -13,6 +13,7 @@ from backendai_ctl.doctor.checks import (
 )
 from backendai_ctl.doctor.examine import fix_findings
 from backendai_ctl.doctor.model import Severity
+from backendai_ctl.status.report import inspect_node
 
 from tests.unit.postinst.conftest import write_agent
 from tests.unit.postinst.host_views import RUNNING, Programs, host_view, said
@@ -47,6 +48,38 @@ def test_a_volume_that_is_not_mounted(node: Layout) -> None:
     assert found.severity is Severity.ERROR
     assert "/srv/v is in /etc/fstab and not mounted" in found.what
     assert found.remedy.startswith("mount /srv/v")
+
+
+def test_a_recorded_mount_that_is_gone(node: Layout) -> None:
+    """Nothing below the mount point is tried: it is not the volume."""
+    node.mounts.parent.mkdir(parents=True, exist_ok=True)
+    node.mounts.write_text("/srv/v/volume1 /srv/v\n")
+    mountinfo(node, ("/", "overlay"))
+    (node.root / "srv/v/volume1/version.txt").unlink()
+    (found,) = volumes.check_volume(host_view(node))
+    assert found.severity is Severity.ERROR
+    assert found.what == "/srv/v is not mounted, so /srv/v/volume1 is not the volume"
+    assert found.fix is None
+    status = {each.service: each for each in inspect_node(host_view(node)).services}
+    assert not status["storage-proxy"].mounted
+    assert status["storage-proxy"].problems[0] == found.what
+    mountinfo(node, ("/", "overlay"), ("/srv/v", "nfs4"))
+    assert inspect_node(host_view(node)).services[0].mounted
+
+
+def test_a_server_that_does_not_answer(node: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    node.mounts.write_text("/srv/v/volume1 /srv/v\n")
+    mountinfo(node, ("/", "overlay"), ("/srv/v", "nfs4"))
+    monkeypatch.setattr("backendai_ctl.base.mounts.ask_in_time", lambda *_, **__: None)
+    (found,) = volumes.check_volume(host_view(node))
+    assert found.what == "/srv/v/volume1: does not answer within 5 s"
+
+
+def test_a_volume_of_site_toml_that_no_service_has(node: Layout) -> None:
+    with node.site.open("a") as site:
+        site.write('[storage.fast]\npath = "/srv/fast"\n')
+    (found,) = volumes.check_volume(host_view(node))
+    assert found.what.startswith("site.toml has the volume /srv/fast, and no service")
 
 
 def test_blanks_of_fstab_and_mountinfo_agree(node: Layout) -> None:
