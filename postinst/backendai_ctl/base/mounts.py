@@ -29,11 +29,12 @@ class Mount:
 def list_mounts(layout: Layout) -> list[Mount]:
     """Return the mounts of the host, in their order.
 
-    A process of a unit may have others, as each folder that the unit is shown.
+    A process of a unit may have others, as each folder that the unit is shown. Without systemd
+    this may be the inside of an image, where the first process is the build host's.
     """
     found = []
-    lines = _lines(layout.root / "proc/1/mountinfo")
-    for line in lines or _lines(layout.root / "proc/self/mountinfo"):
+    first = "1" if (layout.root / "run/systemd/system").is_dir() else "self"
+    for line in _lines(layout.root / f"proc/{first}/mountinfo"):
         before, dash, after = line.partition(" - ")
         fields, kinds = fields_of(before), fields_of(after)
         if dash and len(fields) > 5 and kinds:  # noqa: PLR2004

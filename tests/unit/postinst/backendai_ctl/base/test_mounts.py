@@ -46,6 +46,16 @@ def test_a_child_that_was_killed_leaves_no_process(tmp_path: Path) -> None:
     assert not Path(f"/proc/{mark.read_text()}").exists()
 
 
+def test_an_image_that_is_built_has_not_the_mounts_of_its_build_host(layout: Layout) -> None:
+    for process, point in (("1", "/srv"), ("self", "/opt")):
+        path = layout.root / f"proc/{process}/mountinfo"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"1 0 0:1 / {point} rw - ext4 disk rw\n")
+    assert [mount.at for mount in list_mounts(layout)] == ["/opt"]
+    (layout.root / "run/systemd/system").mkdir(parents=True)
+    assert [mount.at for mount in list_mounts(layout)] == ["/srv"]
+
+
 def test_mounts_of_the_kernel_and_of_fstab(layout: Layout) -> None:
     path = layout.root / "proc/self/mountinfo"
     path.parent.mkdir(parents=True)
