@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from backendai_ctl.answers.kinds import Address, Value, is_loopback
-from backendai_ctl.answers.site import Site, parse_given, read_site
+from backendai_ctl.answers.questions import Question
+from backendai_ctl.answers.site import Site, parse_given, parse_site, read_site
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.text import value_of
@@ -20,6 +21,12 @@ from backendai_ctl.stores.manager_key import key_file, read_key
 from backendai_ctl.stores.ports import answers
 
 _CLUSTER_SECRET = "manager-secret"
+# Where a new node keeps the authority that this node has made for itself.
+_OWN_AUTHORITY, _BROUGHT_AUTHORITY = (
+    "/var/lib/backendai/tls/ca.pem",
+    "/etc/backend.ai/cluster-ca.pem",
+)
+_CA = "tls.ca"
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -63,10 +70,13 @@ class Gathering:
         )
 
     def _answers(self, site: Site) -> dict[str, Value]:
+        derived = parse_site(self.layout, read_site(self.layout))
         found = {
-            question.name: site.answers[question.name]
+            question.name: (derived if _follows(derived, question) else site).answers[question.name]
             for question in chosen(site.questions, self.role.answers)
         }
+        if found.get(_CA) == _OWN_AUTHORITY:
+            found[_CA] = _BROUGHT_AUTHORITY
         if not self._runs_same():
             for question in chosen(site.questions, self.role.described):
                 if site.answers[question.name] != question.default:
@@ -158,11 +168,21 @@ class Gathering:
         }
         try:
             return {
-                path: path_below(self.layout, path).read_text(encoding="ascii")
+                path: path_below(self.layout, _here(path)).read_text(encoding="ascii")
                 for path in sorted(paths)
             }
         except (OSError, ValueError) as error:
             raise HostError(f"cannot read an authority's certificate: {error}") from error
+
+
+def _follows(site: Site, question: Question) -> bool:
+    """Whether the answer is made of others here, such as an address by TLS."""
+    return bool(question.derived) and bool(site.answers[question.derived_where])
+
+
+def _here(path: str) -> str:
+    """Return where this node has the file that a new one keeps at ``path``."""
+    return _OWN_AUTHORITY if path == _BROUGHT_AUTHORITY else path
 
 
 def cluster_of(layout: Layout) -> str | None:

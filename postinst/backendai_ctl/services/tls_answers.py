@@ -44,6 +44,8 @@ def take_tls_answers(
         _refuse_other_files(layout, site)
         made = _ensure_own(layout, str(site[PUBLIC_HOST]), account)
     authorities = _authorities(layout, str(site[CA]))
+    if site[SELF_SIGNED] and authorities != (own := read_authorities(layout.tls / "ca.pem")):
+        authorities += own  # beside that of another node
     if shows:
         _check_files(layout, site, account, authorities, say)
     keep_site_authorities(layout, authorities)

@@ -192,3 +192,25 @@ def test_every_answer_and_secret_of_the_roles_exists(
             assert pattern in known or (key == "*" and section in sections), pattern
         assert set(role.secrets) <= set(SECRETS)
         assert set(role.reaches) | set(role.keys) <= set(role.remedies)
+
+
+@pytest.mark.parametrize("name", ["web", "manager"])
+def test_a_role_that_calls_others_trusts_the_first_nodes_authority(
+    first: Layout, name: str
+) -> None:
+    first.site.write_text(f'{SITE}[node]\npublic-host = "10.0.0.1"\n[tls]\nself-signed = true\n')
+    first.tls.mkdir(parents=True)
+    (first.tls / "ca.pem").write_text("the authority\n")
+    payload = Gathering(layout=first, role=load_role(first, name), host="10.0.0.1").run()
+    assert payload.answers["tls.ca"] == "/etc/backend.ai/cluster-ca.pem"
+    assert payload.files["/etc/backend.ai/cluster-ca.pem"] == "the authority\n"
+    assert "tls.self-signed" not in payload.answers
+
+
+def test_a_web_node_calls_the_manager_by_https_where_that_answers_so(first: Layout) -> None:
+    text = SITE.replace('url = "http://10.0.0.1:8081"', "")
+    first.site.write_text(f'{text}[node]\npublic-host = "10.0.0.1"\n[tls]\nself-signed = true\n')
+    first.tls.mkdir(parents=True)
+    (first.tls / "ca.pem").write_text("the authority\n")
+    payload = Gathering(layout=first, role=load_role(first, "web"), host="10.0.0.1").run()
+    assert payload.answers["manager.url"] == "https://10.0.0.1:8081"

@@ -130,3 +130,13 @@ def test_without_it_the_authority_is_trusted_no_more(layout: Layout) -> None:
         layout.site.write_text(text)
         take_tls_answers(layout, load_site(layout), caller(), print, shows=False)
         assert len(list(layout.trust.iterdir())) == expected
+
+
+def test_the_authority_of_another_node_is_trusted_beside_its_own(layout: Layout) -> None:
+    key = new_key()
+    other = issue_authority(key, ["other.example.com"])
+    (layout.etc / "cluster-ca.pem").write_text(other)
+    layout.site.write_text(f'{ANSWERS}ca = "/etc/backend.ai/cluster-ca.pem"\n')
+    take_tls_answers(layout, load_site(layout), caller(), print, shows=True)
+    own = (layout.tls / "ca.pem").read_text()
+    assert (layout.trust / "site.pem").read_text() == other + own
