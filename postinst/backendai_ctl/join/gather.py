@@ -17,7 +17,7 @@ from backendai_ctl.join.payload import Payload
 from backendai_ctl.join.roles import Role, chosen
 from backendai_ctl.services.recipe import installed_services
 from backendai_ctl.stores.etcd import Etcd
-from backendai_ctl.stores.manager_key import key_file, read_key
+from backendai_ctl.stores.manager_key import certificate, key_file, read_key
 from backendai_ctl.stores.ports import answers
 
 _CLUSTER_SECRET = "manager-secret"
@@ -65,7 +65,7 @@ class Gathering:
             cluster=cluster,
             answers=brought,
             taken=self._taken(site),
-            secrets={name: self._secret(name) for name in self.role.secrets if self._has(name)},
+            secrets=self._secrets(),
             files=self._files(site, brought),
         )
 
@@ -81,11 +81,14 @@ class Gathering:
             for question in chosen(site.questions, self.role.described):
                 if site.answers[question.name] != question.default:
                     found[question.name] = site.answers[question.name]
-        if self.role.manager_key:
-            key = read_key(key_file(self.layout))
-            if key:
-                found["agent.manager-key"] = key
         return found
+
+    def _secrets(self) -> dict[str, str]:
+        """Return the role's secrets, and the manager's public key as the agent reads it."""
+        found = {name: self._secret(name) for name in self.role.secrets if self._has(name)}
+        path = key_file(self.layout)
+        key = read_key(path) if self.role.manager_key else None
+        return {**found, path.name: certificate(key)} if key else found
 
     def _runs_same(self) -> bool:
         return bool(self.role.unless) and self.role.unless in installed_services(self.layout)

@@ -104,8 +104,10 @@ def test_every_role_is_checked(first: Layout) -> None:
 
 
 def test_an_agent_gets_the_managers_key_and_registries_without_passwords(first: Layout) -> None:
-    answers = gathering(first, "agent").run().answers
-    assert answers["agent.manager-key"] == KEY
+    brought = gathering(first, "agent").run()
+    answers = brought.answers
+    assert list(brought.secrets) == ["manager-rpc.key"]
+    assert KEY in brought.secrets["manager-rpc.key"]
     assert answers["registry.lab.url"] == "https://lab.example.org"
     assert answers["storage.fast.path"] == "/srv/fast"
     assert not [name for name in answers if name.startswith(("database", "redis", "appproxy"))]
