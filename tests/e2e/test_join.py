@@ -1,17 +1,28 @@
 """A node joins by one line: real packages, real stores, an agent that the manager sees."""
 
+import json
 from contextlib import ExitStack
 
 import pytest
 
+from builder.base.paths import PROJECT
 from builder.base.run import Result
 from tests.e2e.nodes import Kind, Login, Node, World, open_node
 from tests.integration import nodes
+from tests.integration.apt import apt
 from tests.integration.steps import Steps
 
 pytestmark = [pytest.mark.docker, pytest.mark.full]
 
 _LINE = "/srv/line"
+_EXAMPLES = PROJECT / "docs/examples"
+_INVENTORY = """\
+[first_node]
+localhost ansible_connection=local
+
+[new_nodes]
+{address} ansible_user=root
+"""
 
 
 def invite(first: Node, role: str) -> str:
@@ -88,7 +99,7 @@ def test_nodes_join_by_a_line(world: World, steps: Steps) -> None:
             line = invite(manager, "agent")
             join(agent, line)
             agent.host.run(["rm", _LINE])
-            agent.wait_for("agent")
+            agent.host.run(["backendai-ctl", "status", "--wait"], timeout=650)
             manager.host.wait_until("ALIVE", lambda: agents(manager, login) == 1, timeout=120)
             agent.host.run(["backendai-ctl", "doctor", "--only", "rpc"])
             see_no_leaks(manager, agent, line)
@@ -108,3 +119,38 @@ def test_nodes_join_by_a_line(world: World, steps: Steps) -> None:
             manager.host.wait_until("ALIVE", lambda: agents(manager, login) == 2, timeout=120)
         for node in (manager, agent, other):
             assert not node.host.failed_units()
+
+
+def test_ansible_and_cloud_init_as_documented(world: World, steps: Steps) -> None:
+    with ExitStack() as stack:
+        manager = stack.enter_context(open_node(world, Kind.TRIXIE, "manager"))
+        manager.install("backendai-manager", "backendai-client")
+        manager.wait_for("manager")
+        open_first_node(manager)
+        manager.wait_for("manager")
+        agent = stack.enter_context(open_node(world, Kind.TRIXIE, "agent", stores=False))
+        with steps("ansible"):
+            apt(manager.host, "install", "ansible-core", "openssh-client", "cloud-init")
+            apt(agent.host, "install", "openssh-server", "python3")
+            manager.host.run("ssh-keygen -q -t ed25519 -N '' -f ~root/.ssh/id_ed25519")
+            key = manager.host.run("cat ~root/.ssh/id_ed25519.pub").stdout
+            agent.host.write("/srv/key", key)
+            agent.host.run("umask 077; mkdir -p ~root/.ssh; cp /srv/key ~root/.ssh/authorized_keys")
+            agent.host.run(["systemctl", "start", "ssh"])
+            inventory = _INVENTORY.format(address=agent.host.address)
+            manager.host.write("/srv/hosts.ini", inventory)
+            manager.host.copy_in(_EXAMPLES / "ansible/join.yml", "/srv/join.yml")
+            play = "ansible-playbook --inventory /srv/hosts.ini /srv/join.yml"
+            env = {"ANSIBLE_HOST_KEY_CHECKING": "False", "LC_ALL": "C.UTF-8"}
+            shown = manager.host.run(play, env=env, timeout=1200).stdout
+            assert "failed=0" in shown
+            assert "backendai-join-" not in shown
+            agent.wait_for("agent")
+            login = manager.login()
+            manager.host.wait_until("ALIVE", lambda: agents(manager, login) == 1, timeout=120)
+            again = manager.host.run(play, env=env, timeout=1200).stdout
+            assert "changed=0" in again
+            assert json.loads(agent.host.read("/var/lib/backendai/join/joined.json"))["roles"]
+        with steps("cloud-init"):
+            manager.host.copy_in(_EXAMPLES / "cloud-init/agent.yaml", "/srv/agent.yaml")
+            manager.host.run("cloud-init schema --config-file /srv/agent.yaml")
