@@ -124,7 +124,8 @@ def render_config(layout: Layout, service: str, config: ConfigRecipe, answers: A
     sample = read_sample(layout, service, config)
     if config.template:
         filled = answers.fill(sample)
-        return edit_toml(filled, settings, remove) if settings else filled
+        is_edited = settings and config.file.endswith(".toml")
+        return edit_toml(filled, settings, remove) if is_edited else filled
     if config.file.endswith(".ini"):
         return edit_ini(sample, settings)
     return edit_toml(sample, settings, remove)

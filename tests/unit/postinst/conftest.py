@@ -134,6 +134,7 @@ def node(layout: Layout) -> Layout:
     for service in ("agent", "storage-proxy"):
         install_recipe(layout, service)
     write_agent(layout)
+    (layout.etc / "watcher.toml").write_text("[watcher]\n")
     (layout.etc / "storage-proxy.toml").write_text('[volume.volume1]\npath = "/srv/v/volume1"\n')
     layout.site.write_text(
         f'[storage]\npath = "/srv/v/volume1"\n[account]\nuid = {max(os.geteuid(), 1)}\n'

@@ -346,7 +346,8 @@ def halfstack(
 ) -> list[tuple[str, ...]]:
     """The same node with the stores in containers, which were made open; what systemd is asked."""
     install_recipe(node, "halfstack")
-    shutil.copytree(PROJECT / "postinst/services/halfstack", node.shipped / "halfstack")
+    shipped = node.shipped / "halfstack"
+    shutil.copytree(PROJECT / "postinst/services/halfstack", shipped, dirs_exist_ok=True)
     configured("halfstack")
     redis.can_rewrite = False  # it reads its configuration from standard input
     asked: list[tuple[str, ...]] = []

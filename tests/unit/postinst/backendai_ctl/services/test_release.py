@@ -97,7 +97,7 @@ def test_an_agent_has_its_resource_group_under_the_name_that_its_release_reads(
     (layout.recipes / "agent.toml").write_text(recipe.read_text())
     folder = layout.prefix("agent") / "lib/python3.13/site-packages"
     (folder / f"backend_ai_agent-{version}.dist-info").mkdir(parents=True)
-    (config,) = load_recipe(layout, "agent").configs
+    config, _ = load_recipe(layout, "agent").configs  # the other one is the watcher's
     names = {"agent.scaling-group", "agent.initial-resource-group-name"}
     assert names & config.settings.keys() == {key}
     assert ("agent.scaling-group" in config.remove) is removed
