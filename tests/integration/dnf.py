@@ -6,12 +6,12 @@ from builder.verify.hosts import Host
 from tests.integration.dist import MOUNT
 from tests.integration.stub import Release, make_stub_rpm, oldest_release
 
-_REPOSITORY = "/srv/repository"
+REPOSITORY = "/srv/repository"
 _DNF_TIMEOUT_S = 420
 _REPO_FILE = f"""\
 [packages-under-test]
 name=Packages under test
-baseurl=file://{_REPOSITORY}
+baseurl=file://{REPOSITORY}
 enabled=1
 gpgcheck=0
 """
@@ -19,9 +19,9 @@ gpgcheck=0
 
 def make_repository(host: Host, files: list[str]) -> None:
     """Make a dnf repository of the packages, and the file by which dnf finds it."""
-    host.run(["mkdir", "-p", _REPOSITORY, "/etc/yum.repos.d"])
-    host.run(["ln", "-s", *(f"{MOUNT}/{name}" for name in files), _REPOSITORY])
-    host.run(["createrepo_c", "--quiet", _REPOSITORY], timeout=120)
+    host.run(["mkdir", "-p", REPOSITORY, "/etc/yum.repos.d"])
+    host.run(["ln", "-s", *(f"{MOUNT}/{name}" for name in files), REPOSITORY])
+    host.run(["createrepo_c", "--quiet", REPOSITORY], timeout=120)
     host.write("/etc/yum.repos.d/packages-under-test.repo", _REPO_FILE)
 
 

@@ -1,6 +1,6 @@
-"""Installs the rpm packages by dnf from a repository, uses them, and erases them.
+"""Installs the rpm packages by dnf or zypper from a repository, uses them, and erases them.
 
-The host is Debian's dnf, rpm and systemd with a stub in place of a distribution;
+The host is Debian's dnf, zypper, rpm and systemd with a stub in place of a distribution;
 stub.py says what this proves and what it does not.
 """
 
@@ -13,15 +13,19 @@ from builder.base.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import checks
 from tests.integration.dist import MOUNT, RUNTIME, Dist
-from tests.integration.dnf import become_distribution, dnf, make_repository
+from tests.integration.dnf import become_distribution, dnf, install_stub, make_repository
 from tests.integration.images import Images, Suite
 from tests.integration.life import ADMIN_NOTE, PACKAGES, Life, Manager
 from tests.integration.steps import Steps
+from tests.integration.stub import Release
+from tests.integration.zypper import know_repository, zypper
 
 pytestmark = pytest.mark.docker
 
 # rpm knows no purge: configuration, secrets and state stay, as the operator guide says.
 _STAYS = (checks.SETTINGS, "/var/lib/backendai", "/var/log/backendai")
+# zypper's own state, made by its first call.
+_STATE = ("/var/adm", "/var/cache/zypp", "/var/lib/zypp")
 
 
 def installed_packages(host: Host) -> set[str]:
@@ -30,28 +34,30 @@ def installed_packages(host: Host) -> set[str]:
     return set(listed.split()) & set(PACKAGES)
 
 
+@pytest.mark.parametrize("program", ["dnf", pytest.param("zypper", marks=pytest.mark.full)])
 def test_life_on_a_clean_host(
-    engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps, tmp_path: Path
+    program: str,
+    engine: docker.DockerClient,
+    images: Images,
+    dist: Dist,
+    steps: Steps,
+    tmp_path: Path,
 ) -> None:
     files = dist.names(PackageFormat.RPM, *PACKAGES)
     with steps("image"):
         image = images.rpm()
-    setup = HostSetup(image=image, name="rpm", mounts={dist.folder: MOUNT})
+    setup = HostSetup(image=image, name=f"rpm-{program}", mounts={dist.folder: MOUNT})
     with Host(engine, setup) as host:
-        release = become_distribution(host, files, tmp_path)
-        steps.say(f"the packages ask for {release} at least")
-        make_repository(host, files)
-
-        def erase() -> None:
-            dnf(host, "remove", *PACKAGES, RUNTIME)
-            assert not installed_packages(host)
-
-        manager = Manager(
-            # backendai-common comes by the dependency
-            install=lambda: dnf(host, "install", "backendai-manager"),
-            reinstall=lambda: dnf(host, "reinstall", *PACKAGES, RUNTIME),
-            erase=erase,
-        )
+        if program == "dnf":
+            release = become_distribution(host, files, tmp_path)
+            steps.say(f"the packages ask for {release} at least")
+            make_repository(host, files)
+            manager = manage_by_dnf(host)
+        else:
+            install_stub(host, Release.LEAP_16, tmp_path)
+            make_repository(host, files)
+            know_repository(host)
+            manager = manage_by_zypper(host)
         life = Life(
             host=host, suite=Suite.TRIXIE, manager=manager, version=dist.version, steps=steps
         )
@@ -64,5 +70,24 @@ def test_life_on_a_clean_host(
         life.restart_and_check(installed)
         life.reinstall(edited)
         kept = (f"+ {ADMIN_NOTE}", f"+ {checks.SETTINGS}/manager.toml")
-        life.erase(kept, may_stay=_STAYS)
+        life.erase(kept, may_stay=(*_STAYS, *_STATE))
+        assert not installed_packages(host)
         assert host.read(f"{checks.SETTINGS}/manager.toml") == edited
+
+
+def manage_by_dnf(host: Host) -> Manager:
+    """backendai-common comes by the manager's dependency."""
+    return Manager(
+        install=lambda: dnf(host, "install", "backendai-manager"),
+        reinstall=lambda: dnf(host, "reinstall", *PACKAGES, RUNTIME),
+        erase=lambda: dnf(host, "remove", *PACKAGES, RUNTIME),
+    )
+
+
+def manage_by_zypper(host: Host) -> Manager:
+    """The same calls, as an operator of openSUSE types them."""
+    return Manager(
+        install=lambda: zypper(host, "install", "backendai-manager"),
+        reinstall=lambda: zypper(host, "install", "--force", *PACKAGES, RUNTIME),
+        erase=lambda: zypper(host, "remove", *PACKAGES, RUNTIME),
+    )
