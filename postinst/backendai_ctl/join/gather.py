@@ -9,8 +9,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from backendai_ctl.answers.kinds import Address, Value, is_loopback
 from backendai_ctl.answers.questions import Question
+from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.answers.site import Site, parse_given, parse_site, read_site
 from backendai_ctl.base.errors import HostError, NotReadyError
+from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.text import value_of
 from backendai_ctl.join.payload import Payload
@@ -85,6 +87,9 @@ class Gathering:
 
     def _secrets(self) -> dict[str, str]:
         """Return the role's secrets, and the manager's public key as the agent reads it."""
+        store = SecretStore(folder=self.layout.secrets, writer=private_writer())
+        for name in self.role.makes:
+            store.secret(name)  # else each node of the role would make another
         found = {name: self._secret(name) for name in self.role.secrets if self._has(name)}
         path = key_file(self.layout)
         key = read_key(path) if self.role.manager_key else None

@@ -8,7 +8,7 @@ from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.toml import as_list, as_table, as_words, shipped_table
 
-_LISTS = ("answers", "described", "distinct", "secrets", "reaches", "keys")
+_LISTS = ("answers", "described", "distinct", "secrets", "makes", "reaches", "keys")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,7 @@ class Role:
     unless: str = ""
     own: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
     manager_key: bool = False
     reaches: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """What the first node gives to each role, and when it refuses because that would be of no use."""
 
 import json
+import stat
 from collections.abc import Callable
 
 import pytest
@@ -155,6 +156,15 @@ def test_a_storage_node_has_a_name_of_its_own_beside_the_first_nodes(
     beside = gathering(first, "storage").run()
     assert "storage-proxy.manager-url" not in beside.answers
     assert beside.taken == {"storage-proxy.name": "big"}
+
+
+def test_storage_nodes_share_a_secret_that_the_first_node_never_needed(first: Layout) -> None:
+    path = first.secrets / "storage-proxy-manager-secret"
+    path.unlink()
+    one, two = (gathering(first, "storage").run().secrets for _ in range(2))
+    assert one == two
+    assert one[path.name] == path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_an_authoritys_certificate_comes_along(first: Layout) -> None:
