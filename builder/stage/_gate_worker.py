@@ -16,12 +16,14 @@ import faulthandler
 import importlib
 import json
 import os
+import re
 import resource
 import site
 import typing
 from typing import Any
 
 _SHOWN = 300
+_DOT = re.compile(r"\.(?![^{}]*\})")  # not the one of {storage.label}, which stands for a name
 
 
 def fields_of(model: Any) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def unread_keys(model: str, keys: list[str]) -> dict[str, str]:
     """Return the keys that the model at MODULE:CLASS does not read, each with the reason."""
     module, _, name = model.partition(":")
     kind = getattr(importlib.import_module(module), name)
-    found = {key: lacks(kind, key.split(".")) for key in keys}
+    found = {key: lacks(kind, _DOT.split(key)) for key in keys}
     return {key: f"no field '{part}'" for key, part in found.items() if part}
 
 

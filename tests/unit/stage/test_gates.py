@@ -116,6 +116,8 @@ def test_keys_that_no_field_reads_are_named(environment: Environment, tmp_path: 
         "agent.labels.anything",  # a table without a model
         "agent.volumes.volume1.port",  # a table of any names
         "agent.volumes.volume1.path",
+        "agent.volumes.{storage.label}.port",  # a recipe's word for each of the site's
+        "agent.volumes.{storage.label}.path",
         "agent.initial-resource-group-name",
         "agent.docker.ports",
         "agents.x",
@@ -124,6 +126,7 @@ def test_keys_that_no_field_reads_are_named(environment: Environment, tmp_path: 
         "agent.initial-resource-group-name": "no field 'initial-resource-group-name'",
         "agent.docker.ports": "no field 'ports'",
         "agent.volumes.volume1.path": "no field 'path'",
+        "agent.volumes.{storage.label}.path": "no field 'path'",
         "agents.x": "no field 'agents'",
     }
     gone = unread_keys(environment, "models:Gone", keys, tmp_path / "gone")
