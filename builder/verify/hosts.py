@@ -70,6 +70,7 @@ class HostSetup:
     devices: Sequence[str] = ()  # of this machine, as /dev/fuse
     evidence: Path | None = None  # the folder for evidence of a failure
     shared: Mapping[str, str] = field(default_factory=dict)  # the engine's volumes, by name
+    boot_s: int = BOOT_TIMEOUT_S  # an emulated processor needs longer
 
 
 class Host:
@@ -81,6 +82,7 @@ class Host:
         self.evidence = setup.evidence or root / RUN_ID / setup.name
         self._transcript: list[str] = []
         self._client = client
+        self._boot_s = setup.boot_s
         self._options = {
             "image": setup.image,
             "name": self.name,
@@ -123,7 +125,7 @@ class Host:
         self._container = self._client.containers.create(**self._options)
         try:
             self._container.start()
-            self._wait_for_boot()
+            self._wait_for_boot(self._boot_s)
         except BaseException:
             self._finish(failed=True)
             raise
@@ -261,7 +263,7 @@ class Host:
         changes = [f'LABEL {LABEL}=""']
         self._container.commit(repository=repository, tag=tag, changes=changes)
 
-    def _wait_for_boot(self, limit: int = BOOT_TIMEOUT_S) -> None:
+    def _wait_for_boot(self, limit: int) -> None:
         state = ""
         held = False
 

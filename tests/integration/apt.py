@@ -6,9 +6,9 @@ _TIMEOUT_S = 420
 _COMMAND = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--no-install-recommends"]
 
 
-def apt(host: Host, *arguments: str) -> str:
+def apt(host: Host, *arguments: str, timeout: int = _TIMEOUT_S) -> str:
     """Call apt-get, without questions; returns all that it printed."""
-    done = host.run([*_COMMAND, *arguments], timeout=_TIMEOUT_S)
+    done = host.run([*_COMMAND, *arguments], timeout=timeout)
     return done.stdout + done.stderr
 
 

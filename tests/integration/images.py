@@ -8,6 +8,7 @@ like on top of the trixie stores). ``python -m tests.integration.images`` makes 
 
 import fcntl
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ import docker.errors
 from builder.base import log
 from builder.base.cache import key_of
 from builder.base.errors import ToolError
+from builder.base.model import Arch
 from builder.base.paths import cache_root
 from builder.base.run import find_tool, run
 from builder.verify.engine import connect
@@ -40,9 +42,16 @@ _BASE_PACKAGES = (
     "procps",
     "adduser",
 )
+# An emulator needs minutes for the links of ca-certificates: what this machine has in one file is
+# copied. The others are for evidence of a failure.
+_FOREIGN_PACKAGES = ("systemd", "systemd-sysv", "dbus")
 _RPM_PACKAGES = ("dnf", "rpm", "zypper", "createrepo-c")
+_CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+_UPDATE_CERTIFICATES = "usr/sbin/update-ca-certificates"
 _LOCAL_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 _APT_TIMEOUT_S = 420
+_BASE_TIMEOUT_S = 540
+_FOREIGN_TIMEOUT_S = 3600  # the emulator runs every maintainer script
 # A container cannot give these units the user namespace they ask for.
 _DROP_INS = {
     f"etc/systemd/system/{unit}.service.d/container.conf": "[Service]\nPrivateUsers=false\n"
@@ -133,6 +142,15 @@ class Images:
                 self._make_base(suite, tag)
         return f"{REPOSITORY}:{tag}"
 
+    def foreign(self, suite: Suite, arch: Arch) -> str:
+        """The same of another architecture, whose programs this machine's kernel emulates."""
+        recipe = [*self._base_recipe(suite), arch, _FOREIGN_PACKAGES]
+        tag = f"{suite}-{arch}-{_short(recipe)}"
+        with self._missing(tag, alias=f"{suite}-{arch}") as missing:
+            if missing:
+                self._make_base(suite, tag, arch=arch)
+        return f"{REPOSITORY}:{tag}"
+
     def stores(self, suite: Suite) -> str:
         """The base with the stores installed, disabled, and apt's lists filled."""
         parent = self.base(suite)
@@ -182,13 +200,14 @@ class Images:
             return False
         return True
 
-    def _make_base(self, suite: Suite, tag: str) -> None:
+    def _make_base(self, suite: Suite, tag: str, *, arch: Arch | None = None) -> None:
         debootstrap = find_tool("debootstrap", hint="run: apt-get install debootstrap")
         with tempfile.TemporaryDirectory(prefix=f"{suite}-") as folder:
             root = Path(folder) / "root"
-            include = ",".join(_BASE_PACKAGES)
+            include = ",".join(_FOREIGN_PACKAGES if arch else _BASE_PACKAGES)
             options = ["--variant=minbase", f"--include={include}"]
-            limit = ["timeout", "540"]
+            options += [f"--arch={arch}"] if arch else []
+            limit = ["timeout", str(_FOREIGN_TIMEOUT_S if arch else _BASE_TIMEOUT_S)]
             run([*limit, debootstrap, *options, suite, root, self._access.mirror])
             self._configure(root, suite)
             archive = Path(folder) / "root.tar"
@@ -210,7 +229,11 @@ class Images:
             path.write_text(text)
         for unit in _MASKED_UNITS:
             (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
-        run(["chroot", root, "update-ca-certificates"])
+        if (root / _UPDATE_CERTIFICATES).exists():
+            run(["chroot", root, f"/{_UPDATE_CERTIFICATES}"])
+        else:
+            (root / _CERTIFICATES).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(f"/{_CERTIFICATES}", root / _CERTIFICATES)
         run(["chroot", root, "apt-get", "clean"])
 
     @contextmanager

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,15 +9,14 @@ import pytest
 
 from builder.base import elf, run
 from builder.base.cache import open_cache
-from builder.base.model import Arch, host_arch
-from builder.base.paths import PROJECT, cache_root
+from builder.base.paths import cache_root
 from builder.inspect import inspect_package
 from builder.runtime.sysroot import make_sysroot
+from tests.integration.foreign import FOREIGN, build_foreign
 from tests.integration.steps import Steps
 
 pytestmark = [pytest.mark.build, pytest.mark.full]
 
-FOREIGN = next(arch for arch in Arch if arch is not host_arch())
 _PACKAGES = ("backendai-runtime", "backendai-common", "backendai-storage-proxy")
 _PREFIX = "opt/backendai"
 _IMPORT = "import ai.backend.storage.server, platform; print(platform.machine())"
@@ -29,12 +27,7 @@ _IMPORT_TIMEOUT_S = 600
 def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A service and its runtime, in both formats."""
     out = tmp_path_factory.mktemp("dist")
-    options = ["--arch", FOREIGN, "--runtime", "source", "--out", str(out)]
-    if os.geteuid() == 0:
-        options.append("--install-build-deps")
-    own = {name: text for name, text in os.environ.items() if name.startswith("BUILDER_")}
-    command = [sys.executable, "-m", "builder", "--quiet", "build", *_PACKAGES, *options]
-    run.run(command, cwd=PROJECT, env=own)
+    build_foreign(out, _PACKAGES, formats="deb,rpm")
     return sorted(path for path in out.iterdir() if path.suffix in (".deb", ".rpm"))
 
 
