@@ -4,6 +4,7 @@ The host is Debian's dnf, zypper, rpm and systemd with a stub in place of a dist
 stub.py says what this proves and what it does not.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import docker
@@ -34,45 +35,46 @@ def installed_packages(host: Host) -> set[str]:
     return set(listed.split()) & set(PACKAGES)
 
 
-@pytest.mark.parametrize("program", ["dnf", pytest.param("zypper", marks=pytest.mark.full)])
-def test_life_on_a_clean_host(
-    program: str,
+@pytest.fixture(params=["dnf", pytest.param("zypper", marks=pytest.mark.full)])
+def managed(
+    request: pytest.FixtureRequest,
     engine: docker.DockerClient,
     images: Images,
     dist: Dist,
-    steps: Steps,
     tmp_path: Path,
-) -> None:
+) -> Iterator[tuple[Host, Manager]]:
+    """A host that a stub makes a distribution, and its package manager."""
     files = dist.names(PackageFormat.RPM, *PACKAGES)
-    with steps("image"):
-        image = images.rpm()
-    setup = HostSetup(image=image, name=f"rpm-{program}", mounts={dist.folder: MOUNT})
+    name = f"rpm-{request.param}"
+    setup = HostSetup(image=images.rpm(), name=name, mounts={dist.folder: MOUNT})
     with Host(engine, setup) as host:
-        if program == "dnf":
-            release = become_distribution(host, files, tmp_path)
-            steps.say(f"the packages ask for {release} at least")
-            make_repository(host, files)
-            manager = manage_by_dnf(host)
+        if request.param == "dnf":
+            become_distribution(host, files, tmp_path)
         else:
             install_stub(host, Release.LEAP_16, tmp_path)
-            make_repository(host, files)
+        make_repository(host, files)
+        if request.param == "dnf":
+            yield host, manage_by_dnf(host)
+        else:
             know_repository(host)
-            manager = manage_by_zypper(host)
-        life = Life(
-            host=host, suite=Suite.TRIXIE, manager=manager, version=dist.version, steps=steps
-        )
-        life.prepare()
-        installed = life.install()
-        assert installed_packages(host) == set(PACKAGES)
-        # Modes, owners, sizes and hashes are those of the package.
-        host.run(["rpm", "--verify", "--nodeps", *PACKAGES, RUNTIME], timeout=120)
-        edited = life.edit()
-        life.restart_and_check(installed)
-        life.reinstall(edited)
-        kept = (f"+ {ADMIN_NOTE}", f"+ {checks.SETTINGS}/manager.toml")
-        life.erase(kept, may_stay=(*_STAYS, *_STATE))
-        assert not installed_packages(host)
-        assert host.read(f"{checks.SETTINGS}/manager.toml") == edited
+            yield host, manage_by_zypper(host)
+
+
+def test_life_on_a_clean_host(managed: tuple[Host, Manager], dist: Dist, steps: Steps) -> None:
+    host, manager = managed
+    life = Life(host=host, suite=Suite.TRIXIE, manager=manager, version=dist.version, steps=steps)
+    life.prepare()
+    installed = life.install()
+    assert installed_packages(host) == set(PACKAGES)
+    # Modes, owners, sizes and hashes are those of the package.
+    host.run(["rpm", "--verify", "--nodeps", *PACKAGES, RUNTIME], timeout=120)
+    edited = life.edit()
+    life.restart_and_check(installed)
+    life.reinstall(edited)
+    kept = (f"+ {ADMIN_NOTE}", f"+ {checks.SETTINGS}/manager.toml")
+    life.erase(kept, may_stay=(*_STAYS, *_STATE))
+    assert not installed_packages(host)
+    assert host.read(f"{checks.SETTINGS}/manager.toml") == edited
 
 
 def manage_by_dnf(host: Host) -> Manager:
