@@ -215,7 +215,9 @@ class Host:
         stream, _ = self._container.get_archive(source)
         buffer = io.BytesIO(b"".join(stream))
         with tarfile.open(fileobj=buffer) as archive:
-            archive.extractall(folder, filter="data")
+            # Debian 12's Python 3.11.2 has no filters yet, and ignores the attribute.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            archive.extractall(folder)
 
     def journal(self, unit: str | None = None, *, lines: int = 500) -> str:
         """Return the end of the journal, of one unit or of the whole host."""

@@ -64,7 +64,9 @@ def write_guide(folder: Path, dist: Path, host: Host) -> None:
     script = f"tar -C / -c etc/backend.ai var/lib/backendai/secrets {_SAMPLES.lstrip('/')} | base64"
     packed = base64.b64decode(host.run(script).stdout)
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+        # Debian 12's Python 3.11.2 has no filters yet, and ignores the attribute.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder)
     for number, name in enumerate(_FIXTURES):
         target = folder / "fixtures" / f"{number}-{name}.json"
         target.parent.mkdir(exist_ok=True)

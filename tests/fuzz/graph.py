@@ -57,7 +57,7 @@ class Graph:
 
     def resolve(self, source: Thing | None, info: GraphQLResolveInfo, **given: Any) -> Any:
         """Return the value of a field."""
-        parent, name = info.parent_type.name, info.field_name
+        parent, name = self._known(info), info.field_name
         if name == "_entities":
             return [self.entity(each) for each in given["representations"]]
         thing = source or Thing(parent, parent)
@@ -67,6 +67,17 @@ class Graph:
             return thing.name
         words = json.dumps([thing.name, name, given], sort_keys=True, default=str)
         return self._value(self.supergraph.schema.type_map[parent].fields[name], words)  # type: ignore[attr-defined]
+
+    def _known(self, info: GraphQLResolveInfo) -> str:
+        """Return what the supergraph calls the type; a subgraph may have other names for roots."""
+        joined = self.supergraph.schema
+        roots = {
+            info.schema.query_type: joined.query_type,
+            info.schema.mutation_type: joined.mutation_type,
+            info.schema.subscription_type: joined.subscription_type,
+        }
+        known = roots.get(info.parent_type)
+        return known.name if known else info.parent_type.name
 
     def entity(self, representation: Mapping[str, Any]) -> Thing:
         """Return the object of a representation."""

@@ -30,7 +30,8 @@ def halfstack(layout: Layout) -> Layout:
     """A target with the halfstack, the manager and the coordinator."""
     for service in ("halfstack", "appproxy-coordinator"):
         install_recipe(layout, service)
-    shutil.copytree(PROJECT / "postinst/services/halfstack", layout.shipped / "halfstack")
+    source = PROJECT / "postinst/services/halfstack"
+    shutil.copytree(source, layout.shipped / "halfstack", dirs_exist_ok=True)
     layout.suggestions.mkdir()
     suggestions = PROJECT / "postinst/services/halfstack/suggestions.toml"
     shutil.copy(suggestions, layout.suggestions / "halfstack.toml")
