@@ -6,11 +6,14 @@ others wait for it and build the services. Longest first (LPT), so that the jobs
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from builder.base.errors import UsageError
 from builder.base.model import Arch
+
+_Member = TypeVar("_Member", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,22 +89,7 @@ def ends(jobs: Sequence[SplitJob]) -> float:
 
 def _distribute(archs: Mapping[Arch, Sequence[Group]], count: int) -> dict[Arch, int]:
     """Give each architecture a job, and each further one to that which ends last."""
-    counts = dict.fromkeys(archs, 1)
-    open_ = set(archs)
-    while open_ and (left := count - sum(counts.values())):
-        arch = max(sorted(open_), key=lambda one: ends(_jobs_of(archs[one], counts[one])))
-        before = ends(_jobs_of(archs[arch], counts[arch]))
-        more = next(
-            (
-                step
-                for step in range(1, left + 1)
-                if ends(_jobs_of(archs[arch], counts[arch] + step)) < before
-            ),
-            0,
-        )
-        counts[arch] += more
-        if not more:
-            open_.discard(arch)
+    counts = _share_out(sorted(archs), count, lambda arch, jobs: ends(_jobs_of(archs[arch], jobs)))
     # No runner for nothing: an architecture may end as late as the one that ends last.
     last = max((ends(_jobs_of(archs[arch], counts[arch])) for arch in archs), default=0.0)
     return {
@@ -110,31 +98,33 @@ def _distribute(archs: Mapping[Arch, Sequence[Group]], count: int) -> dict[Arch,
     }
 
 
+def _share_out(
+    members: Sequence[_Member], count: int, end_of: Callable[[_Member, int], float]
+) -> dict[_Member, int]:
+    """Return how many of ``count`` jobs each member gets: one, and more for that which ends last.
+
+    A member for which all that are left change nothing gets no more.
+    """
+    counts = dict.fromkeys(members, 1)
+    open_ = list(members)
+    while open_ and (left := count - sum(counts.values())):
+        last = max(open_, key=lambda member: end_of(member, counts[member]))
+        now = counts[last]
+        before = end_of(last, now)
+        steps = range(now + 1, now + left + 1)
+        better = next((jobs for jobs in steps if end_of(last, jobs) < before), None)
+        if better is None:
+            open_.remove(last)
+        else:
+            counts[last] = better
+    return counts
+
+
 def _jobs_of(groups: Sequence[Group], count: int) -> list[SplitJob]:
     if count <= len(groups):
         return _whole_groups(groups, count)
-    parts = _parts(groups, count)
-    return [job for group in groups for job in _group_jobs(group, parts[group.name])]
-
-
-def _parts(groups: Sequence[Group], count: int) -> dict[str, int]:
-    """Return how many jobs each group gets: more for the one that ends last, if that helps."""
-    parts = {group.name: 1 for group in groups}
-    open_ = {group.name: group for group in groups}
-    while open_ and (left := count - sum(parts.values())):
-        group = max(open_.values(), key=lambda one: _end_of(one, parts[one.name]))
-        now = parts[group.name]
-        steps = range(now + 1, now + left + 1)
-        better = next((n for n in steps if _end_of(group, n) < _end_of(group, now)), None)
-        if better is None:
-            del open_[group.name]
-        else:
-            parts[group.name] = better
-    return parts
-
-
-def _end_of(group: Group, parts: int) -> float:
-    return ends(_group_jobs(group, parts))
+    parts = _share_out(groups, count, lambda group, jobs: ends(_group_jobs(group, jobs)))
+    return [job for group in groups for job in _group_jobs(group, parts[group])]
 
 
 def _whole_groups(groups: Sequence[Group], count: int) -> list[SplitJob]:
