@@ -1,6 +1,5 @@
 """Chooses the packages of a bundle: those named, and those of the channel that they need. Pure."""
 
-import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -44,7 +43,7 @@ def choose_packages(
                 todo.append(needed)
     return sorted(
         found.values(),
-        key=lambda p: (p.name, functools.partial(version_key, fmt)(p.version)),
+        key=lambda package: (package.name, version_key(fmt, package.version)),
     )
 
 

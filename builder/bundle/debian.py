@@ -68,8 +68,10 @@ def fetch_dependencies(wanted: Wanted, work: Path) -> list[Path]:
     return debs
 
 
-def read_dependencies(debs: Sequence[Path], component: str, now: datetime) -> list[RepoPackage]:
-    """Return the packages for an index, sorted by name; their place is their file's name."""
+def read_dependencies(
+    debs: Sequence[Path], component: str, now: datetime
+) -> list[tuple[Path, RepoPackage]]:
+    """Return each file with its package for an index, sorted by the package's name."""
     dpkg_deb = find_tool("dpkg-deb", hint=_APT_HINT)
     found = []
     for path in debs:
@@ -77,21 +79,20 @@ def read_dependencies(debs: Sequence[Path], component: str, now: datetime) -> li
         fields = parse_fields(control)
         # apt writes the colon of an epoch as %3a; a path in an index is not an address.
         name = path.name.replace("%3a", "-epoch-")
-        found.append(
-            RepoPackage(
-                name=fields["package"],
-                version=fields["version"],
-                arch=fields["architecture"],
-                component=component,
-                file=name,
-                pool=POOL / "dependencies" / name,
-                sha256=hash_file(path),
-                size=path.stat().st_size,
-                added=now,
-                record=DebRecord(control=control_paragraph(control)),
-            )
+        package = RepoPackage(
+            name=fields["package"],
+            version=fields["version"],
+            arch=fields["architecture"],
+            component=component,
+            file=name,
+            pool=POOL / "dependencies" / name,
+            sha256=hash_file(path),
+            size=path.stat().st_size,
+            added=now,
+            record=DebRecord(control=control_paragraph(control)),
         )
-    return sorted(found, key=lambda package: (package.name, package.version, package.arch))
+        found.append((path, package))
+    return sorted(found, key=lambda row: (row[1].name, row[1].version, row[1].arch))
 
 
 def _options(root: Path, sources: Path, arch: Arch) -> list[str]:

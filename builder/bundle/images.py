@@ -5,8 +5,7 @@ import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -97,7 +96,7 @@ def find_archive(word: str, work: Path) -> Path:
 def read_archive(path: Path, label: str) -> _Found:
     """Read the names and the architecture of a docker archive; raises UsageError if it is none."""
     try:
-        with _opened(path) as archive:
+        with tarfile.open(path) as archive:
             (entry,) = _json(archive, "manifest.json")
             names = tuple(str(name) for name in entry.get("RepoTags") or ())
             config = _json(archive, str(entry["Config"]))
@@ -112,12 +111,6 @@ def read_archive(path: Path, label: str) -> _Found:
             hint="save it by its name, not by its id",
         )
     return _Found(names=names, arch=arch)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tarfile.TarFile]:
-    with tarfile.open(path) as archive:
-        yield archive
 
 
 def _json(archive: tarfile.TarFile, name: str) -> Any:

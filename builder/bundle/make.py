@@ -45,7 +45,6 @@ _WHOLE = "payload"  # of a bundle without parts
 class _Content:
     """What lies in the tree of a bundle."""
 
-    id: str
     names: tuple[str, ...]
     packages: tuple[RepoPackage, ...]
     dependencies: dict[str, int]
@@ -157,24 +156,17 @@ def _fill(
         )
         debs = fetch_dependencies(wanted, work)
         found = read_dependencies(debs, config.components[0], given.time)
-        for path, package in zip(debs, _in_order(debs, found), strict=True):
+        for path, package in found:
             link_file(path, tree / package.pool)
-        write_dependencies(given, suite, found, tree)
+        write_dependencies(given, suite, [package for _, package in found], tree)
         dependencies[suite] = len(found)
     images = place_images(request.images, request.arch, tree, work)
     return _Content(
-        id=given.id,
         names=names,
         packages=packages,
         dependencies=dependencies,
         images=tuple(images),
     )
-
-
-def _in_order(debs: Sequence[Path], packages: Sequence[RepoPackage]) -> list[RepoPackage]:
-    """Return the package of each file."""
-    by_hash = {package.sha256: package for package in packages}
-    return [by_hash[hash_file(path)] for path in debs]
 
 
 def _choose(repository: Repository, request: BundleRequest) -> tuple[RepoPackage, ...]:
@@ -227,7 +219,7 @@ def _head(  # noqa: PLR0913 - by name
 ) -> bytes:
     manifest = render_manifest(
         ManifestInput(
-            id=content.id,
+            id=given.id,
             label=given.repository.config.label,
             channel=request.channel,
             arch=request.arch,

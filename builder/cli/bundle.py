@@ -12,21 +12,14 @@ from builder.base import log
 from builder.base.model import Arch, PackageFormat, host_arch
 from builder.base.words import size_text
 from builder.bundle.model import Bundle, BundleRequest, parse_size
-from builder.cli.options import format_option, json_option
+from builder.cli.options import format_option, json_option, key_options, root_option
 from builder.repo.core import open_repository
 from builder.repo.sign import find_source, open_signer
 
 
 @click.command("bundle")
 @click.argument("packages", nargs=-1, required=True, metavar="NAME[=VERSION]...")
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(),
-    envvar="BUILDER_REPO",
-    show_default="this folder, or BUILDER_REPO",
-    help="The repository's own folder, with repo.toml.",
-)
+@root_option
 @click.option("--channel", help="The channel that has them.", show_default="the first")
 @click.option(
     "--arch",
@@ -60,16 +53,7 @@ from builder.repo.sign import find_source, open_signer
     help="Where the bundle goes.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be in it, and write nothing.")
-@click.option(
-    "--key-file",
-    type=click.Path(path_type=Path),
-    help="Armored secret keys; else BUILDER_SIGNING_KEY(_FILE), else gpg's own agent.",
-)
-@click.option(
-    "--passphrase-file",
-    type=click.Path(path_type=Path),
-    help="Their passphrase; else BUILDER_SIGNING_PASSPHRASE(_FILE).",
-)
+@key_options
 @json_option
 def bundle_command(packages: Sequence[str], root: Path, as_json: bool, **options: Any) -> None:
     """Make one signed file of packages and images, for hosts without a network."""

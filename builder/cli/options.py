@@ -1,5 +1,6 @@
 """Options that several commands share, and how they become values."""
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -52,6 +53,35 @@ def release_option(command: Command) -> Command:
     return click.option("--release", "release", metavar="R", help="Release line, or its version.")(
         command
     )
+
+
+def root_option(command: Command) -> Command:
+    """``--root``, of a repository."""
+    return click.option(
+        "--root",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(),
+        envvar="BUILDER_REPO",
+        show_default="this folder, or BUILDER_REPO",
+        help="The repository's own folder, with repo.toml.",
+    )(command)
+
+
+def key_options(command: Command) -> Command:
+    """``--key-file`` and ``--passphrase-file``, of what signs."""
+    options = [
+        click.option(
+            "--key-file",
+            type=click.Path(path_type=Path),
+            help="Armored secret keys; else BUILDER_SIGNING_KEY(_FILE), else gpg's own agent.",
+        ),
+        click.option(
+            "--passphrase-file",
+            type=click.Path(path_type=Path),
+            help="Their passphrase; else BUILDER_SIGNING_PASSPHRASE(_FILE).",
+        ),
+    ]
+    return functools.reduce(lambda made, option: option(made), reversed(options), command)
 
 
 def importance_options(command: Command) -> Command:

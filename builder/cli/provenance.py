@@ -13,7 +13,7 @@ from builder.base import log
 from builder.base.errors import ExitCode, UsageError
 from builder.base.paths import PROJECT
 from builder.base.storage import replacing
-from builder.cli.options import json_option, project_cache, project_spec
+from builder.cli.options import json_option, key_options, project_cache, project_spec
 from builder.jobs.parallel import default_jobs
 from builder.jobs.reproduce import ReproduceRequest, keep_made, reproduce
 from builder.pack.buildinfo import buildinfo_name
@@ -39,16 +39,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 @click.command("attest")
 @click.argument("files", nargs=-1, required=True, type=_PATH, metavar="FILE...")
 @click.option("--key", "keys", multiple=True, help="Fingerprint of an OpenPGP key; repeatable.")
-@click.option(
-    "--key-file",
-    type=_PATH,
-    help="Armored secret keys; else BUILDER_SIGNING_KEY(_FILE), else gpg's own agent.",
-)
-@click.option(
-    "--passphrase-file",
-    type=_PATH,
-    help="Their passphrase; else BUILDER_SIGNING_PASSPHRASE(_FILE).",
-)
+@key_options
 @click.option("--sigstore", is_flag=True, help="Sign by sigstore, too, or instead of a key.")
 @click.option(
     "--identity-token",

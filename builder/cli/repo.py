@@ -1,6 +1,5 @@
 """``builder repo``."""
 
-import functools
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,7 +11,13 @@ import click
 from builder.base import log
 from builder.base.errors import RepoError, UsageError
 from builder.base.paths import PROJECT
-from builder.cli.options import json_option, project_cache, project_spec
+from builder.cli.options import (
+    json_option,
+    key_options,
+    project_cache,
+    project_spec,
+    root_option,
+)
 from builder.cli.repo_keys import lint_key_file
 from builder.cli.repo_publish import phase_promoted, phased_option, prepare_publication
 from builder.cli.repo_stats import repository_stats, stats_text
@@ -37,33 +42,6 @@ from builder.repo.sign import Signer, find_source, open_signer
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _root_option(command: Command) -> Command:
-    return click.option(
-        "--root",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path(),
-        envvar="BUILDER_REPO",
-        show_default="this folder, or BUILDER_REPO",
-        help="The repository's own folder, with repo.toml.",
-    )(command)
-
-
-def _key_options(command: Command) -> Command:
-    options = [
-        click.option(
-            "--key-file",
-            type=click.Path(path_type=Path),
-            help="Armored secret keys; else BUILDER_SIGNING_KEY(_FILE), else gpg's own agent.",
-        ),
-        click.option(
-            "--passphrase-file",
-            type=click.Path(path_type=Path),
-            help="Their passphrase; else BUILDER_SIGNING_PASSPHRASE(_FILE).",
-        ),
-    ]
-    return functools.reduce(lambda made, option: option(made), reversed(options), command)
-
-
 def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
@@ -74,7 +52,7 @@ def repo_group() -> None:
 
 
 @repo_group.command("init")
-@_root_option
+@root_option
 @click.option("--name", default="backendai", show_default=True, help="Of sources and key files.")
 @click.option("--label", default="Backend.AI packages", show_default=True, help="For people.")
 @click.option("--base-url", required=True, help="Where readers will find the published tree.")
@@ -97,11 +75,11 @@ def init_command(root: Path, **options: Any) -> None:
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|DIST..."
 )
-@_root_option
+@root_option
 @click.option("--channel", required=True, help="The channel that gets them.")
 @click.option("--component", help="The component that gets them.", show_default="the first")
 @click.option("--no-manifest", is_flag=True, help="Take files that no manifest.json lists.")
-@_key_options
+@key_options
 @json_option
 def add_command(
     paths: Sequence[Path], root: Path, channel: str, component: str | None, **options: Any
@@ -132,7 +110,7 @@ def add_command(
 
 @repo_group.command("promote")
 @click.argument("packages", nargs=-1, metavar="NAME[=VERSION]...")
-@_root_option
+@root_option
 @click.option("--from", "source", required=True, help="The channel that has them.")
 @click.option("--to", "target", required=True, help="The channel that gets them.")
 @click.option("--move", is_flag=True, help="Take them out of the first channel.")
@@ -159,7 +137,7 @@ def promote_command(packages: Sequence[str], root: Path, as_json: bool, **option
 
 
 @repo_group.command("prune")
-@_root_option
+@root_option
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @json_option
 def prune_command(root: Path, dry_run: bool, as_json: bool) -> None:
@@ -181,7 +159,7 @@ def prune_command(root: Path, dry_run: bool, as_json: bool) -> None:
 
 
 @repo_group.command("publish")
-@_root_option
+@root_option
 @click.option("--target", "targets", multiple=True, help="Of repo.toml; all of them by default.")
 @click.option(
     "--refresh", is_flag=True, help="Make every index again, and put again what was damaged."
@@ -195,7 +173,7 @@ def prune_command(root: Path, dry_run: bool, as_json: bool) -> None:
     is_flag=True,
     help="Take a dated snapshot, whatever [snapshots] in repo.toml says.",
 )
-@_key_options
+@key_options
 @json_option
 def publish_command(
     root: Path, targets: Sequence[str], refresh: bool, as_json: bool, **options: Any
@@ -224,7 +202,7 @@ def publish_command(
 
 
 @repo_group.command("check")
-@_root_option
+@root_option
 @click.option("--target", "targets", multiple=True, help="Of repo.toml; public/ by default.")
 @json_option
 def check_command(root: Path, targets: Sequence[str], as_json: bool) -> None:
@@ -250,7 +228,7 @@ def check_command(root: Path, targets: Sequence[str], as_json: bool) -> None:
 
 
 @repo_group.command("stats")
-@_root_option
+@root_option
 @json_option
 def stats_command(root: Path, as_json: bool) -> None:
     """Print how large the repository and its channels are, and how their packages grew."""
@@ -269,7 +247,7 @@ def lint_keys_command(files: Sequence[Path]) -> None:
 
 
 @repo_group.command("serve")
-@_root_option
+@root_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, help="Port to listen on; 0 finds one.")
 def serve_command(root: Path, host: str, port: int) -> None:
@@ -281,7 +259,7 @@ def serve_command(root: Path, host: str, port: int) -> None:
 
 
 @repo_group.command("keyring")
-@_root_option
+@root_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -291,7 +269,7 @@ def serve_command(root: Path, host: str, port: int) -> None:
 )
 @click.option("--channel", help="The channel its sources name.", show_default="the first")
 @click.option("--revision", default=1, show_default=True, help="Of the packaging.")
-@_key_options
+@key_options
 def keyring_command(
     root: Path, out: Path, channel: str | None, revision: int, **options: Any
 ) -> None:

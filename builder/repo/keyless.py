@@ -82,6 +82,11 @@ def require_sigstore() -> None:
         )
 
 
+def first_line(error: Exception) -> str:
+    """Return what an error of sigstore says, on one line."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep sigstore's warnings to itself: what matters is raised."""
@@ -131,8 +136,7 @@ def verify_bundle(data: bytes, label: str, trust: Trust) -> tuple[bytes, Signato
             kind, payload = verifier.verify_dsse(bundle, policy)
         # What is malformed deep inside of a bundle is a ValueError of whatever reads it.
         except (sigstore_errors.Error, ValueError, x509.ExtensionNotFound) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise VerifyError(f"{label}: the bundle is not good: {reason}") from error
+            raise VerifyError(f"{label}: the bundle is not good: {first_line(error)}") from error
     signatory = policy.found[0]
     if not trust.accepts(signatory):
         wanted = " or ".join(trust.identities)

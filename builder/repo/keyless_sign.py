@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from builder.base.errors import BuilderError, FetchError, RepoError, UsageError
 from builder.base.lazy import LazyModule
 from builder.repo.identity_token import IdentityToken
-from builder.repo.keyless import quiet, require_sigstore
+from builder.repo.keyless import first_line, quiet, require_sigstore
 
 if TYPE_CHECKING:
     import requests
@@ -124,8 +124,7 @@ def _translated() -> Iterator[None]:
             hint="run it again with a new token, for fewer files",
         ) from error
     except (sigstore_errors.Error, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RepoError(f"sigstore cannot sign: {reason[:_SHOWN]}") from error
+        raise RepoError(f"sigstore cannot sign: {first_line(error)[:_SHOWN]}") from error
 
 
 def _answer(error: Exception) -> str:

@@ -86,18 +86,21 @@ finish() {
     rm -rf "$work"
 }
 
+# The key and the primary key of each good signature, out of what gpg and gpgv report.
+valid_keys() { sed -n 's/^\[GNUPG:\] VALIDSIG \([0-9A-F]*\) .* \([0-9A-F]*\)$/\1 \2/p'; }
+
 check_signature() {
     checked=
     if command -v gpgv >/dev/null; then
         checked=$(gpgv --status-fd 1 --keyring "$work/keys.gpg" "$work/manifest.sig" "$work/manifest" 2>"$work/log") || checked=
-        checked=$(printf '%s\n' "$checked" | sed -n 's/^\[GNUPG:\] VALIDSIG \([0-9A-F]*\) .* \([0-9A-F]*\)$/\1 \2/p')
+        checked=$(printf '%s\n' "$checked" | valid_keys)
     elif command -v sqv >/dev/null; then
         checked=$(sqv --keyring "$work/keys.gpg" --signature-file "$work/manifest.sig" "$work/manifest" 2>"$work/log") || checked=
     elif command -v gpg >/dev/null; then
         mkdir -m 700 "$work/gnupg"
         checked=$(GNUPGHOME="$work/gnupg" gpg --batch --no-default-keyring --keyring "$work/keys.gpg" --status-fd 1 \
             --verify "$work/manifest.sig" "$work/manifest" 2>"$work/log") || checked=
-        checked=$(printf '%s\n' "$checked" | sed -n 's/^\[GNUPG:\] VALIDSIG \([0-9A-F]*\) .* \([0-9A-F]*\)$/\1 \2/p')
+        checked=$(printf '%s\n' "$checked" | valid_keys)
     else
         fail $HOST "neither gpgv, sqv nor gpg is on this host, and nothing is installed unverified" \
             "install gpgv from the distribution's medium"
