@@ -165,6 +165,19 @@ secret = "some_permit_hash_secret"
 enabled = true
 """
 
+AGENT = """\
+[etcd]
+namespace = "local"
+[agent]
+mode = "docker"
+[container]
+port-range = [30000, 31000]
+[resource]
+reserved-cpu = 1
+[logging.console]
+colored = true
+"""
+
 # What the packages of services but the manager's ship: service, file, text.
 SAMPLES = (
     ("storage-proxy", "storage-proxy.toml", STORAGE_PROXY),

@@ -49,6 +49,13 @@ def signer(test_keys: tuple[TestKey, TestKey]) -> Iterator[Signer]:
 
 
 @pytest.fixture
+def stranger(test_keys: tuple[TestKey, TestKey]) -> Iterator[Signer]:
+    """Signs with a key that the repository does not name."""
+    with open_signer([test_keys[1].fingerprint], test_keys[1].source, NOW) as opened:
+        yield opened
+
+
+@pytest.fixture
 def repository(tmp_path: Path) -> Iterator[Repository]:
     """An empty repository, open, that names no key."""
     with open_repository(write_repository(tmp_path / "repo")) as opened:

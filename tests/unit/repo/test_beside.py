@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from builder.repo.core import (
 )
 from builder.repo.indexing import build_tree
 from builder.repo.model import LOCAL
-from builder.repo.sign import Signer, open_signer
+from builder.repo.sign import Signer
 from builder.repo.state import open_state
 from tests.helpers.package_files import DebFile, Payload
 from tests.helpers.repos import NOW, SMALL, DebPackage, TestKey, add, write_repository, write_rpm
@@ -40,13 +40,6 @@ def _with_envelope(package: Path, signer: Signer) -> Path:
     data = sign_statement(package, json.dumps(statement_on(package)).encode(), signer)
     package.with_name(f"{package.name}.intoto.json").write_bytes(data)
     return package
-
-
-@pytest.fixture
-def stranger(test_keys: tuple[TestKey, TestKey]) -> Iterator[Signer]:
-    """Signs with a key that the repository does not name."""
-    with open_signer([test_keys[1].fingerprint], test_keys[1].source, NOW) as opened:
-        yield opened
 
 
 def _said(repository: Repository) -> str:

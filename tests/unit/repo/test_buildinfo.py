@@ -1,7 +1,6 @@
 """The .buildinfo of debs: checked, signed as Debian does, published beside the package."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from builder.repo.core import Repository, dangling_files, open_repository
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.indexing import build_tree
 from builder.repo.model import LOCAL
-from builder.repo.sign import Signer, open_signer
+from builder.repo.sign import Signer
 from tests.helpers.repos import NOW, SMALL, DebPackage, TestKey, add, write_repository
 from tests.helpers.statements import statement_on
 
@@ -51,13 +50,6 @@ def package(tmp_path: Path) -> Path:
     path = DebPackage().write(tmp_path)
     _beside(path).write_bytes(_text(path))
     return path
-
-
-@pytest.fixture
-def stranger(test_keys: tuple[TestKey, TestKey]) -> Iterator[Signer]:
-    """Signs with a key that the repository does not name."""
-    with open_signer([test_keys[1].fingerprint], test_keys[1].source, NOW) as opened:
-        yield opened
 
 
 def _said(repository: Repository) -> str:

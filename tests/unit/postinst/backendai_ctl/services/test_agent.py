@@ -13,19 +13,7 @@ from builder.base.model import PackageFormat
 from tests.unit.postinst.configs import Configured, made, table
 from tests.unit.postinst.conftest import install_recipe
 from tests.unit.postinst.rendered import context, renderer, spec
-
-AGENT = """\
-[etcd]
-namespace = "local"
-[agent]
-mode = "docker"
-[container]
-port-range = [30000, 31000]
-[resource]
-reserved-cpu = 1
-[logging.console]
-colored = true
-"""
+from tests.unit.postinst.samples import AGENT
 
 
 @pytest.fixture

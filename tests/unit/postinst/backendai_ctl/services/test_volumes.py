@@ -15,6 +15,7 @@ from backendai_ctl.services.volumes import check_mounts, recorded_mounts, volume
 
 from tests.unit.postinst.configs import Configured, made
 from tests.unit.postinst.conftest import install_recipe
+from tests.unit.postinst.samples import AGENT
 
 TWO = """\
 [storage]
@@ -26,18 +27,6 @@ backend = "xfs"
 options = { quota = true, endpoint = "https://a,b" }
 """
 UNIT = "backendai-storage-proxy.service"
-
-
-AGENT = """\
-[agent]
-mode = "docker"
-[container]
-port-range = [30000, 31000]
-[resource]
-reserved-cpu = 1
-[logging.console]
-colored = true
-"""
 
 
 @pytest.fixture
