@@ -5,7 +5,7 @@ certificate for another site that a browser would accept.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address, ip_network
 
 from cryptography import x509
@@ -19,6 +19,7 @@ _CERTIFICATE_DAYS = 180
 # A clock that is behind this host's must accept the certificate, too.
 _EARLY = timedelta(hours=1)
 _MAX_COMMON_NAME = 64
+_UTC = timezone.utc  # noqa: UP017 - CPython 3.10 has no UTC
 
 
 def new_key() -> str:
@@ -57,7 +58,7 @@ def signs_for(authority: str, key: str, names: Sequence[str]) -> bool:
         found = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
     except x509.ExtensionNotFound:
         return False
-    end = datetime.now(UTC) + timedelta(days=_CERTIFICATE_DAYS)
+    end = datetime.now(_UTC) + timedelta(days=_CERTIFICATE_DAYS)
     return is_own and found == _constraints(names) and certificate.not_valid_after_utc > end
 
 
@@ -96,7 +97,7 @@ def _constraints(names: Sequence[str]) -> x509.NameConstraints:
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
 ) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
+    now = datetime.now(_UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -37,6 +37,10 @@ class Layout:
         """The folder of all state."""
         return self.root / "var/lib/backendai"
 
+    def place(self, path: str) -> Path:
+        """Return where an absolute path of the host is."""
+        return self.root / path.lstrip("/")
+
     @property
     def secrets(self) -> Path:
         """Secrets and key pairs, made on this host or imported from the first node."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.text import decode, encode, fields_of, read_lines, unescaped
+from backendai_ctl.base.text import decode, encode, fields_of, lines_if_any, unescaped
 
 # A dead server of NFS never answers, and neither does a process that waits for it.
 ANSWER_SECONDS = 5.0
@@ -34,7 +34,7 @@ def list_mounts(layout: Layout) -> list[Mount]:
     """
     found = []
     first = "1" if (layout.root / "run/systemd/system").is_dir() else "self"
-    for line in _lines(layout.root / f"proc/{first}/mountinfo"):
+    for line in lines_if_any(layout.root / f"proc/{first}/mountinfo"):
         before, dash, after = line.partition(" - ")
         fields, kinds = fields_of(before), fields_of(after)
         if dash and len(fields) > 5 and kinds:  # noqa: PLR2004
@@ -46,7 +46,7 @@ def list_mounts(layout: Layout) -> list[Mount]:
 def planned_mounts(layout: Layout) -> set[str]:
     """Return the mount points that /etc/fstab lists, without / and swap."""
     found: set[str] = set()
-    for line in _lines(layout.root / "etc/fstab"):
+    for line in lines_if_any(layout.root / "etc/fstab"):
         fields = fields_of(line)
         if len(fields) < 2 or fields[0].startswith("#"):  # noqa: PLR2004
             continue
@@ -114,10 +114,3 @@ def _await(child: int, reader: int, end: float) -> str | None:
             os.waitpid(child, os.WNOHANG)
             return None
         time.sleep(_POLL_SECONDS)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return read_lines(path)
-    except OSError:
-        return []

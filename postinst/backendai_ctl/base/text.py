@@ -5,6 +5,7 @@ return, and fails at bytes that are not UTF-8. Shells, systemd and libpq do none
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 _BLANKS = re.compile(r"[ \t]+")
@@ -26,6 +27,22 @@ def read_lines(path: Path) -> list[str]:
     return lines_of(decode(path.read_bytes()))
 
 
+def lines_if_any(path: Path) -> list[str]:
+    """Return the same; no lines if the file cannot be read."""
+    try:
+        return read_lines(path)
+    except OSError:
+        return []
+
+
+def text_if_any(path: Path) -> str:
+    """Return the text of a file, as :func:`decode` has it; empty if it cannot be read."""
+    try:
+        return decode(path.read_bytes())
+    except OSError:
+        return ""
+
+
 def lines_of(text: str) -> list[str]:
     """Return the lines of ``text`` without their newlines; the last newline may be missing."""
     lines = text.split("\n")
@@ -41,6 +58,15 @@ def fields_of(line: str) -> list[str]:
 def unescaped(field: str) -> str:
     """Return a field with the bytes that fstab(5) and the kernel write as octal numbers."""
     return decode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), encode(field)))
+
+
+def table_of(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of as many cells each as lines, with the cells of a column below each other."""
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def value_of(text: str) -> str:

@@ -16,6 +16,7 @@ from backendai_ctl.base.account import is_root
 from backendai_ctl.base.errors import HostError, NotReadyError, Status
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.text import table_of
 from backendai_ctl.commands.base import Command, action_adder, print_out, run_action, say
 from backendai_ctl.seed.accounts import Account, read_accounts, write_accounts
 from backendai_ctl.services.authorities import site_authorities
@@ -135,10 +136,8 @@ def _list(options: argparse.Namespace, layout: Layout) -> Status:
     rows += [
         (person.email, person.role, person.status, person.domain, person.name) for person in found
     ]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print_out("  ".join(cells).rstrip() + "\n")
+    for line in table_of(rows):
+        print_out(f"{line}\n")
     return Status.OK
 
 

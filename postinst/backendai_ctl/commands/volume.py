@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from backendai_ctl.answers.site import Site, load_site
 from backendai_ctl.base.errors import Status, TargetError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.text import table_of
 from backendai_ctl.commands.base import (
     Command,
     account,
@@ -21,6 +22,7 @@ from backendai_ctl.services.volumes import (
     check_mounts,
     check_volume_answers,
     describe_volume,
+    mount_problems,
     needed_mounts,
     recorded_mounts,
     volumes_of,
@@ -32,7 +34,8 @@ _HEAD = ("VOLUME", "PATH", "BACKEND", "MOUNT", "STATE")
 def _list(options: argparse.Namespace, layout: Layout) -> Status:
     site = _load(layout)
     needed = needed_mounts(layout, site)
-    found = [describe_volume(layout, volume, needed) for volume in volumes_of(site)]
+    problems = mount_problems(layout, needed)
+    found = [describe_volume(layout, volume, needed, problems) for volume in volumes_of(site)]
     if options.json:
         print_out(json.dumps({"volumes": found}, indent=2) + "\n")
     else:
@@ -79,12 +82,7 @@ def _rows(results: dict[str, list[Result]]) -> Iterator[tuple[str, ...]]:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-    return "\n".join(lines) + "\n"
+    return "\n".join(table_of(rows)) + "\n"
 
 
 def _before_start(options: argparse.Namespace, layout: Layout) -> Status:

@@ -61,7 +61,7 @@ class HostView:
 
     def path(self, name: str) -> Path:
         """Return the real path of an absolute path of the host."""
-        return self.layout.root / name.lstrip("/")
+        return self.layout.place(name)
 
     def shown(self, path: Path) -> str:
         """Return the path as the admin sees it."""

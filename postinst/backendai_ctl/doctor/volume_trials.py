@@ -56,7 +56,7 @@ def try_volume(layout: Layout, path: str, point: str, account: Owner) -> list[Re
 
     Without a folder that is mounted there is nothing to try.
     """
-    place = layout.root / path.lstrip("/")
+    place = layout.place(path)
     found = [*_entrance(layout, path, point)]
     if all(result.verdict is not Verdict.FAILED for result in found):
         found += [_try(check, place, account, trial) for check, trial in _TRIALS.items()]
@@ -73,7 +73,7 @@ def _entrance(layout: Layout, path: str, point: str) -> Iterator[Result]:
     mount = mount_of(mounts, path)
     detail = f"{mount.kind} at {mount.at}" if mount else ""
     yield Result(check="mounted", verdict=Verdict.OK, detail=detail)
-    problem = folder_problem(layout.root / path.lstrip("/"))
+    problem = folder_problem(layout.place(path))
     verdict = Verdict.FAILED if problem else Verdict.OK
     yield Result(check="folder", verdict=verdict, detail=problem or path)
     if mount and "ro" in mount.options:

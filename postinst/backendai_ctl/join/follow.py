@@ -30,10 +30,9 @@ _MAX_FILE_BYTES = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Followed:
-    """What following an invite has done: whether anything changed, and files to correct."""
+    """The role that an invite gave, and the edited files that the admin has to correct."""
 
     role: Role
-    changed: bool
     edited: tuple[str, ...] = ()
 
 
@@ -124,7 +123,7 @@ class Follower:
         if change.answers:
             self.say(f"{self.layout.site}: answered {', '.join(sorted(change.answers))}")
         # A run that was killed may have changed them: what is configured is made anew anyhow.
-        return Followed(role=role, changed=True, edited=_forget_configs(self.layout))
+        return Followed(role=role, edited=_forget_configs(self.layout))
 
 
 def _forget_configs(layout: Layout) -> tuple[str, ...]:

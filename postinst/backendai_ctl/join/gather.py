@@ -4,7 +4,6 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from backendai_ctl.answers.kinds import Address, Value, is_loopback
@@ -176,7 +175,7 @@ class Gathering:
         }
         try:
             return {
-                path: path_below(self.layout, _here(path)).read_text(encoding="ascii")
+                path: self.layout.place(_here(path)).read_text(encoding="ascii")
                 for path in sorted(paths)
             }
         except (OSError, ValueError) as error:
@@ -232,8 +231,3 @@ def _address_of(text: str) -> Address:
 def is_of_other_nodes(host: str) -> bool:
     """Whether other nodes can reach ``host``: no loopback and no wildcard."""
     return bool(host) and host not in ("0.0.0.0", "::") and not is_loopback(host)
-
-
-def path_below(layout: Layout, path: str) -> Path:
-    """Return where a path of the host is below the layout's root."""
-    return layout.root / path.lstrip("/")

@@ -17,7 +17,7 @@ from backendai_ctl.base.errors import RefusedError, SiteError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.text import value_of
-from backendai_ctl.join.gather import cluster_of, path_below
+from backendai_ctl.join.gather import cluster_of
 from backendai_ctl.join.payload import Payload
 from backendai_ctl.join.roles import Role
 from backendai_ctl.join.state import Joined, digest_of
@@ -83,7 +83,7 @@ class Merge:
             files={
                 path: content
                 for path, content in self.payload.files.items()
-                if not path_below(self.layout, path).exists()
+                if not self.layout.place(path).exists()
             },
         )
 
@@ -163,7 +163,7 @@ class Merge:
     def _file_problems(self) -> list[str]:
         problems = []
         for path, content in self.payload.files.items():
-            there = path_below(self.layout, path)
+            there = self.layout.place(path)
             if there.exists() and there.read_text(encoding="utf-8", errors="replace") != content:
                 problems.append(f"{path} is another certificate than the first node's")
         return problems
@@ -199,7 +199,7 @@ def apply_change(
     for name in sorted(change.secrets, key=lambda name: name.endswith("_secret")):
         store.writer_of(name).replace(layout.secrets / name, change.secrets[name])
     for path, content in change.files.items():
-        there = path_below(layout, path)
+        there = layout.place(path)
         there.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         Writer(owner=Owner.caller(), mode=_CERTIFICATE_MODE).create(there, content)
     # Before site.toml: a run that is killed in between finds these answers still to be written.

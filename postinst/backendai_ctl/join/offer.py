@@ -172,20 +172,21 @@ def _handed_over(listener: socket.socket, unit: str) -> str:
         peer, _ = listener.accept()
         with peer, peer.makefile("rb") as stream:
             peer.settimeout(_HANDOVER_SECONDS)
-            told = json.loads(stream.read(65536))
+            answer = json.loads(stream.read(65536))
     except (OSError, ValueError) as error:
         raise NotReadyError("the invite did not start", hint=f"journalctl -u {unit}") from error
-    if "line" in told:
-        return str(told["line"])
-    raise NotReadyError(str(told.get("error", "the invite did not start")), hint=told.get("hint"))
+    if "line" in answer:
+        return str(answer["line"])
+    problem = str(answer.get("error", "the invite did not start"))
+    raise NotReadyError(problem, hint=answer.get("hint"))
 
 
-def hand_over(path: str, told: dict[str, object]) -> None:
+def hand_over(path: str, answer: dict[str, object]) -> None:
     """Give the line, or why there is none, to the command that waits for it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
         peer.settimeout(_HANDOVER_SECONDS)
         try:
             peer.connect(path)
-            peer.sendall(json.dumps(told).encode())
+            peer.sendall(json.dumps(answer).encode())
         except OSError as error:
             raise HostError(f"nobody waits for the invite: {error.strerror}") from error

@@ -35,7 +35,7 @@ def read_ca(layout: Layout, registry: Registry) -> str:
     if not registry.ca:
         return ""
     try:
-        return read_authorities(layout.root / registry.ca.lstrip("/"))
+        return read_authorities(layout.place(registry.ca))
     except CertificateError as error:
         raise SiteError([f"{registry.section}.ca = {registry.ca}: {error}"]) from error
 

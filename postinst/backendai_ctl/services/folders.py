@@ -23,7 +23,7 @@ def prepare_folder(
     of the volume whenever that is not mounted, and nothing is written below an empty mount point.
     """
     name, shown = answers.actual(folder.site), str(answers.value(folder.site))
-    path = layout.root / shown.lstrip("/")
+    path = layout.place(shown)
     question = answers.site.questions.named(folder.site)
     point = unmounted_point(layout, shown)
     if point:

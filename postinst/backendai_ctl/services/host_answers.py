@@ -9,7 +9,7 @@ from backendai_ctl.answers.site import Site
 from backendai_ctl.base.errors import NotReadyError, RecipeError, SiteError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import run_program
-from backendai_ctl.base.text import read_lines
+from backendai_ctl.base.text import lines_if_any
 from backendai_ctl.services.recipe import Recipe, Reserved
 
 Say = Callable[[str], None]
@@ -114,7 +114,4 @@ def _ephemeral(layout: Layout) -> tuple[int, int]:
 
 
 def _proc(layout: Layout, name: str) -> list[str]:
-    try:
-        return read_lines(layout.root / "proc" / name)
-    except OSError:
-        return []
+    return lines_if_any(layout.root / "proc" / name)

@@ -14,7 +14,7 @@ from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.files import Writer, private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import unit_of
-from backendai_ctl.base.text import decode, lines_of
+from backendai_ctl.base.text import lines_of, text_if_any
 from backendai_ctl.base.toml import NotTomlError, parse_table
 from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
 from backendai_ctl.services.volumes import volumes_of
@@ -44,14 +44,14 @@ def drop_in(layout: Layout, service: str) -> Path:
 
 def hidden_files(layout: Layout, recipe: Recipe) -> list[str]:
     """Return the files and folders that the configuration names and the unit does not show."""
-    known = lines_of(_read(drop_in(layout, recipe.service)))
+    known = lines_of(text_if_any(drop_in(layout, recipe.service)))
     return [path for path in _named_files(layout, recipe) if _shows(layout, path) not in known]
 
 
 def show_named_files(layout: Layout, recipe: Recipe) -> bool:
     """Write or remove the drop-in of the service's unit; return whether it changed."""
     path = drop_in(layout, recipe.service)
-    known = _read(path)
+    known = text_if_any(path)
     settings = [_shows(layout, file) for file in _named_files(layout, recipe)]
     settings += [f"InaccessiblePaths=-{folder}" for folder in _folders_of_others(layout, recipe)]
     text = "\n".join([f"{_HEAD}[Service]", *settings, ""]) if settings else ""
@@ -68,14 +68,14 @@ def show_named_files(layout: Layout, recipe: Recipe) -> bool:
 
 def _is_isolated(layout: Layout, service: str) -> bool:
     """Whether the unit hides anything: units of services that run as root do not."""
-    return _HIDES in _read(layout.shipped_unit(unit_of(service)))
+    return _HIDES in text_if_any(layout.shipped_unit(unit_of(service)))
 
 
 def _named_files(layout: Layout, recipe: Recipe) -> list[str]:
     """Return what is named and exists, and what the packages neither show nor make."""
     if not _is_isolated(layout, recipe.service):
         return []
-    shown = lines_of(_read(layout.shipped_unit(unit_of(recipe.service))))
+    shown = lines_of(text_if_any(layout.shipped_unit(unit_of(recipe.service))))
     made = _made_files(layout)
     return sorted(
         path
@@ -89,7 +89,7 @@ def _named_files(layout: Layout, recipe: Recipe) -> list[str]:
 
 def _may_be_shown(layout: Layout, path: str) -> bool:
     """Whether ``path`` exists and is the admin's, neither root's nor a service's."""
-    place = layout.root / path.lstrip("/")
+    place = layout.place(path)
     if path.startswith(_OF_FILES):
         return place.is_file()
     folder = re.sub(r"^/(var/lib|var/log|run)/backendai/", "", path).partition("/")[0]
@@ -133,7 +133,7 @@ def _paths(layout: Layout, recipe: Recipe) -> set[str]:
 def _values(layout: Layout, recipe: Recipe) -> Iterator[str]:
     """Yield every text in the configuration of a service: values of TOML, else whole lines."""
     for config in recipe.configs:
-        text = _read(layout.etc / config.file)
+        text = text_if_any(layout.etc / config.file)
         try:
             yield from _texts(parse_table(text))
         except NotTomlError:
@@ -153,12 +153,5 @@ def _texts(value: object) -> Iterator[str]:
 
 def _shows(layout: Layout, path: str) -> str:
     """Return the setting that shows a file, or a folder in which the service may write."""
-    is_folder = (layout.root / path.lstrip("/")).is_dir()
+    is_folder = layout.place(path).is_dir()
     return f"{'BindPaths' if is_folder else 'BindReadOnlyPaths'}=-{path}"
-
-
-def _read(path: Path) -> str:
-    try:
-        return decode(path.read_bytes())
-    except OSError:
-        return ""

@@ -81,7 +81,7 @@ def _authorities(layout: Layout, shown: str) -> str:
     if not shown:
         return ""
     try:
-        return read_authorities(_real(layout, shown))
+        return read_authorities(layout.place(shown))
     except CertificateError as error:
         raise SiteError([f"{CA} = {shown}: {error}"], hint=_HINT) from error
 
@@ -108,7 +108,7 @@ def _check_files(layout: Layout, site: Site, account: Owner, authorities: str, s
 
 def _problem_of_file(layout: Layout, shown: str, account: Owner, *, is_key: bool) -> str:
     """Return why a service cannot use the file; empty if it can."""
-    path = _real(layout, shown)
+    path = layout.place(shown)
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -138,7 +138,7 @@ def _is_readable(path: Path, account: Owner) -> bool:
 
 def _check_pair(layout: Layout, given: dict[str, str], host: str, say: Say) -> None:
     """Refuse a pair that no client could use, or of another name than the services are called."""
-    files = [_real(layout, given[name]) for name in (CERTIFICATE, KEY)]
+    files = [layout.place(given[name]) for name in (CERTIFICATE, KEY)]
     try:
         found = examine_certificate(files[0], files[1], host)
     except CertificateError as error:
@@ -159,7 +159,7 @@ def _check_pair(layout: Layout, given: dict[str, str], host: str, say: Say) -> N
 
 def _check_trust(layout: Layout, given: dict[str, str], authorities: str, ca: str) -> None:
     """Refuse a certificate that the services of this cluster would not trust."""
-    files = [_real(layout, given[name]) for name in (CERTIFICATE, KEY)]
+    files = [layout.place(given[name]) for name in (CERTIFICATE, KEY)]
     found = [trusted for trusted in (authorities, system_bundle(layout)) if trusted] or [""]
     reasons: list[str] = []
     for trusted in found:
@@ -176,7 +176,3 @@ def _check_trust(layout: Layout, given: dict[str, str], authorities: str, ca: st
     problem = f"{CERTIFICATE} = {shown}: {reasons[0]}: the distribution trusts no authority of it"
     hint = f"name the authority: backendai-ctl site set {CA} /etc/backend.ai/ca.pem"
     raise SiteError([problem], hint=hint)
-
-
-def _real(layout: Layout, shown: str) -> Path:
-    return layout.root / shown.lstrip("/")

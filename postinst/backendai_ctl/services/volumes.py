@@ -17,7 +17,7 @@ from backendai_ctl.base.mounts import (
     planned_mounts,
 )
 from backendai_ctl.base.systemd import unit_of
-from backendai_ctl.base.text import decode, fields_of, lines_of
+from backendai_ctl.base.text import fields_of, lines_of, text_if_any
 from backendai_ctl.services.recipe import Recipe
 
 SECTION = "storage"
@@ -117,7 +117,7 @@ def needed_mounts(layout: Layout, site: Site) -> dict[str, str]:
 
 def recorded_mounts(layout: Layout) -> dict[str, str]:
     """Return the mount point that each volume needs, as `configure` recorded it."""
-    pairs = (fields_of(line) for line in lines_of(_read(layout.mounts)))
+    pairs = (fields_of(line) for line in lines_of(text_if_any(layout.mounts)))
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}  # noqa: PLR2004
 
 
@@ -127,10 +127,15 @@ def unmounted_point(layout: Layout, path: str) -> str:
     return point if point not in {mount.at for mount in list_mounts(layout)} else ""
 
 
-def describe_volume(layout: Layout, volume: Volume, needed: Mapping[str, str]) -> dict[str, str]:
-    """Return the name, path, backend, needed mount point and state of a volume, as texts."""
-    path, problems = volume.path, mount_problems(layout, needed)
-    state = problems.get(path) or folder_problem(layout.root / path.lstrip("/"))
+def describe_volume(
+    layout: Layout, volume: Volume, needed: Mapping[str, str], problems: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the name, path, backend, needed mount point and state of a volume, as texts.
+
+    ``problems`` are those of the needed mounts, which have been asked already.
+    """
+    path = volume.path
+    state = problems.get(path) or ("" if path in needed else folder_problem(layout.place(path)))
     return {
         "name": volume.name,
         "path": path,
@@ -151,7 +156,7 @@ def mount_problems(layout: Layout, needed: Mapping[str, str] | None = None) -> d
     for path, point in (recorded_mounts(layout) if needed is None else needed).items():
         if point not in mounted:
             problems[path] = f"{point} is not mounted, so {path} is not the volume"
-        elif problem := folder_problem(layout.root / path.lstrip("/")):
+        elif problem := folder_problem(layout.place(path)):
             problems[path] = f"{path}: {problem}"
     return problems
 
@@ -179,7 +184,7 @@ def guard_mounts(layout: Layout, site: Site, recipe: Recipe, say: Say) -> bool:
     needed = needed_mounts(layout, site)
     _write(layout.mounts, "".join(f"{path} {point}\n" for path, point in needed.items()))
     path = layout.unit_settings(unit_of(recipe.service)) / "50-volumes.conf"
-    known, text = _read(path), _drop_in(site, recipe, needed)
+    known, text = text_if_any(path), _drop_in(site, recipe, needed)
     if known == text or (known and not known.startswith(_HEAD)):
         return False  # already as wanted, or the admin's own
     private_writer().ensure_folder(path.parent, mode=0o755)
@@ -202,12 +207,5 @@ def _drop_in(site: Site, recipe: Recipe, needed: Mapping[str, str]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    if _read(path) != text:
+    if text_if_any(path) != text:
         Writer(owner=private_writer().owner, mode=0o644).replace(path, text)
-
-
-def _read(path: Path) -> str:
-    try:
-        return decode(path.read_bytes())
-    except OSError:
-        return ""

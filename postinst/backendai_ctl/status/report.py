@@ -7,6 +7,7 @@ from typing import Any
 
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.systemd import unit_of
+from backendai_ctl.base.text import table_of
 from backendai_ctl.base.toml import shipped_table
 from backendai_ctl.doctor.checks.host import package_versions
 from backendai_ctl.doctor.host_view import HostView
@@ -244,11 +245,7 @@ def render(node: NodeStatus) -> str:
     """Return a table for 80 columns, and a line for each deviation."""
     head = ("SERVICE", "VERSION", "UNIT", "SINCE", "PORT", "CONFIG")
     rows = [head, *(_row(service) for service in node.services)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    lines = table_of(rows)
     for service in node.services:
         needs = f"{service.needs}; {service.remedy}" if service.remedy else service.needs
         found = (needs, *service.problems)

@@ -54,7 +54,7 @@ def check_needs(layout: Layout, recipe: Recipe, *, thorough: bool = False) -> No
         check_docker(layout)
     for pattern in recipe.needs.folders:
         for dotted, folder in config.matches(pattern):
-            problem = folder_problem(layout.root / str(folder).lstrip("/"))
+            problem = folder_problem(layout.place(str(folder)))
             if problem:
                 raise NotReadyError(f"{config.label}: {dotted} = {folder}: {problem}")
     for alternatives in recipe.needs.tcp:

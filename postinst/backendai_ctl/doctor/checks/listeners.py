@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.systemd import unit_of
-from backendai_ctl.base.text import fields_of, read_lines
+from backendai_ctl.base.text import fields_of, lines_if_any
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, note, warning
 from backendai_ctl.services.recipe import Recipe
@@ -152,7 +152,4 @@ def _sockets(view: HostView, pid: str) -> set[str]:
 
 
 def _lines(view: HostView, name: str) -> list[str]:
-    try:
-        return read_lines(view.path(name))
-    except OSError:
-        return []
+    return lines_if_any(view.path(name))
