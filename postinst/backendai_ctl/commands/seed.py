@@ -55,11 +55,11 @@ def _plan(options: argparse.Namespace, layout: Layout) -> Status:
     return Status.OK
 
 
-def _apply(options: argparse.Namespace, layout: Layout) -> Status:
+def _apply(options: argparse.Namespace, layout: Layout, begin: float | None = None) -> Status:
     if options.if_needed and is_complete(layout) and not pending_upgrades(layout):
         return _finish(options, layout, {})
     reexec_in_service_python(layout, most_called=True)
-    begin = time.monotonic()
+    begin = time.monotonic() if begin is None else begin
     session = _session(options, layout)
     wait = str(session.answers.value("seed.wait")) if options.wait is None else options.wait
     with ExitStack() as stack:
@@ -86,7 +86,7 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
         ]
     if late:  # their packages leave them to an active run; stores may have come late
         say(f"configured meanwhile: {', '.join(sorted(late))}")
-        return _apply(options, layout)
+        return _apply(options, layout, begin)
     if scans and not options.no_start:
         systemd.ask(layout, "start", images.UNIT)
     if not complete:

@@ -42,8 +42,10 @@ def test_what_is_configured_meanwhile_gets_a_run_of_its_own(
     monkeypatch.setattr(seed, "groups_of", lambda *_, **__: [])
     monkeypatch.setattr(seed, "save_report", lambda _, report: reports.append(report))
     monkeypatch.setattr(seed, "start_waiting", lambda *_: {})
+    clock = iter([100.0, 107.0, 108.0])
+    monkeypatch.setattr(seed, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     options = Namespace(if_needed=False, wait=None, no_start=False)
     assert seed._apply(options, layout) is Status.OK
-    assert [report.complete for report in reports] == [False, True]
+    assert [(report.complete, report.seconds) for report in reports] == [(False, 7.0), (True, 8.0)]
     assert "configured meanwhile: agent" in capsys.readouterr().err
     assert next(opened, None) is None
