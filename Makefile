@@ -7,8 +7,11 @@ BUILDER := $(BIN)/builder
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --root-user-action ignore
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header
-# What each slow case costs ends the output: the first thing to look at where CI is slow.
-PYTEST := $(BIN)/pytest --durations=25 --durations-min=5
+# What slow cases and files cost ends the output: the first thing to look at where CI is slow.
+PYTEST := $(BIN)/pytest --durations=25 --durations-min=5 --costs=20
+# Where the runs of long cases note what has passed; docs/proof.md is made from it.
+PROOF ?= docs/proof.json
+RECORDS ?=
 OUT ?= dist
 ARGS ?=
 PROFILE ?= fast
@@ -23,8 +26,11 @@ ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--install-build-deps)
 # The others are templates: tests render each in every variant and check the result.
 SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv .ci/build .ci/publish .ci/bump postinst/bin/backend.ai postinst/bin/backendai-ctl builder/bundle/target/bundle.sh
 
+# Python keeps the bytecode of tests and tools: else each worker compiles them at each start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help packages package test test-full test-unit fuzz test-one test-integration e2e e2e-full demo lint type format locks gates bench bench-gateway bench-install \
+.PHONY: help packages package test test-full test-unit fuzz test-one test-integration e2e e2e-full proof demo lint type format locks gates bench bench-gateway bench-install \
 	clean repo setup setup-dev setup-sigstore toolchain
 
 help: ## list the targets
@@ -47,8 +53,8 @@ test: setup-dev ## run every test that this machine can; what needs Docker is sk
 		echo "warning: no packages: the tests that install them are skipped" >&2
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit tests/fuzz tests/integration $(ARGS)
 
-test-full: ## the same, with the cases that take long
-	BUILDER_FULL=1 $(MAKE) test
+test-full: ## the same, with the cases that take long; notes in docs/proof.md what has passed
+	BUILDER_FULL=1 $(MAKE) test ARGS="--proof $(PROOF) $(ARGS)"
 
 test-unit: setup-dev ## run the tests that need no network, root or Docker
 	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit $(ARGS)
@@ -66,8 +72,11 @@ test-integration: setup-dev ## run the tests that build and install real package
 e2e: setup-dev ## clean hosts become nodes that people use; pictures in build/e2e
 	$(PYTEST) -n $(JOBS) --dist loadgroup tests/e2e $(ARGS)
 
-e2e-full: setup-dev ## the same, with the cases that take long
-	BUILDER_FULL=1 $(MAKE) e2e
+e2e-full: setup-dev ## the same, with the cases that take long; notes in docs/proof.md what has passed
+	BUILDER_FULL=1 $(MAKE) e2e ARGS="--proof $(PROOF) $(ARGS)"
+
+proof: setup-dev ## merge records of other machines into docs/proof.json and .md: make proof RECORDS="FILE ..."
+	BUILDER_FULL=1 $(BIN)/python -m tests.proof $(RECORDS)
 
 demo: setup-dev ## a running single node to look at: make demo [DISTRO=bookworm|trixie|rpm]
 	@ls $(OUT)/*.deb $(OUT)/*.rpm >/dev/null 2>&1 || $(MAKE) packages

@@ -9,17 +9,30 @@ import pytest
 from builder.base.cache import Cache
 from builder.base.paths import PKGSPEC
 from builder.spec import Spec, load_spec
+from tests import costs, proof
 
 _GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --update-golden."""
+    """Add --update-golden, and the options of what a run reports at its end."""
+    costs.pytest_addoption(parser)
+    proof.pytest_addoption(parser)
     parser.addoption(
         "--update-golden",
         action="store_true",
         help="write what is rendered now into tests/golden/, to be reviewed as a diff",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Report costs and proof where they are asked for: by the process that sees all workers."""
+    if hasattr(config, "workerinput"):
+        return
+    if config.getoption("--costs"):
+        config.pluginmanager.register(costs.Costs(shown=config.getoption("--costs")))
+    if config.getoption("--proof"):
+        config.pluginmanager.register(proof.Proof(path=config.getoption("--proof")))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
