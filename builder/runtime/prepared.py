@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.base import bytecode, elf, run
+from builder.base import bytecode, elf, elf_info, run
 from builder.base.cache import Cache, key_of
 from builder.base.errors import RuntimeUnavailableError, ToolError
 from builder.base.files import hash_file
@@ -65,7 +65,7 @@ def keep_runtime(cache: Cache, key: str, make: Callable[[Path], str]) -> Prepare
     def derive(folder: Path) -> None:
         tree = folder / "tree"
         version = make(tree)
-        glibc = elf.highest_glibc(info for _, info in elf.scan_tree(tree))
+        glibc = elf_info.highest_glibc(info for _, info in elf.scan_tree(tree))
         record = {"version": version, "glibc": glibc}
         (folder / _RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
 

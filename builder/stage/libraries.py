@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 
-from builder.base.elf import ElfInfo, GlibcVersion
+from builder.base.elf_info import ElfInfo, GlibcVersion
 from builder.base.errors import PayloadError
 from builder.base.model import Arch, PackageFormat
 from builder.spec.schema import LibrarySpec

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from builder.base import log
 from builder.base.bytecode import compile_tree
 from builder.base.cache import Cache, key_of
-from builder.base.elf import ElfInfo, scan_tree
+from builder.base.elf import scan_tree
+from builder.base.elf_info import ElfInfo
 from builder.base.errors import PayloadError, ToolError
 from builder.base.run import run
 from builder.base.timing import phase

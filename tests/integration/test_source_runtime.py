@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.base import elf, run
+from builder.base import elf, elf_info, run
 from builder.base.cache import open_cache
 from builder.base.model import host_arch
 from builder.base.paths import cache_root
@@ -85,7 +85,7 @@ def test_no_library_comes_from_elsewhere(moved: Path) -> None:
 
 
 def test_the_recorded_glibc_is_what_the_tree_needs(runtime: Runtime, moved: Path) -> None:
-    assert runtime.glibc == elf.highest_glibc(info for _, info in elf.scan_tree(moved))
+    assert runtime.glibc == elf_info.highest_glibc(info for _, info in elf.scan_tree(moved))
     assert tuple(map(int, runtime.glibc.split("."))) >= (2, 17)
 
 

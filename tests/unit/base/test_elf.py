@@ -5,7 +5,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from builder.base.elf import ElfInfo, highest_glibc, read_elf, read_machine, scan_tree
+from builder.base.elf import read_elf, read_machine, scan_tree
+from builder.base.elf_info import ElfInfo, highest_glibc
 from tests.helpers.elves import Elf
 
 

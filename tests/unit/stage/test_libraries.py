@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from builder.base.elf import ElfInfo
+from builder.base.elf_info import ElfInfo
 from builder.base.errors import PayloadError
 from builder.base.model import Arch
 from builder.spec.schema import LibrarySpec
