@@ -1,6 +1,7 @@
 """What the scripts of a service and of its add-ons do for both, with stand-ins on PATH."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from tests.unit.postinst.rendered import render, spec
 
 HOST = "backendai-agent"
 ADDON = "backendai-accelerator-mock"
+# What the scripts touch on a host.
+_FOLDERS = re.compile("/(opt|run|var|etc)/|/usr/lib/backendai/addons")
 
 
 @pytest.fixture
@@ -38,8 +41,8 @@ def script(place: Path, package: str, fmt: PackageFormat, name: str) -> Path:
     source = getattr(own.scripts, name)
     assert source
     text = render(source, found, fmt)
-    for folder in ("/opt/", "/run/", "/var/", "/etc/", "/usr/lib/backendai/addons"):
-        text = text.replace(folder, f"{place}{folder}")
+    # In one pass: the path of ``place`` may have one of these names, too.
+    text = _FOLDERS.sub(lambda found: f"{place}{found[0]}", text)
     path = place / f"{package}.{name}"
     path.write_text(text)
     return path
