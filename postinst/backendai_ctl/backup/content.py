@@ -14,15 +14,32 @@ FILES = "files"
 _TEMPORARY = ".backendai-tmp"
 
 
-def kept_folders(layout: Layout) -> tuple[Path, ...]:
+@dataclass(frozen=True, kw_only=True)
+class KeptFolder:
+    """A folder that is backed up; ``mode`` is that of a folder that a restore has to create."""
+
+    path: Path
+    mode: int = 0o750
+    readable: str = ""  # the suffix of the files that every user may read
+
+    def mask(self, name: str) -> int:
+        """Return the permissions that a file or a link of this name may have after a restore."""
+        return 0o774 if self.readable and name.endswith(self.readable) else 0o770
+
+
+def kept_folders(layout: Layout) -> tuple[KeptFolder, ...]:
     """Return the folders that are backed up, and the only ones that a restore writes to."""
-    return (layout.etc, layout.secrets, layout.credentials)
+    return (
+        *(KeptFolder(path=path) for path in (layout.etc, layout.secrets, layout.credentials)),
+        # The node's own authority: without its key, users would have to trust another one.
+        KeptFolder(path=layout.tls, mode=0o755, readable=".pem"),
+    )
 
 
 def add_files(tar: tarfile.TarFile, layout: Layout, say: Callable[[str], None]) -> None:
     """Add every file below the kept folders; report files that cannot be restored."""
     for folder in kept_folders(layout):
-        for path in _below(folder):
+        for path in _below(folder.path):
             name = f"{FILES}/{path.relative_to(layout.root)}"
             status = path.lstat()
             if stat.S_ISLNK(status.st_mode):
@@ -71,11 +88,14 @@ class KeptFile:
 def read_member(member: tarfile.TarInfo, layout: Layout) -> KeptFile:
     """Return what a member of an archive restores; HostError for a member that no backup has."""
     path = PurePosixPath(member.name).relative_to(FILES)
-    tops = [PurePosixPath(folder.relative_to(layout.root)) for folder in kept_folders(layout)]
+    tops = {
+        PurePosixPath(folder.path.relative_to(layout.root)): folder
+        for folder in kept_folders(layout)
+    }
     # One of these folders itself is never replaced by a file or a link.
     inside = path in tops if member.isdir() else False
-    inside = inside or any(top in path.parents for top in tops)
-    if ".." in path.parts or not inside:
+    top = next((folder for top, folder in tops.items() if top in path.parents), None)
+    if ".." in path.parts or not (inside or top):
         raise HostError(f"{path}: outside of the folders that a backup contains")
     kinds = {tarfile.REGTYPE: "file", tarfile.AREGTYPE: "file", tarfile.DIRTYPE: "folder"}
     kind = "link" if member.issym() else kinds.get(member.type)
@@ -84,7 +104,8 @@ def read_member(member: tarfile.TarInfo, layout: Layout) -> KeptFile:
     return KeptFile(
         path=path,
         kind=kind,
-        mode=member.mode & 0o770,  # nothing here is for others to read, or runs as another user
+        # Certificates alone are for others to read, and nothing runs as another user.
+        mode=member.mode & (top.mask(path.name) if top and kind == "file" else 0o770),
         uid=member.uid,
         gid=member.gid,
         link=member.linkname if kind == "link" else "",

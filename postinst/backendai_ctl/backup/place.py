@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backendai_ctl.backup.content import KeptFile, kept_folders
+from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError
+from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -55,8 +57,9 @@ def _opened(layout: Layout, path: Path, wanted: KeptFile | None) -> Iterator[int
     A kept folder may be a link that an admin put there; below it, no link is followed. ``wanted``
     gives owner and mode of the last folder if that has to be created.
     """
-    top = next(folder for folder in kept_folders(layout) if path.is_relative_to(folder))
-    top.mkdir(mode=0o750, parents=True, exist_ok=True)
+    kept = next(kept for kept in kept_folders(layout) if path.is_relative_to(kept.path))
+    top = kept.path
+    Writer(owner=Owner.caller()).ensure_folder(top, mode=kept.mode)
     descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
     try:
         names = path.relative_to(top).parts

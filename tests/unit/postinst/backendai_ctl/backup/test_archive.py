@@ -69,6 +69,29 @@ def test_what_was_there_is_restored(node: Layout, tmp_path: Path) -> None:
     assert (other.credentials / "users/ann.toml").read_text() == "ann"
 
 
+def test_the_nodes_own_authority_is_restored_and_its_keys_stay_closed(
+    node: Layout, tmp_path: Path
+) -> None:
+    node.tls.mkdir(mode=0o755)
+    # The authority's key is wide open here, which no restore repeats.
+    modes = {"ca.pem": 0o644, "ca.key": 0o666, "node.pem": 0o644, "node.key": 0o640}
+    for name, mode in modes.items():
+        (node.tls / name).write_text(name)
+        (node.tls / name).chmod(mode)
+    path = tmp_path / "backup.tar"
+    assert write(node, path) == []
+    other = Layout(root=tmp_path / "other")
+    mask = os.umask(0o077)
+    try:
+        assert restore(path, other) == []
+    finally:
+        os.umask(mask)
+    assert other.tls.stat().st_mode & 0o777 == 0o755
+    found = {file.name: file.stat().st_mode & 0o777 for file in other.tls.iterdir()}
+    assert found == {**modes, "ca.key": 0o660}
+    assert all((other.tls / name).read_text() == name for name in modes)
+
+
 def test_a_link_in_the_place_of_the_folder_stays(node: Layout, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     node.etc.rename(moved)
