@@ -12,12 +12,12 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from backendai_ctl.base.account import Owner, is_root
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.mounts import ask_in_time, folder_problem, list_mounts, mount_of
+from backendai_ctl.base.words import Word
 
 _SECONDS = 10.0
 _SCRATCH = ".backendai-volume-check"
@@ -30,7 +30,7 @@ _SKEW_SECONDS = 2.0
 _WARN = "warning: "  # what a trial says of what only some need
 
 
-class Verdict(StrEnum):
+class Verdict(Word):
     """The result of one trial."""
 
     OK = "ok"

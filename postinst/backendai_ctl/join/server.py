@@ -15,9 +15,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.words import Word
 from backendai_ctl.join.certificate import Identity
 from backendai_ctl.join.stream import Stream, StreamError
 
@@ -29,7 +29,7 @@ _MAX_WRONG = 5
 _LINGER_SECONDS = 2.0
 
 
-class End(StrEnum):
+class End(Word):
     """Why an invite ended."""
 
     USED = "used"
@@ -37,7 +37,7 @@ class End(StrEnum):
     LOCKED = "locked"
 
 
-class Refusal(StrEnum):
+class Refusal(Word):
     """Why a node gets nothing; the new node words it."""
 
     WRONG = "wrong"

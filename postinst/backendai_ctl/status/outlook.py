@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.words import Word
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.seed.starting import waiting_services
 from backendai_ctl.seed.state import is_complete, load_state
@@ -17,7 +17,7 @@ RETRY_UNIT = "backendai-seed-retry.timer"
 _MOVING = ("activating", "reloading", "deactivating")
 
 
-class Outlook(StrEnum):
+class Outlook(Word):
     """The state that a service will reach if nobody does anything."""
 
     UP = "up"
@@ -27,7 +27,7 @@ class Outlook(StrEnum):
     OFF = "off"  # disabled or masked by the admin
 
 
-class Seeding(StrEnum):
+class Seeding(Word):
     """The state of seeding."""
 
     NONE = "none"  # this host seeds nothing

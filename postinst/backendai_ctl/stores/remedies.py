@@ -6,10 +6,11 @@ first row that fits counts, so a row for a code stands before the one for its cl
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
+
+from backendai_ctl.base.words import Word
 
 
-class StoreKind(StrEnum):
+class StoreKind(Word):
     """The kinds of stores."""
 
     POSTGRESQL = "PostgreSQL"

@@ -12,13 +12,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from backendai_ctl.base.errors import NotReadyError, RefusedError, TargetError
 
+_UTC = timezone.utc  # noqa: UP017 - CPython 3.10 has no UTC
 _PATH = "/admin/gql"
 _API_VERSION = "v7.20230615"  # the oldest version that the supported releases accept
 _TYPE = "application/json"
@@ -60,7 +61,7 @@ class ManagerApi:
     def _post(self, body: bytes) -> Mapping[str, Any]:
         base = self.url.rstrip("/")
         request = urllib.request.Request(
-            base + _PATH, data=body, headers=self._headers(datetime.now(UTC)), method="POST"
+            base + _PATH, data=body, headers=self._headers(datetime.now(_UTC)), method="POST"
         )
         # Not through a proxy of the environment: the manager is on the nodes' network.
         opener = urllib.request.build_opener(

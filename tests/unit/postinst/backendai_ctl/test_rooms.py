@@ -38,6 +38,19 @@ _KEEPERS = {
     "opt/backendai": "base/layout.py",
 }
 
+# The oldest CPython that a release brings, and what the standard library has only since then.
+_OLDEST = (3, 10)
+_NEWER = {
+    "asyncio": {"Runner", "TaskGroup", "timeout", "timeout_at"},
+    "contextlib": {"chdir"},
+    "datetime": {"UTC"},
+    "enum": {"EnumType", "ReprEnum", "StrEnum", "verify"},
+    "hashlib": {"file_digest"},
+    "itertools": {"batched"},
+    "pathlib": {"UnsupportedOperation"},
+    "typing": {"LiteralString", "Never", "NotRequired", "Required", "Self", "assert_never"},
+}
+
 
 def modules() -> list[Path]:
     """Every module of the tool, by its path."""
@@ -116,3 +129,28 @@ def test_a_door_has_one_keeper(word: str) -> None:
         )
     }
     assert found == {_KEEPERS[word]}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(_TOOL)))
+def test_a_module_needs_nothing_that_the_oldest_cpython_lacks(path: Path) -> None:
+    tree = ast.parse(path.read_text(), feature_version=_OLDEST)
+    assert not list(newer_names(tree))
+
+
+def test_newer_names_are_found_however_they_are_imported() -> None:
+    assert list(newer_names(ast.parse("from enum import Enum, StrEnum"))) == ["enum.StrEnum"]
+    assert list(newer_names(ast.parse("import datetime\ndatetime.UTC"))) == ["datetime.UTC"]
+    with pytest.raises(SyntaxError):
+        ast.parse("try:\n  f()\nexcept* OSError:\n  pass\n", feature_version=_OLDEST)
+
+
+def newer_names(tree: ast.Module) -> Iterator[str]:
+    """The names of the standard library that the oldest CPython lacks."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            wanted = _NEWER.get(node.module or "", set())
+            yield from (f"{node.module}.{one.name}" for one in node.names if one.name in wanted)
+        elif isinstance(node, ast.Attribute):
+            module = ast.unparse(node.value)
+            if node.attr in _NEWER.get(module, set()):
+                yield f"{module}.{node.attr}"
