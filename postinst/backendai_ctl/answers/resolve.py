@@ -36,6 +36,9 @@ _QUOTES: Mapping[str, Callable[[str], str]] = {
     "compose": lambda text: json.dumps(text)[1:-1].replace("$", "$$"),
     "host": lambda text: Address.parse(text).host,
     "port": lambda text: str(Address.parse(text).port),
+    # Of a list: libpq's and SQLAlchemy's way to name several servers.
+    "hosts": lambda text: ",".join(Address.parse(item).host for item in text.split(",")),
+    "ports": lambda text: ",".join(str(Address.parse(item).port) for item in text.split(",")),
     "plain": str,
 }
 
@@ -56,6 +59,7 @@ def answers_in(wanted: object) -> set[str]:
     if not isinstance(wanted, Mapping):
         return set()
     names = {str(wanted["site"])} if "site" in wanted else set()
+    names |= answers_in(wanted.get("else"))
     return names.union(*(placeholders(str(wanted.get(kind, ""))) for kind in ("text", "url")))
 
 
@@ -139,10 +143,12 @@ class Answers:
         """Return the value that a [config.set] entry describes; None to leave its key out."""
         if not isinstance(wanted, dict):
             return wanted
-        return self._value(wanted) if self._is_due(wanted) else None
+        if not self._is_due(wanted):
+            return self.resolve(wanted.get("else"))
+        return self._value(wanted)
 
     def _value(self, wanted: Mapping[str, object]) -> object:
-        match {key: value for key, value in wanted.items() if key not in _CONDITIONS}:
+        match {key: value for key, value in wanted.items() if key not in {*_CONDITIONS, "else"}}:
             case {"site": str(name), **rest} if set(rest) <= {"as", "loopback-with"}:
                 value = self.value(name)
                 if "loopback-with" in rest:
@@ -206,7 +212,9 @@ def is_tree(wanted: object) -> bool:
 
 
 _CONDITIONS = frozenset({"unless", "where", "given", "with-key"})
-_VALUES = _CONDITIONS | {"site", "as", "loopback-with", "secret", "pair", "public", "url", "text"}
+_VALUES = _CONDITIONS | {
+    *("site", "as", "loopback-with", "secret", "pair", "public", "url", "text", "else")
+}
 
 
 def _as(form: object) -> Callable[[Value], object]:

@@ -28,6 +28,8 @@ _OWN_AUTHORITY, _BROUGHT_AUTHORITY = (
     "/etc/backend.ai/cluster-ca.pem",
 )
 _CA = "tls.ca"
+# An address that nobody uses once several are answered.
+_INSTEAD = {"redis.address": "redis.sentinels", "database.address": "database.members"}
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -106,11 +108,10 @@ class Gathering:
         problems: list[str] = []
         if self.keeps_loopback:
             return found, problems
-        if site.answers["redis.sentinels"]:
-            names = [name for name in self.role.reaches if name != "redis.address"]
-        else:
-            names = list(self.role.reaches)
-        for name in names:
+        unused = {single for single, several in _INSTEAD.items() if site.answers[several]}
+        for name in self.role.reaches:
+            if name in unused:
+                continue
             value = found[name]
             moved = [self._moved(name, text, problems) for text in _as_list(value)]
             found[name] = moved if isinstance(value, list) else moved[0]

@@ -39,7 +39,7 @@ def stores_of(session: Session, databases: Sequence[SeededDatabase]) -> list[Sto
             store = Store(name="etcd", addresses=addresses)
             found.setdefault(str(store), store)
     for database in databases:
-        store = Store(name="PostgreSQL", addresses=(database.target.address,))
+        store = Store(name="PostgreSQL", addresses=database.target.addresses)
         found.setdefault(str(store), store)
     return list(found.values())
 

@@ -53,6 +53,7 @@ class Override:
     settings: Mapping[str, object] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
     model: str | None = None
+    constraints: tuple[Constraint, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +127,12 @@ class Recipe:
 
     def of_release(self, version: str | None) -> "Recipe":
         """Return the recipe with the additions of ``version``'s line."""
+        override = _override_of(self.overrides, version)
         return replace(
             self,
             configs=tuple(config.of_release(version) for config in self.configs),
-            etcd=_joined(self.etcd, _override_of(self.overrides, version).etcd),
+            constraints=(*self.constraints, *override.constraints),
+            etcd=_joined(self.etcd, override.etcd),
             overrides=(),
         )
 
@@ -225,9 +228,7 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         distribution=str(table.get("distribution", "")),
         overrides=_overrides(table),
         uses_registries=bool(table.get("registries", False)),
-        constraints=tuple(
-            _constraint(as_table(item)) for item in as_list(table.get("constraint", []))
-        ),
+        constraints=_constraints(table),
     )
 
 
@@ -236,6 +237,10 @@ def _folder(table: Mapping[str, object]) -> FolderRecipe:
     return FolderRecipe(
         site=str(table["site"]), files={name: str(text) for name, text in files.items()}
     )
+
+
+def _constraints(table: Mapping[str, object]) -> tuple[Constraint, ...]:
+    return tuple(_constraint(item) for item in as_list(table.get("constraint", [])))
 
 
 def _constraint(item: object) -> Constraint:
@@ -268,6 +273,7 @@ def _override(table: Mapping[str, object]) -> Override:
         settings=as_table(table.get("set", {})),
         remove=as_words(table.get("remove", [])),
         model=_model(table),
+        constraints=_constraints(table),
     )
 
 

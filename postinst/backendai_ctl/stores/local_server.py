@@ -6,6 +6,7 @@ import pwd
 import re
 import shutil
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,14 +50,29 @@ class LocalServer:
         """Run ``sql`` while no other run of this kind is under way on the server."""
         return self.run(f"SELECT pg_advisory_lock({LOCK_KEY});\n{sql}")
 
+    def is_primary(self) -> bool:
+        """Whether it takes writes: a standby replays those of another server."""
+        return self.run("SELECT pg_is_in_recovery();").strip() == "f"
+
     def has_role(self, name: str) -> bool:
         """Whether a role with this name exists."""
         quoted = name.replace("'", "''")
         return bool(self.run(f"SELECT 1 FROM pg_roles WHERE rolname = '{quoted}';").strip())
 
 
-def find_local_server(address: Address) -> LocalServer | None:
-    """Return the server at ``address`` if it is on this host and the user is root; else None."""
+def find_local_server(addresses: Sequence[Address]) -> LocalServer | None:
+    """Return the server at ``addresses`` if it is on this host and the user is root; else None.
+
+    Of several servers, it is returned only if it is the primary.
+    """
+    for address in addresses:
+        server = _server_at(address)
+        if server is not None and (len(addresses) == 1 or server.is_primary()):
+            return server
+    return None
+
+
+def _server_at(address: Address) -> LocalServer | None:
     if not is_root() or not _is_here(address.host):
         return None
     if not all(shutil.which(tool) for tool in ("runuser", "psql")):

@@ -30,9 +30,9 @@ class RefusedError(NotReadyError):
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A database, and the role that logs in to it."""
+    """A database, and the role that logs in to it; of several servers, one is the primary."""
 
-    address: Address
+    addresses: tuple[Address, ...]
     name: str
     user: str
     password: str
@@ -40,15 +40,26 @@ class Target:
     @classmethod
     def from_config(cls, config: ServiceConfig, section: str) -> "Target":
         """Return the target in the service's own configuration, the admin's changes included."""
+        # Of several servers, the release reads `addrs` alone.
+        key = config.first([f"{section}.addrs", f"{section}.addr"])
+        return cls._at(config, section, config.addresses(key))
+
+    @classmethod
+    def of_one(cls, config: ServiceConfig, section: str, address: Address) -> "Target":
+        """Return the same database on one of its servers."""
+        return cls._at(config, section, [address])
+
+    @classmethod
+    def _at(cls, config: ServiceConfig, section: str, addresses: Sequence[Address]) -> "Target":
         return cls(
-            address=config.addresses(f"{section}.addr")[0],
+            addresses=tuple(addresses),
             name=str(config.get(f"{section}.name")),
             user=str(config.get(f"{section}.user")),
             password=str(config.get(f"{section}.password")),
         )
 
     def __str__(self) -> str:
-        return f"database '{self.name}' on {self.address}"
+        return f"database '{self.name}' on {', '.join(map(str, self.addresses))}"
 
 
 def sql_by_hand(service: str) -> str:
@@ -76,24 +87,38 @@ class Database:
         """Log in; raise NoDatabaseError, RefusedError, or NotReadyError for any other failure."""
         if self._connection is not None and not self._connection.is_closed():
             return
+        several = len(self.target.addresses) > 1
+        standbys = 0
+        failure: Exception | None = None
+        for address in self.target.addresses:
+            try:
+                self._connection = self._loop.run_until_complete(self._log_in(address))
+                if not several or not self.value("SELECT pg_is_in_recovery()"):
+                    return
+                standbys += 1
+                self._connection.terminate()
+            # Failures of any kind: network, TLS, password, a server that is still starting.
+            except Exception as error:
+                # A server's own words say more than that another one does not answer.
+                if failure is None or _state_of(error):
+                    failure = error
+            self._connection = None
+        if failure is None:
+            raise self.fault("25006", f"is in recovery: all {standbys} servers are standbys")
+        raise self.fault(_state_of(failure), _words(failure)) from failure
+
+    async def _log_in(self, address: Address) -> Any:
         asyncpg = load_library("asyncpg")
-        target = self.target
-        try:
-            self._connection = self._loop.run_until_complete(
-                asyncpg.connect(
-                    host=target.address.host,
-                    port=target.address.port,
-                    user=target.user,
-                    password=target.password,
-                    database=target.name,
-                    timeout=self._connect_seconds,
-                    command_timeout=_COMMAND_SECONDS,
-                    server_settings={"application_name": "backendai-ctl"},
-                )
-            )
-        # Failures of any kind: network, TLS, password, a server that is still starting.
-        except Exception as error:
-            raise self.fault(_state_of(error), _words(error)) from error
+        return await asyncpg.connect(
+            host=address.host,
+            port=address.port,
+            user=self.target.user,
+            password=self.target.password,
+            database=self.target.name,
+            timeout=self._connect_seconds,
+            command_timeout=_COMMAND_SECONDS,
+            server_settings={"application_name": "backendai-ctl"},
+        )
 
     def close(self) -> None:
         """Close the connection, which releases its locks."""
@@ -153,7 +178,7 @@ class Database:
     def fault(self, state: str, words: str) -> NotReadyError:
         """Return the error for a SQLSTATE, with its remedy as the hint."""
         names = Names(
-            address=str(self.target.address),
+            address=", ".join(map(str, self.target.addresses)),
             database=self.target.name,
             role=self.target.user,
             service=self._service,

@@ -59,7 +59,7 @@ class Redis:
             problems.append(f"the Sentinel on {sentinel} does not know '{self.service_name}'")
         raise NotReadyError(
             "; ".join(problems) or "no address of Redis is configured",
-            hint="correct [redis] sentinels and service-name in site.toml",
+            hint="correct [redis] sentinels, service-name and sentinel-password in site.toml",
         )
 
     def try_work(self) -> None:

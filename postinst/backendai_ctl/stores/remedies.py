@@ -106,8 +106,9 @@ TABLE: tuple[Row, ...] = (
     _postgresql("42501", "let the role do it: it needs to own database '{database}'"),
     _postgresql(
         "25006",
-        "the server is a standby: name the primary in site.toml: [database] address, and in"
-        " the service's own configuration",
+        "the server is a standby: name the primary in site.toml: [database] address, or every"
+        " server: [database] members, and in the service's own configuration; if the primary is"
+        " lost, promote a standby: pg_ctlcluster VERSION main promote",
         "recovery|standby",
     ),
     _postgresql(

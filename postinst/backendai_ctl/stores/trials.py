@@ -127,11 +127,17 @@ def _redis_of_etcd(etcd: Etcd) -> Redis | None:
 def _redis(
     table: Mapping[str, object], address: Address | None, sentinels: tuple[Address, ...]
 ) -> Redis:
-    """Return the Redis of a table that names passwords as the release does."""
+    """Return the Redis of a table that names passwords as the release does.
+
+    Where there is no password of the Sentinels, the release sends them the server's.
+    """
+    of_sentinels = table.get("sentinel_password")
     return Redis(
         address=address,
         password=str(table.get("password") or ""),
         sentinels=sentinels,
         service_name=str(table.get("service_name") or "mymaster"),
-        sentinel_password=str(table.get("sentinel_password") or ""),
+        sentinel_password=str(
+            (table.get("password") or "") if of_sentinels is None else of_sentinels
+        ),
     )

@@ -91,8 +91,10 @@ def variables(database: SeededDatabase) -> Mapping[str, str]:
     target = database.target
     return {
         **os.environ,
-        "PGHOST": target.address.host,
-        "PGPORT": str(target.address.port),
+        "PGHOST": ",".join(address.host for address in target.addresses),
+        "PGPORT": ",".join(str(address.port) for address in target.addresses),
+        # libpq before 14 has no word for the primary; a standby is never read-write.
+        **({"PGTARGETSESSIONATTRS": "read-write"} if len(target.addresses) > 1 else {}),
         "PGDATABASE": target.name,
         "PGUSER": target.user,
         # The programs run as the account, whose configuration has the password, too.

@@ -33,7 +33,7 @@ class DatabaseStep:
         try:
             self.database.connection.connect()
         except (NoDatabaseError, RefusedError) as error:
-            server = find_local_server(self.database.target.address)
+            server = find_local_server(self.database.target.addresses)
             if server is None:
                 return Finding(
                     state=State.WAITING, detail=error.message, remedy=f"on its server: {by_hand}"
@@ -49,7 +49,7 @@ class DatabaseStep:
 
     def apply(self) -> None:
         """Create both as the server's own user."""
-        server = find_local_server(self.database.target.address)
+        server = find_local_server(self.database.target.addresses)
         if server is None:
             raise NotReadyError(f"{self.database.target}: its server went away")
         server.run_alone(self.database.sql)

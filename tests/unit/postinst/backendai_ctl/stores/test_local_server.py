@@ -43,8 +43,8 @@ def test_a_socket_of_somebody_else_is_passed_over(
     monkeypatch.setattr(local_server, "_FOLDERS", (str(other), str(mine)))
     monkeypatch.setattr(local_server.shutil, "which", lambda name: name)  # type: ignore[attr-defined]
     monkeypatch.setattr(pwd, "getpwnam", lambda _: SimpleNamespace(pw_uid=4242))
-    found = find_local_server(ADDRESS)
+    found = find_local_server([ADDRESS])
     assert found is not None
     assert found.socket_folder == mine
     (mine / ".s.PGSQL.5432").unlink()
-    assert find_local_server(ADDRESS) is None
+    assert find_local_server([ADDRESS]) is None

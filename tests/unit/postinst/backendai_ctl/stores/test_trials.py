@@ -135,12 +135,35 @@ def test_the_redis_of_a_service_is_tried(section: str) -> None:
     assert [words[0] for words in got] == ["AUTH", "SET", "XADD", "PEXPIRE", "DEL"]
 
 
+@pytest.mark.parametrize(
+    ("setting", "sent"),
+    [({}, "x"), ({"sentinel_password": "s"}, "s"), ({"sentinel_password": ""}, "")],
+)
+def test_sentinels_get_the_password_that_the_release_sends(
+    setting: dict[str, object], sent: str
+) -> None:
+    with redis_server() as (port, _):
+
+        def sentinel(words: list[str]) -> str:
+            address = f"*2\r\n$9\r\n127.0.0.1\r\n${len(str(port))}\r\n{port}"
+            return address if words[0] == "SENTINEL" else fine(words)
+
+        with redis_server(sentinel) as (known, asked):
+            redis = {"sentinel": f"{LOOPBACK}:{known}", "password": "x", **setting}
+            config = ServiceConfig(label="x.toml", table={"session": {"redis": redis}})
+            try_stores(config, thorough=False)
+    assert [words[1] for words in asked if words[0] == "AUTH"] == ([sent] if sent else [])
+
+
 class FakeDatabase(Database):
     """A server that says this of itself."""
 
     def __init__(self, **state: object) -> None:
         target = Target(
-            address=Address(host="db", port=5432), name="backend", user="manager", password="x"
+            addresses=(Address(host="db", port=5432),),
+            name="backend",
+            user="manager",
+            password="x",
         )
         super().__init__(target, service="manager")
         self.state = {
