@@ -71,7 +71,7 @@ def make_report(
         facts,
         before,
         reviews=[
-            *_installer_reviews(shop, new, new_locks),
+            *_installer_reviews(shop, new, new_locks, old),
             *find_reviews(_SERVICES, facts, before),
         ],
         lacking=missing_at(shop.spec, new.model_copy(update={"packages": everything}), shop.cache),
@@ -91,7 +91,7 @@ def _moves(shop: Workshop, moved: Moved, before: ReleaseSpec) -> Moves:
     facts = collect_facts(moved.release, moved.locks, shop.cache)
     old = collect_facts(before, old_locks, shop.cache)
     reviews = [
-        *_installer_reviews(shop, moved.release, moved.locks),
+        *_installer_reviews(shop, moved.release, moved.locks, before),
         *find_reviews(_SERVICES, facts, old),
     ]
     return Moves(moved=moved, changed=_changed(facts, old), reviews=reviews)
@@ -108,8 +108,13 @@ def _changed(new: Facts, old: Facts) -> dict[str, Sequence[str | None]]:
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _installer_reviews(shop: Workshop, release: ReleaseSpec, locks: Sequence[Lock]) -> list[Review]:
-    """Return the parts of the release's installer that nobody has reviewed."""
+def _installer_reviews(
+    shop: Workshop, release: ReleaseSpec, locks: Sequence[Lock], like: ReleaseSpec
+) -> list[Review]:
+    """Return the parts of the release's installer that nobody has reviewed.
+
+    For a line without a record, the parts that differ from the record of ``like``.
+    """
     samples = {found.name: found for lock in locks for found in lock.sample}
     if DISTRIBUTION not in samples:
         return []
@@ -119,9 +124,15 @@ def _installer_reviews(shop: Workshop, release: ReleaseSpec, locks: Sequence[Loc
     root = shop.spec.root
     file = str(known_path(root, release.name).relative_to(root.parent))
     known = load_known(root, release.name)
+    if known:
+        return [Review(file=file, why=line) for line in new_parts(known, read_parts(path))]
+    why = "nobody has reviewed what the installer does"
+    known = load_known(root, like.name)
     if not known:
-        return [Review(file=file, why="nobody has reviewed what the installer does")]
-    return [Review(file=file, why=line) for line in new_parts(known, read_parts(path))]
+        return [Review(file=file, why=why)]
+    found = new_parts(known, read_parts(path))
+    why += f"; {len(found)} parts differ from those of {like.name}" + ":" * bool(found)
+    return [Review(file=file, why=line) for line in (why, *found)]
 
 
 def _locked(shop: Workshop, wanted: str) -> tuple[ReleaseSpec, Sequence[Lock]]:

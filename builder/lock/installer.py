@@ -154,5 +154,6 @@ def check_installer(root: Path, release: ReleaseSpec, wheel: Path) -> None:
             f"the installer of {release.version} does what nobody has looked at:\n"
             + "\n".join(found),
             hint="let the packages do the same, or give a reason in pkgspec/installers/;"
-            f" then run: builder installer --release {release.name} --accept",
+            f" then run: builder installer --release {release.name} --accept"
+            " (--against LINE: what differs from another line's)",
         )

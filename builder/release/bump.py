@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from packaging.version import Version
+
 from builder.base.cache import Cache
 from builder.base.errors import LockError
 from builder.base.together import write_together
@@ -14,6 +16,7 @@ from builder.lock.resolve import make_locks
 from builder.release.edit import Move, bump_text, derive_text, parse_release
 from builder.release.news import missing_at
 from builder.spec import ReleaseSpec, Spec
+from builder.spec.release import line_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +50,13 @@ def bump(shop: Workshop, release: ReleaseSpec, version: str, now: datetime) -> M
 
 
 def begin(shop: Workshop, name: str, version: str, like: ReleaseSpec, now: datetime) -> Moved:
-    """Return a new line ``name`` with the packages of ``like``. Writes nothing."""
+    """Return a new line ``name`` with the packages of ``like``. Writes nothing.
+
+    It upgrades from ``like`` only if that is older.
+    """
     text = release_file(shop.spec.root, like.name).read_text(encoding="utf-8")
-    text = derive_text(text, name, _move(version, now), [like.line, name])
+    lines = [like.line] if Version(like.version) < Version(version) else []
+    text = derive_text(text, name, _move(version, now), [*lines, line_of(version)])
     return _resolved(shop, text, like, name)
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 from builder.base.parse import parse_toml
 from builder.release.facts import Facts
 from builder.release.migrations import Migrations
@@ -23,7 +25,7 @@ class Review:
 
 
 def find_reviews(services: Path, new: Facts, old: Facts) -> list[Review]:
-    """Return all that the packages' data may not fit any more in ``new``, which follows ``old``.
+    """Return all that the packages' data may not fit any more in ``new``, compared with ``old``.
 
     ``services`` is the folder with the data of each service.
     """
@@ -45,7 +47,9 @@ def _migration_reviews(services: Path, new: Facts, old: Facts) -> Iterator[Revie
             heads = ", ".join(migrations.heads)
             why = f"the migrations of {service} have {len(migrations.heads)} heads: {heads}"
             yield Review(file=file, why=why)
-        before = by_service(old).get(service)
+        # No database goes from a newer release to an older one.
+        follows = Version(old.version) < Version(new.version)
+        before = by_service(old).get(service) if follows else None
         for reason in migrations.continues(before) if before else ():
             why = f"databases of {old.version} do not get all migrations of {new.version}: {reason}"
             yield Review(file=f"pkgspec/releases/{new.release}.toml", why=why)

@@ -5,8 +5,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from builder.base.errors import LockError
+from builder.base.errors import ExitCode, LockError
+from builder.cli import main
 from builder.lock import load_lock
 from builder.lock.installer import (
     check_installer,
@@ -112,6 +114,23 @@ def test_a_changed_fixture_stops_the_build_until_somebody_looks(
 def test_a_release_that_nobody_has_looked_at_is_not_built(tmp_path: Path, real_spec: Spec) -> None:
     with pytest.raises(LockError, match=r"configs/manager\.toml: new"):
         check_installer(tmp_path, real_spec.release(None), make_wheel(tmp_path))
+
+
+def test_another_line_is_what_a_new_one_is_compared_with(
+    tmp_path: Path, real_spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUILDER_CACHE", str(tmp_path / "cache"))
+    known = load_known(real_spec.root, "26.8")
+    wheel = make_wheel(tmp_path)
+    monkeypatch.setattr("builder.cli.installer.fetch_installer", lambda *_: wheel)
+    done = CliRunner().invoke(main, ["installer", "--against", "26.8", "--json"])
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report["release"] == real_spec.release(None).version
+    assert report["new"] == new_parts(known, read_parts(wheel))
+    refused = CliRunner().invoke(main, ["installer", "--against", "26.8", "--accept"])
+    assert refused.exit_code == ExitCode.USAGE
+    assert load_known(real_spec.root, "26.8") == known
 
 
 @pytest.mark.parametrize("code", ["class Context:\n    pass\n", "class Other", ""])

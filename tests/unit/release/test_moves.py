@@ -134,6 +134,12 @@ def test_a_new_line_has_the_packages_and_pins_of_the_other(shop: Workshop) -> No
     assert not stale_locks(spec, new)
 
 
+def test_a_line_begun_from_a_newer_one_does_not_upgrade_from_it(shop: Workshop) -> None:
+    release = shop.spec.release("31.1").model_copy(update={"version": "31.3.0"})
+    moved = begin(shop, "31.2", "31.2.0", release, _NOW)
+    assert moved.release.upgrades_from == ("31.2",)
+
+
 def test_a_distribution_that_the_index_lacks_stops_a_bump(shop: Workshop) -> None:
     release = shop.spec.release("31.1")
     gone = release.model_copy(update={"version": "31.1.9"})

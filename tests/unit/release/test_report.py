@@ -247,6 +247,10 @@ def test_a_person_is_sent_to_the_file_that_has_to_change(tmp_path: Path) -> None
         ),
     }
     assert find_reviews(services, old, old) == []
+    # No database goes from a newer release to an older one.
+    for version, warned in (("0.9", False), ("2.0", True)):
+        reviews = find_reviews(services, replace(old, version=version), new)
+        assert any("databases of 1.0.3" in review.why for review in reviews) is warned
 
 
 def test_a_map_fills_its_rectangle_in_proportion() -> None:
