@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from urllib.parse import urlsplit, urlunsplit
 
 from backendai_ctl.answers.kinds import Address, Value, is_loopback
@@ -16,6 +17,7 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.text import value_of
 from backendai_ctl.join.payload import Payload
 from backendai_ctl.join.roles import Role, chosen
+from backendai_ctl.seed.steps.cluster import SecretsStep
 from backendai_ctl.services.recipe import installed_services
 from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.stores.manager_key import certificate, key_file, read_key
@@ -55,8 +57,9 @@ class Gathering:
                 "this node has no manager, so it cannot invite others",
                 hint="run this on a node with backendai-manager",
             )
+        secrets = self._secrets()
         brought, problems = self._reachable(site, self._answers(site))
-        problems += self._shared_keys(site)
+        problems += self._shared_keys(site) + self._other_secrets(site, secrets)
         if problems:
             raise NotReadyError(
                 "\n".join(problems),
@@ -68,7 +71,7 @@ class Gathering:
             cluster=cluster,
             answers=brought,
             taken=self._taken(site),
-            secrets=self._secrets(),
+            secrets=secrets,
             files=self._files(site, brought),
         )
 
@@ -139,17 +142,26 @@ class Gathering:
             return []
         etcd = first_etcd(site)
         problems: list[str] = []
-        for key in self.role.keys:
-            listed = (etcd.get(key) or "").split(",")
-            for text in filter(None, listed):
-                address = _address_of(text)
-                if address.is_loopback:
-                    new = replace(address, host=self.host)
-                    problems.append(
-                        f"{key} in etcd is {text}, which every other node would take for its own"
-                        f" store; {self._remedy(key, new)}"
-                    )
+        for pattern in self.role.keys:
+            for key, value in _matching(etcd, pattern).items():
+                for text in filter(None, value.split(",")):
+                    address = _address_of(text)
+                    if address.is_loopback:
+                        remedy = self._remedy(pattern, replace(address, host=self.host))
+                        problems.append(
+                            f"{key} in etcd is {text}, which every other node would take for a"
+                            f" server of its own; {remedy.replace('{key}', key)}"
+                        )
         return problems
+
+    def _other_secrets(self, site: Site, secrets: Mapping[str, str]) -> list[str]:
+        """Return which of this node's secrets the cluster, and so the new node, would refuse."""
+        if not self.role.secrets:
+            return []
+        finding = SecretsStep(etcd=first_etcd(site), secrets=secrets).inspect()
+        if not finding.blocks:
+            return []
+        return [f"secrets of this node are {finding.detail}; {finding.remedy}"]
 
     def _remedy(self, name: str, address: Address) -> str:
         return self.role.remedies.get(name, "name it by an address that all nodes reach").replace(
@@ -214,6 +226,18 @@ def first_etcd(site: Site) -> Etcd:
         user=str(site.answers["etcd.user"]),
         password=str(site.answers["etcd.password"]),
     )
+
+
+def _matching(etcd: Etcd, pattern: str) -> dict[str, str]:
+    """Return the keys that are set and that ``pattern`` stands for, with their values."""
+    if "*" not in pattern:
+        return {pattern: etcd.get(pattern) or ""}
+    prefix = pattern.partition("*")[0]
+    return {
+        key: value
+        for key, value in etcd.list(prefix).items()
+        if fnmatch(key, pattern) and key.count("/") == pattern.count("/")
+    }
 
 
 def _as_list(value: Value) -> list[str]:

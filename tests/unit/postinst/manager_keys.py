@@ -33,3 +33,7 @@ class Kept(Etcd):
 
     def put(self, key: str, value: str) -> None:
         self.kept[key] = value  # type: ignore[attr-defined]
+
+    def list(self, prefix: str) -> dict[str, str]:
+        kept: dict[str, str] = self.kept  # type: ignore[attr-defined]
+        return {key: value for key, value in kept.items() if key.startswith(prefix)}

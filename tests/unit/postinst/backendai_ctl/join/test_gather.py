@@ -17,6 +17,7 @@ from tests.unit.postinst.manager_keys import KEY, Kept
 
 SECRETS = {
     "manager-secret": "word-manager",
+    "manager-watcher-token": "word-watcher",
     "manager-accounts": "word-accounts",
     "manager-database-password": "word-database",
     "manager-rpc.key_secret": "word-rpc",
@@ -60,7 +61,7 @@ WORDS = {
     "web": {"word-redis"},
     "manager": {
         "word-etcd", "word-redis", "word-typed", "word-database", "word-manager", "word-accounts",
-        "word-rpc", "word-storage", "word-api", "word-hub", "word-lab",
+        "word-rpc", "word-storage", "word-watcher", "word-api", "word-hub", "word-lab",
     },
 }  # fmt: skip
 
@@ -131,6 +132,30 @@ def test_a_store_on_loopback_is_named_with_the_next_command(
     assert "--keep-loopback" in str(caught.value.hint)
     kept_answers = gathering(first, "agent", keeps_loopback=True).run().answers
     assert kept_answers["etcd.addresses"] == ["127.0.0.1:2379", "localhost:2380"]
+
+
+def test_a_manager_is_not_invited_while_a_storage_proxy_answers_on_loopback_alone(
+    first: Layout, kept: dict[str, str]
+) -> None:
+    kept["volumes/proxies/far/manager_api"] = "http://10.0.0.9:6022"
+    kept["volumes/proxies/local/client_api"] = "http://127.0.0.1:6021"
+    kept["volumes/proxies/local/manager_api"] = "http://127.0.0.1:6022"
+    with pytest.raises(NotReadyError) as caught:
+        gathering(first, "manager").run()
+    (line,) = caught.value.message.splitlines()
+    assert line.startswith("volumes/proxies/local/manager_api in etcd is http://127.0.0.1:6022,")
+    assert "etcd put volumes/proxies/local/manager_api http://10.0.0.1:6022 " in line
+    gathering(first, "storage").run()
+    gathering(first, "manager", keeps_loopback=True).run()
+
+
+def test_secrets_that_the_cluster_would_refuse_are_not_given(
+    first: Layout, kept: dict[str, str]
+) -> None:
+    kept["backendai-packages/secrets/storage-proxy-manager-secret"] = "of another"
+    with pytest.raises(NotReadyError, match="not the cluster's: storage-proxy-manager-secret"):
+        gathering(first, "storage").run()
+    gathering(first, "agent").run()
 
 
 def test_loopback_becomes_the_nodes_address_where_that_answers(
