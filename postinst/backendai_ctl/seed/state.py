@@ -12,7 +12,7 @@ from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import Writer, private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.seed.model import State, StepResult
+from backendai_ctl.seed.model import Finding, State, StepResult
 
 _FILE = "state.json"
 
@@ -91,3 +91,19 @@ def _content(path: Path) -> bytes:
 def failed(results: Sequence[StepResult]) -> bool:
     """Whether a step reports that something is still missing."""
     return any(result.state in (State.WAITING, State.CREATE) for result in results)
+
+
+def held_by(layout: Layout) -> StepResult | None:
+    """Return the step that keeps others from running until an admin decides, if there is one.
+
+    None, too, if anything that the run depended on has changed since, or cannot be read.
+    """
+    state = load_state(layout)
+    if state is None or state.get("digest") != digest(layout):
+        return None
+    results = results_of(state)
+    blockers = {result.detail for result in results if result.is_blocked}
+    for result in results:
+        if result.state is State.DIFFERS and Finding.blocked_by(result.step).detail in blockers:
+            return result
+    return None

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.words import Word
 from backendai_ctl.doctor.host_view import HostView
+from backendai_ctl.seed.model import StepResult
 from backendai_ctl.seed.starting import waiting_services
-from backendai_ctl.seed.state import is_complete, load_state
+from backendai_ctl.seed.state import held_by, is_complete, load_state
 from backendai_ctl.services.recipe import Recipe
 from backendai_ctl.status.report import NodeStatus, ServiceStatus
 from backendai_ctl.upgrade.pending import pending_upgrades
@@ -35,6 +36,7 @@ class Seeding(Word):
     RUNNING = "running"
     RETRIED = "retried"
     STUCK = "stuck"
+    HELD = "held"  # retried, and of no use before an admin decides
     MASKED = "masked"
 
 
@@ -57,6 +59,7 @@ class NodeOutlook:
 
     services: tuple[ServiceOutlook, ...]
     seeding: Seeding
+    holder: StepResult | None = None  # the step that an admin has to decide
 
     def having(self, *outlooks: Outlook) -> tuple[ServiceOutlook, ...]:
         """Return the services with one of these outlooks."""
@@ -80,7 +83,7 @@ class NodeOutlook:
         one remains.
         """
         is_moving = bool(self.having(Outlook.STARTING)) or self.seeding is Seeding.RUNNING
-        is_stuck = bool(self.having(Outlook.STUCK)) or self.seeding is Seeding.STUCK
+        is_stuck = bool(self.having(Outlook.STUCK)) or self.seeding in _ENDS
         return is_stuck and not is_moving
 
     @property
@@ -91,7 +94,12 @@ class NodeOutlook:
             for service in self.services
             if service.outlook is not Outlook.OFF
         }
-        return {"stores": _SEEDING_WORDS[self.seeding], **shown}
+        return {"stores": self._seeding_words, **shown}
+
+    @property
+    def _seeding_words(self) -> str:
+        words = _SEEDING_WORDS[self.seeding]
+        return f"{words}: {self.holder.step}: {self.holder.detail}" if self.holder else words
 
     @property
     def obstacles(self) -> list[ServiceOutlook]:
@@ -103,20 +111,23 @@ class NodeOutlook:
         if not self.is_seeded:
             stores = ServiceOutlook(
                 service="stores",
-                outlook=Outlook.STUCK if self.seeding is Seeding.STUCK else Outlook.WAITING,
-                reason=_SEEDING_WORDS[self.seeding],
-                hint="backendai-ctl seed status",
+                outlook=Outlook.STUCK if self.seeding in _ENDS else Outlook.WAITING,
+                reason=self._seeding_words,
+                hint=self.holder.remedy if self.holder else "backendai-ctl seed status",
             )
             found.append(stores)
         return found
 
 
+# Waiting changes nothing.
+_ENDS = (Seeding.STUCK, Seeding.HELD)
 _SEEDING_WORDS = {
     Seeding.NONE: "nothing to fill",
     Seeding.DONE: "filled",
     Seeding.RUNNING: "being filled",
     Seeding.RETRIED: "not filled yet, retried every 20 s",
     Seeding.STUCK: "not filled, and nothing retries it",
+    Seeding.HELD: "not filled, and left to you",
     Seeding.MASKED: f"left to you: {SEED_UNIT} is masked",
 }
 
@@ -131,6 +142,7 @@ def predict(view: HostView, node: NodeStatus) -> NodeOutlook:
             for service in node.services
         ),
         seeding=seeding,
+        holder=held_by(view.layout) if seeding is Seeding.HELD else None,
     )
 
 
@@ -157,8 +169,12 @@ def predict_seeding(view: HostView) -> Seeding:
     is_done = is_complete(view.layout) if view.is_root else bool(state and state.get("complete"))
     if is_done:
         return Seeding.DONE
-    if _is_moving(unit):
-        return Seeding.RUNNING
+    return Seeding.RUNNING if _is_moving(unit) else _unfinished(view)
+
+
+def _unfinished(view: HostView) -> Seeding:
+    if view.is_root and held_by(view.layout) is not None:
+        return Seeding.HELD
     is_retried = view.show(RETRY_UNIT).get("ActiveState") == "active"
     return Seeding.RETRIED if is_retried else Seeding.STUCK
 
@@ -221,6 +237,8 @@ def _noted(seeding: Seeding, problem: str) -> tuple[Outlook, str, str]:
     if seeding is Seeding.STUCK:
         reason = problem or "its stores are not filled, and nothing retries it"
         return Outlook.STUCK, reason, "sudo backendai-ctl seed apply"
+    if seeding is Seeding.HELD:
+        return Outlook.STUCK, "its stores are not filled", "backendai-ctl seed status"
     return Outlook.WAITING, problem or "its stores are being filled", ""
 
 

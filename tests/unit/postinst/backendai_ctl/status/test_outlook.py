@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.seed.model import Finding, State, StepResult
 from backendai_ctl.seed.state import Report, save_report
 from backendai_ctl.status.outlook import NodeOutlook, Outlook, Seeding, predict
 from backendai_ctl.status.report import inspect_node
@@ -97,6 +98,40 @@ def test_a_service_that_waits_for_its_stores(
     assert (node.seeding, node.services[0].outlook) == (seeding, outlook)
     assert node.is_held_up is is_held_up
     assert not node.is_done
+
+
+def hold(layout: Layout) -> None:
+    """A run that found this node's secrets to be another cluster's, and did nothing else."""
+    other = Finding(state=State.DIFFERS, blocks=True, detail="not the cluster's: a", remedy="do")
+    step = StepResult.of("cluster", "secrets", other)
+    rest = StepResult.of("cluster", "redis", Finding.blocked_by("secrets"))
+    save_report(layout, Report(complete=False, results=[step, rest]))
+
+
+@pytest.mark.usefixtures("configured")
+def test_waiting_ends_where_an_admin_has_to_decide(layout: Layout) -> None:
+    note_waiting(layout)
+    hold(layout)
+    node = judge(layout, STOPPED, RETRIED)
+    assert node.is_held_up
+    assert node.states["stores"] == "not filled, and left to you: secrets: not the cluster's: a"
+    assert node.obstacles[-1].hint == "do"
+    assert not judge(layout, STOPPED, {**RETRIED, **AT_WORK}).is_held_up
+    # What the admin has changed since is tried again.
+    layout.secrets.mkdir()
+    (layout.secrets / "a").write_text("the cluster's\n")
+    node = judge(layout, STOPPED, RETRIED)
+    assert node.seeding is Seeding.RETRIED
+    assert not node.is_held_up
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_difference_that_keeps_nothing_from_running_holds_nothing_up(layout: Layout) -> None:
+    note_waiting(layout)
+    other = StepResult(group="cluster", step="etcd manager", state=State.DIFFERS)
+    late = StepResult(group="cluster", step="redis", state=State.WAITING, detail="no answer")
+    save_report(layout, Report(complete=False, results=[other, late]))
+    assert judge(layout, STOPPED, RETRIED).seeding is Seeding.RETRIED
 
 
 @pytest.mark.parametrize(
