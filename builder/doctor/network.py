@@ -1,6 +1,7 @@
 """Checks that use the network, each for a few seconds at most."""
 
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -69,7 +70,8 @@ def _place(url: str) -> str:
 
 def check_index(uv: Callable[[], Path]) -> Check:
     """Check that the Python index answers uv, whose settings name it."""
-    command = ["pip", "compile", "--quiet", "--no-config", "--no-cache", "--no-deps", "-"]
+    command = ["pip", "compile", "--quiet", "--no-config", "--no-cache", "--no-deps"]
+    command += ["--python", sys.executable, "-"]  # else it starts each Python of PATH
     try:
         run([uv(), *command], env=_INDEX_ENVIRONMENT, stdin=f"{_PROBE}\n")
     except ToolError as error:

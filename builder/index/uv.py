@@ -5,6 +5,7 @@ and the like), so no host is named here. Its configuration files are not read: a
 resolution depends on the spec, not on the user's settings.
 """
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -97,6 +98,9 @@ def resolve(
         command = [
             str(uv_path()),
             *["pip", "compile", "--quiet", "--no-config", "--no-header"],
+            # An sdist is built by whichever Python fits best. Else uv need not look for one: it
+            # would start each that PATH has, which costs more than the resolution.
+            *([] if limits.sdists else ["--python", sys.executable]),
             *["--python-version", target.minor],
             *["--python-platform", target.platform],
             *["--only-binary", ":all:"],

@@ -1,5 +1,6 @@
 """Talking to uv: what it is asked, and what is read out of its answer."""
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -85,6 +86,13 @@ def test_the_best_wheel_of_each_is_chosen_and_the_sdist_is_known() -> None:
     assert wheel.wheel.name == "zlib_ng-1.0-cp313-cp313-manylinux2014_x86_64.whl"
     assert (wheel.wheel.sha256, wheel.wheel.size) == ("02", 7)
     assert len(wheel.files) == 2
+
+
+def test_uv_looks_for_a_python_only_where_it_builds_an_sdist(uv: FakeUv, cache: Cache) -> None:
+    resolve(["example"], TARGET, Limits(), cache)
+    assert f"--python {sys.executable}" in " ".join(uv.words)
+    resolve(["example"], TARGET, Limits(sdists=("temporenc",)), cache)
+    assert "--python" not in uv.words
 
 
 def test_uv_is_asked_for_the_target_and_within_the_limits(uv: FakeUv, cache: Cache) -> None:
