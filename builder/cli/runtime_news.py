@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from builder.base import log
+from builder.base.errors import FetchError
 from builder.base.paths import PROJECT, RUNTIMES_FILE
 from builder.cli.options import (
     importance_options,
@@ -26,7 +27,7 @@ from builder.jobs.python_updates import (
     releases_on,
 )
 from builder.net.download import fetch_blob
-from builder.runtime.offers import UPSTREAM
+from builder.runtime.offers import UPSTREAM, SourceOffer
 from builder.runtime.pins import load_pins
 from builder.runtime.source_pins import choose_offer, make_pin, write_source_pin
 
@@ -88,12 +89,7 @@ def bump_command(
     if pin in load_pins().source:
         log.step(f"CPython {pin.version} is pinned already")
         return
-    fetch_blob(
-        offers[0].url,
-        sha256=pin.sha256,
-        cache=project_cache(),
-        label=f"source of CPython {pin.version}",
-    )
+    _fetch(offers[0], pin.sha256, news)
     spec = project_spec()
     releases = releases_on(spec, pin.minor)
     if not dry_run:
@@ -105,6 +101,26 @@ def bump_command(
         log.step(f"pinned CPython {pin.version}" + (f" for {old.version}" if old else ""))
     for release in releases:
         click.echo(f"builder build {spec.project.runtime} --release {release.name}")
+
+
+def _fetch(offer: SourceOffer, sha256: str, news: PythonNews) -> None:
+    """Fetch the tarball into the cache; the error of a mirror without it names the others."""
+    label = f"source of CPython {offer.version}"
+    try:
+        fetch_blob(offer.url, sha256=sha256, cache=project_cache(), label=label)
+    except FetchError as error:
+        others = [
+            f"{other.version} ({other.place})"
+            for minor in news.minors
+            for other in minor.offers
+            if minor.minor == offer.version.rpartition(".")[0] and other.version != offer.version
+        ]
+        also = f"; name another version: {', '.join(others)}" if others else ""
+        raise FetchError(
+            error.message,
+            hint=f"{offer.place} lists it; if its mirror has it not yet or no more, try again"
+            f" later or another by --upstream{also}",
+        ) from error
 
 
 def _ask(upstream: str, suites: Sequence[str]) -> PythonNews:

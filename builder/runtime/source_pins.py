@@ -20,7 +20,8 @@ def choose_offer(offers: Iterable[SourceOffer], wanted: str) -> Sequence[SourceO
     fitting = [offer for offer in offers if wanted in (offer.version, _minor(offer.version))]
     if not fitting:
         raise UsageError(
-            f"nobody offers a CPython {wanted}", hint="'builder runtime check' shows who has which"
+            f"nobody offers a CPython {wanted}",
+            hint="'builder runtime check' shows who has which; --suite asks others of Debian",
         )
     newest = max((offer.version for offer in fitting), key=Version)
     return [offer for offer in fitting if offer.version == newest]
@@ -76,6 +77,8 @@ def write_source_pin(path: Path, pin: SourcePin) -> SourcePin | None:
         table = tomlkit.table()
         for key in ("version", "file", "debian_file", "debian_pool", "debian_suite", "sha256"):
             table[key] = values[key]
+        if not tables[-1].as_string().endswith("\n\n"):
+            tables[-1].add(tomlkit.nl())
         tables.append(table)
     written = tomlkit.dumps(document)
     parse_pins(written, path.name)  # never leave a file that the next build refuses

@@ -216,3 +216,8 @@ def test_a_pin_takes_the_place_of_its_suites_and_leaves_the_rest_alone(tmp_path:
     further: SourcePin = make_pin([offer("3.13.100", "python.org", OTHER)], None)
     assert write_source_pin(path, further) is None
     assert further in parse_pins(path.read_text(), "x").source
+    for end in ("\n", "\n\n"):
+        path.write_text(before.rstrip("\n") + end)
+        write_source_pin(path, further)
+        assert path.read_text().count("\n\n[[source]]\n") == len(pins.source) + 1
+        assert "\n\n\n" not in path.read_text()

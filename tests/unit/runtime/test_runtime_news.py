@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from builder.base.errors import BuilderError, UsageError
+from builder.base.errors import BuilderError, FetchError, UsageError
 from builder.base.paths import PKGSPEC, RUNTIMES_FILE
 from builder.cli import runtime_news as cli
 from builder.cli.runtime import runtime_group
@@ -121,6 +121,18 @@ def test_an_unreachable_publisher_is_no_failure(
     found = json.loads(done.stdout)
     assert set(found["silent"]) == {"Debian", "python.org"}
     assert all(minor["newer"] is None for minor in found["minors"])
+
+
+def test_a_tarball_that_is_listed_and_not_there_changes_nothing(
+    run: Callable[..., Result], upstream: ReleaseServer, pkgspec: Path
+) -> None:
+    before = load_spec(pkgspec)
+    del upstream.files[f"/{_VERSION}/Python-{_VERSION}.tar.xz"]
+    done = run("bump", "3.13")
+    assert isinstance(done.exception, FetchError)
+    assert "python.org lists it" in (done.exception.hint or "")
+    assert load_spec(pkgspec) == before
+    assert (pkgspec / "runtimes.toml").read_bytes() == RUNTIMES_FILE.read_bytes()
 
 
 def test_bump_pins_it_and_raises_the_runtimes_packages_alone(
