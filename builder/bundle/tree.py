@@ -138,13 +138,24 @@ def _sources(given: TreeInput, channel: str, config: RepoConfig, name: str) -> I
 
 
 def _render_repo(given: TreeInput, channel: str, config: RepoConfig) -> Index:
-    text = _render("bundle.repo.j2", given, channel, config, armored_path(config.name))
-    return {SETUP / "bundle.repo": text.encode()}
+    key = armored_path(config.name)
+    files = {"bundle.repo": False, "bundle-zypper.repo": True}
+    return {
+        SETUP / name: _render("bundle.repo.j2", given, channel, config, key, medium=medium).encode()
+        for name, medium in files.items()
+    }
 
 
-def _render(
-    name: str, given: TreeInput, channel: str, config: RepoConfig, key: PurePosixPath
+def _render(  # noqa: PLR0913 - by name
+    name: str,
+    given: TreeInput,
+    channel: str,
+    config: RepoConfig,
+    key: PurePosixPath,
+    *,
+    medium: bool = False,
 ) -> str:
+    """Render a source; with ``medium``, its base URL is the whole folder, as a medium's is."""
     environment = Environment(
         undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, autoescape=False
     )
@@ -157,6 +168,8 @@ def _render(
         components=config.components,
         signed=config.signing.packages,
         key=key,
+        machine=given.arch.machine,
+        medium=medium,
     )
 
 

@@ -239,17 +239,19 @@ class Client:
 
 
 @contextmanager
-def open_client(
+def open_client(  # noqa: PLR0913 - by name
     engine: docker.DockerClient,
     image: str,
     name: str,
     *,
     network: str = "host",
     mounts: Mapping[Path, str] | None = None,
+    tmpfs: Mapping[str, str] | None = None,
 ) -> Iterator[Client]:
     """A client for as long as the block runs; the network "none" is loopback alone.
 
-    ``mounts`` are folders of this machine that it can read.
+    ``mounts`` are folders of this machine that it can read, ``tmpfs`` file systems of its own
+    with their options.
     """
     container = engine.containers.run(
         image,
@@ -263,6 +265,7 @@ def open_client(
             str(path): {"bind": place, "mode": "ro"} for path, place in (mounts or {}).items()
         },
         init=True,
+        tmpfs=dict(tmpfs or {}),
         detach=True,
         environment={"DEBIAN_FRONTEND": "noninteractive"},
     )

@@ -20,6 +20,7 @@ _MEDIUM = "/media/bundle"
 _STATE = "/var/lib/backendai-bundle"
 _SOURCE = "/etc/apt/sources.list.d/backendai-bundle.sources"
 _REPO = "/etc/yum.repos.d/backendai-bundle.repo"
+_ZYPPER_REPO = "/etc/zypp/repos.d/backendai-bundle.repo"
 _HOST, _PACKAGES, _IMAGES = 5, 6, 7
 
 
@@ -109,11 +110,29 @@ def test_what_does_not_fit_the_host_changes_nothing(client: Client) -> None:
     assert "builder bundle --with-dependencies" in said
     said = refused(call(client, "foreign", "install"), _HOST)
     assert "this host is amd64, and the bundle is for arm64" in said
-    client.run(f"mkdir -p {_STATE}; mount -t tmpfs -o size=64k tmpfs {_STATE} || true")
     as_nobody = f"setpriv --reuid=65534 --clear-groups sh {_MEDIUM}/{NAME}-*.bundle install"
     assert "install is for root" in refused(client.run(as_nobody, check=False), _HOST)
     assert client.run(f"ls {_SOURCE} {_STATE}", check=False).stdout == f"{_STATE}:\n"
     assert client.has() == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "folder"), [(("install",), _STATE), (("unpack", "/srv/small/new"), "/srv/small")]
+)
+def test_a_full_disk_is_found_before_anything_is_written(
+    engine: docker.DockerClient, images: Images, medium: Path, words: tuple[str, ...], folder: str
+) -> None:
+    image = images.base(Suite.TRIXIE)
+    mounts, tmpfs = {medium: _MEDIUM}, {folder: "size=8k"}
+    with open_client(
+        engine, image, "bundle-full", network="none", mounts=mounts, tmpfs=tmpfs
+    ) as client:
+        said = refused(call(client, NAME, *words), _HOST)
+        assert f"error: {folder}: " in said
+        assert "MiB are needed, and 0 MiB are free" in said
+        assert set(client.run(f"ls -A {folder}").stdout.split()) <= {".lock"}
+        assert client.run(f"ls {_SOURCE}", check=False).stdout == ""
+        assert client.has() == ""
 
 
 def test_a_killed_installation_can_be_run_again(client: Client) -> None:
@@ -147,3 +166,35 @@ def test_dnf(engine: docker.DockerClient, images: Images, site: Site, medium: Pa
         )
         assert call(client, NAME, "remove").status == 0
         assert client.run(f"ls {_REPO} {_STATE}", check=False).stdout == ""
+
+
+def test_zypper(engine: docker.DockerClient, images: Images, site: Site, medium: Path) -> None:
+    mounts = {medium: _MEDIUM, site.root / "dist": "/dist"}
+    with open_client(
+        engine, images.rpm(), "bundle-zypper", network="none", mounts=mounts
+    ) as client:
+        # A source of the host's own, which no host without a network reaches.
+        client.run(
+            "echo ID_LIKE=suse >>/etc/os-release; mkdir -p /etc/zypp/repos.d;"
+            " printf '[main]\nbaseurl=https://example.org/\nenabled=1\n' >/etc/zypp/repos.d/m.repo"
+        )
+        client.run(f"rpm --install /dist/{NAME}-1.0-1.noarch.rpm")
+        done = call(client, NAME, "install", "--dry-run")
+        assert done.status == 0, done.stdout + done.stderr
+        assert "1.0-1 -> 1.1-1" in done.stdout
+        assert client.has() == "1.0"
+        assert client.run(f"ls {_ZYPPER_REPO}", check=False).stdout == ""
+        done = call(client, NAME, "install", "--fingerprint", site.fingerprint)
+        assert done.status == 0, done.stdout + done.stderr
+        assert client.has() == "1.1"
+        said = client.run(f"cat {_ZYPPER_REPO}; rpm -qi {NAME}").stdout
+        assert "gpgcheck=1" in said
+        assert site.fingerprint[-16:].lower() in said
+        # A version that is older than the host's is no reason to go back.
+        call(client, "former", "install")
+        assert client.has() == "1.1"
+        assert "the bundle has no package for zypper" in refused(
+            call(client, "needy", "install"), _HOST
+        )
+        assert call(client, NAME, "remove").status == 0
+        assert client.run(f"ls {_ZYPPER_REPO} {_STATE}", check=False).stdout == ""

@@ -23,6 +23,7 @@ USAGE=2 BROKEN=3 PARTS=4 HOST=5 PACKAGES=6 IMAGES=7
 state=/var/lib/backendai-bundle
 apt_source=/etc/apt/sources.list.d/backendai-bundle.sources
 dnf_source=/etc/yum.repos.d/backendai-bundle.repo
+zypper_source=/etc/zypp/repos.d/backendai-bundle.repo
 
 fail() { # CODE MESSAGE [HINT]
     printf 'error: %s\n' "$2" >&2
@@ -239,12 +240,17 @@ need_root() {
 find_manager() {
     if command -v apt-get >/dev/null && [ -d /var/lib/dpkg/info ] && ! is_rpm_host; then
         manager=apt fmt=deb source=$apt_source
+    elif command -v zypper >/dev/null && { is_suse || ! command -v dnf >/dev/null; }; then
+        manager=zypper fmt=rpm source=$zypper_source
     elif command -v dnf >/dev/null; then
         manager=dnf fmt=rpm source=$dnf_source
     else
-        fail $HOST "neither apt-get nor dnf is on this host"
+        fail $HOST "neither apt-get, dnf nor zypper is on this host"
     fi
 }
+
+# Each of dnf and zypper is a package of the other's distributions, with sources of its own.
+is_suse() { grep -qiE '^ID(_LIKE)?=.*suse' /etc/os-release; }
 
 # Debian has rpm and dnf as tools, and an rpm host may have dpkg: the database decides.
 is_rpm_host() { command -v rpm >/dev/null && [ -n "$(rpm -qa 2>/dev/null | head -n 1)" ]; }
@@ -270,7 +276,7 @@ check_host() {
 is_installed() {
     case $manager in
         apt) [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ] ;;
-        dnf) rpm -q "$1" >/dev/null 2>&1 ;;
+        dnf | zypper) rpm -q "$1" >/dev/null 2>&1 ;;
     esac
 }
 
@@ -303,6 +309,7 @@ add_source() {
             fi
             ;;
         dnf) cat "$tree/setup/bundle.repo" >"$source.new" ;;
+        zypper) cat "$tree/setup/bundle-zypper.repo" >"$source.new" ;;
     esac
     chmod 644 "$source.new"
     mv "$source.new" "$source"
@@ -337,6 +344,23 @@ run_dnf() {
     fi
 }
 
+call_zypper() { # SOURCES ACTION [WORD...]
+    folder=$1
+    shift
+    status=0
+    zypper --non-interactive --gpg-auto-import-keys --reposd-dir "$folder" "$@" </dev/null || status=$?
+    # A reboot, or zypper's own restart, is due then: all is installed.
+    case $status in 102 | 103) status=0 ;; esac
+    return $status
+}
+
+# Its install upgrades what is older, too.
+run_zypper() { # [OPTION...] NAME...
+    folder=$(dirname "$source")
+    [ -n "$host_sources" ] || folder=$work/sources
+    call_zypper "$folder" install --no-recommends "$@"
+}
+
 # Whether everything can be installed: changes nothing.
 try_packages() {
     lacks="what the bundle and the host lack is one of the distribution's"
@@ -350,10 +374,25 @@ try_packages() {
             fail $PACKAGES "apt-get finds no way to install $(wanted)from the bundle alone: nothing was changed" \
                 "$lacks: make the bundle by 'builder bundle --with-dependencies SUITE', or let it use the host's sources by --host-sources"
         fi
+    elif [ $manager = zypper ]; then
+        try_zypper
     else
         run_dnf clean expire-cache >/dev/null 2>&1 || : # a repository of the same name was there before
         for_dnf try_dnf
     fi
+}
+
+try_zypper() {
+    mkdir -p "$work/sources"
+    cp "$source" "$work/sources/"
+    call_zypper "$work/sources" refresh --force >"$work/log" 2>&1 ||
+        fail $PACKAGES "zypper cannot read $source: $(tail -n 1 "$work/log")"
+    # shellcheck disable=SC2046 # words
+    run_zypper --dry-run --details $(wanted) >"$work/log" 2>&1 || {
+        grep -iE 'nothing provides|no provider|problem|error|conflict' "$work/log" >&2 || cat "$work/log" >&2
+        fail $PACKAGES "zypper finds no way to install $(wanted)from the bundle alone: nothing was changed" \
+            "$lacks: add its medium as a source, and run this with --host-sources"
+    }
 }
 
 # 'dnf install' leaves an older version that is installed; 'dnf upgrade' installs nothing new.
@@ -384,12 +423,12 @@ try_dnf() { # ACTION NAME...
 }
 
 install_packages() {
-    if [ $manager = apt ]; then
-        # shellcheck disable=SC2046
-        run_apt install --yes --no-install-recommends --no-remove $(wanted)
-    else
-        for_dnf run_dnf
-    fi || fail $PACKAGES "the installation failed: see above" "fix the cause, and run this again"
+    # shellcheck disable=SC2046 # words
+    case $manager in
+        apt) run_apt install --yes --no-install-recommends --no-remove $(wanted) ;;
+        zypper) run_zypper $(wanted) ;;
+        dnf) for_dnf run_dnf ;;
+    esac || fail $PACKAGES "the installation failed: see above" "fix the cause, and run this again"
 }
 
 load_images() {
@@ -432,7 +471,7 @@ install() {
     add_source
     try_packages
     if [ -n "$dry_run" ]; then
-        sed -n '/^Inst /p; /^Installing/,$p' "$work/log"
+        sed -n '/^Inst /p; /^Installing/,$p; /^The following/,$p' "$work/log"
         step "nothing was changed"
         return 0
     fi
@@ -448,7 +487,7 @@ install() {
 
 remove() {
     need_root
-    rm -f "$apt_source" "$dnf_source"
+    rm -f "$apt_source" "$dnf_source" "$zypper_source"
     rm -rf "$state"
     step "removed the source and $state; installed packages stay"
 }
