@@ -30,9 +30,9 @@ class Question:
     # If it may stay empty: a text with {SECTION.KEY} that makes the answer of other answers.
     otherwise: str = ""
     # The text with {SECTION.KEY} and {SECTION.KEY!port} that replaces an empty answer, or the
-    # default, and the answer that must be given for that.
+    # default, and the answers of which one must be given for that.
     derived: str = ""
-    derived_where: str = ""
+    derived_where: tuple[str, ...] = ()
     # Answers that require another one: this answer to that question's name.
     asks_for: Mapping[str, str] = field(default_factory=dict)
     # The default in a further section of the same kind.
@@ -181,7 +181,7 @@ def _questions(sections: list[dict[str, object]]) -> Iterator[Question]:
                 hidden=item.get("hidden", False),
                 otherwise=otherwise,
                 derived=item.get("derived", {}).get("text", ""),
-                derived_where=item.get("derived", {}).get("where", ""),
+                derived_where=tuple(item.get("derived", {}).get("where", ())),
                 asks_for=item.get("asks-for", {}),
                 further=item.get("further", default),
                 host_of=item.get("host-of", ""),

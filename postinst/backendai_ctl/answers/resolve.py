@@ -63,6 +63,14 @@ def answers_in(wanted: object) -> set[str]:
     return names.union(*(placeholders(str(wanted.get(kind, ""))) for kind in ("text", "url")))
 
 
+def conditions_of(wanted: object) -> set[str]:
+    """Return the names of the answers that decide whether a [config.set] entry has a value."""
+    if not isinstance(wanted, Mapping):
+        return set()
+    own = {str(wanted[kind]) for kind in _CONDITIONS - {"with-key"} if kind in wanted}
+    return own | conditions_of(wanted.get("else"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answers:
     """The sources of a recipe's values."""

@@ -252,7 +252,7 @@ def _filled(questions: Questions, answers: Mapping[str, Value]) -> dict[str, Val
     for question in questions.all:
         answer = found[question.name]
         is_given = answer not in ("", question.default)
-        if question.derived and not is_given and found[question.derived_where]:
+        if not is_given and any(found[name] for name in question.derived_where):
             found[question.name] = _derived(question.derived, answers)
         elif question.otherwise and answer == "":
             found[question.name] = _derived(question.otherwise, answers)

@@ -26,7 +26,7 @@ from backendai_ctl.services.recipe import installed_services, load_recipe, read_
 from backendai_ctl.services.tls_answers import take_tls_answers
 
 _ADDRESSES = ("manager.url", "storage-proxy.client-url", "appproxy.url")
-_NAMES = ("tls.certificate", "tls.key", *_ADDRESSES)
+_NAMES = ("tls.certificate", "tls.key", "tls.proxied", *_ADDRESSES)
 
 
 def _renew(options: argparse.Namespace, layout: Layout) -> Status:

@@ -197,7 +197,7 @@ class Gathering:
 
 def _follows(site: Site, question: Question) -> bool:
     """Whether the answer is made of others here, such as an address by TLS."""
-    return bool(question.derived) and bool(site.answers[question.derived_where])
+    return any(site.answers[name] for name in question.derived_where)
 
 
 def _here(path: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from backendai_ctl.answers.resolve import Answers, answers_in, placeholders
+from backendai_ctl.answers.resolve import Answers, answers_in, conditions_of, placeholders
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.configure import digest_of, render_config
@@ -41,9 +41,11 @@ class Follower:
         return list(dict.fromkeys(changed))
 
     def _follow(self, service: str, config: ConfigRecipe, path: Path) -> bool:
-        settings = dict(self._settings(config))
-        if not (settings or self._fills(service, config)):
+        resolved = dict(self._settings(config))
+        if not (resolved or self._fills(service, config)):
             return False
+        settings = {key: value for key, value in resolved.items() if value is not None}
+        removed = tuple(key for key in resolved if key not in settings)
         before = path.read_text(encoding="utf-8")
         record_path = self.layout.generated / path.name
         record = Record.load(record_path)
@@ -51,7 +53,7 @@ class Follower:
         if config.template and (record is None or not record.is_of(path)):
             return False
         made = render_config(self.layout, service, config, self.answers) if config.template else ""
-        after = made or edit_toml(before, settings, ())
+        after = made or edit_toml(before, settings, removed)
         if after == before:
             return False
         is_unedited = record is not None and record.is_unedited(path)
@@ -72,9 +74,10 @@ class Follower:
         return not placeholders(read_sample(self.layout, service, config)).isdisjoint(self.names)
 
     def _settings(self, config: ConfigRecipe) -> Iterator[tuple[str, object]]:
-        """Yield the keys of one file that are set from these answers, and their present values."""
+        """Yield the keys of one file that depend on these answers, and their present values.
+
+        The value is None for a key that the file has no more, as where it is made anew.
+        """
         for key, wanted, answers in self.answers.settings(config.settings):
-            is_named = not answers_in(wanted).isdisjoint(self.names)
-            value = answers.resolve(wanted) if is_named else None
-            if value is not None:
-                yield key, value
+            if not (answers_in(wanted) | conditions_of(wanted)).isdisjoint(self.names):
+                yield key, answers.resolve(wanted)

@@ -21,10 +21,10 @@ def check_tls(view: HostView) -> Iterator[Finding]:
             if view.is_root:
                 yield from _certificate(view, recipe, recipe.tls, config)
         elif recipe.tls.proxied and _value(config, recipe.tls.proxied) != "https":
-            yield from _plain(recipe, recipe.tls, config)
+            yield from _plain(recipe, config)
 
 
-def _plain(recipe: Recipe, tls: Tls, config: ServiceConfig) -> Iterator[Finding]:
+def _plain(recipe: Recipe, config: ServiceConfig) -> Iterator[Finding]:
     try:
         addresses = config.addresses(recipe.listens.key) if recipe.listens else []
     except TargetError:
@@ -38,7 +38,7 @@ def _plain(recipe: Recipe, tls: Tls, config: ServiceConfig) -> Iterator[Finding]
                 "answer [tls] in site.toml (see the guide), then backendai-ctl configure "
                 f"{recipe.service} and systemctl restart {unit_of(recipe.service)}; or let it "
                 "listen on 127.0.0.1 behind a proxy with TLS; where the proxy is on another "
-                f'host, say so by {tls.proxied} = "https"',
+                "host, answer [tls] proxied = true",
                 value=str(address),
             )
 

@@ -4,9 +4,11 @@ import pytest
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.cli import main
 from backendai_ctl.commands import tls
+from backendai_ctl.doctor.checks.tls import check_tls
 from backendai_ctl.seed.follow_addresses import AddressFollower
 
 from tests.unit.postinst.configs import Configured, made
+from tests.unit.postinst.host_views import host_view
 
 _SITE = "[tls]\nself-signed = true\n"
 
@@ -91,6 +93,44 @@ def test_apply_changes_these_keys_of_edited_files_alone(
     count = len(restarted)
     assert apply(services) == 0
     assert len(restarted) == count
+
+
+def test_apply_follows_a_proxy_with_tls_that_comes_and_goes(
+    services: Layout, configured: Configured, restarted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AddressFollower, "follow", lambda *_: [])
+    configured("webserver")
+    plain = made(services, "webserver.conf")
+    services.site.write_text("[tls]\nproxied = true\n")
+    assert apply(services) == 0
+    found = made(services, "webserver.conf")
+    assert found["security"]["cookie_secure"] is True
+    assert found["service"]["force-endpoint-protocol"] == "https"
+    assert "ssl-enabled" not in found["service"]
+    # The node's services call each other as before.
+    assert found["api"] == plain["api"]
+    assert "backendai-webserver.service" in restarted
+    assert not list(check_tls(host_view(services)))
+    services.site.write_text("")
+    assert apply(services) == 0
+    assert made(services, "webserver.conf") == plain
+
+
+def test_apply_leads_back_to_plain_http_in_an_edited_file_too(
+    services: Layout, configured: Configured, restarted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AddressFollower, "follow", lambda *_: [])
+    configured("webserver")
+    path = services.etc / "webserver.conf"
+    path.write_text(path.read_text() + "# mine\n")
+    plain = made(services, "webserver.conf")
+    services.site.write_text(_SITE)
+    assert apply(services) == 0
+    assert made(services, "webserver.conf")["service"]["ssl-enabled"] is True
+    services.site.write_text("")
+    assert apply(services) == 0
+    assert made(services, "webserver.conf") == plain
+    assert path.read_text().endswith("# mine\n")
 
 
 def test_an_apply_that_was_killed_restarts_when_it_is_run_again(

@@ -86,6 +86,20 @@ def test_an_address_that_is_written_as_the_default_follows(services: Layout) -> 
     assert site["storage-proxy.client-url"] == "http://files.example.com:6021"
 
 
+def test_a_proxy_with_tls_in_front_changes_what_browsers_are_told_alone(
+    services: Layout, configured: Configured
+) -> None:
+    services.site.write_text(f"{NAMED}[tls]\nproxied = true\n")
+    site = load_site(services)
+    assert site["storage-proxy.client-url"] == "https://node.example.com:6021"
+    assert site["manager.url"] == "http://127.0.0.1:8081"
+    assert site["appproxy.url"] == "http://127.0.0.1:10200"
+    configured("appproxy-worker")
+    worker = made(services, "app-proxy-worker.toml")["proxy_worker"]
+    assert (worker["tls_advertised"], worker["tls_listen"]) == (True, False)
+    assert not services.tls.exists()
+
+
 def test_a_made_file_follows_the_answer_and_an_edited_one_is_kept(
     services: Layout, configured: Configured
 ) -> None:
