@@ -5,19 +5,25 @@ import json
 from collections.abc import Iterator, Sequence
 
 from backendai_ctl.answers.site import Site, load_site
-from backendai_ctl.base.errors import Status, TargetError
+from backendai_ctl.base.account import require_root
+from backendai_ctl.base.errors import HostError, Status, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.text import table_of
 from backendai_ctl.commands.base import (
     Command,
     account,
     action_adder,
+    answers,
     json_argument,
     print_out,
     run_action,
+    say,
     service_argument,
 )
 from backendai_ctl.doctor.volume_trials import Result, Verdict, try_volume
+from backendai_ctl.seed.groups import grant_volume
+from backendai_ctl.seed.interpreter import reexec_in_service_python
+from backendai_ctl.seed.session import Session
 from backendai_ctl.services.volumes import (
     check_mounts,
     check_volume_answers,
@@ -28,6 +34,7 @@ from backendai_ctl.services.volumes import (
     volumes_of,
 )
 
+_PROXIES = "volumes/proxies/"
 _HEAD = ("VOLUME", "PATH", "BACKEND", "MOUNT", "STATE")
 
 
@@ -75,6 +82,35 @@ def _check(options: argparse.Namespace, layout: Layout) -> Status:
     return Status.NOT_READY if failed else Status.OK
 
 
+def _grant(options: argparse.Namespace, layout: Layout) -> Status:
+    if not options.as_caller:
+        require_root("grant access in the database")
+    reexec_in_service_python(layout, most_called=True)
+    session = Session.open(layout, answers(options, layout), say)
+    _check_proxy(options.name, session)
+    with session.open_databases() as databases:
+        managers = [database for database in databases if database.profile.grants]
+        for database in managers:
+            grant_volume(database, options.name, say)
+    if not managers:
+        raise HostError(
+            "this node has no manager", hint="run this on a node with backendai-manager"
+        )
+    return Status.OK
+
+
+def _check_proxy(volume: str, session: Session) -> None:
+    """Raise TargetError unless ``volume`` is called after a storage proxy that etcd has."""
+    proxy, _, label = volume.partition(":")
+    listed = session.etcd.list(_PROXIES) if session.etcd is not None else {}
+    known = sorted({key.removeprefix(_PROXIES).partition("/")[0] for key in listed})
+    if not label or proxy not in known:
+        raise TargetError(
+            f"'{volume}' is no volume of a storage proxy in etcd",
+            hint=f"name it PROXY:VOLUME; storage proxies: {', '.join(known) or 'none'}",
+        )
+
+
 def _rows(results: dict[str, list[Result]]) -> Iterator[tuple[str, ...]]:
     yield ("VOLUME", "CHECK", "RESULT", "")
     for name, of in results.items():
@@ -109,12 +145,19 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     check.add_argument("name", nargs="?", metavar="NAME", help="one volume alone")
     json_argument(check)
+    grant = add(
+        "grant",
+        "give the release's own domain, projects and keypair policy access to a volume of any"
+        " storage proxy, as after the installation to those of site.toml",
+        _grant,
+    )
+    grant.add_argument("name", metavar="PROXY:VOLUME", help="for example local:volume1")
 
 
 COMMANDS = (
     Command(
         name="volume",
-        about="list the volumes of site.toml, or try them before their first use",
+        about="list the volumes of site.toml, try them before their first use, grant access",
         run=run_action,
         add_arguments=_arguments,
     ),

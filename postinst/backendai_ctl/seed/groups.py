@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from backendai_ctl.answers.resolve import resolve_tree
 from backendai_ctl.seed.data import version_numbers
 from backendai_ctl.seed.model import Step
-from backendai_ctl.seed.session import SeededDatabase, Session
+from backendai_ctl.seed.session import Say, SeededDatabase, Session
 from backendai_ctl.seed.steps.cluster import EtcdStep, RedisStep, SecretsStep, shared_secrets
 from backendai_ctl.seed.steps.commands import CommandStep
 from backendai_ctl.seed.steps.database import (
@@ -44,6 +44,7 @@ class Group:
 
 
 CLUSTER = "cluster"
+_GRANT_SECONDS = 60.0
 
 
 def groups_of(
@@ -127,3 +128,14 @@ def _database_groups(session: Session, database: SeededDatabase, seconds: float)
             lock=lambda: database_lock(database.connection, seconds=seconds, say=session.say),
         ),
     ]
+
+
+def grant_volume(database: SeededDatabase, volume: str, say: Say) -> None:
+    """Give the fixtures' rows access to ``volume``, and report what has changed."""
+    database.connection.connect()
+    with database_lock(database.connection, seconds=_GRANT_SECONDS, say=say):
+        for grant in database.profile.grants:
+            step = GrantStep(database=database, grant=grant, named=(volume,))
+            finding = step.inspect()
+            step.apply()
+            say(f"{step.name}: {finding.detail}")

@@ -41,11 +41,13 @@ class GrantStep:
     """Rights on each volume for the fixtures' rows of one table; decided once, never reduced.
 
     A row gets them only while it is as the fixture or this step left it. A mark says that a row
-    and a volume are decided, either way: what an admin removes stays removed.
+    and a volume are decided, either way: what an admin removes stays removed. ``named`` are
+    volumes for which an admin asks: each row gets them.
     """
 
     database: SeededDatabase
     grant: Grant
+    named: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -86,13 +88,13 @@ class GrantStep:
             Pair(row=row, volume=volume, verdict=self._verdict(row, volume, rights, marks))
             for row, rights in rows.items()
             for volume in self._volumes()
-            if self._mark(row, volume) not in marks
+            if self._mark(row, volume) not in marks or (self.named and volume not in rights)
         ]
 
     def _verdict(self, row: str, volume: str, rights: Rights, marks: Mapping[str, str]) -> Verdict:
         own = self._mark(row, "")
         is_ours = any(mark.startswith(own) and marks[mark] != _LEFT for mark in marks)
-        if not is_ours and not _same(rights, self._fixture_rows[row]):
+        if not self.named and not is_ours and not _same(rights, self._fixture_rows[row]):
             return Verdict.LEAVE
         return Verdict.KNOWN if volume in rights else Verdict.GIVE
 
@@ -128,7 +130,9 @@ class GrantStep:
 
     def _volumes(self) -> list[str]:
         answers = self.database.answers
-        return [each.fill(volume) for volume in self.grant.volumes for each in answers.each(volume)]
+        return list(self.named) or [
+            each.fill(volume) for volume in self.grant.volumes for each in answers.each(volume)
+        ]
 
     @property
     def _prefix(self) -> str:

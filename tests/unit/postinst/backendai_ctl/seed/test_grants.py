@@ -162,6 +162,18 @@ def test_the_fixtures_own_rights_are_removed_for_good_too() -> None:
     assert world.rows_of_table == {"a": {}}
 
 
+def test_a_volume_that_an_admin_names_is_given_to_each_row_again_too() -> None:
+    world = World({"a": {}, "b": {"x:y": RIGHTS}, "own": {}}, fixture={"a": {}, "b": {}})
+    step = GrantStep(database=world.filled, grant=GRANT, named=("second:fast",))
+    for _ in range(2):
+        step.apply()
+        assert world.rows_of_table["a"] == {"second:fast": RIGHTS}
+        assert world.rows_of_table["b"] == {"x:y": RIGHTS, "second:fast": RIGHTS}
+        assert world.rows_of_table["own"] == {}
+        assert step.inspect().state is State.EXISTS
+        world.rows_of_table["a"] = {}
+
+
 def test_rows_that_the_fixtures_have_yet_to_make_are_waited_for() -> None:
     world = World({}, fixture={"a": {}})
     step = GrantStep(database=world.filled, grant=GRANT)
