@@ -24,12 +24,10 @@ from backendai_ctl.stores.manager_key import certificate, key_file, read_key
 from backendai_ctl.stores.ports import answers
 
 _CLUSTER_SECRET = "manager-secret"
-# Where a new node keeps the authority that this node has made for itself.
-_OWN_AUTHORITY, _BROUGHT_AUTHORITY = (
-    "/var/lib/backendai/tls/ca.pem",
-    "/etc/backend.ai/cluster-ca.pem",
-)
-_CA = "tls.ca"
+# What this node has made for itself, and where a new one keeps it, with others of the cluster.
+_OWN_AUTHORITY = "/var/lib/backendai/tls/ca.pem"
+BROUGHT_AUTHORITY = "/etc/backend.ai/cluster-ca.pem"
+_CA, _SELF_SIGNED = "tls.ca", "tls.self-signed"
 # An address that nobody uses once several are answered.
 _INSTEAD = {"redis.address": "redis.sentinels", "database.address": "database.members"}
 _PORTS = {"http": 80, "https": 443}
@@ -81,8 +79,10 @@ class Gathering:
             question.name: (derived if _follows(derived, question) else site).answers[question.name]
             for question in chosen(site.questions, self.role.answers)
         }
-        if found.get(_CA) == _OWN_AUTHORITY:
-            found[_CA] = _BROUGHT_AUTHORITY
+        if _CA in found and site.answers[_SELF_SIGNED]:
+            found[_CA] = BROUGHT_AUTHORITY
+        if not found.get(_SELF_SIGNED):  # a node by plain HTTP says nothing of others
+            found.pop(_SELF_SIGNED, None)
         if not self._runs_same():
             for question in chosen(site.questions, self.role.described):
                 if site.answers[question.name] != question.default:
@@ -187,22 +187,22 @@ class Gathering:
             if question.key in ("ca", "tls-ca") and brought.get(question.name)
         }
         try:
-            return {
-                path: self.layout.place(_here(path)).read_text(encoding="ascii")
-                for path in sorted(paths)
-            }
+            return {path: self._content(site, path) for path in sorted(paths)}
         except (OSError, ValueError) as error:
             raise HostError(f"cannot read an authority's certificate: {error}") from error
+
+    def _content(self, site: Site, path: str) -> str:
+        """Return a file of authorities as the new node gets it: all that this node trusts."""
+        given, sources = str(site.answers[_CA]), [path]
+        if path == BROUGHT_AUTHORITY and site.answers[_SELF_SIGNED]:
+            sources = [_OWN_AUTHORITY, *([given] if given else [])]
+        texts = [self.layout.place(s).read_text(encoding="ascii") for s in sources]
+        return "".join(dict.fromkeys(texts))
 
 
 def _follows(site: Site, question: Question) -> bool:
     """Whether the answer is made of others here, such as an address by TLS."""
     return any(site.answers[name] for name in question.derived_where)
-
-
-def _here(path: str) -> str:
-    """Return where this node has the file that a new one keeps at ``path``."""
-    return _OWN_AUTHORITY if path == _BROUGHT_AUTHORITY else path
 
 
 def cluster_of(layout: Layout) -> str | None:

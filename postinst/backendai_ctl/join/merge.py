@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from backendai_ctl.answers.edits import read_preseed, with_answer, write_site
 from backendai_ctl.answers.kinds import Address, Value
@@ -17,7 +18,7 @@ from backendai_ctl.base.errors import RefusedError, SiteError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.text import value_of
-from backendai_ctl.join.gather import cluster_of
+from backendai_ctl.join.gather import BROUGHT_AUTHORITY, cluster_of
 from backendai_ctl.join.payload import Payload
 from backendai_ctl.join.roles import Role
 from backendai_ctl.join.state import Joined, digest_of
@@ -26,6 +27,7 @@ from backendai_ctl.services.record import Record
 
 _IN_OWN = re.compile(r"\{([a-z.-]+)!port\}")
 _CERTIFICATE_MODE = 0o644
+_SELF_SIGNED, _CERTIFICATE = "tls.self-signed", "tls.certificate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ class Merge:
             files={
                 path: content
                 for path, content in self.payload.files.items()
-                if not self.layout.place(path).exists()
+                if not self.layout.place(path).exists() or self._renews(path, content)
             },
         )
 
@@ -99,6 +101,8 @@ class Merge:
         problems: list[str] = []
         for name, value in self.payload.answers.items():
             question = site.questions.named(name)
+            if name == _SELF_SIGNED and site.answers[_CERTIFICATE]:
+                continue  # the admin has given this node a certificate
             if question is None:
                 problems.append(f"site.toml of this release has no answer called '{name}'")
                 continue
@@ -164,9 +168,13 @@ class Merge:
         problems = []
         for path, content in self.payload.files.items():
             there = self.layout.place(path)
-            if there.exists() and there.read_text(encoding="utf-8", errors="replace") != content:
+            if there.exists() and _text_of(there) != content and not self._renews(path, content):
                 problems.append(f"{path} is another certificate than the first node's")
         return problems
+
+    def _renews(self, path: str, content: str) -> bool:
+        """Whether the file is an invite's own, to which a later one may add an authority."""
+        return path == BROUGHT_AUTHORITY and _text_of(self.layout.place(path)) != content
 
     def _is_new(self, name: str, secret: str) -> bool:
         path = self.layout.secrets / name
@@ -201,7 +209,8 @@ def apply_change(
     for path, content in change.files.items():
         there = layout.place(path)
         there.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        Writer(owner=Owner.caller(), mode=_CERTIFICATE_MODE).create(there, content)
+        writer = Writer(owner=Owner.caller(), mode=_CERTIFICATE_MODE)
+        (writer.replace if path == BROUGHT_AUTHORITY else writer.create)(there, content)
     # Before site.toml: a run that is killed in between finds these answers still to be written.
     known = Joined.load(layout)
     brought = {name: digest_of(value) for name, value in change.answers.items()}
@@ -216,6 +225,10 @@ def apply_change(
         write_site(layout.site, change.site, store.writer)
     elif change.answers:
         write_site(layout.site, change.site, store.writer)
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def _label() -> str:

@@ -66,7 +66,7 @@ def _answers(value: dict[str, object]) -> dict[str, Value]:
     for name, answer in value.items():
         if isinstance(answer, list) and all(isinstance(item, str) for item in answer):
             found[name] = [str(item) for item in answer]
-        elif isinstance(answer, _PLAIN) and not isinstance(answer, bool):
+        elif isinstance(answer, _PLAIN):  # true and false are numbers, too
             found[name] = answer
         else:
             raise TypeError

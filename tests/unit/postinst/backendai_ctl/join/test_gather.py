@@ -9,6 +9,7 @@ from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.join import gather
 from backendai_ctl.join.gather import Gathering, cluster_of
+from backendai_ctl.join.payload import parse_payload
 from backendai_ctl.join.roles import load_role, role_names
 
 from builder.base.paths import PROJECT
@@ -231,17 +232,28 @@ def test_every_answer_and_secret_of_the_roles_exists(
         assert set(role.reaches) | set(role.keys) <= set(role.remedies)
 
 
-@pytest.mark.parametrize("name", ["web", "manager"])
-def test_a_role_that_calls_others_trusts_the_first_nodes_authority(
+@pytest.mark.parametrize("name", ["web", "manager", "storage"])
+def test_a_role_that_users_reach_has_tls_and_trusts_the_first_nodes_authority(
     first: Layout, name: str
 ) -> None:
+    assert "tls.self-signed" not in gathering(first, name).run().answers
     first.site.write_text(f'{SITE}[node]\npublic-host = "10.0.0.1"\n[tls]\nself-signed = true\n')
     first.tls.mkdir(parents=True)
     (first.tls / "ca.pem").write_text("the authority\n")
-    payload = Gathering(layout=first, role=load_role(first, name), host="10.0.0.1").run()
+    payload = gathering(first, name).run()
+    assert payload.answers["tls.self-signed"] is True
     assert payload.answers["tls.ca"] == "/etc/backend.ai/cluster-ca.pem"
     assert payload.files["/etc/backend.ai/cluster-ca.pem"] == "the authority\n"
-    assert "tls.self-signed" not in payload.answers
+    assert not {"tls.certificate", "tls.key"} & set(payload.answers)
+    assert parse_payload(json.loads(json.dumps(payload.as_table()))) == payload
+    # A second storage node has an authority of its own, which this node trusts, too.
+    (first.root / "etc/pki").mkdir()
+    (first.root / "etc/pki/far.pem").write_text("another\n")
+    first.site.write_text(first.site.read_text() + 'ca = "/etc/pki/far.pem"\n')
+    files = gathering(first, name).run().files
+    assert files == {"/etc/backend.ai/cluster-ca.pem": "the authority\nanother\n"}
+    agent = gathering(first, "agent").run()
+    assert not [name for name in agent.answers if name.startswith("tls.")]
 
 
 def test_a_web_node_calls_the_manager_by_https_where_that_answers_so(first: Layout) -> None:
