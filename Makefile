@@ -24,7 +24,7 @@ SEED ?= $(shell date +%s)
 # As root the build may install what compiling CPython needs; else it says what to install.
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--install-build-deps)
 # The others are templates: tests render each in every variant and check the result.
-SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv .ci/build .ci/publish .ci/bump postinst/bin/backend.ai postinst/bin/backendai-ctl builder/bundle/target/bundle.sh
+SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv .ci/build .ci/plan .ci/merge .ci/publish .ci/bump .ci/proof postinst/bin/backend.ai postinst/bin/backendai-ctl builder/bundle/target/bundle.sh
 
 # Python keeps the bytecode of tests and tools: else each worker compiles them at each start.
 unexport PYTHONDONTWRITEBYTECODE

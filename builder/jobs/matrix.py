@@ -109,6 +109,10 @@ def _pipeline(builds: Mapping[str, dict[str, object]]) -> dict[str, object]:
         "stages": ["build", "test", "publish"],
         **builds,
         **tests,
+        "proof": {
+            "extends": ".proof",
+            "needs": [{"job": name, "optional": True} for name in tests],
+        },
         # The tests are not there for a tag.
         "publish": {
             "extends": ".publish",

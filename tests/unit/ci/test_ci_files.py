@@ -58,7 +58,9 @@ def _scripts_of(node: Any) -> Iterator[str]:
 
 
 def test_there_are_files_of_both_systems() -> None:
-    assert {path.stem for path in GITHUB} == {"bump", "check", "nightly", "release", "site.github"}
+    assert {path.stem for path in GITHUB} == {
+        *("build", "bump", "check", "nightly", "release", "site.github")
+    }
     assert all(path.is_file() for path in GITLAB)
 
 
@@ -92,7 +94,8 @@ def test_every_job_of_a_night_extends_what_there_is(real_spec: Spec) -> None:
     shared = read(PROJECT / ".gitlab/night.yml")
     assert all(job["extends"] in shared for job in jobs.values())
     needed = {need["job"] for need in jobs["publish"]["needs"]}
-    assert needed == set(jobs) - {"publish"}
+    assert needed == set(jobs) - {"publish", "proof"}
+    assert {need["job"] for need in jobs["proof"]["needs"]} == {"test-full", "e2e-full"}
 
 
 @pytest.mark.parametrize("path", [*GITHUB, *GITLAB], ids=lambda path: path.name)
