@@ -66,7 +66,8 @@ def _adopt(options: argparse.Namespace, layout: Layout) -> Status:
     if session.etcd is None:
         raise HostError("no service here has the address of etcd")
     names = layout.shared_secrets
-    step = SecretsStep(etcd=session.etcd, secrets=shared_secrets(layout.secrets, names))
+    found = shared_secrets(layout.secrets, names, session.answers.site)
+    step = SecretsStep(etcd=session.etcd, secrets=found)
     step.adopt()
     say(f"the cluster's are now those of this host: {', '.join(step.secrets)}")
     for key in _adopt_keys(session, session.etcd, step.secrets.values()):

@@ -66,8 +66,8 @@ def _cluster_steps(session: Session, databases: Sequence[SeededDatabase]) -> lis
     for database in databases:
         if database.profile.accounts is not None:
             _ = database.fixtures  # creates the secrets that are compared
-    names = session.layout.shared_secrets
-    secrets = shared_secrets(session.layout.secrets, names)
+    layout = session.layout
+    secrets = shared_secrets(layout.secrets, layout.shared_secrets, session.answers.site)
     steps: list[Step] = [SecretsStep(etcd=etcd, secrets=secrets)] if secrets else []
     if "manager" in session.recipes:
         key = read_key(key_file(session.layout))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendai_ctl.answers.kinds import Address
+from backendai_ctl.answers.site import Site
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.text import value_of
 from backendai_ctl.seed.model import Finding, State
@@ -100,7 +101,9 @@ class RedisStep:
         """Ask the server for its role; Sentinel and TLS are left to the services."""
         text = self.etcd.get("config/redis/addr")
         if not text:
-            return Finding(state=State.EXISTS, detail="not named by config/redis/addr")
+            sentinels = self.etcd.get("config/redis/sentinel")
+            detail = f"by the Sentinels {sentinels}" if sentinels else "not named"
+            return Finding(state=State.EXISTS, detail=detail)
         try:
             address = Address.parse(text)
         except ValueError as error:
@@ -118,14 +121,21 @@ class RedisStep:
         """Do nothing: this step never finds anything to create."""
 
 
-def shared_secrets(folder: Path, names_file: Path) -> dict[str, str]:
-    """Return the secrets of this host that must be the same on all nodes, by name."""
+def shared_secrets(folder: Path, names_file: Path, site: Site) -> dict[str, str]:
+    """Return the secrets of this host that must be the same on all nodes, by name.
+
+    A secret that stands for an answer is left out where site.toml gives the answer: a node that
+    was installed before it joined has made another, and uses it no more.
+    """
+    answered = {
+        question.secret for question in site.questions.all if site.answers[question.name] != ""
+    }
     try:
         names = names_file.read_text(encoding="utf-8").split()
         return {
             name: (folder / name).read_text(encoding="utf-8")
             for name in names
-            if (folder / name).exists()
+            if name not in answered and (folder / name).exists()
         }
     except OSError as error:
         raise HostError(f"cannot read {error.filename}: {error.strerror}") from error

@@ -170,6 +170,25 @@ def test_loopback_becomes_the_nodes_address_where_that_answers(
     assert answers["graphql.url"] == "http://10.0.0.1:4000"
 
 
+def test_of_several_servers_the_single_address_keeps_nobody_out(
+    first: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address that is not used may stay at its default, on loopback."""
+    monkeypatch.setattr(gather, "answers", lambda _: False)
+    several = ["10.0.0.1:5432", "10.0.0.2:5432"]
+    first.site.write_text(
+        '[etcd]\naddresses = ["10.0.0.1:2379"]\n'
+        f"[database]\nmembers = {several}\n"
+        '[redis]\nsentinels = ["10.0.0.1:26379", "10.0.0.2:26379"]\n'
+    )
+    answers = gathering(first, "manager").run().answers
+    assert answers["database.members"] == several
+    assert answers["database.address"] == "127.0.0.1:5432"
+    first.site.write_text(first.site.read_text().replace("'10.0.0.1:5432'", "'127.0.0.1:5432'"))
+    with pytest.raises(NotReadyError, match=r"site set database\.members HOST"):
+        gathering(first, "manager").run()
+
+
 def test_a_storage_node_has_a_name_of_its_own_beside_the_first_nodes(
     first: Layout,
 ) -> None:

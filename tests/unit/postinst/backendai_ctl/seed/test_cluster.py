@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from backendai_ctl.answers.kinds import Address
 from backendai_ctl.answers.secretstore import SecretStore
+from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.base.files import Writer
@@ -18,7 +19,7 @@ from backendai_ctl.cli import main
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.seed.model import State
 from backendai_ctl.seed.state import Report, save_report
-from backendai_ctl.seed.steps.cluster import EtcdStep, SecretsStep, fingerprint
+from backendai_ctl.seed.steps.cluster import EtcdStep, SecretsStep, fingerprint, shared_secrets
 from backendai_ctl.seed.tree import leaves
 from backendai_ctl.services.configure import Host, configure
 from backendai_ctl.services.secrets_archive import (
@@ -147,6 +148,22 @@ def test_an_adopted_secret_takes_the_place_of_the_one_in_etcd(etcd: Etcd, layout
     assert etcd.get(f"{proxy}/secret") == own
     assert etcd.get(f"{proxy}/manager_api") == "http://10.0.0.8:6022"
     assert etcd.get(f"{proxy}/client_api") is None
+
+
+def test_a_secret_in_whose_place_an_answer_is_given_is_not_compared(layout: Layout) -> None:
+    """Each node that is installed before it joins has made one of its own."""
+    name = "manager-database-password"
+    layout.shared_secrets.write_text(f"{name}\nmanager-secret\n")
+    layout.secrets.mkdir()
+    for secret in (name, "manager-secret"):
+        (layout.secrets / secret).write_text("own\n")
+    for site, compared in (
+        ("", {name, "manager-secret"}),
+        ("password = 'x'\n", {"manager-secret"}),
+    ):
+        layout.site.write_text(f"[database]\n{site}")
+        found = shared_secrets(layout.secrets, layout.shared_secrets, load_site(layout))
+        assert set(found) == compared
 
 
 def test_a_fingerprint_does_not_show_the_secret() -> None:
