@@ -56,6 +56,7 @@ def node(world: World, previous: str) -> Iterator[Node]:
         yield opened
 
 
+@pytest.mark.full  # without a session both formats cross lines in tests/integration
 def test_upgrade(node: Node, previous: str, dist: Dist, steps: Steps) -> None:
     past = upgrade(node, previous, dist, steps)
     end_session(node, past.login, steps)

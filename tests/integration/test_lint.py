@@ -1,9 +1,9 @@
 """lintian and rpmlint find nothing in the packages that is not overridden with a reason.
 
 The overrides ship in each deb; rpm's are in rpm/rpmlint.toml. Packages with a Python take
-a minute each and are alike: two stand for all, unless BUILDER_FULL is set. Two checks of
+a minute each and are alike: one stands for all, the others are marked ``full``. Two checks of
 lintian take more than all others together where a package has files below /opt, which wheels
-brought; there they are left to that run, too.
+brought; there they are left to the runs with BUILDER_FULL, too.
 """
 
 import os
@@ -14,11 +14,11 @@ import pytest
 from builder.base.model import PackageFormat
 from builder.base.paths import PKGSPEC, PROJECT
 from builder.base.run import run
-from builder.spec import load_spec
+from builder.spec import Spec, load_spec
 from tests.integration.dist import Dist
 from tests.integration.steps import Steps
 
-_LARGE = ("backendai-agent", "backendai-manager")
+_LARGE = "backendai-manager"
 _LIMIT = ["timeout", "900"]
 # Whether a script is a known library's copy, and whether gzip can read each archive.
 _SLOW_CHECKS = ["--dont-check-part", "languages/javascript/embedded,files/compressed/gz"]
@@ -28,17 +28,18 @@ def _is_whole() -> bool:
     return bool(os.environ.get("BUILDER_FULL"))
 
 
-def _packages() -> list[str]:
+def _packages() -> list[object]:
     spec = load_spec(PKGSPEC)
-    release = spec.release(None)
     return [
-        name
-        for name in release.packages
-        if _is_whole()
-        or name in _LARGE
-        or spec.packages[name].service is None
-        or spec.packages[name].python is None
+        pytest.param(
+            name, marks=() if name == _LARGE or _is_small(spec, name) else pytest.mark.full
+        )
+        for name in spec.release(None).packages
     ]
+
+
+def _is_small(spec: Spec, name: str) -> bool:
+    return spec.packages[name].service is None or spec.packages[name].python is None
 
 
 @pytest.mark.build

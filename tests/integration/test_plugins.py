@@ -106,6 +106,7 @@ def wait_for(host: Host, service: str, text: str, more_than: int = 0) -> None:
     )
 
 
+@pytest.mark.full  # the add-ons of the agent, which are plug-ins too, are installed at every change
 def test_plugins_are_loaded_by_their_hosts(host: Host, steps: Steps) -> None:
     with steps("the hosts"):
         names = ("runtime", "common", "manager", "storage-proxy")

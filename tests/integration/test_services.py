@@ -133,6 +133,7 @@ def test_app_proxy(engine: docker.DockerClient, images: Images, dist: Dist, step
         assert not host.run("ls /var/lib/backendai/secrets", check=False).stdout
 
 
+@pytest.mark.full  # the node of rpms of the end-to-end cases has the app proxy
 def test_app_proxy_by_dnf(
     engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps, tmp_path: Path
 ) -> None:

@@ -255,6 +255,7 @@ def test_a_transaction_that_is_killed(host: Host, dist: Dist, steps: Steps) -> N
     assert not host.run("ls /var/lib/backendai/upgrade/*.pending", check=False).stdout
 
 
+@pytest.mark.full
 def test_a_host_that_loses_its_power_amid_an_upgrade(host: Host, dist: Dist, steps: Steps) -> None:
     """It boots with new code and an old schema, and migrates before the service starts."""
     with steps("install 26.8.3"):
