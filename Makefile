@@ -57,7 +57,7 @@ test-full: ## the same, with the cases that take long; notes in docs/proof.md wh
 	BUILDER_FULL=1 $(MAKE) test ARGS="--proof $(PROOF) $(ARGS)"
 
 test-unit: setup-dev ## run the tests that need no network, root or Docker
-	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit $(ARGS)
+	$(PYTEST) -p no:hypothesispytest -p no:anyio -n $(JOBS) --dist worksteal tests/unit $(ARGS)
 
 test-one: setup-dev ## run one test file, one test, or all unit tests of a name: make test-one T=tests/unit/base/test_run.py
 	@test -n "$(T)" || { echo "error: T is not set; e.g. make test-one T=tests/unit/base/test_run.py" >&2; exit 2; }

@@ -1,6 +1,7 @@
 """What the tests of bundles share: a published repository, and a signer of it."""
 
 import random
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,11 +57,12 @@ def key() -> Iterator[TestKey]:
         yield TestKey(fingerprint=name, source=KeySource(key=export_secret(gpg, [name])))
 
 
-@pytest.fixture
-def maker(tmp_path: Path, key: TestKey) -> Iterator[Maker]:
-    """A repository with a service, what it needs, and more, published."""
-    root = write_repository(tmp_path / "repo", key.fingerprint)
-    files = tmp_path / "files"
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory, key: TestKey) -> Path:
+    """A repository with a service, what it needs, and more, published; tests copy it."""
+    place = tmp_path_factory.mktemp("published")
+    root = write_repository(place / "repo", key.fingerprint)
+    files = place / "files"
     packages = [
         DebPackage(name="common", version="2.0-1", arch="all", extra="Section: net\n"),
         DebPackage(name="common", version="1.0-1", arch="all", extra="Section: net\n"),
@@ -80,4 +82,16 @@ def maker(tmp_path: Path, key: TestKey) -> Iterator[Maker]:
         add(repository, *(package.write(files) for package in packages))
         add(repository, write_rpm(files, "tool", "2.0"))
         build_tree(repository, signer, NOW)
+    return root
+
+
+@pytest.fixture
+def maker(tmp_path: Path, key: TestKey, published: Path) -> Iterator[Maker]:
+    """A copy of that repository, and its signer."""
+    root = tmp_path / "repo"
+    shutil.copytree(published, root, symlinks=True)
+    with (
+        open_repository(root) as repository,
+        open_signer([key.fingerprint], key.source, NOW) as signer,
+    ):
         yield Maker(repository=repository, signer=signer)
