@@ -36,6 +36,7 @@ __all__ = [
 # The header of a frame of output: the stream, three bytes of padding, the length.
 _FRAME = struct.Struct(">BxxxL")
 _STDOUT, _STDERR = 1, 2
+_TIMEOUT_S = 600  # for one answer: a busy engine needs minutes to remove a host
 
 
 class EngineUnavailableError(BuilderError):
@@ -52,7 +53,7 @@ def connect() -> Client:
             # Checked first, because the client leaves its socket open if no engine answers.
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.connect(address.removeprefix("unix://"))
-        return docker.from_env(timeout=120)
+        return docker.from_env(timeout=_TIMEOUT_S)
     except (EngineError, requests.RequestException, OSError) as error:
         raise EngineUnavailableError(
             f"docker engine not reachable at {address}: {error}", hint="run: .ci/engine start"

@@ -186,7 +186,8 @@ def test_what_packages_ask_for_by_data_is_there_on_every_distribution(
     assert not lacking
 
 
-def test_debian_13_needs_a_package_for_the_docker_command_and_ubuntu_does_not() -> None:
+def test_the_docker_command_is_docker_cli_by_name_but_on_debian_12() -> None:
+    """A package of its own on Debian 13, and what docker.io of Ubuntu provides."""
     spec = load_spec(PKGSPEC)
     chosen = {}
     for name in ("debian-12", "debian-13", "ubuntu-22.04", "ubuntu-24.04", "ubuntu-26.04"):
@@ -195,8 +196,8 @@ def test_debian_13_needs_a_package_for_the_docker_command_and_ubuntu_does_not() 
             found = find_satisfied(DEB, parse_requirement(DEB, text), offered)
             if "docker-cli" in text and found is not None:
                 chosen[name] = found.name
-    assert chosen.pop("debian-13") == "docker-cli"
-    assert set(chosen.values()) == {"docker.io"}
+    assert chosen.pop("debian-12") == "docker.io"
+    assert set(chosen.values()) == {"docker-cli"}
 
 
 def test_rpm_of_8_1_does_not_unpack_zstd_and_of_8_10_does() -> None:
