@@ -5,6 +5,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from builder.base import log
 from builder.base.errors import UsageError
 from builder.base.model import Arch
 from builder.base.parse import TextError, parse_json
+from builder.base.paths import PROJECT
 from builder.bundle.model import IMAGES, Image
 from builder.verify.engine import EngineError, EngineUnavailableError, ImageNotFound, connect
 
@@ -22,6 +24,7 @@ _LEVEL = 6
 _BLOCK = 2**20
 _LARGEST_TEXT = 2**22
 _FILE = re.compile(r"[./]")
+_QUESTIONS = PROJECT / "postinst/site/questions.toml"
 _SAVE_HINT = "docker save --output FILE NAME writes such a file"
 
 
@@ -29,6 +32,14 @@ _SAVE_HINT = "docker save --output FILE NAME writes such a file"
 class _Found:
     names: tuple[str, ...]
     arch: str
+
+
+def store_images() -> tuple[str, ...]:
+    """Return the images of backendai-halfstack's stores, as site.toml names them by default."""
+    table = tomllib.loads(_QUESTIONS.read_text(encoding="utf-8"))
+    (section,) = [section for section in table["section"] if section["name"] == "halfstack"]
+    images = [item["default"] for item in section["question"] if item["kind"] == "image"]
+    return tuple(map(str, images))
 
 
 def place_images(words: Sequence[str], arch: Arch, tree: Path, work: Path) -> list[Image]:

@@ -37,6 +37,11 @@ from builder.repo.sign import find_source, open_signer
     help="An archive of docker save, or an image of the local engine; repeatable.",
 )
 @click.option(
+    "--store-images",
+    is_flag=True,
+    help="The images of backendai-halfstack's stores, which the local engine has.",
+)
+@click.option(
     "--with-dependencies",
     "suites",
     multiple=True,
@@ -77,13 +82,16 @@ def bundle_command(packages: Sequence[str], root: Path, as_json: bool, **options
 def _read_request(
     packages: Sequence[str], first_channel: str, options: dict[str, Any]
 ) -> BundleRequest:
+    from builder.bundle.images import store_images  # noqa: PLC0415 - loads docker
+
     formats: tuple[PackageFormat, ...] = options["formats"]
+    stores = store_images() if options["store_images"] else ()
     return BundleRequest(
         channel=options["channel"] or first_channel,
         words=tuple(packages),
         arch=Arch(options["arch"]),
         formats=formats,
-        images=tuple(options["images"]),
+        images=(*options["images"], *stores),
         suites=tuple(dict.fromkeys(options["suites"])),
         name=options["name"],
         split=parse_size(options["split"]) if options["split"] else None,

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from builder.base.errors import UsageError
 from builder.base.model import Arch
-from builder.bundle.images import place_images
+from builder.base.paths import PROJECT
+from builder.bundle.images import place_images, store_images
 
 
 def archive(path: Path, name: str | None = "team/image:1", arch: str = "amd64") -> Path:
@@ -77,6 +79,18 @@ def test_an_image_that_is_given_twice(tmp_path: Path) -> None:
     one, two = archive(tmp_path / "a.tar"), archive(tmp_path / "b.tar")
     with pytest.raises(UsageError, match="team/image:1 is given twice"):
         place(tmp_path, one, two)
+
+
+def test_the_images_of_the_stores_are_those_that_a_host_asks_for() -> None:
+    compose = (PROJECT / "postinst/services/halfstack/halfstack.yml").read_text()
+    asked = re.findall(r"\{halfstack\.([a-z-]+)!compose\}", compose)
+    assert asked
+    questions = (PROJECT / "postinst/site/questions.toml").read_text()
+    defaults = [
+        re.search(rf'key = "{name}"\nkind = "image"\ndefault = "(.+)"', questions) for name in asked
+    ]
+    assert list(store_images()) == [found[1] for found in defaults if found]
+    assert len(store_images()) == len(asked)
 
 
 def test_a_name_without_an_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

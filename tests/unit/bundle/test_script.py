@@ -111,6 +111,11 @@ def test_parts_are_found_beside_it_and_joined(parted: Bundle, tmp_path: Path) ->
     joined = tmp_path / "joined"
     assert call(parted.file, "join", str(joined)).status == 0
     assert call(joined, "verify").status == 0
+    # Whoever has no script at hand joins the files in their order.
+    by_hand = tmp_path / "by-hand"
+    names = [parted.file.name, *(part.name for part in parted.parts)]
+    run(["sh", "-c", 'cat "$@" >"$0"', by_hand, *names], cwd=parted.file.parent)
+    assert by_hand.read_bytes() == joined.read_bytes()
     assert call(joined, "unpack", str(tmp_path / "unpacked")).status == 0
     run(["sha256sum", "--check", f"{parted.file.name}.sha256"], cwd=parted.file.parent)
 
