@@ -23,7 +23,7 @@ from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.registries.advise import take_registries
 from backendai_ctl.seed import images
 from backendai_ctl.seed.apply import Run
-from backendai_ctl.seed.groups import groups_of
+from backendai_ctl.seed.groups import groups_of, is_shared_filled
 from backendai_ctl.seed.interpreter import reexec_in_service_python
 from backendai_ctl.seed.model import State, StepResult
 from backendai_ctl.seed.plan import plan, render
@@ -90,6 +90,9 @@ def _apply(options: argparse.Namespace, layout: Layout, begin: float | None = No
     if scans and not options.no_start:
         systemd.ask(layout, "start", images.UNIT)
     if not complete:
+        if not options.no_start and is_shared_filled(results):
+            # A service that lacks a store must not keep others from starting.
+            start_waiting(layout, say, is_filled=False)
         raise NotReadyError(
             "not everything is filled; it is tried again by itself, or now by:"
             " sudo backendai-ctl seed apply",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from backendai_ctl.answers.resolve import resolve_tree
 from backendai_ctl.seed.data import version_numbers
-from backendai_ctl.seed.model import Step
+from backendai_ctl.seed.model import Step, StepResult
 from backendai_ctl.seed.session import Say, SeededDatabase, Session
+from backendai_ctl.seed.state import failed
 from backendai_ctl.seed.steps.cluster import EtcdStep, RedisStep, SecretsStep, shared_secrets
 from backendai_ctl.seed.steps.commands import CommandStep
 from backendai_ctl.seed.steps.database import (
@@ -128,6 +129,12 @@ def _database_groups(session: Session, database: SeededDatabase, seconds: float)
             lock=lambda: database_lock(database.connection, seconds=seconds, say=session.say),
         ),
     ]
+
+
+def is_shared_filled(results: Sequence[StepResult]) -> bool:
+    """Whether all nodes' common keys and secrets were inspected, and nothing is missing."""
+    shared = [result for result in results if result.group == CLUSTER]
+    return bool(shared) and not failed(shared)
 
 
 def grant_volume(database: SeededDatabase, volume: str, say: Say) -> None:

@@ -17,18 +17,25 @@ def waiting_services(layout: Layout) -> list[str]:
         return []
 
 
-def start_waiting(layout: Layout, say: Callable[[str], None]) -> dict[str, str]:
+def start_waiting(
+    layout: Layout, say: Callable[[str], None], *, is_filled: bool = True
+) -> dict[str, str]:
     """Start the services that can start now; return what each of the others waits for.
 
-    A service that the admin has disabled in the meantime is left alone.
+    A service that the admin has disabled in the meantime is left alone. Unless the stores are
+    filled, a service with a database waits, whose schema alone does not make it ready.
     """
     left: dict[str, str] = {}
     for service in waiting_services(layout):
         if layout.failure_note(service).exists():
             left[service] = "its database is not upgraded"
             continue
+        recipe = load_recipe(layout, service)
+        if not is_filled and recipe.needs.database is not None:
+            left[service] = "its stores are not filled"
+            continue
         try:
-            check_needs(layout, load_recipe(layout, service))
+            check_needs(layout, recipe)
         except TargetError as error:
             left[service] = error.message
             continue

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
-from backendai_ctl.base.errors import Status
+from backendai_ctl.base.errors import NotReadyError, Status
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands import seed
+from backendai_ctl.seed.apply import Run
+from backendai_ctl.seed.model import State, StepResult
 from backendai_ctl.seed.state import Report
 
 
@@ -49,3 +51,22 @@ def test_what_is_configured_meanwhile_gets_a_run_of_its_own(
     assert [(report.complete, report.seconds) for report in reports] == [(False, 7.0), (True, 8.0)]
     assert "configured meanwhile: agent" in capsys.readouterr().err
     assert next(opened, None) is None
+
+
+@pytest.mark.parametrize(("shared", "starts"), [(State.EXISTS, True), (State.WAITING, False)])
+def test_a_service_starts_while_another_lacks_its_store(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, shared: State, *, starts: bool
+) -> None:
+    layout.seed_state.mkdir(parents=True)
+    result = StepResult(group="cluster", step="etcd storage-proxy", state=shared)
+    started: list[bool] = []
+    monkeypatch.setattr(seed, "reexec_in_service_python", lambda *_, **__: None)
+    monkeypatch.setattr(seed, "_session", lambda *_: FakeSession("storage-proxy", "webserver"))
+    monkeypatch.setattr(seed, "_stores_work", lambda *_: False)
+    monkeypatch.setattr(seed, "groups_of", lambda *_, **__: [])
+    monkeypatch.setattr(Run, "apply", lambda *_: [result])
+    monkeypatch.setattr(seed, "start_waiting", lambda *_, is_filled: started.append(is_filled))
+    options = Namespace(if_needed=False, wait=None, no_start=False)
+    with pytest.raises(NotReadyError, match="not everything is filled"):
+        seed._apply(options, layout)
+    assert started == ([False] if starts else [])

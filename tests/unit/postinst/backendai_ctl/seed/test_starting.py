@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from backendai_ctl.base import systemd
@@ -58,6 +59,22 @@ def test_what_lacks_something_waits_on(
     assert start_waiting(layout, lambda _: None) == {"manager": "nothing answers"}
     assert note.exists()
     assert asked == []
+
+
+def test_before_the_stores_are_filled_only_a_service_without_a_database_starts(
+    layout: Layout, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recipe(_: Layout, service: str) -> object:
+        database = "db" if service == "manager" else None
+        return SimpleNamespace(needs=SimpleNamespace(database=database))
+
+    monkeypatch.setattr(starting, "load_recipe", recipe)
+    for service in ("manager", "storage-proxy"):
+        waits(layout, service)
+    left = start_waiting(layout, lambda _: None, is_filled=False)
+    assert left == {"manager": "its stores are not filled"}
+    assert asked[-1] == "start --no-block backendai-storage-proxy.service"
+    assert start_waiting(layout, lambda _: None) == {}
 
 
 def test_a_database_that_is_not_upgraded_keeps_its_service_waiting(
