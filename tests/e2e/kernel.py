@@ -12,6 +12,7 @@ from builder.verify.engine import Client, ImageNotFound
 from builder.verify.hosts import Host
 from tests.e2e.nodes import Node
 from tests.integration.images import Images, Suite
+from tests.integration.stores import run_sql
 
 NAME = "stable/python:3.13-trixie"
 # What the cluster calls it.
@@ -51,6 +52,7 @@ _JUPYTER = {
     ],
 }
 _MOUNT = "/kernel-image"
+_DATABASE = "backend"
 _LOAD_TIMEOUT_S = 300
 
 
@@ -84,6 +86,24 @@ def containers(node: Node) -> list[str]:
     """The containers of sessions that run."""
     command = "docker ps --quiet --filter label=ai.backend.kernel-id"
     return node.host.run(command).stdout.split()
+
+
+def why_it_ended(node: Node, name: str) -> str:
+    """Return what the manager has on record of a session, and what its agent printed last.
+
+    The manager tells the client no more than that the session has ended.
+    """
+    of_session = f"SELECT id FROM sessions WHERE name = '{name}'"
+    found = run_sql(
+        node.host,
+        "SELECT created_at, phase, from_status, to_status, result, message"
+        f" FROM session_scheduling_history WHERE session_id IN ({of_session}) ORDER BY 1;"
+        f"SELECT status, status_info, status_data FROM kernels WHERE session_id IN ({of_session});"
+        "SELECT id, status, first_contact, lost_at FROM agents",
+        database=_DATABASE,
+    )
+    journal = "journalctl --no-pager --lines=60 --unit=backendai-agent"
+    return f"{found}\n{node.host.run(journal, check=False).stdout}"
 
 
 def load(host: Host) -> None:

@@ -12,7 +12,7 @@ from builder.base.model import PackageFormat
 from builder.base.paths import PROJECT
 from builder.base.run import run
 from builder.verify.engine import Client
-from builder.verify.hosts import Host
+from builder.verify.hosts import Host, HostError
 from tests.e2e import kernel
 from tests.e2e.nodes import Kind, Node, open_host
 from tests.e2e.repository import CHANNEL, NAME
@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.full, pytest.mark.xdist_group("bun
 _MEDIUM = "/media/bundle"
 _STATE = "/var/lib/backendai-bundle"
 _INSTALL_TIMEOUT_S = 590
+_READY_S = 500
 _PART = "300MB"
 
 
@@ -71,8 +72,10 @@ def test_from_nothing_to_a_session_without_network(
         command = ["sh", f"{_MEDIUM}/{file}", "install", "--fingerprint", site.fingerprint]
         with steps("install"):
             node.host.run(command, timeout=_INSTALL_TIMEOUT_S)
-        with steps("all services are active"):
-            node.wait_for(*ALL)
+        with steps("status says that all is up"):
+            wait = ["backendai-ctl", "status", "--wait", str(_READY_S)]
+            node.host.run(wait, timeout=_READY_S + 60)
+            assert [service for service in ALL if node.state(service) != "active"] == []
         with steps("a session"):
             compute(node)
         assert not node.host.run(f"ls {_STATE}/*/images", check=False).stdout
@@ -109,7 +112,11 @@ def compute(node: Node) -> None:
     kernel.name_registry(node)
     login = node.login()
     options = ["--name", "offline", "--max-wait", "90", "-r", "cpu=1", "-r", "mem=256m"]
-    node.client(login, "session", "create", *options, kernel.IMAGE, timeout=150)
+    try:
+        node.client(login, "session", "create", *options, kernel.IMAGE, timeout=150)
+    except HostError as error:
+        error.add_note(kernel.why_it_ended(node, "offline"))
+        raise
     words = ["-q", "-t", "offline", "-c", "print(6 * 7)", kernel.IMAGE]
     assert "42" in node.client(login, "run", *words, timeout=120)
     node.client(login, "session", "destroy", "offline")
