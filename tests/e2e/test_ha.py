@@ -111,6 +111,7 @@ def lose_etcd(trial: Trial) -> None:
     with trial.fault("etcd's leader"):
         ha.nodes[lost].host.run("systemctl kill --signal=KILL etcd; systemctl stop etcd")
     assert ha.etcd_leader(left) not in ("", lost)
+    assert "2 of 3 members of etcd answer" in ha.members(left)
     ha.nodes[lost].host.run(["systemctl", "start", "etcd"])
     trial.whole_again()
 

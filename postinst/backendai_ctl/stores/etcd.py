@@ -74,6 +74,13 @@ class Etcd:
         listed = found if isinstance(found, list) else []
         return {str(entry.get("alarm", "unknown")) for entry in listed}
 
+    def members(self) -> list[str]:
+        """Return where each member of the cluster is for clients, as HOST:PORT; its first URL."""
+        found = self._ask("cluster/member/list", {}, self._token()).get("members")
+        members = found if isinstance(found, list) else []
+        urls = [member.get("clientURLs") or [""] for member in members]
+        return [str(first).rpartition("//")[2] for first, *_ in urls if first]
+
     def try_write(self, key: str, seconds: int) -> None:
         """Set ``key`` under a lease of ``seconds``, then end the lease, which removes the key."""
         token = self._token()

@@ -3,10 +3,12 @@
 The services themselves go on with the members that are left, and so report nothing.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import TargetError
+from backendai_ctl.doctor.checks.cluster import first_etcd
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, warning
 from backendai_ctl.stores.ports import answers
@@ -28,12 +30,7 @@ def check_members(view: HostView) -> Iterator[Finding]:
 
 
 def _etcd_members(view: HostView) -> Iterator[Finding]:
-    listed = dict.fromkeys(
-        address
-        for config in view.configs.values()
-        if isinstance(config.table.get("etcd"), Mapping)
-        for address in _addresses(config, "etcd.addr")
-    )
+    listed = _members_of_etcd(view)
     silent = [address for address in listed if not answers(address)]
     # With none left, the check of the stores reports that.
     for address in silent if len(silent) < len(listed) else []:
@@ -44,6 +41,21 @@ def _etcd_members(view: HostView) -> Iterator[Finding]:
             f"systemctl start etcd there; if that node is gone: etcdctl --endpoints={_up(listed)}"
             " member remove ID, and member add for its successor",
         )
+
+
+def _members_of_etcd(view: HostView) -> dict[Address, None]:
+    """Return the members that etcd itself knows, also behind a proxy; else those in the files."""
+    etcd = first_etcd(view)
+    with contextlib.suppress(TargetError, ValueError):
+        members = etcd.members() if etcd else []
+        if len(members) > 1:
+            return dict.fromkeys(Address.parse(text) for text in members)
+    return dict.fromkeys(
+        address
+        for config in view.configs.values()
+        if isinstance(config.table.get("etcd"), Mapping)
+        for address in _addresses(config, "etcd.addr")
+    )
 
 
 def _up(listed: Mapping[Address, None]) -> str:

@@ -10,6 +10,7 @@ from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.doctor.checks import members
 from backendai_ctl.doctor.model import Finding, Severity
+from backendai_ctl.stores.etcd import Etcd
 from backendai_ctl.stores.postgresql import Database
 
 from tests.helpers.ports import free_port
@@ -76,6 +77,29 @@ def test_a_lost_member_of_etcd(layout: Layout) -> None:
     assert finding.what == "1 of 2 members of etcd answer: 2 have to"
     assert finding.where == f"etcd on 127.0.0.1:{lost}"
     assert f"127.0.0.1:{up} member remove" in finding.remedy
+
+
+def test_a_lost_member_behind_a_proxy(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file names the proxy alone; etcd knows its members."""
+    install_recipe(layout, "manager")
+    asked: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        up, lost = server.getsockname()[1], free_port()
+        urls = [[f"http://127.0.0.1:{up}"], [f"http://127.0.0.1:{lost}", "http://10.0.0.1:1"], []]
+
+        def answer(_: Etcd, method: str, *__: object) -> object:
+            asked.append(method)
+            return {"members": [{"name": "n", "clientURLs": listed} for listed in urls]}
+
+        monkeypatch.setattr(Etcd, "_ask", answer)
+        address = f'{{ host = "127.0.0.1", port = {up} }}'
+        (layout.etc / "manager.toml").write_text(
+            f'[etcd]\naddr = {address}\nnamespace = "local"\nuser = ""\npassword = ""\n'
+        )
+        (finding,) = members.check_members(host_view(layout))
+    assert asked == ["cluster/member/list"]
+    assert finding.what == "1 of 2 members of etcd answer: 2 have to"
+    assert finding.where == f"etcd on 127.0.0.1:{lost}"
 
 
 @pytest.mark.parametrize(
