@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from builder.base.paths import PROJECT
-from builder.base.run import Result
+from tests.e2e.joining import LINE, invite, join
 from tests.e2e.nodes import Kind, Login, Node, World, open_node
 from tests.integration import nodes
 from tests.integration.apt import apt
@@ -14,7 +14,6 @@ from tests.integration.steps import Steps
 
 pytestmark = [pytest.mark.docker, pytest.mark.full]
 
-_LINE = "/srv/line"
 _EXAMPLES = PROJECT / "docs/examples"
 _INVENTORY = """\
 [first_node]
@@ -23,20 +22,6 @@ localhost ansible_connection=local
 [new_nodes]
 {address} ansible_user=root
 """
-
-
-def invite(first: Node, role: str) -> str:
-    """The line for one node of a role."""
-    shown = first.host.run(["backendai-ctl", "invite", "--role", role]).stdout.strip()
-    assert shown.startswith("backendai-join-1.")
-    assert "\n" not in shown
-    return shown
-
-
-def join(node: Node, line: str, *, check: bool = True) -> Result:
-    """Give the line by stdin, as an operator does."""
-    node.host.write(_LINE, f"{line}\n", mode=0o600)
-    return node.host.run(f"backendai-ctl join <{_LINE}", check=check, timeout=300)
 
 
 def agents(manager: Node, login: Login) -> int:
@@ -98,7 +83,7 @@ def test_nodes_join_by_a_line(world: World, steps: Steps) -> None:
             agent.install("backendai-agent")
             line = invite(manager, "agent")
             join(agent, line)
-            agent.host.run(["rm", _LINE])
+            agent.host.run(["rm", LINE])
             agent.host.run(["backendai-ctl", "status", "--wait"], timeout=650)
             manager.host.wait_until("ALIVE", lambda: agents(manager, login) == 1, timeout=120)
             agent.host.run(["backendai-ctl", "doctor", "--only", "rpc"])
@@ -106,8 +91,8 @@ def test_nodes_join_by_a_line(world: World, steps: Steps) -> None:
             assert "joined by this invite already" in join(agent, line).stderr
         other = stack.enter_context(open_node(world, Kind.TRIXIE, "agent-b", stores=False))
         with steps("an agent that is installed with a line: a used one, then a new one"):
-            other.host.write(_LINE, line, mode=0o600)
-            install = f"BACKENDAI_JOIN_FILE={_LINE} DEBIAN_FRONTEND=noninteractive apt-get install"
+            other.host.write(LINE, line, mode=0o600)
+            install = f"BACKENDAI_JOIN_FILE={LINE} DEBIAN_FRONTEND=noninteractive apt-get install"
             shown = other.host.run(
                 f"{install} --yes --no-install-recommends backendai-agent", timeout=900
             )
