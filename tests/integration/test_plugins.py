@@ -1,24 +1,26 @@
 """A site's plug-ins on a real host: loaded, disabled, kept by an upgrade of theirs, removed."""
 
-import json
-import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
 
 from builder.base.errors import ExitCode
-from builder.base.paths import PROJECT
-from builder.base.run import Result, run
 from builder.verify.hosts import Host, HostSetup
 from tests.helpers.plugins import HOOK, PAGES, write_site
 from tests.integration.apt import refresh_lists
 from tests.integration.dist import MOUNT
 from tests.integration.images import Images, Suite
+from tests.integration.pluginhosts import (
+    LOAD_TIMEOUT_S,
+    call_builder,
+    count,
+    listed,
+    starts,
+    wait_for,
+)
 from tests.integration.steps import Steps
 from tests.integration.stores import start_stores
 
@@ -26,16 +28,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.build]
 
 _HOSTS = ("runtime", "common", "manager", "storage-proxy")
 _INSTALL_TIMEOUT_S = 580
-_LOAD_TIMEOUT_S = 300
 _CONFIG = "/etc/backend.ai/manager.toml"
-
-
-def call_builder(site: Path, *words: str, check: bool = True) -> Result:
-    """Call builder as the engineer of a site does."""
-    given = {name: text for name, text in os.environ.items() if name.startswith("BUILDER_")}
-    command = [sys.executable, "-m", "builder", "--quiet", *words]
-    own = {**given, "BUILDER_PKGSPEC_EXTRA": str(site)}
-    return run(command, cwd=PROJECT, env=own, check=check)
 
 
 @pytest.fixture(scope="module")
@@ -80,33 +73,6 @@ def files(host: Host, *names: str) -> list[str]:
     return host.run(f"ls {' '.join(f'{MOUNT}/{name}_*.deb' for name in names)}").stdout.split()
 
 
-def listed(host: Host) -> dict[str, dict[str, Any]]:
-    """The output of `addon list --json`, by name."""
-    text = host.run(["backendai-ctl", "addon", "list", "--json"]).stdout
-    return {addon["name"]: addon for addon in json.loads(text)}
-
-
-def count(host: Host, service: str, text: str) -> int:
-    """How many lines of the journal of a service have the text."""
-    journal = host.run(["journalctl", "--no-pager", f"--unit=backendai-{service}"]).stdout
-    return sum(text in line for line in journal.splitlines())
-
-
-def starts(host: Host, service: str) -> int:
-    """How often systemd has started a service."""
-    return count(host, service, "]: Started backendai-")
-
-
-def wait_for(host: Host, service: str, text: str, more_than: int = 0) -> None:
-    """Wait until a service has printed a line more often."""
-    host.wait_until(
-        f"{service}: {text}",
-        lambda: count(host, service, text) > more_than,
-        timeout=_LOAD_TIMEOUT_S,
-    )
-
-
-@pytest.mark.full  # the add-ons of the agent, which are plug-ins too, are installed at every change
 def test_plugins_are_loaded_by_their_hosts(host: Host, steps: Steps) -> None:
     with steps("the hosts"):
         names = ("runtime", "common", "manager", "storage-proxy")
@@ -116,7 +82,7 @@ def test_plugins_are_loaded_by_their_hosts(host: Host, steps: Steps) -> None:
             host.wait_until(
                 f"{service} is active",
                 lambda service=service: starts(host, service) > 0,  # type: ignore[misc]
-                timeout=_LOAD_TIMEOUT_S,
+                timeout=LOAD_TIMEOUT_S,
             )
     before = {service: starts(host, service) for service in ("manager", "storage-proxy")}
     config = host.read(_CONFIG)
@@ -158,7 +124,7 @@ def test_plugins_are_loaded_by_their_hosts(host: Host, steps: Steps) -> None:
         host.wait_until(
             "the storage proxy is restarted",
             lambda: starts(host, "storage-proxy") == again + 1,
-            timeout=_LOAD_TIMEOUT_S,
+            timeout=LOAD_TIMEOUT_S,
         )
         assert not host.run("find /opt/backendai -name 'toy_pages*'").stdout
     assert host.run(["systemctl", "is-active", "backendai-manager"]).stdout == "active\n"
