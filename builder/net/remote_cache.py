@@ -143,7 +143,7 @@ class RemoteCache:
 
     def _put(self, name: str, source: Path, sha256: str, *, counted: bool = True) -> None:
         try:
-            self.store.put(name, source, sha256)
+            self.store.put(name, source, sha256, replace=name in self._bad)
         except StoreError as error:
             with self._lock:
                 first, self.writes = self.writes, False

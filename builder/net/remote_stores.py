@@ -32,7 +32,7 @@ else:
     httpx = LazyModule("httpx")
 
 MAX_ENTRY = 4 << 30
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
 _SENT = 1 << 30
 _STALE_S = 24 * 3600
 # Making an entry takes seconds: a store that is slower than this is no help.
@@ -56,8 +56,8 @@ class Store(Protocol):
     def has(self, name: str) -> bool:
         """Return whether there is an entry of this name."""
 
-    def put(self, name: str, source: Path, sha256: str) -> None:
-        """Store a file, whose sha256 is given, in place of an entry of this name."""
+    def put(self, name: str, source: Path, sha256: str, *, replace: bool = False) -> None:
+        """Store a file, whose sha256 is given; ``replace`` an entry that is damaged."""
 
     def close(self) -> None:
         """Close connections."""
@@ -73,10 +73,14 @@ def open_store(place: str, token: str | None) -> Store:
                 hint="put the token into the file that BUILDER_REMOTE_CACHE_TOKEN_FILE names",
             )
         return HttpStore(url=place.rstrip("/"), token=token)
+    if parts.scheme == "s3":
+        from builder.net.s3_store import open_s3_store  # noqa: PLC0415 - it builds on this module
+
+        return open_s3_store(place)
     if "://" in place:
         raise UsageError(
             f"BUILDER_REMOTE_CACHE is {redact(place)!r}: no cache of the kind {parts.scheme}://",
-            hint="name a folder, or a server by http:// or https://",
+            hint="name a folder, a server by http:// or https://, or a bucket by s3://",
         )
     return FolderStore(root=Path(place).absolute())
 
@@ -113,7 +117,14 @@ class FolderStore:
         """Return whether there is a file of this name."""
         return (self.root / name).is_file()
 
-    def put(self, name: str, source: Path, sha256: str) -> None:  # noqa: ARG002 - a copy is safe
+    def put(
+        self,
+        name: str,
+        source: Path,
+        sha256: str,  # noqa: ARG002 - a copy is safe
+        *,
+        replace: bool = False,  # noqa: ARG002 - an entry is always replaced
+    ) -> None:
         """Copy a file under a name of its own, then rename it."""
         place = self.root / name
         part = None
@@ -126,7 +137,7 @@ class FolderStore:
             descriptor, text = tempfile.mkstemp(dir=unfinished)
             part = Path(text)
             with open(descriptor, "wb") as file, source.open("rb") as content:  # noqa: PTH123
-                while chunk := content.read(_CHUNK):
+                while chunk := content.read(CHUNK):
                     file.write(chunk)
             part.chmod(PUBLIC_FILE)
             part.replace(place)
@@ -165,10 +176,10 @@ class HttpStore:
     def get(self, name: str, target: Path) -> str | None:
         """Fetch an entry; 404 is none."""
         try:
-            with stream(self._client, self._place(name), self._headers()) as answer:
+            with stream(self._client, self._place(name), self._headers("GET", name)) as answer:
                 if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
                     return None
-                _check(answer)
+                self._check(answer)
                 return _write(enforce_min_rate(answer.iter_raw(), self.policy), target)
         except (TransientError, BuilderError, OSError) as error:
             raise StoreError(f"{redact(self.url)}: {error}") from error
@@ -177,7 +188,14 @@ class HttpStore:
         """Ask by HEAD."""
         return self._send("HEAD", name).is_success
 
-    def put(self, name: str, source: Path, sha256: str) -> None:
+    def put(
+        self,
+        name: str,
+        source: Path,
+        sha256: str,
+        *,
+        replace: bool = False,  # noqa: ARG002 - an entry is always replaced
+    ) -> None:
         """Upload the whole file by one request, with its checksum (RFC 9530)."""
         digest = base64.b64encode(bytes.fromhex(sha256)).decode()
         headers = {
@@ -186,7 +204,8 @@ class HttpStore:
             "Content-Type": "application/octet-stream",
         }
         with source.open("rb") as file:
-            _check(self._send("PUT", name, headers, iter(lambda: file.read(_CHUNK), b"")))
+            content = iter(lambda: file.read(CHUNK), b"")
+            self._check(self._send("PUT", name, headers, content, sha256))
 
     def _send(
         self,
@@ -194,8 +213,9 @@ class HttpStore:
         name: str,
         headers: dict[str, str] | None = None,
         content: Iterator[bytes] | None = None,
+        sha256: str = "",
     ) -> httpx.Response:
-        sent = self._headers() | (headers or {})
+        sent = self._headers(method, name, sha256) | (headers or {})
         try:
             # A redirected PUT would become a GET, and look as if it had been stored.
             return self._client.request(
@@ -220,14 +240,15 @@ class HttpStore:
     def _place(self, name: str) -> str:
         return f"{self.url}/{name}"
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, method: str, name: str, sha256: str = "") -> dict[str, str]:  # noqa: ARG002
+        """Return the headers that say who asks; ``sha256`` is that of the body, if it has one."""
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
-
-def _check(answer: httpx.Response) -> None:
-    if not answer.is_success:
-        where = redact(str(answer.request.url))
-        raise StoreError(f"{where}: answered {answer.status_code} {answer.reason_phrase}".strip())
+    def _check(self, answer: httpx.Response) -> None:
+        if not answer.is_success:
+            where = redact(str(answer.request.url))
+            status = f"{answer.status_code} {answer.reason_phrase}".strip()
+            raise StoreError(f"{where}: answered {status}")
 
 
 def _copy_within_kernel(source: int, target: int) -> None:

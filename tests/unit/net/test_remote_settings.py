@@ -43,7 +43,8 @@ def test_the_environment_names_the_cache(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"BUILDER_REMOTE_CACHE": "s3://bucket/x"}, "no cache of the kind s3://"),
+        ({"BUILDER_REMOTE_CACHE": "ftp://host/x"}, "no cache of the kind ftp://"),
+        ({"BUILDER_REMOTE_CACHE": "s3://bucket/x?y"}, "s3://BUCKET/PREFIX is needed"),
         ({"BUILDER_REMOTE_CACHE": "https://user:pass@host/"}, "a plain URL is needed"),
         ({"BUILDER_REMOTE_CACHE_MODE": "reed"}, "BUILDER_REMOTE_CACHE_MODE is 'reed'"),
         ({"BUILDER_REMOTE_CACHE_KEY": "/nonexistent"}, "No such file"),
