@@ -26,7 +26,7 @@ defaults
     timeout connect 5s
     timeout client 60s
     timeout server 60s
-    option httpchk GET /
+    option httpchk GET /health/readyz
     option redispatch
     retries 3
 frontend api
