@@ -1,6 +1,7 @@
 """Files and folders: names, hashes, and modes that do not depend on the caller's umask."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 PUBLIC_FOLDER = 0o755
@@ -37,3 +38,16 @@ def make_public_folder(path: Path) -> Path:
         folder.mkdir(exist_ok=True)
         folder.chmod(PUBLIC_FOLDER)
     return path
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Have a file at ``target`` too, without a copy if both lie on one file system."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except FileExistsError:
+        return
+    except OSError:
+        if not source.is_file():
+            raise
+        shutil.copyfile(source, target)

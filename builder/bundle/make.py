@@ -12,7 +12,7 @@ from pathlib import Path
 
 from builder.base import log
 from builder.base.errors import RepoError, UsageError
-from builder.base.files import PUBLIC_FILE, hash_file, make_public_folder
+from builder.base.files import PUBLIC_FILE, hash_file, link_file, make_public_folder
 from builder.base.model import PackageFormat
 from builder.base.scratch import scratch_folder, sweep
 from builder.base.storage import storage_guard
@@ -25,7 +25,6 @@ from builder.bundle.payload import Payload, SplitFile, tree_size, write_payload,
 from builder.bundle.tree import (
     TARGET,
     TreeInput,
-    link_file,
     list_tree,
     place_packages,
     write_dependencies,

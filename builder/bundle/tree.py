@@ -4,7 +4,6 @@ Its indexes state the time of the channel's own, so the same packages make the s
 """
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,17 +13,19 @@ from jinja2 import Environment, StrictUndefined
 
 from builder.base import log
 from builder.base.errors import RepoError
-from builder.base.files import hash_file
+from builder.base.files import hash_file, link_file
 from builder.base.model import Arch, PackageFormat
 from builder.bundle.model import SETUP, STATE
 from builder.repo.apt import AptIndexer
+from builder.repo.channel_index import sign_index
 from builder.repo.config import ChannelSpec, RepoConfig
 from builder.repo.core import Repository
-from builder.repo.indexing import sign_index
 from builder.repo.keyfiles import armored_path, index_key_files, make_key_files
 from builder.repo.model import KEYS, Index, RepoPackage
+from builder.repo.parts import Output
 from builder.repo.repodata import RpmIndexer
 from builder.repo.sign import Signer
+from builder.repo.spool import Spool
 
 TARGET = Path(__file__).parent / "target"
 
@@ -80,38 +81,26 @@ def place_packages(repository: Repository, packages: Sequence[RepoPackage], tree
             )
 
 
-def link_file(source: Path, target: Path) -> None:
-    """Have a file at ``target`` too, without a copy if both lie on one file system."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        target.hardlink_to(source)
-    except FileExistsError:
-        return
-    except OSError:
-        if not source.is_file():
-            raise
-        shutil.copyfile(source, target)
-
-
 def write_repository(
     given: TreeInput, channel: str, packages: Sequence[RepoPackage], tree: Path
 ) -> None:
     """Write the indexes, the keys and the sources of the chosen packages."""
     config = given.config(channel, _components(packages, given.repository.config))
     listing = given.repository.state.listing
-    index: Index = {}
+    output = Output(spool=Spool(tree))
+    sources: Index = {}
     debs = [package for package in packages if package.fmt is PackageFormat.DEB]
     rpms = [package for package in packages if package.fmt is PackageFormat.RPM]
     if debs:
-        index |= AptIndexer(listing).index(channel, debs, config, given.time)
-        index |= _sources(given, channel, config, "bundle")
+        AptIndexer(output, listing).index(channel, debs, config, given.time)
+        sources |= _sources(given, channel, config, "bundle")
     if rpms:
-        index |= RpmIndexer(listing).index(channel, rpms, config, given.time)
-        index |= _render_repo(given, channel, config)
+        RpmIndexer(output, listing).index(channel, rpms, config, given.time)
+        sources |= _render_repo(given, channel, config)
     log.step(f"signing the indexes of {len(packages)} packages")
-    index = sign_index(index, given.signer)
-    index |= index_key_files(config.name, make_key_files(given.repository, given.signer))
-    _write(index, tree)
+    sign_index(output.spool, given.signer)
+    keys = index_key_files(config.name, make_key_files(given.repository, given.signer))
+    output.spool.write_all(sources | keys)
 
 
 def write_dependencies(
@@ -120,9 +109,10 @@ def write_dependencies(
     """Write the indexes and the source of a distribution's packages."""
     channel = dependencies_channel(suite)
     config = given.config(channel, given.repository.config.components[:1])
-    index = AptIndexer(lambda _sha256: b"").index(channel, packages, config, given.time)
-    index = sign_index(index, given.signer)
-    _write(index | _sources(given, channel, config, suite), tree)
+    output = Output(spool=Spool(tree))
+    AptIndexer(output, lambda _sha256: b"").index(channel, packages, config, given.time)
+    sign_index(output.spool, given.signer)
+    output.spool.write_all(_sources(given, channel, config, suite))
 
 
 def _components(packages: Sequence[RepoPackage], config: RepoConfig) -> list[str]:
@@ -171,13 +161,6 @@ def _render(  # noqa: PLR0913 - by name
         machine=given.arch.machine,
         medium=medium,
     )
-
-
-def _write(index: Index, tree: Path) -> None:
-    for path, data in index.items():
-        target = tree / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
 
 
 def list_tree(tree: Path) -> list[PurePosixPath]:

@@ -1,72 +1,75 @@
 """apt's indexes of a channel: Packages, Contents, by-hash, and the Release that names them.
 
 The indexes are joined from records made when packages were added; no package is opened
-here. The same packages and time give the same bytes.
+here, and only parts that changed are compressed. The same packages and time give the same bytes.
 """
 
-import gzip
-import hashlib
-import lzma
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
-import zstandard
-
-from builder.base.model import Arch
 from builder.inspect.deb822 import decode, encode, parse_fields, split_control
 from builder.repo.changelogs import changelogs_field
 from builder.repo.config import IndexCompression, RepoConfig
 from builder.repo.dated import APT_SNAPSHOTS
 from builder.repo.model import (
     DebRecord,
-    Index,
+    Former,
     Listings,
     RepoPackage,
     Rollout,
     archive_root,
     dists_folder,
 )
-from builder.repo.version import compare_deb
+from builder.repo.parts import Output, Piece, part_key, split_packages
+from builder.repo.spool import Digests
+from builder.repo.version import Key, deb_key
 
 # apt uses the strongest hash that Release has.
 _HASHES = ("SHA256", "SHA512")
 _SECTION = re.compile(r"[A-Za-z0-9.+/_-]+")
-# Packages is so repetitive that a higher level gains little: 3 takes a third of 6's time.
-_XZ_PRESET = 3
-_GZIP_LEVEL = 6
-_ZSTD_LEVEL = 10
+_DATE = re.compile(rb"^Date: (.*)$", re.MULTILINE)
+_RUN = 512  # packages of a part, about
+RELEASE = "Release"
 
 
 class AptIndexer:
     """Makes the indexes of apt; ``listings`` returns the paths of a deb.
 
     ``rollouts`` are by the package's sha256; ``folder`` is that of the indexes, if it is not the
-    channel's own.
+    channel's own; ``former`` returns the Release that lies at a place: where nothing changes it
+    keeps its date, and so its signatures.
     """
 
     def __init__(
         self,
+        output: Output,
         listings: Listings,
         rollouts: Mapping[str, Rollout] = MappingProxyType({}),
         folder: PurePosixPath | None = None,
+        former: Former = lambda _: None,
     ) -> None:
+        self._output = output
         self._listings = listings
         self._rollouts = rollouts
         self._folder = folder
+        self._former = former
 
     def index(
         self, channel: str, packages: Sequence[RepoPackage], config: RepoConfig, now: datetime
-    ) -> Index:
-        """Return every metadata file of a channel by its place in the tree; Release is unsigned."""
-        named: Index = {}
-        described: Index = {}
+    ) -> datetime:
+        """Write every metadata file of a channel to its place in the tree; Release is unsigned.
+
+        ``packages`` are debs, sorted by name, version and architecture. Returns the date that
+        Release states.
+        """
         folder = self._folder or dists_folder(channel)
-        up = "../" * len(archive_root(folder).parts)
+        named: dict[PurePosixPath, Digests] = {}
+        described: dict[PurePosixPath, Digests] = {}
         for component in config.components:
             for arch in config.architectures:
                 chosen = [
@@ -74,36 +77,78 @@ class AptIndexer:
                     for package in packages
                     if package.component == component and package.fits(arch)
                 ]
-                named |= self._packages(PurePosixPath(component), arch, chosen, config, up)
+                base = folder / component
+                forms = config.apt.compressions
+                places = self._packages(base / f"binary-{arch}" / "Packages", chosen, forms)
                 if config.apt.contents:
-                    contents = PurePosixPath(component) / f"Contents-{arch}"
-                    described[contents] = render_contents(chosen, self._listings)
-        for path, data in described.items():
-            for compression in config.apt.compressions or (IndexCompression.GZIP,):
-                named[path.with_suffix(f".{compression}")] = compress(data, compression)
-        index = {folder / path: data for path, data in named.items()}
-        for path, data in named.items():
+                    forms = forms or (IndexCompression.GZIP,)
+                    contents = base / f"Contents-{arch}"
+                    described[contents], written = self._contents(contents, chosen, forms)
+                    places += written
+                named |= {path: self._output.spool.files[path] for path in places}
+        for path, digests in named.items():
             for name in _HASHES:
-                index[folder / path.parent / "by-hash" / name / _digest(name, data)] = data
+                self._output.spool.link(path, path.parent / "by-hash" / name / digests.named(name))
         # apt fetches Contents only if Release lists its plain form, which is never fetched.
-        index[folder / "Release"] = render_release(channel, named | described, config, now)
-        return index
+        listed = {path.relative_to(folder): d for path, d in (named | described).items()}
+        return self._release(folder / RELEASE, channel, listed, config, now)
+
+    def _release(
+        self,
+        place: PurePosixPath,
+        channel: str,
+        listed: Mapping[PurePosixPath, Digests],
+        config: RepoConfig,
+        now: datetime,
+    ) -> datetime:
+        """Write Release, of its former date if nothing else in it changes; returns the date."""
+        former, date = self._former(place), now
+        before = _date_of(former) if former else None
+        # With an end of its validity, the date has to move on.
+        dated = config.channels[channel].valid_until_days is not None
+        if before and before < now and not dated:
+            date = before if render_release(channel, listed, config, before) == former else now
+        self._output.spool.write(place, render_release(channel, listed, config, date))
+        return date
 
     def _packages(
         self,
-        component: PurePosixPath,
-        arch: Arch,
+        path: PurePosixPath,
         packages: Sequence[RepoPackage],
-        config: RepoConfig,
-        up: str,
-    ) -> Index:
-        rollouts = self._rollouts
-        plain = encode("\n".join(stanza(p, rollouts.get(p.sha256), up) for p in packages))
-        path = component / f"binary-{arch}" / "Packages"
-        files: Index = {path: plain}
-        for compression in config.apt.compressions:
-            files[path.with_suffix(f".{compression}")] = compress(plain, compression)
-        return files
+        forms: Iterable[IndexCompression],
+    ) -> list[PurePosixPath]:
+        """Write Packages, plain and compressed; returns the places."""
+        places = {form: path.with_suffix(f".{form}") for form in forms}
+        up = "../" * len(archive_root(path).parts)
+        pieces = [self._piece(run, up) for run in split_packages(packages, _RUN)]
+        self._output.write(pieces, places, plain=path)
+        return [path, *places.values()]
+
+    def _piece(self, run: Sequence[RepoPackage], up: str) -> Piece:
+        rollouts = {p.sha256: self._rollouts[p.sha256] for p in run if p.sha256 in self._rollouts}
+        phased = [[sha256, r.percent, r.source] for sha256, r in rollouts.items()]
+
+        def texts() -> Iterator[bytes]:
+            for package in run:
+                yield encode(f"{stanza(package, rollouts.get(package.sha256), up)}\n")
+
+        return Piece(texts=texts, key=part_key("Packages", run, up, phased))
+
+    def _contents(
+        self,
+        path: PurePosixPath,
+        packages: Sequence[RepoPackage],
+        forms: Iterable[IndexCompression],
+    ) -> tuple[Digests, list[PurePosixPath]]:
+        """Write Contents, compressed only; returns the digests of its text, and the places."""
+        shown = newest(packages)
+
+        def texts() -> Iterator[bytes]:
+            yield render_contents(shown, self._listings)
+
+        places = {form: path.with_suffix(f".{form}") for form in forms}
+        pieces = [Piece(texts=texts, key=part_key("Contents", shown))] if shown else []
+        return self._output.write(pieces, places), list(places.values())
 
 
 def stanza(package: RepoPackage, rollout: Rollout | None = None, up: str = "") -> str:
@@ -145,14 +190,17 @@ def render_contents(packages: Sequence[RepoPackage], listings: Listings) -> byte
 def newest(packages: Sequence[RepoPackage]) -> list[RepoPackage]:
     """Return the newest version of each package, by name."""
     found: dict[str, RepoPackage] = {}
+    keys: dict[str, Key] = {}
     for package in packages:
-        known = found.get(package.name)
-        if known is None or compare_deb(known.version, package.version) < 0:
-            found[package.name] = package
+        key = deb_key(package.version)
+        if package.name not in found or keys[package.name] < key:
+            found[package.name], keys[package.name] = package, key
     return [found[name] for name in sorted(found)]
 
 
-def render_release(channel: str, named: Index, config: RepoConfig, now: datetime) -> bytes:
+def render_release(
+    channel: str, named: Mapping[PurePosixPath, Digests], config: RepoConfig, now: datetime
+) -> bytes:
     """Render the Release of a channel, which lists every index with its hashes."""
     spec = config.channels[channel]
     fields = {
@@ -190,27 +238,20 @@ def _snapshots(config: RepoConfig) -> dict[str, str]:
     return {"Snapshots": f"{config.base_url}/{APT_SNAPSHOTS}"} if served else {}
 
 
-def _hash_rows(name: str, named: Index) -> Iterator[str]:
+def _hash_rows(name: str, named: Mapping[PurePosixPath, Digests]) -> Iterator[str]:
     for path in sorted(named):
-        yield f" {_digest(name, named[path])} {len(named[path]):>16} {path}"
+        yield f" {named[path].named(name)} {named[path].size:>16} {path}"
 
 
-def _digest(name: str, data: bytes) -> str:
-    return hashlib.new(name.lower(), data).hexdigest()
+def _date_of(release: bytes) -> datetime | None:
+    """Return the date that a Release states."""
+    found = _DATE.search(release)
+    try:
+        return parsedate_to_datetime(found[1].decode("ascii", "replace")) if found else None
+    except ValueError:
+        return None
 
 
 def _date(time: datetime) -> str:
     # Not strftime: %a and %b follow the locale.
     return format_datetime(time.astimezone(UTC), usegmt=True).replace("GMT", "UTC")
-
-
-def compress(data: bytes, compression: IndexCompression) -> bytes:
-    """Compress ``data``, without a time or a name in the result."""
-    match compression:
-        case IndexCompression.GZIP:
-            return gzip.compress(data, _GZIP_LEVEL, mtime=0)
-        case IndexCompression.XZ:
-            return lzma.compress(data, preset=_XZ_PRESET)
-        case IndexCompression.ZSTD:
-            compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True)
-            return compressor.compress(data)

@@ -226,7 +226,7 @@ def sign_statements(repository: Repository, signer: Signer) -> None:
     """Sign the statements and .buildinfo that nobody has signed yet, if repo.toml says so."""
     if not repository.config.provenance.sign:
         return
-    for package in repository.state.packages():
+    for package in repository.state.documented():
         for kind, place in _unsigned(repository, package):
             try:
                 data = read_given(repository.public / place)

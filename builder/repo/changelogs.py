@@ -5,13 +5,13 @@ it is published first, and stays as long as a deb of that version.
 """
 
 import gzip
+import re
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from builder.base import log
-from builder.inspect.deb822 import parse_fields
 from builder.inspect.debfile import read_deb_file
 from builder.inspect.streams import DamagedError
 from builder.repo.config import RepoConfig
@@ -19,6 +19,7 @@ from builder.repo.model import DebRecord, FileFacts, Index, Listings, RepoPackag
 
 CHANGELOGS = PurePosixPath("changelogs")
 _DOC = "usr/share/doc"
+_SOURCE = re.compile(r"^source:[ \t]*(\S.*?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 # By the policy for Debian's own packages (12.7), or of one whose packager is its author.
 _NAMES = ("changelog.Debian.gz", "changelog.gz")
 
@@ -33,8 +34,10 @@ def changelog_place(package: RepoPackage, source: str = "") -> PurePosixPath:
 
     ``source`` is the one that the indexes name in place of the package's own.
     """
-    assert isinstance(package.record, DebRecord)
-    source = source or parse_fields(package.record.control).get("source", "") or package.name
+    if not source:
+        assert isinstance(package.record, DebRecord)
+        found = _SOURCE.search(package.record.control)
+        source = found[1] if found else package.name
     name, _, given = source.partition(" ")
     version = given.strip("() ") or package.version
     version = version.partition(":")[2] or version  # without the epoch

@@ -33,7 +33,7 @@ from builder.repo.keyring import (
 )
 from builder.repo.model import DebRecord, Index, RepoPackage, RpmRecord
 from builder.repo.stats import make_stats
-from builder.repo.version import version_key
+from builder.repo.version import deb_key
 from builder.spec import ReleaseSpec
 
 SETUP = PurePosixPath("setup")
@@ -232,7 +232,7 @@ def _newest_of(packages: Sequence[Listed], line: str, channel: str) -> str | Non
         for version in package.versions
         if channel in version.channels and version.version.startswith(f"{line}.")
     ]
-    newest = max(files, key=lambda file: version_key(file.fmt, file.version), default=None)
+    newest = max(files, key=lambda file: deb_key(file.version), default=None)
     return newest.version if newest else None
 
 
@@ -262,7 +262,7 @@ def _listed(
         groups[package.version].append(package)
     # Both formats order the versions that we build in the same way.
     newest_first = sorted(
-        groups.values(), key=lambda files: version_key(files[0].fmt, files[0].version), reverse=True
+        groups.values(), key=lambda files: deb_key(files[0].version), reverse=True
     )
     versions = tuple(
         Version(

@@ -2,55 +2,70 @@
 
 The repository's own ``public/`` is a target like any other, and the first; the
 targets of ``repo.toml`` then get the very same files. A channel in which nothing changed
-keeps its files, signatures included.
+keeps its files, signatures included; where nothing at all changed, nothing is made.
 """
 
-import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from builder.base import log
 from builder.base.cache import key_of
 from builder.base.errors import RepoError, UsageError
-from builder.base.files import make_public_folder
+from builder.base.files import hash_file, link_file, make_public_folder
 from builder.base.model import PackageFormat
 from builder.base.storage import storage_guard
-from builder.repo.advisories import Advisory, advisories_key, list_advisories, render_osv
-from builder.repo.apt import AptIndexer
+from builder.repo.advisories import list_advisories, render_osv
 from builder.repo.beside import sign_statements
 from builder.repo.changelogs import find_changelogs, join_changelogs
+from builder.repo.channel_index import (
+    Channel,
+    index_channel,
+    inputs_key,
+    kept_files,
+    sign_index,
+)
 from builder.repo.core import Repository, workspace
 from builder.repo.dated import config_for, list_snapshots, parse_snapshot, take_snapshots
 from builder.repo.html import render_pages
 from builder.repo.keyfiles import index_key_files, make_key_files
-from builder.repo.model import (
-    LOCAL,
-    POOL,
-    STATE,
-    FileFacts,
-    Index,
-    Indexer,
-    Publisher,
-    RepoPackage,
-    dists_folder,
-)
+from builder.repo.model import LOCAL, POOL, STATE, FileFacts, Index, Publisher, RepoPackage
+from builder.repo.parts import Output, Parts
 from builder.repo.publication import Publication, Published, plan_publication
 from builder.repo.publish import open_publisher
 from builder.repo.publish.claim import publishing_alone
 from builder.repo.publish.execute import Destination, publish
 from builder.repo.publish.folder import FolderPublisher
-from builder.repo.repodata import RpmIndexer
 from builder.repo.sign import Signer
+from builder.repo.spool import Spool, digests_of
 from builder.spec import ReleaseSpec
 
 Record = Mapping[PurePosixPath, Published]
 
-_NOT_OF_INDEXES = {
-    *("targets", "retention", "grace_hours", "channels", "provenance", "snapshots", "private"),
-}
-_FORMAT = 2  # of a channel's indexes; raise it when the same packages make different files
+_PARTS = "parts"  # below the state's folder
+# Recorded beside the channels, whose names have no such sign.
+_WHOLE_TREE, _SIGNERS = "*tree", "*signers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Standing:
+    """What a target has on record."""
+
+    files: Record  # that are there; of the pool only those that it need not have
+    lost: frozenset[PurePosixPath]  # on record, but not there
+    missing: Mapping[PurePosixPath, FileFacts]  # that it should have; see State.missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What the tree is made of."""
+
+    repository: Repository
+    signer: Signer
+    releases: Collection[ReleaseSpec]
+    now: datetime
+    refresh: bool
 
 
 def build_tree(
@@ -66,42 +81,133 @@ def build_tree(
     ``releases`` are those that the pages describe, and whose changelogs are the advisories.
     ``refresh`` makes every index again, without a change too, and reads every file again.
     """
-    state, config = repository.state, repository.config
-    recorded = state.published(LOCAL)
-    present = _present(FolderPublisher(repository.public), recorded, refresh=refresh)
-    members = _members(repository, signer, now)
-    kept: dict[PurePosixPath, FileFacts] = {}
-    made: Index = {}
-    indexed: dict[str, tuple[str, datetime]] = {}
-    advisories = list_advisories(releases)
-    for channel, packages in members.items():
-        inputs = _inputs(repository, channel, packages, signer, advisories)
-        before = state.indexed(channel)
-        old = _kept_files(channel, recorded, present)
-        # Without a new index, the date of validity would pass.
-        dated = config_for(config, channel).channels[channel].valid_until_days is not None
-        if before and before[0] == inputs and not dated and old and not refresh:
-            kept |= old
-            continue
-        time = _time_of(channel, before[1] if before else now, now)
-        made |= sign_index(_index_channel(repository, channel, packages, advisories, time), signer)
-        indexed[channel] = (inputs, time)
-    made |= index_key_files(config.name, make_key_files(repository, signer))
-    made |= render_pages(config, members, releases, state.all_documents())
-    made |= render_osv(advisories, state.packages())
-    _add_changelogs(repository, present, kept, made)
-    wanted = {**state.pool(), **kept, **{path: _facts(data) for path, data in made.items()}}
-    publication = plan_publication(wanted, present, now, _grace(repository))
-    _write(repository, publication, made, now)
+    job = _Job(repository=repository, signer=signer, releases=releases, now=now, refresh=refresh)
+    state = repository.state
+    standing = _examine(repository, LOCAL, FolderPublisher(repository.public), refresh=refresh)
+    keys = index_key_files(repository.config.name, make_key_files(repository, signer))
+    with workspace(repository.root) as work, storage_guard(repository.public):
+        spool = Spool(work / "tree")
+        indexed: dict[str, tuple[str, datetime]] = {}
+        if _is_unchanged(job, standing, keys):
+            kept = {p: known.facts for p, known in standing.files.items() if not known.retired}
+        else:
+            spool.write_all(keys)
+            kept = _make_tree(job, standing, spool, indexed)
+        made = {path: digests.facts for path, digests in spool.files.items()}
+        # Again, because statements may have been signed.
+        missing = _missing(repository, LOCAL, standing.lost)
+        wanted = {**missing, **made, **kept}
+        publication = plan_publication(wanted, standing.files, now, _grace(repository))
+        _write(repository, publication, spool, now)
     with state.transaction():
-        state.record_deleted(LOCAL, set(recorded) - set(present) - set(wanted))
+        state.record_deleted(LOCAL, standing.lost - set(wanted))
         for channel, (inputs, time) in indexed.items():
             state.record_indexed(channel, inputs, time)
+        # Last, after statements were signed and snapshots taken.
+        state.record_indexed(_WHOLE_TREE, _tree_key(job, keys), now)
     return publication
 
 
-def _members(repository: Repository, signer: Signer, now: datetime) -> dict[str, list[RepoPackage]]:
-    """Return the packages of each channel and snapshot.
+def _examine(
+    repository: Repository, name: str, publisher: Publisher, *, refresh: bool
+) -> _Standing:
+    """Compare what a target has on record with what is there; ``refresh`` reads every file."""
+    state = repository.state
+    lost = frozenset(
+        path
+        for path, facts in state.recorded(name)
+        if not _is_there(publisher, path, facts, refresh)
+    )
+    files = state.unwanted(name)
+    if name == LOCAL:
+        files |= state.published(name, pool=False)
+    return _Standing(
+        files={path: published for path, published in files.items() if path not in lost},
+        lost=lost,
+        missing=_missing(repository, name, lost),
+    )
+
+
+def _missing(
+    repository: Repository, name: str, lost: Iterable[PurePosixPath]
+) -> dict[PurePosixPath, FileFacts]:
+    state = repository.state
+    return {**state.missing(name), **state.wanted(name, lost)}
+
+
+def _is_there(publisher: Publisher, path: PurePosixPath, facts: FileFacts, refresh: bool) -> bool:
+    if refresh:
+        return publisher.has(path, facts)
+    return not isinstance(publisher, FolderPublisher) or (publisher.root / path).is_file()
+
+
+def _is_unchanged(job: _Job, standing: _Standing, keys: Index) -> bool:
+    """Return whether the tree is that of the last publication, and whole."""
+    config, before = job.repository.config, job.repository.state.indexed(_WHOLE_TREE)
+    # Without a new index, the date of validity would pass.
+    dated = any(channel.valid_until_days is not None for channel in config.channels.values())
+    if before is None or dated or job.refresh or standing.missing or standing.lost:
+        return False
+    return before[0] == _tree_key(job, keys)
+
+
+def _tree_key(job: _Job, keys: Index) -> str:
+    """Return one hash of all that the tree is made of, and of the code that makes it."""
+    code = [hash_file(path) for path in sorted(Path(__file__).parent.rglob("*")) if path.is_file()]
+    return key_of(
+        code,
+        job.repository.config.model_dump(mode="json"),
+        job.signer.fingerprints,
+        [digests_of(data).sha256 for data in keys.values()],
+        [release.model_dump(mode="json") for release in job.releases],
+        job.repository.state.content_key(),
+    )
+
+
+def _make_tree(
+    job: _Job, standing: _Standing, spool: Spool, indexed: dict[str, tuple[str, datetime]]
+) -> dict[PurePosixPath, FileFacts]:
+    """Write what changed; returns the files that stay as they are.
+
+    ``indexed`` gets the key and time of each channel whose indexes were made.
+    """
+    repository, state = job.repository, job.repository.state
+    advisories = list_advisories(job.releases)
+    everything, members = _members(repository, job.signer, job.now)
+    kept: dict[PurePosixPath, FileFacts] = {}
+    parts = Parts(repository.root / STATE / _PARTS)
+    signers, signed_by = key_of(job.signer.fingerprints), state.indexed(_SIGNERS)
+    same_keys = signed_by is not None and signed_by[0] == signers and not job.refresh
+    for name, packages in members.items():
+        channel = Channel(name=name, packages=packages, advisories=advisories)
+        inputs, before = inputs_key(repository, channel, job.signer), state.indexed(name)
+        old = kept_files(channel, standing.files, standing.lost)
+        if before and before[0] == inputs and not _is_dated(job, name) and old and not job.refresh:
+            kept |= old
+            continue
+        time = _time_of(name, before[1] if before else job.now, job.now)
+        present = {p: standing.files[p] for p in old} if same_keys else {}
+        date = index_channel(repository, channel, time, Output(spool=spool, parts=parts), present)
+        kept |= sign_index(spool, job.signer, present)
+        indexed[name] = (inputs, date)
+    indexed[_SIGNERS] = (signers, job.now)
+    parts.sweep()
+    spool.write_all(render_pages(repository.config, members, job.releases, state.all_documents()))
+    spool.write_all(render_osv(advisories, everything))
+    kept |= _add_changelogs(repository, everything, standing.files, spool)
+    return kept
+
+
+def _is_dated(job: _Job, channel: str) -> bool:
+    """Return whether the indexes of a channel are valid until a date only."""
+    spec = config_for(job.repository.config, channel).channels[channel]
+    return spec.valid_until_days is not None
+
+
+def _members(
+    repository: Repository, signer: Signer, now: datetime
+) -> tuple[list[RepoPackage], dict[str, list[RepoPackage]]]:
+    """Return all packages, and those of each channel and snapshot.
 
     Signs the statements that nobody has signed and takes the snapshots that are due.
     """
@@ -110,13 +216,12 @@ def _members(repository: Repository, signer: Signer, now: datetime) -> dict[str,
     for taken in take_snapshots(state, config.snapshots.channels, now):
         log.step(f"took snapshot {taken.name} of {taken.of}")
     snapshots = [snapshot.channel for snapshot in list_snapshots(state.channels())]
-    return {channel: state.packages(channel) for channel in (*config.channels, *snapshots)}
-
-
-def _known_then(advisories: Sequence[Advisory], channel: str) -> Sequence[Advisory]:
-    """Return the advisories of a channel's index; a snapshot's are those of its day. Pure."""
-    snapshot = parse_snapshot(channel)
-    return [a for a in advisories if snapshot is None or a.entry.day <= snapshot.day]
+    packages = {package.sha256: package for package in state.packages()}  # each once
+    members = {
+        channel: [packages[sha256] for sha256 in state.members(channel)]
+        for channel in (*config.channels, *snapshots)
+    }
+    return list(packages.values()), members
 
 
 def _time_of(channel: str, before: datetime, now: datetime) -> datetime:
@@ -124,58 +229,11 @@ def _time_of(channel: str, before: datetime, now: datetime) -> datetime:
     return before if parse_snapshot(channel) else max(now, before)
 
 
-def _present(publisher: Publisher, recorded: Record, *, refresh: bool) -> Record:
-    """Return the recorded files that a place really has; ``refresh`` verifies their content."""
-    if refresh:
-        return {
-            path: published
-            for path, published in recorded.items()
-            if publisher.has(path, published.facts)
-        }
-    if isinstance(publisher, FolderPublisher):
-        return {p: published for p, published in recorded.items() if (publisher.root / p).is_file()}
-    return recorded
-
-
-def _inputs(
-    repository: Repository,
-    channel: str,
-    packages: Sequence[RepoPackage],
-    signer: Signer,
-    advisories: Sequence[Advisory],
-) -> str:
-    """Return one hash of all inputs of a channel's indexes."""
-    settings = repository.config.model_dump(mode="json", exclude=_NOT_OF_INDEXES)
-    spec = config_for(repository.config, channel).channels[channel]
-    own = spec.model_dump(mode="json", exclude={"retention"})
-    members = [(package.sha256, str(package.pool)) for package in packages]
-    on_it = advisories_key(_known_then(advisories, channel), packages)
-    known = [*signer.fingerprints, on_it]
-    rollouts = repository.state.rollouts(channel)
-    phased = [[sha256, rollouts[sha256].percent] for sha256 in sorted(rollouts)]
-    more: list[object] = [phased] if phased else []
-    more += ["apt --snapshot"] if repository.config.snapshots.apt_option else []
-    return key_of(_FORMAT, channel, settings, own, members, known, *more)
-
-
-def _kept_files(channel: str, recorded: Record, present: Record) -> dict[PurePosixPath, FileFacts]:
-    """Return the channel's index files unchanged; none if one of them is lost."""
-    snapshot = parse_snapshot(channel)
-    folders = [dists_folder(channel), PurePosixPath("rpm") / channel]
-    folders += [snapshot.dists] if snapshot else []
-    found = {
-        path: published.facts
-        for path, published in recorded.items()
-        if published.retired is None and any(path.is_relative_to(folder) for folder in folders)
-    }
-    return found if all(path in present for path in found) else {}
-
-
 def _add_changelogs(
-    repository: Repository, present: Record, kept: dict[PurePosixPath, FileFacts], made: Index
-) -> None:
-    """Add the changelogs of all debs: to ``kept`` what is there already, else to ``made``."""
-    debs = repository.state.packages(fmt=PackageFormat.DEB)
+    repository: Repository, packages: Sequence[RepoPackage], present: Record, spool: Spool
+) -> dict[PurePosixPath, FileFacts]:
+    """Write the changelogs of debs that are not there; returns those that are."""
+    debs = [package for package in packages if package.fmt is PackageFormat.DEB]
     facts = {path: published.facts for path, published in present.items()}
     places = {package: repository.public / package.pool for package in debs}
     listing = repository.state.listing
@@ -189,71 +247,16 @@ def _add_changelogs(
         **{place: repository.public / place for place in old},
         **new,
     }
-    kept |= old
-    made |= new | join_changelogs(places, sources, known, listing)
-
-
-def _index_channel(
-    repository: Repository,
-    channel: str,
-    packages: Sequence[RepoPackage],
-    advisories: Sequence[Advisory],
-    now: datetime,
-) -> Index:
-    state = repository.state
-    log.step(f"indexing {channel}")
-    indexers: dict[PackageFormat, Indexer] = {
-        PackageFormat.DEB: AptIndexer(state.listing, state.rollouts(channel)),
-        PackageFormat.RPM: RpmIndexer(state.listing, _known_then(advisories, channel)),
-    }
-    index: Index = {}
-    for fmt, indexer in indexers.items():
-        chosen = [package for package in packages if package.fmt is fmt]
-        index |= indexer.index(channel, chosen, config_for(repository.config, channel), now)
-    return index | _index_for_option(repository, channel, packages, now)
-
-
-def _index_for_option(
-    repository: Repository, channel: str, packages: Sequence[RepoPackage], now: datetime
-) -> Index:
-    """Return the indexes of a snapshot where ``apt --snapshot`` expects them, if repo.toml says so.
-
-    The packages stay where they are: its addresses lead from there to the pool.
-    """
-    snapshot = parse_snapshot(channel)
-    if snapshot is None or not repository.config.snapshots.apt_option:
-        return {}
-    config = config_for(repository.config, channel)
-    plain = config.model_copy(update={"apt": config.apt.model_copy(update={"contents": False})})
-    chosen = [package for package in packages if package.fmt is PackageFormat.DEB]
-    indexer = AptIndexer(repository.state.listing, folder=snapshot.dists)
-    return indexer.index(channel, chosen, plain, now)
-
-
-def sign_index(index: Index, signer: Signer) -> Index:
-    """Return the index with the signatures that its clients expect."""
-    made: Index = dict(index)
-    detached: dict[bytes, bytes] = {}  # the same bytes lie in two places
-    for path, data in index.items():
-        if path.name == "Release":
-            made[path.with_name("InRelease")] = signer.clearsign(data)
-            made[path.with_name("Release.gpg")] = signer.detach(data)
-        elif path.name == "repomd.xml":
-            if data not in detached:
-                detached[data] = signer.detach(data)
-            made[path.with_name("repomd.xml.asc")] = detached[data]
-    return made
-
-
-def _facts(data: bytes) -> FileFacts:
-    return FileFacts(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    joined = join_changelogs(places, sources, known, listing)
+    spool.write_all(new | joined)
+    return {place: facts for place, facts in old.items() if place not in joined}
 
 
 def _grace(repository: Repository) -> timedelta:
     return timedelta(hours=repository.config.grace_hours)
 
 
-def _write(repository: Repository, publication: Publication, made: Index, now: datetime) -> None:
+def _write(repository: Repository, publication: Publication, spool: Spool, now: datetime) -> None:
     """Publish to ``public/``, whose pool has the packages already."""
     pool = {put.path: put.facts for put in publication.puts if put.path.is_relative_to(POOL)}
     local = FolderPublisher(repository.public)
@@ -266,13 +269,12 @@ def _write(repository: Repository, publication: Publication, made: Index, now: d
             )
     repository.state.record_put(LOCAL, pool)
     rest = replace(publication, puts=tuple(p for p in publication.puts if p.path not in pool))
-    with workspace(repository.root) as work, storage_guard(repository.public):
-        for put in rest.puts:
-            (work / put.path).parent.mkdir(parents=True, exist_ok=True)
-            (work / put.path).write_bytes(made[put.path])
-        make_public_folder(repository.public)
-        to = Destination(target=LOCAL, publisher=local, record=repository.state)
-        publish(rest, to, source=work, now=now)
+    for put in rest.puts:
+        if put.path not in spool.files:  # it was not needed for a while, and is again
+            link_file(repository.public / put.path, spool.root / put.path)
+    make_public_folder(repository.public)
+    to = Destination(target=LOCAL, publisher=local, record=repository.state)
+    publish(rest, to, source=spool.root, now=now)
 
 
 def publish_target(
@@ -293,17 +295,11 @@ def publish_target(
     if name not in targets:
         listed = ", ".join(targets) or "none"
         raise UsageError(f"repo.toml has no target '{name}'", hint=f"it has: {listed}")
-    state = repository.state
-    wanted = {
-        path: published.facts
-        for path, published in state.published(LOCAL).items()
-        if published.retired is None
-    }
     publisher = open_publisher(targets[name], repository.root)
     note = repository.root / STATE / f"publishing-{name}.json"
     with publishing_alone(publisher, name, note, break_claims=break_lock):
-        present = _present(publisher, state.published(name), refresh=refresh)
-        publication = plan_publication(wanted, present, now, _grace(repository))
-        to = Destination(target=name, publisher=publisher, record=state)
+        standing = _examine(repository, name, publisher, refresh=refresh)
+        publication = plan_publication(standing.missing, standing.files, now, _grace(repository))
+        to = Destination(target=name, publisher=publisher, record=repository.state)
         publish(publication, to, source=repository.public, now=now)
     return publication

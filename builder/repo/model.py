@@ -13,8 +13,8 @@ The repository's own folder holds ``repo.toml``, ``public/`` (the tree above) an
 ``.state/`` (a record of its packages, so that none is ever read twice).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Protocol
@@ -22,7 +22,6 @@ from typing import Any, ClassVar, Protocol
 from builder.base.errors import RepoError
 from builder.base.model import Arch, PackageFormat
 from builder.inspect.identity import Identity
-from builder.repo.config import RepoConfig
 
 PUBLIC = "public"
 STATE = ".state"
@@ -33,6 +32,8 @@ LOCAL = "local"  # the target that is the repository's own public/ folder
 Index = dict[PurePosixPath, bytes]
 # The listing of the package with this sha256: see ParsedPackage.
 Listings = Callable[[str], bytes]
+# What lies at a place of the tree now, if it was published and is needed still.
+Former = Callable[[PurePosixPath], bytes | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class RepoPackage:
     sha256: str
     size: int
     added: datetime
-    record: IndexRecord
+    record: IndexRecord = field(compare=False, repr=False)  # the hash stands for it
 
     @property
     def fmt(self) -> PackageFormat:
@@ -126,20 +127,6 @@ class Rollout:
 
     percent: int
     source: str  # NAME (VERSION), the same for all packages that were promoted together
-
-
-class Indexer(Protocol):
-    """Makes the indexes of one format; constructed with the Listings that it may need."""
-
-    def index(
-        self, channel: str, packages: Sequence[RepoPackage], config: RepoConfig, now: datetime
-    ) -> Index:
-        """Make every metadata file of a channel by its place in the tree, unsigned. Pure.
-
-        ``packages`` are of the indexer's own format, sorted by name, version and
-        architecture. The same arguments give the same bytes.
-        """
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

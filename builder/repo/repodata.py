@@ -15,31 +15,22 @@ file that changes, and then only files that never do.
 
 import hashlib
 import html
-import lzma
 import re
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 import createrepo_c
-import zstandard
 
 from builder.base.errors import PayloadError
 from builder.inspect import inspect_package
 from builder.repo.advisories import Advisory, render_updateinfo
-from builder.repo.config import IndexCompression, RepoConfig
-from builder.repo.model import (
-    Index,
-    Listings,
-    ParsedPackage,
-    RepoPackage,
-    RpmRecord,
-    rpm_folder,
-)
+from builder.repo.config import RepoConfig
+from builder.repo.model import Former, Listings, ParsedPackage, RepoPackage, RpmRecord, rpm_folder
+from builder.repo.parts import Output, Piece, part_key, split_packages
+from builder.repo.spool import Digests, Spool
 
 REPODATA = "repodata"
 REPOMD = "repomd.xml"
@@ -51,8 +42,7 @@ _LOCATION = re.compile(r'<location href="[^"]*"/>')
 _FILE_TIME = re.compile(r'<time file="\d+"')
 _XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _NAMESPACE = "http://linux.duke.edu/metadata"
-_ZSTD_LEVEL = 10
-_GZIP_LEVEL = 6
+_REVISION = re.compile(rb"<revision>(\d+)</revision>")
 
 
 class Part(StrEnum):
@@ -76,6 +66,10 @@ class Part(StrEnum):
         """The text after the fragments."""
         tag = {Part.PRIMARY: "metadata", Part.FILELISTS: "filelists", Part.OTHER: "otherdata"}
         return f"</{tag[self]}>\n"
+
+
+# Packages of a kept part, about; a list of files can be long.
+_RUNS = {Part.PRIMARY: 512, Part.FILELISTS: 32, Part.OTHER: 512}
 
 
 def read_rpm_package(path: Path) -> ParsedPackage:
@@ -116,20 +110,32 @@ def _read_fragments(path: Path) -> tuple[RpmRecord, bytes]:
 
 
 class RpmIndexer:
-    """Makes the indexes of dnf and zypper; ``listings`` returns fragments of filelists.xml."""
+    """Makes the indexes of dnf and zypper; ``listings`` returns fragments of filelists.xml.
 
-    def __init__(self, listings: Listings, advisories: Sequence[Advisory] = ()) -> None:
+    ``former`` returns the repomd.xml that lies at a place: a folder in which nothing changes
+    keeps its time, and so its files.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        listings: Listings,
+        advisories: Sequence[Advisory] = (),
+        former: Former = lambda _: None,
+    ) -> None:
+        self._output = output
         self._listings = listings
         self._advisories = advisories
+        self._former = former
 
     def index(
         self, channel: str, packages: Sequence[RepoPackage], config: RepoConfig, now: datetime
-    ) -> Index:
-        """Return every metadata file of a channel by its place in the tree, unsigned.
+    ) -> None:
+        """Write every metadata file of a channel to its place in the tree, unsigned.
 
-        ``now`` becomes the revision and the time of the lists, by which clients order them.
+        ``packages`` are rpms, sorted by name, version and architecture. ``now`` becomes the
+        revision and the time of the lists, by which clients order them.
         """
-        index: Index = {}
         for component in config.components:
             for arch in config.architectures:
                 chosen = [
@@ -139,8 +145,7 @@ class RpmIndexer:
                 ]
                 folder = rpm_folder(channel, component, arch)
                 updates = render_updateinfo(self._advisories, chosen, channel)
-                index |= self._index_folder(folder, chosen, updates, config, int(now.timestamp()))
-        return index
+                self._index_folder(folder, chosen, updates, config, int(now.timestamp()))
 
     def _index_folder(
         self,
@@ -149,46 +154,66 @@ class RpmIndexer:
         updates: bytes,
         config: RepoConfig,
         time: int,
-    ) -> Index:
-        compression = config.rpm.compression
-        repomd = createrepo_c.Repomd()
-        repomd.set_revision(str(time))
-        files: Index = {}
-        texts: dict[str, Iterable[bytes]] = {
-            part.value: _texts(part, packages, self._listings, len(folder.parts)) for part in Part
+    ) -> None:
+        spool, compression = self._output.spool, config.rpm.compression
+        lists = {
+            part.value: _pieces(part, packages, self._listings, len(folder.parts)) for part in Part
         }
         if updates:
-            texts[UPDATEINFO] = [updates]
-        for part, text in texts.items():
-            made = _compress(text, compression)
-            name = PurePosixPath(REPODATA) / f"{made.sha256}-{part}.xml.{compression}"
-            repomd.set_record(_record(part, name, made, time))
-            files[name] = made.data
-        entry = repomd.xml_dump().encode()
-        files[PurePosixPath(REPODATA) / REPOMD] = entry
+            lists[UPDATEINFO] = [Piece(texts=lambda: [updates])]
+        records: dict[PurePosixPath, tuple[str, Digests]] = {}
+        for part, pieces in lists.items():
+            unnamed = folder / REPODATA / f"{part}.xml.{compression}"
+            plain = self._output.write(pieces, {compression: unnamed})
+            name = f"{spool.files[unnamed].sha256}-{unnamed.name}"
+            spool.rename(unnamed, unnamed.with_name(name))
+            records[unnamed.with_name(name)] = (part, plain)
+        place = folder / REPODATA / REPOMD
+        entry = _keep_time(lambda t: _render_repomd(records, spool, t), self._former(place), time)
+        spool.write(place, entry)
         # Beside the folder, so that both have the same relative path to the pool.
         identity = hashlib.sha256(entry).hexdigest()[:_ID_DIGITS]
         snapshot = folder.with_name(f"{folder.name}.{identity}")
-        index = {base / name: data for base in (folder, snapshot) for name, data in files.items()}
-        index[folder / MIRRORLIST] = f"{config.base_url}/{snapshot}/\n".encode()
-        return index
+        for path in (*records, place):
+            spool.link(path, snapshot / REPODATA / path.name)
+        spool.write(folder / MIRRORLIST, f"{config.base_url}/{snapshot}/\n".encode())
+
+
+def _keep_time(render: Callable[[int], bytes], former: bytes | None, time: int) -> bytes:
+    """Return repomd.xml of its former time if nothing else in it changes, or of ``time``."""
+    found = _REVISION.search(former) if former else None
+    before = int(found[1]) if found else time
+    if former and render(before) == former:
+        return former
+    return render(max(before, time))
+
+
+def _pieces(
+    part: Part, packages: Sequence[RepoPackage], listings: Listings, depth: int
+) -> list[Piece]:
+    def piece(run: Sequence[RepoPackage]) -> Piece:
+        return Piece(
+            texts=lambda: _texts(part, run, listings, depth), key=part_key(part.value, run, depth)
+        )
+
+    head, tail = part.head(len(packages)).encode(), part.tail.encode()
+    runs = split_packages(packages, _RUNS[part])
+    return [Piece(texts=lambda: [head]), *map(piece, runs), Piece(texts=lambda: [tail])]
 
 
 def _texts(
     part: Part, packages: Sequence[RepoPackage], listings: Listings, depth: int
 ) -> Iterator[bytes]:
-    yield part.head(len(packages)).encode()
     for package in packages:
+        if part is Part.FILELISTS:
+            yield listings(package.sha256)
+            continue
         record = package.record
         assert isinstance(record, RpmRecord)
-        match part:
-            case Part.PRIMARY:
-                yield _placed(record.primary, package, depth).encode()
-            case Part.FILELISTS:
-                yield listings(package.sha256)
-            case Part.OTHER:
-                yield record.other.encode()
-    yield part.tail.encode()
+        if part is Part.PRIMARY:
+            yield _placed(record.primary, package, depth).encode()
+        else:
+            yield record.other.encode()
 
 
 def _placed(fragment: str, package: RepoPackage, depth: int) -> str:
@@ -202,57 +227,19 @@ def _placed(fragment: str, package: RepoPackage, depth: int) -> str:
     return _FILE_TIME.sub(f'<time file="{added}"', found, count=1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Compressed:
-    """A list as it is published, with its facts for repomd.xml."""
-
-    data: bytes
-    sha256: str
-    plain_sha256: str
-    plain_size: int
-
-
-class _Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
-
-    def flush(self) -> bytes: ...
-
-
-def _compressor(compression: IndexCompression) -> _Compressor:
-    match compression:
-        case IndexCompression.GZIP:
-            # 16: with gzip's header, whose time zlib leaves at zero.
-            return zlib.compressobj(_GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16)
-        case IndexCompression.XZ:
-            return lzma.LZMACompressor()
-        case IndexCompression.ZSTD:
-            return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj()
-
-
-def _compress(texts: Iterable[bytes], compression: IndexCompression) -> _Compressed:
-    """Join and compress, without ever holding the whole text: filelists can be large."""
-    compressor = _compressor(compression)
-    plain, size, blocks = hashlib.sha256(), 0, []
-    for text in texts:
-        plain.update(text)
-        size += len(text)
-        blocks.append(compressor.compress(text))
-    data = b"".join([*blocks, compressor.flush()])
-    return _Compressed(
-        data=data,
-        sha256=hashlib.sha256(data).hexdigest(),
-        plain_sha256=plain.hexdigest(),
-        plain_size=size,
-    )
-
-
-def _record(
-    part: str, name: PurePosixPath, made: _Compressed, time: int
-) -> createrepo_c.RepomdRecord:
-    record = createrepo_c.RepomdRecord(part)
-    record.location_href = str(name)
-    record.checksum, record.checksum_type = made.sha256, "sha256"
-    record.checksum_open, record.checksum_open_type = made.plain_sha256, "sha256"
-    record.size, record.size_open = len(made.data), made.plain_size
-    record.timestamp = time
-    return record
+def _render_repomd(
+    records: Mapping[PurePosixPath, tuple[str, Digests]], spool: Spool, time: int
+) -> bytes:
+    """Render repomd.xml of lists: their kind and what their plain text has, by their places."""
+    repomd = createrepo_c.Repomd()
+    repomd.set_revision(str(time))
+    for path, (part, plain) in records.items():
+        packed = spool.files[path]
+        record = createrepo_c.RepomdRecord(part)
+        record.location_href = f"{REPODATA}/{path.name}"
+        record.checksum, record.checksum_type = packed.sha256, "sha256"
+        record.checksum_open, record.checksum_open_type = plain.sha256, "sha256"
+        record.size, record.size_open = packed.size, plain.size
+        record.timestamp = time
+        repomd.set_record(record)
+    return str(repomd.xml_dump()).encode()

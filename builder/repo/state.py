@@ -5,14 +5,13 @@ row is deleted before the file is. So a crash leaves at most a file without a ro
 ``check`` shows and the next ``prune`` removes.
 """
 
-import json
+import hashlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import zstandard
 
@@ -20,51 +19,21 @@ from builder.base.errors import RepoError
 from builder.base.model import PackageFormat
 from builder.base.scratch import file_lock
 from builder.base.storage import storage_guard
-from builder.inspect.deb822 import decode, encode, is_utf8
-from builder.repo.model import (
-    STATE,
-    DebRecord,
-    FileFacts,
-    IndexRecord,
-    RepoPackage,
-    Rollout,
-    RpmRecord,
-)
-from builder.repo.publication import Published
+from builder.repo.model import STATE, FileFacts, IndexRecord, RepoPackage, Rollout
 from builder.repo.state_format import prepare_state
+from builder.repo.state_records import parse_record, record_text, stored_package
+from builder.repo.state_targets import TargetRecord, facts_of
 
 _FILE = "repo.sqlite"
 _LOCK = "lock"
 _BUSY_S = 30.0
 _WHOLE = 100  # percent
 
-_COLUMNS = "fmt, name, version, arch, component, file, pool, sha256, size, added, metadata"
+_COLUMNS = "fmt, name, version, arch, component, file, pool, sha256, size, added"
 
 
-class State:
+class State(TargetRecord):
     """The state of one repository; use :func:`open_state`."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit all changes of the block, or none; within another block, with its changes."""
-        if self._db.in_transaction:
-            yield
-            return
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
-    def _many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """Execute one statement for many rows in one transaction, which waits for the disk once."""
-        with self.transaction():
-            self._db.executemany(statement, rows)
 
     def add(self, package: RepoPackage, listing: bytes, given: str) -> None:
         """Add a package whose file is in the pool.
@@ -74,10 +43,10 @@ class State:
         row = (
             *(package.fmt.value, package.name, package.version, package.arch, package.component),
             *(package.file, str(package.pool), package.sha256, package.size),
-            *(package.added.isoformat(), _record_text(package.record), given),
+            *(package.added.isoformat(), record_text(package.record), given),
         )
         marks = ", ".join("?" * len(row))
-        self._db.execute(f"INSERT INTO package ({_COLUMNS}, given) VALUES ({marks})", row)
+        self._db.execute(f"INSERT INTO package ({_COLUMNS}, metadata, given) VALUES ({marks})", row)
         content = zstandard.ZstdCompressor().compress(listing)
         self._db.execute("INSERT INTO listing VALUES (?, ?)", (package.sha256, content))
 
@@ -111,13 +80,35 @@ class State:
             (fmt.value if fmt else None, channel, channel),
         )
 
+    def documented(self) -> list[RepoPackage]:
+        """Return the packages that have documents."""
+        return self._select("sha256 IN (SELECT package FROM document)", ())
+
+    def members(self, channel: str) -> list[str]:
+        """Return the hashes of the packages of a channel, sorted as :meth:`packages`."""
+        rows = self._db.execute(
+            "SELECT sha256 FROM package JOIN member USING (sha256) WHERE channel = ? "
+            "ORDER BY fmt, name, version, arch, sha256",
+            (channel,),
+        )
+        return [sha256 for (sha256,) in rows]
+
     def _select(self, clause: str, values: Sequence[object]) -> list[RepoPackage]:
         rows = self._db.execute(
             f"SELECT {_COLUMNS} FROM package WHERE {clause} "
             "ORDER BY fmt, name, version, arch, sha256",
             values,
         )
-        return [_package(row) for row in rows]
+        return [stored_package(row, self._record) for row in rows]
+
+    def _record(self, sha256: str) -> IndexRecord:
+        """Return the record of a package in the indexes."""
+        row = self._db.execute(
+            "SELECT fmt, metadata FROM package WHERE sha256 = ?", (sha256,)
+        ).fetchone()
+        if row is None:
+            raise RepoError(f"the state has no package with sha256 {sha256}")
+        return parse_record(PackageFormat(row[0]), row[1])
 
     def pool(self) -> dict[PurePosixPath, FileFacts]:
         """Return every package's file and documents by their places in the tree."""
@@ -125,14 +116,14 @@ class State:
             "SELECT pool, sha256, size FROM package UNION ALL "
             "SELECT path, sha256, size FROM document"
         )
-        return _facts(rows)
+        return facts_of(rows)
 
     def documents(self, sha256: str) -> dict[PurePosixPath, FileFacts]:
         """Return the documents of a package by their places in the tree."""
         rows = self._db.execute(
             "SELECT path, sha256, size FROM document WHERE package = ?", (sha256,)
         )
-        return _facts(rows)
+        return facts_of(rows)
 
     def all_documents(self) -> dict[str, tuple[PurePosixPath, ...]]:
         """Return the places of all documents by the sha256 of their package."""
@@ -200,6 +191,20 @@ class State:
                     "DELETE FROM rollout WHERE channel = ? AND sha256 = ?", (channel, sha256)
                 )
 
+    def content_key(self) -> str:
+        """Return one hash of all packages, documents, memberships and rollouts."""
+        digest = hashlib.sha256()
+        for table, columns in (
+            ("package", "sha256, pool, added"),
+            ("member", "channel, sha256"),
+            ("document", "path, package, sha256"),
+            ("rollout", "channel, sha256, percent, source"),
+        ):
+            digest.update(f"{table}\n".encode())
+            for row in self._db.execute(f"SELECT {columns} FROM {table} ORDER BY {columns}"):
+                digest.update(repr(row).encode())
+        return digest.hexdigest()
+
     def orphans(self) -> list[RepoPackage]:
         """Return the packages that no channel refers to."""
         return self._select("sha256 NOT IN (SELECT sha256 FROM member)", ())
@@ -222,78 +227,6 @@ class State:
         self._db.execute(
             "INSERT OR REPLACE INTO indexed VALUES (?, ?, ?)", (channel, inputs, now.isoformat())
         )
-
-    def published(self, target: str) -> dict[PurePosixPath, Published]:
-        """Return the files that earlier publications put on a target."""
-        rows = self._db.execute(
-            "SELECT path, sha256, size, retired FROM published WHERE target = ?", (target,)
-        )
-        return {
-            PurePosixPath(path): Published(
-                facts=FileFacts(sha256=sha256, size=size),
-                retired=datetime.fromisoformat(retired) if retired else None,
-            )
-            for path, sha256, size, retired in rows
-        }
-
-    def record_put(self, target: str, files: Mapping[PurePosixPath, FileFacts]) -> None:
-        """Record files that are in place on a target."""
-        self._many(
-            "INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, NULL)",
-            ((target, str(path), facts.sha256, facts.size) for path, facts in files.items()),
-        )
-
-    def record_retired(self, target: str, paths: Iterable[PurePosixPath], now: datetime) -> None:
-        """Record files that are unreferenced from now on."""
-        self._many(
-            "UPDATE published SET retired = ? WHERE target = ? AND path = ? AND retired IS NULL",
-            ((now.isoformat(), target, str(path)) for path in paths),
-        )
-
-    def record_deleted(self, target: str, paths: Iterable[PurePosixPath]) -> None:
-        """Record files that are deleted from a target."""
-        self._many(
-            "DELETE FROM published WHERE target = ? AND path = ?",
-            ((target, str(path)) for path in paths),
-        )
-
-
-def _facts(rows: Iterable[Sequence[Any]]) -> dict[PurePosixPath, FileFacts]:
-    return {PurePosixPath(path): FileFacts(sha256=sha256, size=size) for path, sha256, size in rows}
-
-
-def _package(row: Sequence[str]) -> RepoPackage:
-    fmt, name, version, arch, component, file, pool, sha256, size, added, metadata = row
-    return RepoPackage(
-        name=name,
-        version=version,
-        arch=arch,
-        component=component,
-        file=file,
-        pool=PurePosixPath(pool),
-        sha256=sha256,
-        size=int(size),
-        added=datetime.fromisoformat(added).astimezone(UTC),
-        record=_parse_record(PackageFormat(fmt), metadata),
-    )
-
-
-def _record_text(record: IndexRecord) -> str | bytes:
-    match record:
-        case DebRecord():
-            # SQLite keeps text as UTF-8; a package may hold bytes that are not UTF-8.
-            data = encode(record.control)
-            return record.control if is_utf8(data) else data
-        case RpmRecord():
-            return json.dumps({"primary": record.primary, "other": record.other})
-
-
-def _parse_record(fmt: PackageFormat, text: str | bytes) -> IndexRecord:
-    match fmt:
-        case PackageFormat.DEB:
-            return DebRecord(control=decode(text) if isinstance(text, bytes) else text)
-        case PackageFormat.RPM:
-            return RpmRecord(**json.loads(text))
 
 
 @contextmanager

@@ -1,20 +1,32 @@
 """The order of versions in dpkg and rpm, by which ``prune`` finds the newest. Pure."""
 
-import functools
 import re
-from collections.abc import Callable
-from itertools import zip_longest
 from typing import Any
 
 from builder.base.model import PackageFormat
 
-_DIGITS_AND_REST = re.compile(r"([^0-9]*)([0-9]*)")
+Key = tuple[Any, ...]
+_WORDS = re.compile(r"([^0-9]*)([0-9]*)")
 _SEGMENT = re.compile(r"[0-9]+|[a-zA-Z]+|~|\^")
 
 
 def compare_deb(left: str, right: str) -> int:
     """Return a negative number, zero or a positive one, as dpkg orders the two (deb-version(7))."""
-    return _first_difference(_split(left), _split(right), _compare_deb_part)
+    return _compare(deb_key(left), deb_key(right))
+
+
+def compare_rpm(left: str, right: str) -> int:
+    """Return a negative number, zero or a positive one, as rpm orders the two (rpm-version(7))."""
+    return _compare(rpm_key(left), rpm_key(right))
+
+
+def _compare(left: Key, right: Key) -> int:
+    return (left > right) - (left < right)
+
+
+def deb_key(version: str) -> Key:
+    """Return a key that sorts versions as dpkg does."""
+    return tuple(_deb_part(part) for part in _split(version))
 
 
 def _split(version: str) -> tuple[str, str, str]:
@@ -25,31 +37,19 @@ def _split(version: str) -> tuple[str, str, str]:
     return (epoch, upstream, revision) if dash else (epoch, rest, "")
 
 
-def _compare_deb_part(left: str, right: str) -> int:
-    pairs = zip_longest(
-        _DIGITS_AND_REST.findall(left), _DIGITS_AND_REST.findall(right), fillvalue=("", "")
-    )
-    for (words, number), (other_words, other_number) in pairs:
-        key, other_key = _deb_key(words), _deb_key(other_words)
-        if key != other_key:
-            return -1 if key < other_key else 1
-        difference = _compare_digits(number, other_number)
-        if difference:
-            return difference
-    return 0
+def _deb_part(text: str) -> Key:
+    """Return pairs of words and number; the end sorts as an empty pair does, after a tilde."""
+    pairs = [(_deb_words(words), _number(digits)) for words, digits in _WORDS.findall(text)]
+    while pairs and pairs[-1] == _NOTHING:
+        pairs.pop()
+    # Twice: a version may begin with an empty pair, such as 0~1, which is not its end.
+    return (*pairs, _NOTHING, _NOTHING)
 
 
-def _compare_digits(left: str, right: str) -> int:
-    """Compare numbers of any length: int() refuses more than 4,300 digits."""
-    left, right = left.lstrip("0"), right.lstrip("0")
-    difference = len(left) - len(right)
-    return difference or (left > right) - (left < right)
-
-
-def _deb_key(text: str) -> list[int]:
+def _deb_words(text: str) -> Key:
     """Return a key that sorts a tilde first, then the end, then letters, then all else."""
     # The closing zero is the end of the part.
-    return [_deb_weight(sign) for sign in text] + [0]
+    return (*map(_deb_weight, text), 0)
 
 
 def _deb_weight(sign: str) -> int:
@@ -58,52 +58,34 @@ def _deb_weight(sign: str) -> int:
     return ord(sign) if sign.isalpha() else ord(sign) + 256
 
 
-def compare_rpm(left: str, right: str) -> int:
-    """Return a negative number, zero or a positive one, as rpm orders the two (rpm-version(7))."""
-    return _first_difference(_split(left), _split(right), _compare_rpm_part)
+def _number(digits: str) -> tuple[int, str]:
+    """Return a key for a number of any length: int() refuses more than 4,300 digits."""
+    plain = digits.lstrip("0")
+    return len(plain), plain
 
 
-def _compare_rpm_part(left: str, right: str) -> int:
-    for segment, other in zip_longest(
-        _SEGMENT.findall(left), _SEGMENT.findall(right), fillvalue=""
-    ):
-        if segment == other:
-            continue
-        difference = _rpm_rank(segment) - _rpm_rank(other)
-        if difference:
-            return difference
-        if segment.isdigit():
-            difference = _compare_digits(segment, other)
-            if difference:
-                return difference
-            continue
-        return -1 if segment < other else 1
-    return 0
+_NOTHING = ((0,), (0, ""))
 
 
-def _rpm_rank(segment: str) -> int:
-    """Rank a segment: a tilde first, then the end, then a caret, then letters, then numbers."""
-    if segment in ("~", "", "^"):
-        return {"~": 0, "": 1, "^": 2}[segment]
-    return 4 if segment.isdigit() else 3
+def rpm_key(version: str) -> Key:
+    """Return a key that sorts versions as rpm does."""
+    return tuple(_rpm_part(part) for part in _split(version))
 
 
-def _first_difference(
-    left: tuple[str, str, str], right: tuple[str, str, str], compare: Callable[[str, str], int]
-) -> int:
-    for part, other in zip(left, right, strict=True):
-        result = compare(part, other)
-        if result:
-            return result
-    return 0
+def _rpm_part(text: str) -> Key:
+    """Rank segments: a tilde first, then the end, then a caret, then letters, then numbers."""
+    return (*map(_rpm_segment, _SEGMENT.findall(text)), (1,))
 
 
-_KEYS = {
-    PackageFormat.DEB: functools.cmp_to_key(compare_deb),
-    PackageFormat.RPM: functools.cmp_to_key(compare_rpm),
-}
+def _rpm_segment(segment: str) -> Key:
+    if segment in ("~", "^"):
+        return ({"~": 0, "^": 2}[segment],)
+    return (4, *_number(segment)) if segment.isdigit() else (3, segment)
 
 
-def version_key(fmt: PackageFormat, version: str) -> Any:
+_KEYS = {PackageFormat.DEB: deb_key, PackageFormat.RPM: rpm_key}
+
+
+def version_key(fmt: PackageFormat, version: str) -> Key:
     """Return a key that sorts versions as the format's own tools do."""
     return _KEYS[fmt](version)

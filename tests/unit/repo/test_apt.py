@@ -11,8 +11,10 @@ import zstandard
 from builder.inspect.deb822 import parse_fields
 from builder.repo.apt import AptIndexer, render_contents
 from builder.repo.config import RepoConfig
-from builder.repo.core import Repository
+from builder.repo.core import Repository, workspace
 from builder.repo.model import Index
+from builder.repo.parts import Output
+from builder.repo.spool import Spool
 from tests.helpers.repos import NOW, DebPackage, add
 
 _STABLE = PurePosixPath("dists/stable")
@@ -20,8 +22,11 @@ _STABLE = PurePosixPath("dists/stable")
 
 def _index(repository: Repository, config: RepoConfig | None = None) -> Index:
     packages = repository.state.packages("stable")
-    indexer = AptIndexer(repository.state.listing)
-    return indexer.index("stable", packages, config or repository.config, NOW)
+    with workspace(repository.root) as work:
+        output = Output(spool=Spool(work))
+        indexer = AptIndexer(output, repository.state.listing)
+        indexer.index("stable", packages, config or repository.config, NOW)
+        return {path: output.spool.read(path) for path in output.spool.files}
 
 
 def _changed(config: RepoConfig, **changes: object) -> RepoConfig:
@@ -45,7 +50,7 @@ def filled(repository: Repository, tmp_path: Path) -> Repository:
 
 def test_packages_says_where_each_version_lies(filled: Repository) -> None:
     text = _index(filled)[_STABLE / "main/binary-amd64/Packages"].decode()
-    paragraphs = [parse_fields(paragraph) for paragraph in text.split("\n\n")]
+    paragraphs = [parse_fields(paragraph) for paragraph in text.rstrip().split("\n\n")]
     assert [
         (paragraph["package"], paragraph["version"], paragraph["architecture"])
         for paragraph in paragraphs
@@ -97,7 +102,8 @@ def test_each_compression_holds_the_same(filled: Repository) -> None:
     plain = index[base / "Packages"]
     assert gzip.decompress(index[base / "Packages.gz"]) == plain
     assert lzma.decompress(index[base / "Packages.xz"]) == plain
-    assert zstandard.ZstdDecompressor().decompress(index[base / "Packages.zst"]) == plain
+    reader = zstandard.ZstdDecompressor().stream_reader(index[base / "Packages.zst"])
+    assert reader.read() == plain
     bare = _index(filled, _changed(filled.config, apt={"compressions": [], "contents": False}))
     assert not [path for path in bare if path.name.startswith(("Packages.", "Contents"))]
 

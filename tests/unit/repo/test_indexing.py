@@ -271,3 +271,91 @@ def test_two_keys_sign_while_one_follows_the_other(
             names = {PurePosixPath(path).name for path in _put(build_tree(repository, signer, NOW))}
             assert {name: name in names for name in changes} == changes
             assert _errors(repository) == []
+
+
+def _times(root: Path) -> dict[str, int]:
+    """The inode of each index: a file that was put again has another one."""
+    return {
+        str(path.relative_to(root)): path.stat().st_ino
+        for folder in ("dists", "rpm")
+        for path in (root / folder / "stable").rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("fmt", ["deb", "rpm"])
+def test_the_other_format_keeps_its_indexes_and_signatures(
+    signed_repository: Repository, signer: Signer, tmp_path: Path, fmt: str
+) -> None:
+    repository = signed_repository
+    add(repository, DebPackage().write(tmp_path), write_rpm(tmp_path))
+    build_tree(repository, signer, NOW)
+    before = _times(repository.public)
+    deb = DebPackage(version="1.1-1").write(tmp_path)
+    add(repository, deb if fmt == "deb" else write_rpm(tmp_path, version="1.1"))
+    build_tree(repository, signer, NOW + _HOUR)
+    after = _times(repository.public)
+    changed = {path for path in before if before[path] != after.get(path)} | set(after) - set(
+        before
+    )
+    assert {path.split("/")[0] for path in changed} == {"dists" if fmt == "deb" else "rpm"}
+    assert _errors(repository) == []
+
+
+def test_another_architecture_of_rpm_keeps_its_indexes(
+    tmp_path: Path, test_keys: tuple[TestKey, TestKey]
+) -> None:
+    write_repository(tmp_path / "repo", test_keys[0].fingerprint)
+    with (
+        open_repository(tmp_path / "repo") as repository,
+        open_signer([test_keys[0].fingerprint], test_keys[0].source, NOW) as signer,
+    ):
+        build_tree(repository, signer, NOW)
+        add(repository, write_rpm(tmp_path))
+        changed = _put(build_tree(repository, signer, NOW + _HOUR))
+        folders = {path.split("/")[3].partition(".")[0] for path in changed if "rpm/" in path}
+        assert folders == {"x86_64"}
+        assert _errors(repository) == []
+
+
+def test_new_keys_sign_what_did_not_change(
+    tmp_path: Path, test_keys: tuple[TestKey, TestKey]
+) -> None:
+    root = tmp_path / "repo"
+    for number, key in enumerate(test_keys):
+        write_repository(root, key.fingerprint, config=SMALL, channels="[channels.stable]\n")
+        with (
+            open_repository(root) as repository,
+            open_signer([key.fingerprint], key.source, NOW) as signer,
+        ):
+            build_tree(repository, signer, NOW + number * _HOUR)
+            assert _errors(repository, now=NOW + number * _HOUR) == []
+
+
+def test_the_tree_is_made_again_for_whatever_a_reader_sees(
+    signed_repository: Repository, signer: Signer, tmp_path: Path
+) -> None:
+    repository = signed_repository
+    add(repository, DebPackage().write(tmp_path))
+    build_tree(repository, signer, NOW)
+    assert build_tree(repository, signer, NOW + _HOUR).is_empty
+    for place in ("index.html", "keys/example.gpg", "dists/stable/Release.gpg"):
+        (repository.public / place).unlink()
+        assert place in _put(build_tree(repository, signer, NOW + _HOUR))
+        assert _errors(repository) == []
+
+
+def test_a_deleted_or_damaged_store_of_parts_changes_nothing(
+    signed_repository: Repository, signer: Signer, tmp_path: Path
+) -> None:
+    repository = signed_repository
+    add(repository, DebPackage().write(tmp_path), write_rpm(tmp_path))
+    build_tree(repository, signer, NOW)
+    before = _files(repository.public)
+    for path in (repository.root / ".state/parts").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"damaged")
+    changed = _put(build_tree(repository, signer, NOW, refresh=True))
+    signatures = ("InRelease", "Release.gpg", "repomd.xml.asc")
+    assert [path for path in changed if not path.endswith(signatures)] == []
+    assert _files(repository.public).keys() == before.keys()

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,8 +16,10 @@ from builder.base.files import hash_file
 from builder.base.model import PackageFormat
 from builder.repo.config import RepoConfig
 from builder.repo.model import Index, RepoPackage, RpmRecord, pool_path
+from builder.repo.parts import Output
 from builder.repo.publication import Phase, phase_of
 from builder.repo.repodata import RpmIndexer, read_rpm_package
+from builder.repo.spool import Spool
 from tests.helpers.package_files import Payload, RpmFile
 
 _NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -83,8 +86,11 @@ def take(tmp_path: Path) -> Take:
 
 def _index(*taken: Taken, config: RepoConfig | None = None, now: datetime = _NOW) -> Index:
     listings = {package.sha256: listing for package, listing in taken}
-    indexer = RpmIndexer(lambda sha256: listings[sha256])
-    return indexer.index("stable", [package for package, _ in taken], config or _config(), now)
+    with tempfile.TemporaryDirectory() as folder:
+        output = Output(spool=Spool(Path(folder)))
+        indexer = RpmIndexer(output, lambda sha256: listings[sha256])
+        indexer.index("stable", [package for package, _ in taken], config or _config(), now)
+        return {path: output.spool.read(path) for path in output.spool.files}
 
 
 def _write(index: Index, root: Path) -> None:

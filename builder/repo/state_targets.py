@@ -1,0 +1,148 @@
+"""The part of the state that records what lies on each target."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+from builder.repo.model import LOCAL, POOL, FileFacts
+from builder.repo.publication import Published
+
+_POOL = f"{POOL}/*"
+# What a target should have: the local one the packages with their documents, others the local's.
+_WANTED_LOCALLY = (
+    "SELECT pool AS path, sha256, size FROM package UNION ALL "
+    "SELECT path, sha256, size FROM document"
+)
+_WANTED = f"SELECT path, sha256, size FROM published WHERE target = '{LOCAL}' AND retired IS NULL"
+
+
+class TargetRecord:
+    """The record of the files of targets, and what they lack."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit all changes of the block, or none; within another block, with its changes."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """Execute one statement for many rows in one transaction, which waits for the disk once."""
+        with self.transaction():
+            self._db.executemany(statement, rows)
+
+    def published(self, target: str, *, pool: bool = True) -> dict[PurePosixPath, Published]:
+        """Return the files that earlier publications put on a target; the pool's on request."""
+        rows = self._db.execute(
+            "SELECT path, sha256, size, retired FROM published WHERE target = ? "
+            "AND (? OR path NOT GLOB ?)",
+            (target, pool, _POOL),
+        )
+        return _published(rows)
+
+    def recorded(
+        self, target: str, *, only_pool: bool = False
+    ) -> Iterator[tuple[PurePosixPath, FileFacts]]:
+        """Yield the files that are on record, without holding them; change nothing meanwhile."""
+        rows = self._db.execute(
+            "SELECT path, sha256, size FROM published WHERE target = ? AND path GLOB ?",
+            (target, _POOL if only_pool else "*"),
+        )
+        for path, sha256, size in rows:
+            yield PurePosixPath(path), FileFacts(sha256=sha256, size=size)
+
+    def missing(self, target: str) -> dict[PurePosixPath, FileFacts]:
+        """Return the files that a target should have, and does not have as they are.
+
+        Of the local one only packages and documents; what else is there is made anew.
+        """
+        rows = self._db.execute(
+            f"WITH wanted AS ({_WANTED_LOCALLY if target == LOCAL else _WANTED}) "
+            "SELECT w.path, w.sha256, w.size FROM wanted w LEFT JOIN published p "
+            "ON p.target = ? AND p.path = w.path WHERE p.path IS NULL OR p.retired IS NOT NULL "
+            "OR p.sha256 <> w.sha256 OR p.size <> w.size",
+            (target,),
+        )
+        return facts_of(rows)
+
+    def wanted(self, target: str, paths: Iterable[PurePosixPath]) -> dict[PurePosixPath, FileFacts]:
+        """Return those of the files that the target should have."""
+        found: dict[PurePosixPath, FileFacts] = {}
+        for path in paths:
+            rows = self._db.execute(
+                f"WITH wanted AS ({_WANTED_LOCALLY if target == LOCAL else _WANTED}) "
+                "SELECT path, sha256, size FROM wanted WHERE path = ?",
+                (str(path),),
+            )
+            found |= facts_of(rows)
+        return found
+
+    def unwanted(self, target: str) -> dict[PurePosixPath, Published]:
+        """Return the files on record that a target need not have any more.
+
+        Of the local one only those of the pool.
+        """
+        if target == LOCAL:
+            rows = self._db.execute(
+                "SELECT path, sha256, size, retired FROM published p WHERE target = ? "
+                "AND path GLOB ? AND NOT EXISTS (SELECT 1 FROM package WHERE pool = p.path) "
+                "AND NOT EXISTS (SELECT 1 FROM document d WHERE d.path = p.path)",
+                (target, _POOL),
+            )
+        else:
+            rows = self._db.execute(
+                "SELECT path, sha256, size, retired FROM published p WHERE target = ? AND NOT "
+                "EXISTS (SELECT 1 FROM published l WHERE l.target = ? AND l.path = p.path "
+                "AND l.retired IS NULL)",
+                (target, LOCAL),
+            )
+        return _published(rows)
+
+    def record_put(self, target: str, files: Mapping[PurePosixPath, FileFacts]) -> None:
+        """Record files that are in place on a target."""
+        self._many(
+            "INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, NULL)",
+            ((target, str(path), facts.sha256, facts.size) for path, facts in files.items()),
+        )
+
+    def record_retired(self, target: str, paths: Iterable[PurePosixPath], now: datetime) -> None:
+        """Record files that are unreferenced from now on."""
+        self._many(
+            "UPDATE published SET retired = ? WHERE target = ? AND path = ? AND retired IS NULL",
+            ((now.isoformat(), target, str(path)) for path in paths),
+        )
+
+    def record_deleted(self, target: str, paths: Iterable[PurePosixPath]) -> None:
+        """Record files that are deleted from a target."""
+        self._many(
+            "DELETE FROM published WHERE target = ? AND path = ?",
+            ((target, str(path)) for path in paths),
+        )
+
+
+def facts_of(rows: Iterable[Sequence[Any]]) -> dict[PurePosixPath, FileFacts]:
+    """Return the files of rows of path, sha256 and size."""
+    return {PurePosixPath(path): FileFacts(sha256=sha256, size=size) for path, sha256, size in rows}
+
+
+def _published(rows: Iterable[Sequence[Any]]) -> dict[PurePosixPath, Published]:
+    return {
+        PurePosixPath(path): Published(
+            facts=FileFacts(sha256=sha256, size=size),
+            retired=datetime.fromisoformat(retired) if retired else None,
+        )
+        for path, sha256, size, retired in rows
+    }
