@@ -36,6 +36,17 @@ def _join(texts: Iterable[bytes], compression: IndexCompression) -> bytes:
     return joiner.begin() + middle + joiner.end(zlib.crc32(whole), len(whole))
 
 
+def _read(data: bytes, compression: IndexCompression) -> bytes:
+    match compression:
+        case IndexCompression.GZIP:
+            return gzip.decompress(data)
+        case IndexCompression.XZ:
+            return lzma.decompress(data)
+        case IndexCompression.ZSTD:
+            reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
+            return reader.read()
+
+
 @pytest.mark.parametrize("compression", IndexCompression)
 @pytest.mark.parametrize("texts", [_TEXTS, _TEXTS[:1], []], ids=["many", "empty", "none"])
 def test_joined_parts_are_one_file_to_every_reader(
@@ -43,14 +54,7 @@ def test_joined_parts_are_one_file_to_every_reader(
 ) -> None:
     joined = _join(texts, compression)
     whole = b"".join(texts)
-    read = {
-        IndexCompression.GZIP: gzip.decompress,
-        IndexCompression.XZ: lzma.decompress,
-        IndexCompression.ZSTD: lambda data: (
-            zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
-        ),
-    }[compression]
-    assert read(joined) == whole
+    assert _read(joined, compression) == whole
     try:
         tool = find_tool(_TOOLS[compression], hint="")
     except BuilderError as error:

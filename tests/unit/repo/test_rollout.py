@@ -51,7 +51,7 @@ def _published(
     build_tree(repository, signer, NOW + hours * _HOUR)
     path = repository.public / f"dists/{channel}/main/binary-amd64/Packages"
     found = {}
-    for paragraph in path.read_text().split("\n\n"):
+    for paragraph in path.read_text().rstrip().split("\n\n"):
         fields = parse_fields(paragraph)
         assert paragraph.count("Source: ") <= 1
         found[f"{fields['package']} {fields['version']}"] = (
