@@ -26,6 +26,7 @@ from builder.repo.model import (
     dists_folder,
 )
 from builder.repo.parts import Output, Piece, part_key, split_packages
+from builder.repo.pdiffs import pack_unit
 from builder.repo.spool import Digests
 from builder.repo.version import Key, deb_key
 
@@ -33,6 +34,8 @@ from builder.repo.version import Key, deb_key
 _HASHES = ("SHA256", "SHA512")
 _SECTION = re.compile(r"[A-Za-z0-9.+/_-]+")
 _DATE = re.compile(rb"^Date: (.*)$", re.MULTILINE)
+# Bytes of a compressed Packages from which a patch can be worth its own index.
+_PATCHED_FROM = 32 << 10
 _RUN = 512  # packages of a part, about
 RELEASE = "Release"
 
@@ -120,19 +123,43 @@ class AptIndexer:
         """Write Packages, plain and compressed; returns the places."""
         places = {form: path.with_suffix(f".{form}") for form in forms}
         up = "../" * len(archive_root(path).parts)
-        pieces = [self._piece(run, up) for run in split_packages(packages, _RUN)]
-        self._output.write(pieces, places, plain=path)
-        return [path, *places.values()]
+        runs = list(split_packages(packages, _RUN))
+        self._output.write([self._piece(run, up) for run in runs], places, plain=path)
+        return [path, *places.values(), *self._patches(path, places.values(), runs, up)]
 
-    def _piece(self, run: Sequence[RepoPackage], up: str) -> Piece:
+    def _patches(
+        self,
+        path: PurePosixPath,
+        packed: Iterable[PurePosixPath],
+        runs: Sequence[Sequence[RepoPackage]],
+        up: str,
+    ) -> list[PurePosixPath]:
+        """Write the patches that lead to a list; returns their index, if it is worth it."""
+        output = self._output
+        smallest = min((output.spool.files[place].size for place in packed), default=0)
+        if output.pdiffs is None or smallest < _PATCHED_FROM:
+            return []
+        units = output.parts.text(self._piece(run, up, units=True) for run in runs)
+        packages = [package for run in runs for package in run]
+        return output.pdiffs.write(
+            path, units, lambda at: self._paragraph(packages[at], up), output.spool
+        )
+
+    def _paragraph(self, package: RepoPackage, up: str) -> bytes:
+        return encode(f"{stanza(package, self._rollouts.get(package.sha256), up)}\n")
+
+    def _piece(self, run: Sequence[RepoPackage], up: str, *, units: bool = False) -> Piece:
+        """Return a run of paragraphs, or of what patches are made by."""
         rollouts = {p.sha256: self._rollouts[p.sha256] for p in run if p.sha256 in self._rollouts}
         phased = [[sha256, r.percent, r.source] for sha256, r in rollouts.items()]
 
         def texts() -> Iterator[bytes]:
             for package in run:
-                yield encode(f"{stanza(package, rollouts.get(package.sha256), up)}\n")
+                paragraph = self._paragraph(package, up)
+                yield pack_unit(paragraph) if units else paragraph
 
-        return Piece(texts=texts, key=part_key("Packages", run, up, phased))
+        kind = "Packages, units" if units else "Packages"
+        return Piece(texts=texts, key=part_key(kind, run, up, phased))
 
     def _contents(
         self,

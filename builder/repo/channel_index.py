@@ -1,7 +1,7 @@
 """The indexes of one channel: what they are made of, what of them stays, and their signatures."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePosixPath
 
@@ -100,7 +100,9 @@ def index_channel(
             return None
         return (repository.public / path).read_bytes()
 
-    apt = AptIndexer(output, state.listing, state.rollouts(channel.name), former=former)
+    # A snapshot never changes.
+    apt_output = replace(output, pdiffs=None) if channel.snapshot else output
+    apt = AptIndexer(apt_output, state.listing, state.rollouts(channel.name), former=former)
     date = apt.index(channel.name, channel.of(PackageFormat.DEB), config, now)
     rpm = RpmIndexer(output, state.listing, channel.known, former)
     rpm.index(channel.name, channel.of(PackageFormat.RPM), config, now)
@@ -120,7 +122,9 @@ def _index_for_option(
         return
     config = config_for(repository.config, channel.name)
     plain = config.model_copy(update={"apt": config.apt.model_copy(update={"contents": False})})
-    indexer = AptIndexer(output, repository.state.listing, folder=snapshot.dists)
+    indexer = AptIndexer(
+        replace(output, pdiffs=None), repository.state.listing, folder=snapshot.dists
+    )
     indexer.index(channel.name, channel.of(PackageFormat.DEB), plain, now)
 
 

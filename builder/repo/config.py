@@ -19,6 +19,7 @@ from builder.spec.validate import read_toml, validate
 
 CONFIG_NAME = "repo.toml"
 _DEFAULT_KEEP = 5
+_PDIFFS = 14
 _SNAPSHOTS_KEPT = 30
 _RESERVED = "snapshots"  # the folder of dated snapshots lies beside those of channels
 
@@ -101,6 +102,11 @@ class AptSpec(Strict):
 
     compressions: tuple[IndexCompression, ...] = (IndexCompression.GZIP, IndexCompression.XZ)
     contents: bool = Field(True, description="Contents-ARCH files, which apt-file reads")
+    pdiffs: int = Field(
+        _PDIFFS,
+        ge=0,
+        description="former states of a long Packages from which apt needs a patch only; 0: none",
+    )
 
 
 class RpmSpec(Strict):

@@ -32,6 +32,7 @@ from builder.repo.html import render_pages
 from builder.repo.keyfiles import index_key_files, make_key_files
 from builder.repo.model import LOCAL, POOL, STATE, FileFacts, Index, Publisher, RepoPackage
 from builder.repo.parts import Output, Parts
+from builder.repo.pdiffs import Pdiffs
 from builder.repo.publication import Publication, Published, plan_publication
 from builder.repo.publish import open_publisher
 from builder.repo.publish.claim import publishing_alone
@@ -43,7 +44,7 @@ from builder.spec import ReleaseSpec
 
 Record = Mapping[PurePosixPath, Published]
 
-_PARTS = "parts"  # below the state's folder
+_PARTS, _PDIFFS = "parts", "pdiffs"  # below the state's folder
 # Recorded beside the channels, whose names have no such sign.
 _WHOLE_TREE, _SIGNERS = "*tree", "*signers"
 
@@ -176,6 +177,9 @@ def _make_tree(
     everything, members = _members(repository, job.signer, job.now)
     kept: dict[PurePosixPath, FileFacts] = {}
     parts = Parts(repository.root / STATE / _PARTS)
+    kept_states = repository.config.apt.pdiffs
+    pdiffs = Pdiffs(repository.root / STATE / _PDIFFS, kept_states) if kept_states else None
+    output = Output(spool=spool, parts=parts, pdiffs=pdiffs)
     signers, signed_by = key_of(job.signer.fingerprints), state.indexed(_SIGNERS)
     same_keys = signed_by is not None and signed_by[0] == signers and not job.refresh
     for name, packages in members.items():
@@ -187,7 +191,7 @@ def _make_tree(
             continue
         time = _time_of(name, before[1] if before else job.now, job.now)
         present = {p: standing.files[p] for p in old} if same_keys else {}
-        date = index_channel(repository, channel, time, Output(spool=spool, parts=parts), present)
+        date = index_channel(repository, channel, time, output, present)
         kept |= sign_index(spool, job.signer, present)
         indexed[name] = (inputs, date)
     indexed[_SIGNERS] = (signers, job.now)

@@ -23,6 +23,7 @@ from builder.base.storage import storage_guard
 from builder.repo.config import IndexCompression
 from builder.repo.joining import compress_part, open_joiner
 from builder.repo.model import RepoPackage
+from builder.repo.pdiffs import Pdiffs
 from builder.repo.spool import Digests, Hasher, Spool
 
 _FORMAT = 1  # raise it when the same key stands for another text
@@ -75,6 +76,10 @@ class Parts:
                     write(joiner.add(self._compressed(piece, compression)))
                 write(joiner.end(crc, digests.size))
         return digests
+
+    def text(self, pieces: Iterable[Piece]) -> bytes:
+        """Return the text of pieces, which is small."""
+        return b"".join(self._texts(pieces))
 
     def _texts(self, pieces: Iterable[Piece]) -> Iterator[bytes]:
         for piece in pieces:
@@ -148,10 +153,11 @@ def _checksum(name: str, data: bytes) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """Where indexes are written to, and the parts that they are joined from."""
+    """Where indexes are written to, the parts that they are joined from, and former states."""
 
     spool: Spool
     parts: Parts = field(default_factory=Parts)
+    pdiffs: Pdiffs | None = None  # without it there are no patches
 
     def write(
         self,

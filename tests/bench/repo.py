@@ -6,45 +6,42 @@ packages' files were opened for that.
 """
 
 import argparse
-import hashlib
 import json
+import os
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
+from unittest import mock
 
 from builder.base import log
+from builder.base.paths import PROJECT
 from builder.repo.add import AddRequest, add_packages
 from builder.repo.core import Repository, open_repository
-from builder.repo.deb_package import read_deb_package
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.indexing import build_tree, publish_target
-from builder.repo.model import POOL, IndexRecord, ParsedPackage, RepoPackage, pool_path
-from builder.repo.repodata import read_rpm_package
+from builder.repo.model import POOL
 from builder.repo.sign import KeySource, Signer, open_signer
+from tests.bench.apt_update import Nights, Update, measure_updates
+from tests.bench.repo_files import START, fill, write_packages
 from tests.helpers.keys import export_secret, make_key
-from tests.helpers.package_files import DebFile, Payload, RpmFile
 from tests.helpers.repos import write_repository
 
-_START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-_NAME = "backendai-manager"
-_OLD = "1.0.0"  # a version as long as those that are made from it
-_FILE_DIGESTS = 1035
+_HEADINGS = (
+    *("versions", "add", "make and sign the indexes", "publish to a folder"),
+    *("publish, nothing changed", "others read", "indexes, MB", "peak memory, MB"),
+)
 _TARGETS = '[targets.www]\nkind = "folder"\npath = "www"\n'
-_WIDTH = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What adding one package to so many versions cost."""
+    """What adding one package to so many versions cost, in processor seconds."""
 
     versions: int
     add: float
@@ -61,16 +58,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.repo")
     parser.add_argument("--versions", default="100,1000,10000", help="with commas between")
     parser.add_argument("--files", type=int, default=100, help="that each package has")
+    parser.add_argument("--updates", default="", help="versions of a repository that apt updates")
+    parser.add_argument("--kept", default="0,14", help="states that have a patch")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--docs", action="store_true", help="write docs/reference/repo.md")
     options = parser.parse_args()
     log.configure(-1)
-    counts = [int(word) for word in options.versions.split(",")]
-    with tempfile.TemporaryDirectory(prefix="bench-repo-") as folder, _signer() as signer:
-        rows = [_measure(Path(folder) / str(n), n, options.files, signer) for n in counts]
+    updates: list[Update] = []
+    with tempfile.TemporaryDirectory(prefix="bench-repo-") as text, _signer() as signer:
+        folder = Path(text)
+        rows = [
+            _measure(folder / f"{n}", n, options.files, signer) for n in _numbers(options.versions)
+        ]
+        for versions in _numbers(options.updates):
+            for kept in _numbers(options.kept):
+                nights = Nights(versions=versions, kept=kept)
+                updates += measure_updates(folder / f"{versions}-{kept}", signer, nights)
+    page = write_page(rows, updates, options.files)
     if options.json:
-        json.dump([row.__dict__ for row in rows], sys.stdout, indent=2)
+        json.dump([*map(asdict, rows), *map(asdict, updates)], sys.stdout, indent=2)
+    elif options.docs:
+        (PROJECT / "docs/reference/repo.md").write_text(page, encoding="utf-8")
     else:
-        _print(rows)
+        sys.stdout.write(page)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",") if word]
 
 
 @contextmanager
@@ -86,12 +100,13 @@ def _signer() -> Iterator[Signer]:
 def _measure(root: Path, count: int, files: int, signer: Signer) -> Row:
     write_repository(root, *signer.fingerprints, channels=f"[channels.stable]\n{_TARGETS}")
     with open_repository(root) as repository:
-        _fill(repository, count, files)
-        build_tree(repository, signer, _START)
-        publish_target(repository, "www", _START)
-        fresh = _write_packages(root / "dist", "2.0.0", files)
+        with _not_waiting_for_disks():
+            fill(repository, count, files)
+            build_tree(repository, signer, START)
+            publish_target(repository, "www", START)
+        fresh = write_packages(root / "dist", "2.0.0", files)
         mine = {path.name for path in fresh}
-        later = _START + timedelta(hours=1)
+        later = START + timedelta(hours=1)
         request = AddRequest(
             channel="stable", component="main", signer=None, by_manifest=False, now=later
         )
@@ -112,10 +127,17 @@ def _measure(root: Path, count: int, files: int, signer: Signer) -> Row:
         )
 
 
+@contextmanager
+def _not_waiting_for_disks() -> Iterator[None]:
+    """Let the system write what is not measured when it likes."""
+    with mock.patch.object(os, "fsync"):
+        yield
+
+
 def _seconds(work: Callable[[], object]) -> float:
-    begin = time.perf_counter()
+    begin = time.process_time()
     work()
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 _watched: list[tuple[str, list[str]]] = []
@@ -139,70 +161,6 @@ def _opened(folder: Path) -> Iterator[list[str]]:
         _watched.pop()
 
 
-def _fill(repository: Repository, count: int, files: int) -> None:
-    """Take in ``count`` versions, half of each format, as ``add`` would have."""
-    made = _write_packages(repository.root / "model", _OLD, files)
-    readings = [(path, read(path)) for path, read in zip(made, _READERS, strict=True)]
-    with repository.state.transaction():
-        for number in range(count // 2):
-            version = f"1.{number // 1000}.{number % 1000}"
-            for path, reading in readings:
-                _take_in(repository, path, reading, version)
-
-
-_READERS: tuple[Callable[[Path], ParsedPackage], ...] = (read_deb_package, read_rpm_package)
-
-
-def _take_in(repository: Repository, path: Path, reading: ParsedPackage, version: str) -> None:
-    file = path.name.replace(_OLD, version)
-    content = file.encode()
-    sha256 = hashlib.sha256(content).hexdigest()
-    identity = replace(reading.identity, version=reading.version.replace(_OLD, version))
-    package = RepoPackage(
-        name=reading.name,
-        version=reading.version.replace(_OLD, version),
-        arch=reading.arch,
-        component="main",
-        file=file,
-        pool=pool_path("main", identity),
-        sha256=sha256,
-        size=len(content),
-        added=_START,
-        record=_of_version(reading.record, version),
-    )
-    place = repository.public / package.pool
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(content)
-    repository.state.add(package, reading.listing.replace(_OLD.encode(), version.encode()), sha256)
-    repository.state.join("stable", [sha256])
-
-
-def _of_version(record: IndexRecord, version: str) -> IndexRecord:
-    texts = {name: text.replace(_OLD, version) for name, text in asdict(record).items()}
-    return type(record)(**texts)
-
-
-def _write_packages(folder: Path, version: str, files: int) -> list[Path]:
-    """A deb and an rpm with so many files, named as those of a wheel."""
-    folder.mkdir(parents=True)
-    base = f"/opt/backendai/manager/lib/python3.13/site-packages/package-{version}"
-    payload = [
-        Payload(path=f"{base}/sub{number % 17:02}/module_{number:{_WIDTH}}.py".replace(" ", "0"))
-        for number in range(files)
-    ]
-    control = (
-        f"Package: {_NAME}\nVersion: {version}-1\nArchitecture: amd64\n"
-        "Maintainer: T <t@localhost>\nDescription: a service\n"
-    )
-    deb = folder / f"{_NAME}_{version}-1_amd64.deb"
-    deb.write_bytes(DebFile(control=control, payload=payload).build())
-    made = RpmFile(name=_NAME, version=version, payload=payload)
-    made = replace(made, extra={_FILE_DIGESTS: (8, ["0" * 64] * files)})
-    rpm = folder / f"{_NAME}-{version}-1.x86_64.rpm"
-    rpm.write_bytes(made.build())
-    return [deb, rpm]
-
-
 def _index_bytes(repository: Repository) -> int:
     folders = [repository.public / name for name in ("dists", "rpm")]
     return sum(
@@ -210,21 +168,47 @@ def _index_bytes(repository: Repository) -> int:
     )
 
 
-def _print(rows: list[Row]) -> None:
-    table = Table(
-        title="seconds to add one package, by versions present",
-        box=None,
-        header_style="bold",
-        pad_edge=False,
-    )
-    headings = ("versions", "add", "tree", "publish", "no change", "others read")
-    for name in (*headings, "index MB", "peak MB"):
-        table.add_column(name, justify="right", no_wrap=True)
+def write_page(rows: Sequence[Row], updates: Sequence[Update], files: int) -> str:
+    """Write the page of the docs."""
+    lines = [
+        "# A repository of many versions",
+        "",
+        "Measured by `python -m tests.bench.repo --docs`, in seconds of the builder's processor",
+        f"time. Half of the versions are debs, half rpms, of {files} files each. They are made of",
+        "the record of one real package, and in the pool lie names in place of packages. Then a",
+        "version in both formats is added and published to `public/` and to a folder. *Others",
+        "read* are files of other packages that were opened for that.",
+        "",
+        f"| {' | '.join(_HEADINGS)} |",
+        f"|{'---:|' * len(_HEADINGS)}",
+    ]
     for row in rows:
-        times = (f"{value:.2f}" for value in (row.add, row.tree, row.publish, row.again))
-        sizes = (f"{value / 1e6:.0f}" for value in (row.index_bytes, row.peak))
-        table.add_row(str(row.versions), *times, str(row.opened), *sizes)
-    Console().print(table)
+        times = " | ".join(f"{value:.2f}" for value in (row.add, row.tree, row.publish, row.again))
+        sizes = " | ".join(f"{value / 1e6:.0f}" for value in (row.index_bytes, row.peak))
+        lines.append(f"| {row.versions:,} | {times} | {row.opened} | {sizes} |")
+    if updates:
+        lines += _update_lines(updates)
+    return "\n".join([*lines, ""])
+
+
+def _update_lines(updates: Sequence[Update]) -> list[str]:
+    behind = sorted({row.nights for row in updates})
+    found = {(row.versions, row.kept, row.nights): row for row in updates}
+    lines = [
+        "",
+        "## What `apt update` fetches",
+        "",
+        "By apt itself, in kB, from a repository of debs alone that gets 16 a night, by a host",
+        "that is so many nights behind. *Patches* are former states from which there is one",
+        "(`pdiffs` of `[apt]` in `repo.toml`).",
+        "",
+        f"| versions | patches | {' | '.join(f'{nights} nights' for nights in behind)} |",
+        f"|---:|---:|{'---:|' * len(behind)}",
+    ]
+    for versions, kept in dict.fromkeys((row.versions, row.kept) for row in updates):
+        cells = [f"{found[versions, kept, nights].bytes / 1e3:.0f}" for nights in behind]
+        lines.append(f"| {versions:,} | {kept} | {' | '.join(cells)} |")
+    return lines
 
 
 sys.addaudithook(_audit)  # it cannot be removed, so it only counts while asked to

@@ -1,0 +1,189 @@
+"""Patches of apt's Packages: a host that was up to date fetches what changed, not the list.
+
+For each of the last states there is one patch, an ed script that leads to the present one at
+once. No former list is kept: of each package's paragraph a short hash and its number of lines
+are enough, since a patch deletes by line numbers. They lie in the repository's private state, in
+a file for each list; without it, or when it is damaged, the history begins anew, and hosts fetch
+the whole list once.
+"""
+
+import gzip
+import hashlib
+import json
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import zstandard
+
+from builder.base.parse import TextError, parse_json_object
+from builder.base.storage import replacing, storage_guard
+from builder.repo.spool import Digests, Spool, digests_of
+
+_FORMAT = "pdiffs 1"
+_UNIT = struct.Struct(">8sI")
+_NAMED = 16  # digits of a state's hash in the names of its patches
+_INDEX = "Index"
+Units = list[tuple[bytes, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _State:
+    """A list as it was published: the hash and size of its text, and its paragraphs."""
+
+    sha256: str
+    size: int
+    units: bytes
+
+
+def pack_unit(paragraph: bytes) -> bytes:
+    """Return what is kept of a paragraph: a hash, and the number of its lines."""
+    return _UNIT.pack(hashlib.sha256(paragraph).digest()[:8], paragraph.count(b"\n"))
+
+
+class Pdiffs:
+    """The histories of a repository's lists; ``kept`` is the number of states with a patch."""
+
+    def __init__(self, folder: Path, kept: int) -> None:
+        self._folder = folder
+        self._kept = kept
+
+    def write(
+        self,
+        packages: PurePosixPath,
+        units: bytes,
+        paragraph: Callable[[int], bytes],
+        spool: Spool,
+    ) -> list[PurePosixPath]:
+        """Write the patches that lead to a list in the spool; returns the index of them.
+
+        ``paragraph`` returns a paragraph of the list by its number.
+        """
+        present = spool.files[packages]
+        state = _State(sha256=present.sha256, size=present.size, units=units)
+        before = [old for old in self._load(packages) if old.sha256 != state.sha256]
+        history = before[-self._kept :]
+        self._save(packages, [*history, state])
+        folder = packages.with_name(f"{packages.name}.diff")
+        rows = []
+        for old in history:
+            patch = make_patch(_unpack(old.units), _unpack(units), paragraph)
+            if patch is None:
+                continue
+            name = f"T-{state.sha256[:_NAMED]}-F-{old.sha256[:_NAMED]}"
+            packed = gzip.compress(patch, mtime=0)
+            spool.write(folder / f"{name}.gz", packed)
+            rows.append((name, old, digests_of(patch), digests_of(packed)))
+        if not rows:
+            return []
+        spool.write(folder / _INDEX, _render_index(present, rows))
+        return [folder / _INDEX]
+
+    def _place(self, packages: PurePosixPath) -> Path:
+        return self._folder / hashlib.sha256(str(packages).encode()).hexdigest()[:32]
+
+    def _load(self, packages: PurePosixPath) -> list[_State]:
+        """Return the former states, the oldest first; none if the file is not whole."""
+        try:
+            data = self._place(packages).read_bytes()
+        except OSError:
+            return []
+        line, _, packed = data.partition(b"\n")
+        try:
+            head = parse_json_object(line)
+            if head["format"] != _FORMAT or head["sha256"] != hashlib.sha256(packed).hexdigest():
+                return []
+            whole = zstandard.ZstdDecompressor().decompress(packed)
+        except (TextError, KeyError, zstandard.ZstdError):
+            return []
+        states, at = [], 0
+        for sha256, size, length in head["states"]:
+            states.append(_State(sha256=sha256, size=size, units=whole[at : at + length]))
+            at += length
+        return states
+
+    def _save(self, packages: PurePosixPath, states: Iterable[_State]) -> None:
+        kept = list(states)
+        packed = zstandard.ZstdCompressor().compress(b"".join(state.units for state in kept))
+        head = {
+            "format": _FORMAT,
+            "sha256": hashlib.sha256(packed).hexdigest(),
+            "states": [[state.sha256, state.size, len(state.units)] for state in kept],
+        }
+        place = self._place(packages)
+        with storage_guard(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(place) as part:
+                part.write_bytes(json.dumps(head).encode() + b"\n" + packed)
+
+
+def _unpack(units: bytes) -> Units:
+    return list(_UNIT.iter_unpack(units))
+
+
+def make_patch(old: Units, new: Units, paragraph: Callable[[int], bytes]) -> bytes | None:
+    """Return the ed script that makes the new list of the old one, as ``diff --ed`` would.
+
+    None if paragraphs that both have are not in the same order. Pure.
+    """
+    steps = list(_steps(old, new))
+    if any(step is None for step in steps):
+        return None
+    script = bytearray()
+    # From the end, so that no step moves the lines of another.
+    for step in reversed(steps):
+        assert step is not None
+        script += _command(step, paragraph)
+    return bytes(script)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """Lines of the old list that go, and paragraphs of the new one that come in their place."""
+
+    line: int  # the first, from 1
+    deleted: int
+    added: range
+
+
+def _steps(old: Units, new: Units) -> Iterator[_Step | None]:
+    in_old, in_new = {name for name, _ in old}, {name for name, _ in new}
+    at_old = at_new = 0
+    line = 1
+    while at_old < len(old) or at_new < len(new):
+        begin, deleted = at_new, 0
+        while at_old < len(old) and old[at_old][0] not in in_new:
+            deleted += old[at_old][1]
+            at_old += 1
+        while at_new < len(new) and new[at_new][0] not in in_old:
+            at_new += 1
+        if deleted or at_new > begin:
+            yield _Step(line=line, deleted=deleted, added=range(begin, at_new))
+            line += deleted
+        elif at_old < len(old) and at_new < len(new) and old[at_old] == new[at_new]:
+            line += old[at_old][1]
+            at_old, at_new = at_old + 1, at_new + 1
+        else:
+            yield None
+            return
+
+
+def _command(step: _Step, paragraph: Callable[[int], bytes]) -> bytes:
+    last = step.line + step.deleted - 1
+    lines = f"{step.line},{last}" if step.deleted > 1 else f"{step.line}"
+    if not step.added:
+        return f"{lines}d\n".encode()
+    word = f"{lines}c" if step.deleted else f"{step.line - 1}a"
+    text = b"".join(map(paragraph, step.added))
+    return f"{word}\n".encode() + text + b".\n"
+
+
+def _render_index(present: Digests, rows: Sequence[tuple[str, _State, Digests, Digests]]) -> bytes:
+    """Render the index that names a patch for each former state, the oldest first."""
+    lines = [f"SHA256-Current: {present.sha256} {present.size}", "SHA256-History:"]
+    lines += [f" {old.sha256} {old.size} {name}" for name, old, _, _ in rows]
+    lines += ["SHA256-Patches:", *(f" {p.sha256} {p.size} {name}" for name, _, p, _ in rows)]
+    lines += ["SHA256-Download:", *(f" {p.sha256} {p.size} {name}.gz" for name, _, _, p in rows)]
+    lines.append("X-Patch-Precedence: merged")
+    return "".join(f"{line}\n" for line in lines).encode()
