@@ -153,7 +153,8 @@ def test_an_older_index_put_back_is_reported(
 ) -> None:
     old = tmp_path / "old"
     shutil.copytree(published.public, old)
-    add(published, DebPackage(version="1.1-1").write(tmp_path))
+    # Of both formats: one in which nothing changes keeps its indexes.
+    add(published, DebPackage(version="1.1-1").write(tmp_path), write_rpm(tmp_path, version="1.1"))
     build_tree(published, signer, NOW + timedelta(hours=1))
     shutil.copytree(old, published.public, dirs_exist_ok=True)
     said = "\n".join(
