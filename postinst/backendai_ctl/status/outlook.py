@@ -36,6 +36,7 @@ class Seeding(Word):
     RUNNING = "running"
     RETRIED = "retried"
     STUCK = "stuck"
+    CHANGED = "changed"  # done, and what it was done from has changed since
     HELD = "held"  # retried, and of no use before an admin decides
     MASKED = "masked"
 
@@ -102,6 +103,13 @@ class NodeOutlook:
         return f"{words}: {self.holder.step}: {self.holder.detail}" if self.holder else words
 
     @property
+    def _seeding_hint(self) -> str:
+        if self.holder:
+            return self.holder.remedy
+        is_changed = self.seeding is Seeding.CHANGED
+        return "sudo backendai-ctl seed apply" if is_changed else "backendai-ctl seed status"
+
+    @property
     def obstacles(self) -> list[ServiceOutlook]:
         """The services that are not up, and the stores if not seeded; stuck services first."""
         found = sorted(
@@ -113,20 +121,21 @@ class NodeOutlook:
                 service="stores",
                 outlook=Outlook.STUCK if self.seeding in _ENDS else Outlook.WAITING,
                 reason=self._seeding_words,
-                hint=self.holder.remedy if self.holder else "backendai-ctl seed status",
+                hint=self._seeding_hint,
             )
             found.append(stores)
         return found
 
 
 # Waiting changes nothing.
-_ENDS = (Seeding.STUCK, Seeding.HELD)
+_ENDS = (Seeding.STUCK, Seeding.CHANGED, Seeding.HELD)
 _SEEDING_WORDS = {
     Seeding.NONE: "nothing to fill",
     Seeding.DONE: "filled",
     Seeding.RUNNING: "being filled",
     Seeding.RETRIED: "not filled yet, retried every 20 s",
     Seeding.STUCK: "not filled, and nothing retries it",
+    Seeding.CHANGED: "filled, and site.toml, a configuration or a secret has changed since",
     Seeding.HELD: "not filled, and left to you",
     Seeding.MASKED: f"left to you: {SEED_UNIT} is masked",
 }
@@ -175,8 +184,10 @@ def predict_seeding(view: HostView) -> Seeding:
 def _unfinished(view: HostView) -> Seeding:
     if view.is_root and held_by(view.layout) is not None:
         return Seeding.HELD
-    is_retried = view.show(RETRY_UNIT).get("ActiveState") == "active"
-    return Seeding.RETRIED if is_retried else Seeding.STUCK
+    if view.show(RETRY_UNIT).get("ActiveState") == "active":
+        return Seeding.RETRIED
+    state = load_state(view.layout)
+    return Seeding.CHANGED if state and state.get("complete") else Seeding.STUCK
 
 
 def _is_moving(unit: Mapping[str, str]) -> bool:
@@ -234,7 +245,7 @@ def _noted(seeding: Seeding, problem: str) -> tuple[Outlook, str, str]:
     """Return the outlook of a service that the next seeding run starts once its stores work."""
     if seeding is Seeding.MASKED:
         return Outlook.STUCK, f"{SEED_UNIT} is masked", f"sudo systemctl unmask {SEED_UNIT}"
-    if seeding is Seeding.STUCK:
+    if seeding in (Seeding.STUCK, Seeding.CHANGED):
         reason = problem or "its stores are not filled, and nothing retries it"
         return Outlook.STUCK, reason, "sudo backendai-ctl seed apply"
     if seeding is Seeding.HELD:

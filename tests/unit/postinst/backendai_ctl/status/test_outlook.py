@@ -100,6 +100,19 @@ def test_a_service_that_waits_for_its_stores(
     assert not node.is_done
 
 
+@pytest.mark.usefixtures("port")
+def test_answers_that_changed_after_seeding_have_their_own_next_command(layout: Layout) -> None:
+    fill(layout)
+    layout.secrets.mkdir(exist_ok=True)
+    (layout.secrets / "manager-rpc.key").write_text("taken at the agent's start\n")
+    node = judge(layout, RUNNING)
+    assert node.seeding is Seeding.CHANGED
+    assert node.is_held_up
+    (obstacle,) = node.obstacles
+    assert "has changed since" in obstacle.reason
+    assert obstacle.hint == "sudo backendai-ctl seed apply"
+
+
 def hold(layout: Layout) -> None:
     """A run that found this node's secrets to be another cluster's, and did nothing else."""
     other = Finding(state=State.DIFFERS, blocks=True, detail="not the cluster's: a", remedy="do")
