@@ -127,8 +127,11 @@ def test_every_environment_is_installed(node: ForeignHost) -> None:
 def test_the_manager_answers(node: ForeignHost, stores: Host, steps: Steps) -> None:
     """It fills stores of another architecture, and knows the images for its own."""
     host = node.host
+    with steps("make the coordinator's database"):
+        sql = host.run(["backendai-ctl", "sql", "appproxy-coordinator"], timeout=_LIMIT_S).stdout
+        run_sql(stores, sql)
     with steps("fill the stores"):
-        host.run(["backendai-ctl", "seed", "apply"], timeout=_LIMIT_S)
+        host.run(["backendai-ctl", "seed", "apply", "--no-start"], timeout=_LIMIT_S)
     assert "multiarch" in run_sql(stores, _PROJECTS, database="backend").split()
     assert "multiarch" in host.run(["backendai-ctl", "site", "get", "registry.projects"]).stdout
     with steps("start the manager"):
