@@ -61,11 +61,14 @@ class InviteServer:
     _peers: list[threading.Thread] = field(default_factory=list)
 
     def serve(self, listener: socket.socket, seconds: float) -> End:
-        """Serve on a listening socket for at most ``seconds``; return why it ended."""
+        """Serve on a listening socket for at most ``seconds``, or until somebody closes it.
+
+        Returns why it ended.
+        """
         until = time.monotonic() + seconds
-        listener.settimeout(_POLL_SECONDS)
-        while self._end is None and time.monotonic() < until:
+        while self._end is None and time.monotonic() < until and listener.fileno() >= 0:
             with contextlib.suppress(OSError):  # nobody came, or has gone already
+                listener.settimeout(_POLL_SECONDS)
                 plain, (peer, *_) = listener.accept()
                 self._begin(plain, str(peer))
         listener.close()

@@ -327,3 +327,9 @@ def test_a_name_that_nobody_has_is_one_error() -> None:
             fetch(replace(served.invite, address=address), "claim"),
         ):
             pass
+
+
+def test_an_invite_ends_with_its_socket() -> None:
+    with open_invite(seconds=600.0) as served:
+        pass
+    assert served.end() is End.EXPIRED
