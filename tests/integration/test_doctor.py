@@ -235,7 +235,8 @@ def test_planted_faults(
         check_stores_are_secure(host)
         with steps("a node that is well"):
             # The clock of a container is its host's: nothing in it says that it is kept. And
-            # the release's own registry is on the Internet. The Web UI has no certificate.
+            # the release's own registry is on the Internet. The Web UI has no certificate, and
+            # the only server that the Sentinel knows no replica.
             well = [
                 finding
                 for finding in doctor(host)
@@ -243,7 +244,9 @@ def test_planted_faults(
                 and (finding["check"], finding["severity"])
                 not in (("registry", "note"), ("tls", "note"))
             ]
-            assert not well, well
+            (lone,) = well
+            assert (lone["check"], lone["severity"]) == ("member", "warning"), lone
+            assert "has no replica" in lone["what"], lone
         with steps("plant and fix"):
             plant_files(host)
             plant_volume(host)
