@@ -2,6 +2,9 @@
 
 import hashlib
 import shutil
+import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 PUBLIC_FOLDER = 0o755
@@ -22,6 +25,23 @@ def hash_file(path: str | Path) -> str:
     """Return the sha256 of a file, in hex."""
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - thousands, by their names
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_sources(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file of a program, by its path below ``folder``; no bytecode."""
+    return {
+        path.relative_to(folder).as_posix(): hash_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def remove_unused(paths: Iterable[Path], seconds: float) -> None:
+    """Remove the files that nobody has changed or touched for that long."""
+    for path in paths:
+        with suppress(OSError):
+            if path.stat().st_mtime < time.time() - seconds:
+                path.unlink()
 
 
 def make_public_folder(path: Path) -> Path:

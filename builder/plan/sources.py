@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 from builder.base.cache import Cache, key_of
-from builder.base.files import hash_file
+from builder.base.files import hash_file, hash_sources
 from builder.base.run import run
 from builder.plan.render import COMMAND_TABLE, TOOL_DESCRIPTION, Sources
 
@@ -45,12 +45,7 @@ def _describe_tool(tool: Path, cache: Cache | None) -> bytes:
 
     if cache is None:
         return describe()
-    hashes = {
-        path.relative_to(tool).as_posix(): hash_file(path)
-        for path in sorted(tool.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    key = key_of("tool", sys.version, hash_file(_DESCRIBE), hashes)
+    key = key_of("tool", sys.version, hash_file(_DESCRIBE), hash_sources(tool))
     folder = cache.derive("tool", key, lambda made: _write(made / _DESCRIPTION, describe()))
     return (folder / _DESCRIPTION).read_bytes()
 

@@ -10,7 +10,6 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cmp_to_key
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -19,7 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from builder.base.model import PackageFormat
 from builder.release.records import Vulnerability, without_twins
-from builder.repo.version import compare_deb
+from builder.repo.version import deb_key
 from builder.sbom.cyclonedx import VENDOR
 from builder.sbom.runtime import library_facts
 
@@ -87,9 +86,9 @@ def _component(row: Mapping[str, Any], owner: str) -> Component | None:
         key, order = (_ECOSYSTEMS[kind], named), _pep440
     elif kind == "deb" and name.startswith("debian/") and "distro" in qualifiers:
         release = qualifiers["distro"].rpartition("-")[2]
-        key, order = (f"Debian:{release}", _debian_source(shown)), cmp_to_key(compare_deb)
+        key, order = (f"Debian:{release}", _debian_source(shown)), deb_key
     elif kind in tuple(PackageFormat) and name.startswith(f"{VENDOR}/"):
-        key, order = ("Debian", name.partition("/")[2]), cmp_to_key(compare_deb)
+        key, order = ("Debian", name.partition("/")[2]), deb_key
     elif _repository(shown):
         key, order = (_REPOSITORY, _repository(shown)), None
     else:

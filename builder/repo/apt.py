@@ -108,7 +108,7 @@ class AptIndexer:
         former, date = self._former(place), now
         before = _date_of(former) if former else None
         # With an end of its validity, the date has to move on.
-        dated = config.channels[channel].valid_until_days is not None
+        dated = config.channels[channel].is_dated
         if before and before < now and not dated:
             date = before if render_release(channel, listed, config, before) == former else now
         self._output.spool.write(place, render_release(channel, listed, config, date))

@@ -1,6 +1,6 @@
 """The indexes of one channel: what they are made of, what of them stays, and their signatures."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -14,7 +14,7 @@ from builder.repo.core import Repository
 from builder.repo.dated import Snapshot, config_for, parse_snapshot
 from builder.repo.model import FileFacts, RepoPackage, dists_folder
 from builder.repo.parts import Output
-from builder.repo.publication import Published
+from builder.repo.publication import Record
 from builder.repo.repodata import REPOMD, RpmIndexer
 from builder.repo.sign import Signer
 from builder.repo.spool import Spool
@@ -23,7 +23,6 @@ _NOT_OF_INDEXES = {
     *("targets", "retention", "grace_hours", "channels", "provenance", "snapshots", "private"),
 }
 _FORMAT = 3  # of a channel's indexes; raise it when the same packages make different files
-Record = Mapping[PurePosixPath, Published]
 
 
 @dataclass(frozen=True, kw_only=True)

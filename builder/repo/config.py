@@ -80,6 +80,11 @@ class ChannelSpec(Strict):
         None, ge=1, description="apt refuses indexes that are older: publish more often than that"
     )
 
+    @property
+    def is_dated(self) -> bool:
+        """Whether its indexes are valid until a date, and so have to be made again."""
+        return self.valid_until_days is not None
+
 
 class SnapshotSpec(Strict):
     """Which channels get dated snapshots, and how long those stay."""

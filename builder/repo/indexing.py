@@ -8,12 +8,13 @@ keeps its files, signatures included; where nothing at all changed, nothing is m
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from builder.base import log
 from builder.base.cache import key_of
 from builder.base.errors import RepoError, UsageError
-from builder.base.files import hash_file, link_file, make_public_folder
+from builder.base.files import hash_sources, link_file, make_public_folder
 from builder.base.model import PackageFormat
 from builder.base.storage import storage_guard
 from builder.repo.advisories import list_advisories, render_osv
@@ -33,7 +34,7 @@ from builder.repo.keyfiles import index_key_files, make_key_files
 from builder.repo.model import LOCAL, POOL, STATE, FileFacts, Index, Publisher, RepoPackage
 from builder.repo.parts import Output, Parts
 from builder.repo.pdiffs import Pdiffs
-from builder.repo.publication import Publication, Published, plan_publication
+from builder.repo.publication import Publication, Record, plan_publication
 from builder.repo.publish import open_publisher
 from builder.repo.publish.claim import publishing_alone
 from builder.repo.publish.execute import Destination, publish
@@ -41,8 +42,6 @@ from builder.repo.publish.folder import FolderPublisher
 from builder.repo.sign import Signer
 from builder.repo.spool import Spool, digests_of
 from builder.spec import ReleaseSpec
-
-Record = Mapping[PurePosixPath, Published]
 
 _PARTS, _PDIFFS = "parts", "pdiffs"  # below the state's folder
 # Recorded beside the channels, whose names have no such sign.
@@ -146,7 +145,7 @@ def _is_unchanged(job: _Job, standing: _Standing, keys: Index) -> bool:
     """Return whether the tree is that of the last publication, and whole."""
     config, before = job.repository.config, job.repository.state.indexed(_WHOLE_TREE)
     # Without a new index, the date of validity would pass.
-    dated = any(channel.valid_until_days is not None for channel in config.channels.values())
+    dated = any(channel.is_dated for channel in config.channels.values())
     if before is None or dated or job.refresh or standing.missing or standing.lost:
         return False
     return before[0] == _tree_key(job, keys)
@@ -154,15 +153,19 @@ def _is_unchanged(job: _Job, standing: _Standing, keys: Index) -> bool:
 
 def _tree_key(job: _Job, keys: Index) -> str:
     """Return one hash of all that the tree is made of, and of the code that makes it."""
-    code = [hash_file(path) for path in sorted(Path(__file__).parent.rglob("*")) if path.is_file()]
     return key_of(
-        code,
+        _code(),
         job.repository.config.model_dump(mode="json"),
         job.signer.fingerprints,
         [digests_of(data).sha256 for data in keys.values()],
         [release.model_dump(mode="json") for release in job.releases],
         job.repository.state.content_key(),
     )
+
+
+@cache
+def _code() -> dict[str, str]:
+    return hash_sources(Path(__file__).parent)
 
 
 def _make_tree(
@@ -203,9 +206,7 @@ def _make_tree(
 
 
 def _is_dated(job: _Job, channel: str) -> bool:
-    """Return whether the indexes of a channel are valid until a date only."""
-    spec = config_for(job.repository.config, channel).channels[channel]
-    return spec.valid_until_days is not None
+    return config_for(job.repository.config, channel).channels[channel].is_dated
 
 
 def _members(

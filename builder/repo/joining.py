@@ -53,7 +53,7 @@ class _Deflate:
         return self._object.flush(zlib.Z_FULL_FLUSH)
 
 
-def open_compressor(compression: IndexCompression) -> Compressor:
+def _open_compressor(compression: IndexCompression) -> Compressor:
     """Return a compressor of one part; no parts of it refer to another part."""
     match compression:
         case IndexCompression.GZIP:
@@ -66,7 +66,11 @@ def open_compressor(compression: IndexCompression) -> Compressor:
 
 def compress_part(texts: Iterable[bytes], compression: IndexCompression) -> bytes:
     """Compress one part, without holding its text."""
-    compressor = open_compressor(compression)
+    return compress_with(_open_compressor(compression), texts)
+
+
+def compress_with(compressor: Compressor, texts: Iterable[bytes]) -> bytes:
+    """Compress texts as one, without holding them."""
     blocks = [compressor.compress(text) for text in texts]
     return b"".join([*blocks, compressor.flush()])
 

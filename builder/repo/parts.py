@@ -9,19 +9,19 @@ time.
 import hashlib
 import os
 import secrets
-import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import zstandard
 
 from builder.base.cache import key_of
+from builder.base.files import remove_unused
 from builder.base.storage import storage_guard
 from builder.repo.config import IndexCompression
-from builder.repo.joining import compress_part, open_joiner
+from builder.repo.joining import compress_part, compress_with, open_joiner
 from builder.repo.model import RepoPackage
 from builder.repo.pdiffs import Pdiffs
 from builder.repo.spool import Digests, Hasher, Spool
@@ -92,8 +92,7 @@ class Parts:
         packed = self._find(piece.key, _TEXT)
         if packed is None:
             compressor = zstandard.ZstdCompressor(level=_TEXT_LEVEL).compressobj()
-            blocks = [compressor.compress(text) for text in piece.texts()]
-            packed = b"".join([*blocks, compressor.flush()])
+            packed = compress_with(compressor, piece.texts())
             self._keep(piece.key, _TEXT, packed)
         reader = zstandard.ZstdDecompressor().stream_reader(packed)
         while data := reader.read(_STEP):
@@ -137,10 +136,7 @@ class Parts:
         """Remove parts that no publication has used for a month, and what killed ones left."""
         if self._folder is None:
             return
-        for path in self._folder.glob("??/*"):
-            with suppress(OSError):
-                if path.stat().st_mtime < time.time() - _KEPT_S:
-                    path.unlink()
+        remove_unused(self._folder.glob("??/*"), _KEPT_S)
 
 
 def _drop(_data: bytes) -> None:

@@ -11,14 +11,14 @@ import gzip
 import hashlib
 import json
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import zstandard
 
 from builder.base.parse import TextError, parse_json_object
-from builder.base.storage import replacing, storage_guard
+from builder.base.storage import replacing
 from builder.repo.spool import Digests, Spool, digests_of
 
 _FORMAT = "pdiffs 1"
@@ -67,8 +67,9 @@ class Pdiffs:
         self._save(packages, [*history, state])
         folder = packages.with_name(f"{packages.name}.diff")
         rows = []
+        new = _unpack(units)
         for old in history:
-            patch = make_patch(_unpack(old.units), _unpack(units), paragraph)
+            patch = make_patch(_unpack(old.units), new, paragraph)
             if patch is None:
                 continue
             name = f"T-{state.sha256[:_NAMED]}-F-{old.sha256[:_NAMED]}"
@@ -112,10 +113,8 @@ class Pdiffs:
             "states": [[state.sha256, state.size, len(state.units)] for state in kept],
         }
         place = self._place(packages)
-        with storage_guard(place):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(place) as part:
-                part.write_bytes(json.dumps(head).encode() + b"\n" + packed)
+        with replacing(place) as part:
+            part.write_bytes(json.dumps(head).encode() + b"\n" + packed)
 
 
 def _unpack(units: bytes) -> Units:
@@ -127,15 +126,11 @@ def make_patch(old: Units, new: Units, paragraph: Callable[[int], bytes]) -> byt
 
     None if paragraphs that both have are not in the same order. Pure.
     """
-    steps = list(_steps(old, new))
-    if any(step is None for step in steps):
+    steps = _steps(old, new)
+    if steps is None:
         return None
-    script = bytearray()
     # From the end, so that no step moves the lines of another.
-    for step in reversed(steps):
-        assert step is not None
-        script += _command(step, paragraph)
-    return bytes(script)
+    return b"".join(_command(step, paragraph) for step in reversed(steps))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +142,8 @@ class _Step:
     added: range
 
 
-def _steps(old: Units, new: Units) -> Iterator[_Step | None]:
+def _steps(old: Units, new: Units) -> list[_Step] | None:
+    steps = []
     in_old, in_new = {name for name, _ in old}, {name for name, _ in new}
     at_old = at_new = 0
     line = 1
@@ -159,14 +155,14 @@ def _steps(old: Units, new: Units) -> Iterator[_Step | None]:
         while at_new < len(new) and new[at_new][0] not in in_old:
             at_new += 1
         if deleted or at_new > begin:
-            yield _Step(line=line, deleted=deleted, added=range(begin, at_new))
+            steps.append(_Step(line=line, deleted=deleted, added=range(begin, at_new)))
             line += deleted
         elif at_old < len(old) and at_new < len(new) and old[at_old] == new[at_new]:
             line += old[at_old][1]
             at_old, at_new = at_old + 1, at_new + 1
         else:
-            yield None
-            return
+            return None
+    return steps
 
 
 def _command(step: _Step, paragraph: Callable[[int], bytes]) -> bytes:

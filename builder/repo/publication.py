@@ -63,6 +63,9 @@ class Published:
     retired: datetime | None = None
 
 
+Record = Mapping[PurePosixPath, Published]  # the files that were put on a target
+
+
 @dataclass(frozen=True, kw_only=True)
 class Put:
     """A file to be put."""
@@ -91,7 +94,7 @@ class Publication:
 
 def plan_publication(
     wanted: Mapping[PurePosixPath, FileFacts],
-    present: Mapping[PurePosixPath, Published],
+    present: Record,
     now: datetime,
     grace: timedelta,
 ) -> Publication:

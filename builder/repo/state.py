@@ -22,7 +22,7 @@ from builder.base.storage import storage_guard
 from builder.repo.model import STATE, FileFacts, IndexRecord, RepoPackage, Rollout
 from builder.repo.state_format import prepare_state
 from builder.repo.state_records import parse_record, record_text, stored_package
-from builder.repo.state_targets import TargetRecord, facts_of
+from builder.repo.state_targets import WANTED_LOCALLY, TargetRecord, facts_of
 
 _FILE = "repo.sqlite"
 _LOCK = "lock"
@@ -112,11 +112,7 @@ class State(TargetRecord):
 
     def pool(self) -> dict[PurePosixPath, FileFacts]:
         """Return every package's file and documents by their places in the tree."""
-        rows = self._db.execute(
-            "SELECT pool, sha256, size FROM package UNION ALL "
-            "SELECT path, sha256, size FROM document"
-        )
-        return facts_of(rows)
+        return facts_of(self._db.execute(WANTED_LOCALLY))
 
     def documents(self, sha256: str) -> dict[PurePosixPath, FileFacts]:
         """Return the documents of a package by their places in the tree."""

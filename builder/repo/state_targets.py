@@ -12,7 +12,7 @@ from builder.repo.publication import Published
 
 _POOL = f"{POOL}/*"
 # What a target should have: the local one the packages with their documents, others the local's.
-_WANTED_LOCALLY = (
+WANTED_LOCALLY = (
     "SELECT pool AS path, sha256, size FROM package UNION ALL "
     "SELECT path, sha256, size FROM document"
 )
@@ -53,13 +53,10 @@ class TargetRecord:
         )
         return _published(rows)
 
-    def recorded(
-        self, target: str, *, only_pool: bool = False
-    ) -> Iterator[tuple[PurePosixPath, FileFacts]]:
+    def recorded(self, target: str) -> Iterator[tuple[PurePosixPath, FileFacts]]:
         """Yield the files that are on record, without holding them; change nothing meanwhile."""
         rows = self._db.execute(
-            "SELECT path, sha256, size FROM published WHERE target = ? AND path GLOB ?",
-            (target, _POOL if only_pool else "*"),
+            "SELECT path, sha256, size FROM published WHERE target = ?", (target,)
         )
         for path, sha256, size in rows:
             yield PurePosixPath(path), FileFacts(sha256=sha256, size=size)
@@ -70,7 +67,7 @@ class TargetRecord:
         Of the local one only packages and documents; what else is there is made anew.
         """
         rows = self._db.execute(
-            f"WITH wanted AS ({_WANTED_LOCALLY if target == LOCAL else _WANTED}) "
+            f"WITH wanted AS ({_wanted(target)}) "
             "SELECT w.path, w.sha256, w.size FROM wanted w LEFT JOIN published p "
             "ON p.target = ? AND p.path = w.path WHERE p.path IS NULL OR p.retired IS NOT NULL "
             "OR p.sha256 <> w.sha256 OR p.size <> w.size",
@@ -83,7 +80,7 @@ class TargetRecord:
         found: dict[PurePosixPath, FileFacts] = {}
         for path in paths:
             rows = self._db.execute(
-                f"WITH wanted AS ({_WANTED_LOCALLY if target == LOCAL else _WANTED}) "
+                f"WITH wanted AS ({_wanted(target)}) "
                 "SELECT path, sha256, size FROM wanted WHERE path = ?",
                 (str(path),),
             )
@@ -131,6 +128,10 @@ class TargetRecord:
             "DELETE FROM published WHERE target = ? AND path = ?",
             ((target, str(path)) for path in paths),
         )
+
+
+def _wanted(target: str) -> str:
+    return WANTED_LOCALLY if target == LOCAL else _WANTED
 
 
 def facts_of(rows: Iterable[Sequence[Any]]) -> dict[PurePosixPath, FileFacts]:
