@@ -11,7 +11,6 @@ import hashlib
 import os
 import stat
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from builder.base.errors import BuilderError, UsageError
-from builder.base.files import PUBLIC_FILE, hash_file
+from builder.base.files import PUBLIC_FILE, hash_file, remove_unused
 from builder.base.lazy import LazyModule
 from builder.base.redact import redact
 from builder.net.http import RetryPolicy, TransientError, enforce_min_rate, open_client, stream
@@ -32,7 +31,7 @@ else:
     httpx = LazyModule("httpx")
 
 MAX_ENTRY = 4 << 30
-CHUNK = 1 << 20
+_CHUNK = 1 << 20
 _SENT = 1 << 30
 _STALE_S = 24 * 3600
 # Making an entry takes seconds: a store that is slower than this is no help.
@@ -132,12 +131,12 @@ class FolderStore:
             self._check_root()
             unfinished = self.root / "tmp"
             unfinished.mkdir(exist_ok=True)
-            _sweep(unfinished)
+            remove_unused(unfinished.iterdir(), _STALE_S)  # what killed builds left
             place.parent.mkdir(parents=True, exist_ok=True)
             descriptor, text = tempfile.mkstemp(dir=unfinished)
             part = Path(text)
             with open(descriptor, "wb") as file, source.open("rb") as content:  # noqa: PTH123
-                while chunk := content.read(CHUNK):
+                while chunk := content.read(_CHUNK):
                     file.write(chunk)
             part.chmod(PUBLIC_FILE)
             part.replace(place)
@@ -154,14 +153,6 @@ class FolderStore:
         # Never made here: a file system that is not mounted would be filled below.
         if not self.root.is_dir():
             raise StoreError(f"{self.root}: no such folder")
-
-
-def _sweep(unfinished: Path) -> None:
-    """Remove what killed builds left, after a day."""
-    for path in unfinished.iterdir():
-        with suppress(OSError):
-            if path.stat().st_mtime < time.time() - _STALE_S:
-                path.unlink()
 
 
 @dataclass(kw_only=True)
@@ -198,14 +189,19 @@ class HttpStore:
     ) -> None:
         """Upload the whole file by one request, with its checksum (RFC 9530)."""
         digest = base64.b64encode(bytes.fromhex(sha256)).decode()
-        headers = {
+        headers = {"Content-Digest": f"sha-256=:{digest}:"}
+        self._check(self._upload(name, source, sha256, headers))
+
+    def _upload(
+        self, name: str, source: Path, sha256: str, headers: dict[str, str]
+    ) -> httpx.Response:
+        sent = {
+            **headers,
             "Content-Length": str(source.stat().st_size),
-            "Content-Digest": f"sha-256=:{digest}:",
             "Content-Type": "application/octet-stream",
         }
         with source.open("rb") as file:
-            content = iter(lambda: file.read(CHUNK), b"")
-            self._check(self._send("PUT", name, headers, content, sha256))
+            return self._send("PUT", name, sent, iter(lambda: file.read(_CHUNK), b""), sha256)
 
     def _send(
         self,

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from builder.base.errors import UsageError
 from builder.base.redact import redact
-from builder.net.remote_stores import CHUNK, HttpStore, StoreError
+from builder.net.remote_stores import HttpStore, StoreError
 
 if TYPE_CHECKING:
     import httpx
@@ -153,17 +153,6 @@ class S3Store(HttpStore):
             answer = self._upload(name, source, sha256, {})
         if not (if_none and answer.status_code in _THERE):
             self._check(answer)
-
-    def _upload(
-        self, name: str, source: Path, sha256: str, headers: dict[str, str]
-    ) -> httpx.Response:
-        sent = {
-            **headers,
-            "Content-Length": str(source.stat().st_size),
-            "Content-Type": "application/octet-stream",
-        }
-        with source.open("rb") as file:
-            return self._send("PUT", name, sent, iter(lambda: file.read(CHUNK), b""), sha256)
 
     def _headers(self, method: str, name: str, sha256: str = "") -> dict[str, str]:
         return self.account.sign(method, self._place(name), sha256 or _NOTHING)
