@@ -168,7 +168,7 @@ class Merge:
         problems = []
         for path, content in self.payload.files.items():
             there = self.layout.place(path)
-            if there.exists() and _text_of(there) != content and not self._renews(path, content):
+            if path != BROUGHT_AUTHORITY and there.exists() and _text_of(there) != content:
                 problems.append(f"{path} is another certificate than the first node's")
         return problems
 

@@ -58,8 +58,13 @@ class Target:
             password=str(config.get(f"{section}.password")),
         )
 
+    @property
+    def servers(self) -> str:
+        """Its servers as messages name them."""
+        return ", ".join(map(str, self.addresses))
+
     def __str__(self) -> str:
-        return f"database '{self.name}' on {', '.join(map(str, self.addresses))}"
+        return f"database '{self.name}' on {self.servers}"
 
 
 def sql_by_hand(service: str) -> str:
@@ -178,7 +183,7 @@ class Database:
     def fault(self, state: str, words: str) -> NotReadyError:
         """Return the error for a SQLSTATE, with its remedy as the hint."""
         names = Names(
-            address=", ".join(map(str, self.target.addresses)),
+            address=self.target.servers,
             database=self.target.name,
             role=self.target.user,
             service=self._service,

@@ -31,14 +31,14 @@ def check_members(view: HostView) -> Iterator[Finding]:
 
 def _etcd_members(view: HostView) -> Iterator[Finding]:
     listed = _members_of_etcd(view)
-    silent = [address for address in listed if not answers(address)]
+    up = [address for address in listed if answers(address)]
+    silent = [address for address in listed if address not in up]
     # With none left, the check of the stores reports that.
-    for address in silent if len(silent) < len(listed) else []:
+    for address in silent if up else ():
         yield warning(
-            f"{len(listed) - len(silent)} of {len(listed)} members of etcd answer:"
-            f" {len(listed) // 2 + 1} have to",
+            f"{len(up)} of {len(listed)} members of etcd answer: {len(listed) // 2 + 1} have to",
             f"etcd on {address}",
-            f"systemctl start etcd there; if that node is gone: etcdctl --endpoints={_up(listed)}"
+            f"systemctl start etcd there; if that node is gone: etcdctl --endpoints={up[0]}"
             " member remove ID, and member add for its successor",
         )
 
@@ -56,10 +56,6 @@ def _members_of_etcd(view: HostView) -> dict[Address, None]:
         if isinstance(config.table.get("etcd"), Mapping)
         for address in _addresses(config, "etcd.addr")
     )
-
-
-def _up(listed: Mapping[Address, None]) -> str:
-    return next((str(address) for address in listed if answers(address)), "HOST:2379")
 
 
 def _sentinels(view: HostView) -> Iterator[Finding]:
