@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 import httpx
 import pytest
 
+from builder.verify.hosts import Host
 from tests.e2e.ha import NODES, HaSet, open_set
 from tests.e2e.nodes import Login, World, evidence_folder
 from tests.e2e.outage import Outage, User
@@ -80,11 +81,16 @@ def open_trial(ha: HaSet, login: Login, steps: Steps) -> Iterator[Trial]:
             trial.keep()
 
 
+def kill(host: Host, unit: str) -> None:
+    """It dies, and stays away."""
+    host.run(f"systemctl kill --signal=KILL {unit}; systemctl stop {unit}")
+
+
 def lose_a_manager(trial: Trial) -> None:
     """A manager dies and stays away; the proxy has the others."""
     host = trial.ha.nodes["n2"].host
     with trial.fault("a manager"):
-        host.run("systemctl kill --signal=KILL backendai-manager; systemctl stop backendai-manager")
+        kill(host, "backendai-manager")
     host.run(["systemctl", "start", "backendai-manager"], timeout=400)
     trial.whole_again()
 
@@ -95,9 +101,7 @@ def lose_valkey(trial: Trial) -> None:
     lost = ha.valkey_master("n1")
     left = next(name for name in NODES if name != lost)
     with trial.fault("Valkey's master"):
-        ha.nodes[lost].host.run(
-            "systemctl kill --signal=KILL valkey-server; systemctl stop valkey-server"
-        )
+        kill(ha.nodes[lost].host, "valkey-server")
     assert ha.valkey_master(left) != lost
     ha.nodes[lost].host.run(["systemctl", "start", "valkey-server"])
     trial.whole_again()
@@ -109,7 +113,7 @@ def lose_etcd(trial: Trial) -> None:
     lost = ha.etcd_leader("n1")
     left = next(name for name in NODES if name != lost)
     with trial.fault("etcd's leader"):
-        ha.nodes[lost].host.run("systemctl kill --signal=KILL etcd; systemctl stop etcd")
+        kill(ha.nodes[lost].host, "etcd")
     assert ha.etcd_leader(left) not in ("", lost)
     assert "2 of 3 members of etcd answer" in ha.members(left)
     ha.nodes[lost].host.run(["systemctl", "start", "etcd"])

@@ -145,6 +145,16 @@ def test_a_killed_installation_can_be_run_again(client: Client) -> None:
     assert client.run(f"ls -A {_STATE}").stdout == f".lock\n{NAME}-1.1-1-amd64\n"
 
 
+def install_signed(client: Client, site: Site, source: str) -> None:
+    """Install the rpm: by a source that demands signatures, and signed by the site's key."""
+    done = call(client, NAME, "install", "--fingerprint", site.fingerprint)
+    assert done.status == 0, done.stdout + done.stderr
+    assert client.has() == "1.1"
+    said = client.run(f"cat {source}; rpm -qi {NAME}").stdout
+    assert "gpgcheck=1" in said
+    assert site.fingerprint[-16:].lower() in said
+
+
 def test_dnf(engine: docker.DockerClient, images: Images, site: Site, medium: Path) -> None:
     mounts = {medium: _MEDIUM, site.root / "dist": "/dist"}
     with open_client(engine, images.rpm(), "bundle-rpm", network="none", mounts=mounts) as client:
@@ -155,12 +165,7 @@ def test_dnf(engine: docker.DockerClient, images: Images, site: Site, medium: Pa
         client.run(f"rpm --install /dist/{NAME}-1.0-1.noarch.rpm")
         assert call(client, NAME, "install", "--dry-run").status == 0
         assert client.has() == "1.0"
-        done = call(client, NAME, "install", "--fingerprint", site.fingerprint)
-        assert done.status == 0, done.stdout + done.stderr
-        assert client.has() == "1.1"
-        said = client.run(f"cat {_REPO}; rpm -qi {NAME}").stdout
-        assert "gpgcheck=1" in said
-        assert site.fingerprint[-16:].lower() in said
+        install_signed(client, site, _REPO)
         assert "the bundle has no package for dnf" in refused(
             call(client, "needy", "install"), _HOST
         )
@@ -184,12 +189,7 @@ def test_zypper(engine: docker.DockerClient, images: Images, site: Site, medium:
         assert "1.0-1 -> 1.1-1" in done.stdout
         assert client.has() == "1.0"
         assert client.run(f"ls {_ZYPPER_REPO}", check=False).stdout == ""
-        done = call(client, NAME, "install", "--fingerprint", site.fingerprint)
-        assert done.status == 0, done.stdout + done.stderr
-        assert client.has() == "1.1"
-        said = client.run(f"cat {_ZYPPER_REPO}; rpm -qi {NAME}").stdout
-        assert "gpgcheck=1" in said
-        assert site.fingerprint[-16:].lower() in said
+        install_signed(client, site, _ZYPPER_REPO)
         # A version that is older than the host's is no reason to go back.
         call(client, "former", "install")
         assert client.has() == "1.1"
