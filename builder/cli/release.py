@@ -1,6 +1,7 @@
 """``builder release``."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ from builder.spec import ReleaseSpec
 from builder.spec.release import line_of
 
 _LINE = click.argument("line")
+_LINE_NAME = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?")
 _DRY = click.option("--dry-run", is_flag=True, help="Resolve and report; write nothing.")
 
 
@@ -196,17 +198,29 @@ def _patch_dict(patch: Patch, paths: Sequence[Path]) -> dict[str, object]:
 @_LINE
 @click.option("--from", "like", required=True, help="The line whose packages it gets.")
 @click.option("--version", help="The release; by default the newest of the line on the index.")
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="PACKAGE",
+    help="A package that it does not get, as the index lacks it; repeatable.",
+)
 @_DRY
 @json_option
-def new_command(line: str, like: str, version: str | None, dry_run: bool, as_json: bool) -> None:
+def new_command(
+    line: str, like: str, version: str | None, dry_run: bool, as_json: bool, **given: Any
+) -> None:
     """Begin LINE with the packages of another."""
+    if not _LINE_NAME.fullmatch(line):
+        raise UsageError(f"{line!r} is no name of a line", hint="such as 26.9")
     shop = _shop()
     if line in shop.spec.releases:
         raise UsageError(f"{line} is a line already", hint=f"builder release bump {line}")
     wanted = _version(version) if version else _newest(f"{LEADING}=={line}.*", shop)
     if line_of(wanted) != line_of(_version(line)):
         raise UsageError(f"{wanted} is not of the line {line}", hint="leave --version out")
-    moves = start_line(shop, line, wanted, shop.spec.release(like), datetime.now(UTC))
+    moves = start_line(
+        shop, line, wanted, shop.spec.release(like), datetime.now(UTC), without=given["without"]
+    )
     _finish(shop, moves, dry_run, as_json)
 
 

@@ -1,15 +1,17 @@
 """``builder runtime check`` and ``builder runtime bump``: patch releases of CPython."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+from packaging.version import Version
 
 from builder.base import log
-from builder.base.errors import FetchError
+from builder.base.errors import FetchError, UsageError
 from builder.base.paths import PROJECT, RUNTIMES_FILE
 from builder.cli.options import (
     importance_options,
@@ -82,6 +84,7 @@ def bump_command(
 
     Nothing else is to be built again. The tarball is fetched and checked first.
     """
+    _refuse_unknown(wanted, sha256)
     news = _ask(upstream, suites)
     _print_silent(news)
     offers = choose_offer([offer for minor in news.minors for offer in minor.offers], wanted)
@@ -101,6 +104,18 @@ def bump_command(
         log.step(f"pinned CPython {pin.version}" + (f" for {old.version}" if old else ""))
     for release in releases:
         click.echo(f"builder build {spec.project.runtime} --release {release.name}")
+
+
+def _refuse_unknown(wanted: str, sha256: str | None) -> None:
+    """Refuse what is neither a version nor a minor version of a pin, before anybody is asked."""
+    minors = sorted({pin.minor for pin in load_pins().source}, key=Version)
+    if not any(re.fullmatch(rf"{re.escape(minor)}(\.\d+)?", wanted) for minor in minors):
+        raise UsageError(
+            f"no source of Python {wanted} is pinned; there are: {', '.join(minors)}",
+            hint="the first pin of a minor version is a [[source]] of pkgspec/runtimes.toml",
+        )
+    if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise UsageError(f"--sha256 {sha256} has not 64 hexadecimal digits", hint="sha256sum FILE")
 
 
 def _fetch(offer: SourceOffer, sha256: str, news: PythonNews) -> None:

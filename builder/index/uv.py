@@ -5,6 +5,7 @@ and the like), so no host is named here. Its configuration files are not read: a
 resolution depends on the spec, not on the user's settings.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from builder.base.cache import Cache
-from builder.base.errors import LockError, ToolError
+from builder.base.errors import FetchError, LockError, ToolError
 from builder.base.files import check_file_name
 from builder.base.model import Arch
 from builder.base.parse import TextError, parse_toml
@@ -23,6 +24,14 @@ from builder.base.run import find_tool, run
 from builder.index.tags import best_wheel
 
 UV_HINT = "run 'make setup', or point BUILDER_UV at the uv binary"
+_INDEX = (
+    "check the network, HTTPS_PROXY, and the index that UV_DEFAULT_INDEX names; then run it again"
+)
+_FAILED = re.compile(r"Failed to fetch: `?(?P<url>[^\s`]+)")
+_CAUSE = re.compile(r"^ *cause: (.+)$", re.MULTILINE)
+_REFUSED = re.compile(
+    r"An index URL \((?P<url>[^)]+)\) could not be queried due to (?P<reason>[^\n]+)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +99,8 @@ def resolve(
 ) -> list[Resolved]:
     """Resolve ``requirements`` for ``target``, sorted by name.
 
-    Raises LockError, with uv's own explanation, if there is no solution.
+    Raises LockError, with uv's own explanation, if there is no solution; FetchError if the index
+    does not answer.
     """
     wheels = extra_wheels()
     with cache.workspace() as work:
@@ -117,13 +127,31 @@ def resolve(
         try:
             run(command, env=uv_environment(cache))
         except ToolError as error:
+            silence = find_silence(error.message)
+            if silence:
+                raise FetchError(f"the index does not answer: {silence}", hint=_INDEX) from error
             raise LockError(
                 f"cannot resolve {', '.join(requirements)} for {target.platform}, "
                 f"Python {target.minor}:\n{error.message}",
                 hint="a distribution without a wheel may be built if the release names it "
-                "under [sdist.NAME]; a network fault may be gone on another run",
+                "under [sdist.NAME]",
             ) from error
         return parse_pylock(output.read_text(encoding="utf-8"), target)
+
+
+def find_silence(message: str) -> str:
+    """Return why the index did not answer, by what uv printed; empty where it did. Pure.
+
+    Without credentials, uv ends as if the index had nothing.
+    """
+    refused = _REFUSED.search(message)
+    if refused:
+        return f"{refused['url']}: {refused['reason']}"
+    failed = _FAILED.search(message)
+    if failed is None:
+        return ""
+    reasons = _CAUSE.findall(message, failed.end())
+    return f"{failed['url']}: {reasons[-1]}" if reasons else failed["url"]
 
 
 def locate(

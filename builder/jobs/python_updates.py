@@ -10,7 +10,7 @@ from packaging.version import Version
 from builder.base import log
 from builder.base.cache import Cache
 from builder.base.errors import BuilderError, FetchError, UsageError
-from builder.base.storage import replacing
+from builder.base.together import write_together
 from builder.lock import load_lock
 from builder.lock.inputs import needs_lock
 from builder.net.download import fetch_blob
@@ -21,7 +21,7 @@ from builder.runtime.pins import Pins, SourcePin
 from builder.runtime.python_news import SecurityFix, read_news, security_fixes
 from builder.spec import ReleaseSpec, Spec
 
-_ORG = "python.org"
+_ORG, _DEBIAN = "python.org", "Debian"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +60,18 @@ class PythonNews:
 def check_pythons(pins: Pins, places: Places, cache: Cache) -> PythonNews:
     """Ask python.org and Debian about the minor version of each pinned source.
 
-    One that does not answer is reported, and the other is enough.
+    One that does not answer is reported, and the other is enough. Raises FetchError where neither
+    answers.
     """
     minors = sorted({pin.minor for pin in pins.source}, key=Version)
     silent: dict[str, str] = {}
     offers = [*_debian(minors, places, silent), *_upstream(minors, places, silent)]
+    if silent.keys() == {_ORG, _DEBIAN}:
+        raise FetchError(
+            "nobody says which CPythons there are:\n"
+            + "\n".join(f"  {place}: {reason}" for place, reason in silent.items()),
+            hint="check the network; --upstream names a mirror of python.org",
+        )
     found = [_minor_news(minor, pins, offers, cache) for minor in minors]
     return PythonNews(minors=found, silent=silent)
 
@@ -73,7 +80,7 @@ def _debian(minors: Sequence[str], places: Places, silent: dict[str, str]) -> li
     try:
         return find_debian(minors, places.suites) if places.suites else []
     except BuilderError as error:
-        silent["Debian"] = error.message
+        silent[_DEBIAN] = error.message
         return []
 
 
@@ -148,7 +155,7 @@ def raise_runtimes(
     if runtime is None:
         raise UsageError("this project has no package with a shared runtime")
     change = f"Build with CPython {pin.version}."
-    written = []
+    texts: dict[Path, str] = {}
     for release in releases:
         if change in release.changelog_of(runtime)[0].changes:
             continue
@@ -165,7 +172,5 @@ def raise_runtimes(
         )
         raised = raise_text(text, entry)
         parse_release(raised, f"pkgspec/releases/{release.name}")
-        with replacing(path) as part:
-            part.write_text(raised, encoding="utf-8")
-        written.append(path)
-    return written
+        texts[path] = raised
+    return write_together(texts)

@@ -1,8 +1,11 @@
 """Moves lines to other releases, and compares releases, with all that a person has to see."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+
+from packaging.version import InvalidVersion, Version
 
 from builder.base.errors import UsageError
 from builder.base.model import Arch
@@ -14,7 +17,7 @@ from builder.lock.resolve import make_locks
 from builder.release.bump import Moved, Workshop, begin, bump
 from builder.release.compare import Report, compare
 from builder.release.facts import Facts, collect_facts, release_locks
-from builder.release.news import leading_releases, missing_at
+from builder.release.news import leading_releases, missing_at, refuse_missing
 from builder.release.osv import Snapshot
 from builder.release.review import Review, find_reviews
 from builder.release.schemas import read_fields
@@ -43,9 +46,17 @@ def move_line(shop: Workshop, release: ReleaseSpec, version: str, now: datetime)
     return _moves(shop, bump(shop, release, version, now), release)
 
 
-def start_line(shop: Workshop, name: str, version: str, like: ReleaseSpec, now: datetime) -> Moves:
-    """Begin the line ``name``, with the packages of ``like``; nothing is written."""
-    return _moves(shop, begin(shop, name, version, like, now), like)
+def start_line(  # noqa: PLR0913 - by name
+    shop: Workshop,
+    name: str,
+    version: str,
+    like: ReleaseSpec,
+    now: datetime,
+    *,
+    without: Collection[str] = (),
+) -> Moves:
+    """Begin a line with the packages of ``like`` but ``without``; nothing is written."""
+    return _moves(shop, begin(shop, name, version, like, now, without=without), like)
 
 
 def make_report(
@@ -59,10 +70,17 @@ def make_report(
     """Compare the release of a line with another line, or with another version of a line.
 
     A version that ``pkgspec/`` does not have is resolved, which takes minutes. ``schemas``
-    returns the GraphQL schemas of a release that it has.
+    returns the GraphQL schemas of a release that it has. Raises UsageError for twice the same
+    release, LockError for what the index lacks.
     """
-    new, new_locks = _locked(shop, line)
-    old, old_locks = _locked(shop, against)
+    now = datetime.now(UTC)
+    new, old = _find_release(shop, line, now), _find_release(shop, against, now)
+    if new == old:
+        raise UsageError(
+            f"{line} and {against} are both {new.version}: there is nothing to compare",
+            hint=f"name another line or version; lines: {', '.join(shop.spec.releases)}",
+        )
+    new_locks, old_locks = _locks_of(shop, new), _locks_of(shop, old)
     facts = _with_schemas(shop, collect_facts(new, new_locks, shop.cache), new, schemas)
     before = _with_schemas(shop, collect_facts(old, old_locks, shop.cache), old, schemas)
     addons = [package.name for package in shop.spec.packages.values() if package.addon]
@@ -135,24 +153,30 @@ def _installer_reviews(
     return [Review(file=file, why=line) for line in (why, *found)]
 
 
-def _locked(shop: Workshop, wanted: str) -> tuple[ReleaseSpec, Sequence[Lock]]:
-    """Return a release and its locks, resolved anew for a version that pkgspec/ lacks."""
+def _find_release(shop: Workshop, wanted: str, now: datetime) -> ReleaseSpec:
+    """Return a release of pkgspec/, or one like the newest of its line at another version."""
+    with suppress(UsageError):
+        return shop.spec.release(wanted)
+    leading = {found.line: found for found in leading_releases(shop.spec)}
     try:
-        release = shop.spec.release(wanted)
-    except UsageError:
-        return _resolve_version(shop, wanted)
-    return release, release_locks(shop.spec, release)
-
-
-def _resolve_version(shop: Workshop, version: str) -> tuple[ReleaseSpec, Sequence[Lock]]:
-    line = line_of(version) if version[:1].isdigit() and "." in version else ""
-    like = next((found for found in leading_releases(shop.spec) if found.line == line), None)
-    if like is None:
+        version = Version(wanted)
+        like = leading[line_of(wanted)]
+    except (InvalidVersion, KeyError) as error:
         raise UsageError(
-            f"'{version}' is neither a line nor a version of one",
+            f"'{wanted}' is neither a line nor a version of one",
             hint=f"lines: {', '.join(shop.spec.releases)}",
-        )
+        ) from error
     # Not validated: its changelog is of another version, which no lock depends on.
-    release = like.model_copy(update={"version": version})
-    spec = replace(shop.spec, releases={**shop.spec.releases, like.name: release})
-    return release, make_locks(spec, release, shop.pythons, shop.cache, upgrade=False)
+    changes: dict[str, object] = {"version": str(version)}
+    if version > Version(like.version):
+        changes["index_until"] = now  # the index had it not yet when the line was locked
+    return like.model_copy(update=changes)
+
+
+def _locks_of(shop: Workshop, release: ReleaseSpec) -> Sequence[Lock]:
+    """Return the locks of a release, resolved anew where pkgspec/ has not the release."""
+    if release in shop.spec.releases.values():
+        return release_locks(shop.spec, release)
+    refuse_missing(shop.spec, release, shop.cache, hint="wait for it, or compare another version")
+    spec = replace(shop.spec, releases={**shop.spec.releases, release.name: release})
+    return make_locks(spec, release, shop.pythons, shop.cache, upgrade=False)

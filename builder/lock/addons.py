@@ -83,7 +83,7 @@ def _resolve_under(
         return resolve(wanted, target, limits, session.cache)
     except LockError as error:
         changed = _changed_versions(wanted, target, session, bound)
-        if not changed:  # the index lacks it, or the network fails: uv's own message says so
+        if not changed:  # the index lacks it: uv's own message says so
             raise
         assert package.addon is not None
         lines = [f"{name}: {bound[name]} there, {version} here" for name, version in changed]

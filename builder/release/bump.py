@@ -1,6 +1,6 @@
 """Moves a line to another release of it, or begins a new line, with its locks."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -8,13 +8,12 @@ from pathlib import Path
 from packaging.version import Version
 
 from builder.base.cache import Cache
-from builder.base.errors import LockError
 from builder.base.together import write_together
 from builder.lock import Lock, lock_path
 from builder.lock.file import render_lock
 from builder.lock.resolve import make_locks
-from builder.release.edit import Move, bump_text, derive_text, parse_release
-from builder.release.news import missing_at
+from builder.release.edit import Move, bump_text, derive_text, leave_out, parse_release
+from builder.release.news import refuse_missing
 from builder.spec import ReleaseSpec, Spec
 from builder.spec.release import line_of
 
@@ -49,12 +48,21 @@ def bump(shop: Workshop, release: ReleaseSpec, version: str, now: datetime) -> M
     return _resolved(shop, bump_text(text, move), release, release.name)
 
 
-def begin(shop: Workshop, name: str, version: str, like: ReleaseSpec, now: datetime) -> Moved:
-    """Return a new line ``name`` with the packages of ``like``. Writes nothing.
+def begin(  # noqa: PLR0913 - by name
+    shop: Workshop,
+    name: str,
+    version: str,
+    like: ReleaseSpec,
+    now: datetime,
+    *,
+    without: Collection[str] = (),
+) -> Moved:
+    """Return a new line ``name`` with the packages of ``like`` but ``without``. Writes nothing.
 
     It upgrades from ``like`` only if that is older.
     """
     text = release_file(shop.spec.root, like.name).read_text(encoding="utf-8")
+    text = leave_out(text, like, without)
     lines = [like.line] if Version(like.version) < Version(version) else []
     text = derive_text(text, name, _move(version, now), [*lines, line_of(version)])
     return _resolved(shop, text, like, name)
@@ -83,12 +91,12 @@ def _move(version: str, now: datetime) -> Move:
 def _resolved(shop: Workshop, text: str, like: ReleaseSpec, name: str) -> Moved:
     label = f"pkgspec/releases/{name}"
     release = parse_release(text, label)
-    lacking = missing_at(shop.spec, release, shop.cache)
-    if lacking:
-        raise LockError(
-            f"the index has no {release.version} of {', '.join(lacking)}",
-            hint=f"wait for it, or leave its package out of 'packages' in {label}.toml",
-        )
+    way = (
+        f"leave its package out of 'packages' in {label}.toml"
+        if name == like.name
+        else "begin the line without its package: --without"
+    )
+    refuse_missing(shop.spec, release, shop.cache, hint=f"wait for it, or {way}")
     spec = replace(shop.spec, releases={**shop.spec.releases, name: release})
     locks = make_locks(
         spec, release, shop.pythons, shop.cache, upgrade=False, preferred_from=like.name

@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from builder.base.errors import SpecError
+from builder.base.errors import SpecError, UsageError
 from builder.base.parse import TextError, parse_toml
 from builder.spec.release import ChangelogSpec, ReleaseSpec, Urgency
 from builder.spec.validate import validate
@@ -60,6 +60,23 @@ def derive_text(text: str, name: str, move: Move, upgrades_from: Sequence[str]) 
     text = re.sub(r"(?m)^(#.*\n)*(?=upgrades-from = )", "", text, count=1)
     text = _set(text, "upgrades-from", json.dumps(list(upgrades_from)))
     return _with_changelog(text[: text.index(_CHANGELOG)] + _CHANGELOG, move, keep=False)
+
+
+def leave_out(text: str, release: ReleaseSpec, names: Collection[str]) -> str:
+    """Return the file of ``release`` without the packages ``names``.
+
+    Raises UsageError for a package that the release does not have.
+    """
+    unknown = [name for name in names if name not in release.packages]
+    if unknown:
+        raise UsageError(
+            f"{release.name} has no package {', '.join(unknown)}",
+            hint=f"it has {', '.join(release.packages)}",
+        )
+    if not names:
+        return text
+    kept = [f"    {json.dumps(name)},\n" for name in release.packages if name not in names]
+    return _set(text, "packages", f"[\n{''.join(kept)}]")
 
 
 def raise_text(text: str, entry: ChangelogSpec, until: datetime | None = None) -> str:

@@ -74,7 +74,7 @@ def own_distributions(spec: Spec, release: ReleaseSpec) -> list[str]:
 
 
 def find_news(spec: Spec, cache: Cache) -> News:
-    """Ask the index about every line; raises LockError if it does not answer."""
+    """Ask the index about every line; raises FetchError if it does not answer."""
     lines = tuple(_line_news(spec, release, cache) for release in leading_releases(spec))
     newest = newest_of(LEADING, cache)
     if newest is None:
@@ -97,6 +97,19 @@ def missing_at(spec: Spec, release: ReleaseSpec, cache: Cache) -> list[str]:
     if _versions(list(pins.values()), cache) is not None:
         return []
     return [name for name, pin in pins.items() if _versions([pin], cache) is None]
+
+
+def refuse_missing(spec: Spec, release: ReleaseSpec, cache: Cache, *, hint: str) -> None:
+    """Raise LockError, with ``hint``, if the index lacks a part of the release at its version."""
+    lacking = missing_at(spec, release, cache)
+    if not lacking:
+        return
+    if len(lacking) == len(own_distributions(spec, release)):
+        raise LockError(
+            f"the index has no release {release.version}",
+            hint="'builder release check' shows the newest of each line",
+        )
+    raise LockError(f"the index has no {release.version} of {', '.join(lacking)}", hint=hint)
 
 
 def _line_news(spec: Spec, release: ReleaseSpec, cache: Cache) -> LineNews:

@@ -107,7 +107,7 @@ def _locate_missing(
     sdists = [distribution.name for distribution, file in missing if not file.is_wheel]
     try:
         return locate([distribution.pin for distribution, _ in missing], target, sdists, cache)
-    except LockError as error:
+    except (LockError, FetchError) as error:
         raise FetchError(
             f"cannot find the wheels on the index:\n{error.message}",
             hint="is the Python index reachable? UV_DEFAULT_INDEX names another one, "

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builder.base.cache import Cache
-from builder.base.errors import LockError, ToolError
+from builder.base.errors import FetchError, LockError, ToolError
 from builder.base.model import Arch
 from builder.index.uv import Limits, Target, locate, parse_pylock, resolve
 
@@ -133,6 +133,45 @@ def test_a_resolution_without_solution_passes_on_uvs_explanation(
         resolve(["a==1"], TARGET, Limits(), cache)
     assert "cannot resolve a==1 for x86_64-manylinux_2_28, Python 3.13" in caught.value.message
     assert list((cache.root / "tmp").iterdir()) == []
+
+
+_SAID = {
+    "it is down": (
+        """error: Request failed after 3 retries in 7.2s
+  cause: Failed to fetch: `https://index.test/simple/a/`
+  cause: error sending request for url (https://index.test/simple/a/)
+  cause: dns error
+  cause: failed to lookup address: Name or service not known
+""",
+        "https://index.test/simple/a/: failed to lookup address: Name or service not known",
+    ),
+    "it fails": (
+        """error: Failed to fetch: https://index.test/simple/a/
+  cause: HTTP status server error (500 Internal Server Error)
+""",
+        "https://index.test/simple/a/: HTTP status server error (500 Internal Server Error)",
+    ),
+    "it lets nobody in": (  # for uv, it has nothing then
+        """error: No solution found when resolving dependencies
+  cause: Because a was not found in the package registry and you require a, we can conclude
+
+hint: An index URL (https://index.test/simple) could not be queried due to a lack of valid \
+authentication credentials (401 Unauthorized)
+""",
+        "https://index.test/simple: a lack of valid authentication credentials (401 Unauthorized)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _SAID)
+def test_an_index_that_does_not_answer_is_not_one_without_a_solution(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Cache
+) -> None:
+    printed, reason = _SAID[case]
+    fake_uv(tmp_path, monkeypatch, printed, status=2)
+    with pytest.raises(FetchError) as caught:
+        resolve(["a==1"], TARGET, Limits(), cache)
+    assert caught.value.message == f"the index does not answer: {reason}"
 
 
 def test_files_are_located_by_pin_without_their_dependencies(uv: FakeUv, cache: Cache) -> None:

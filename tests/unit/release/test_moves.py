@@ -1,16 +1,20 @@
 """News, a bump and a new line, by the real uv and an index on loopback."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from builder.base.cache import Cache
-from builder.base.errors import LockError
+from builder.base.errors import FetchError, LockError, UsageError
+from builder.jobs.release import make_report
 from builder.lock import load_lock, save_lock, stale_locks
+from builder.lock.resolve import make_locks
 from builder.release.bump import Workshop, begin, bump, save
 from builder.release.news import find_news, missing_at
+from builder.release.page import render_text
 from builder.spec import Spec, load_spec
 from tests.helpers.json_index import JsonIndex, json_index
 from tests.helpers.specs import (
@@ -144,11 +148,9 @@ def test_a_distribution_that_the_index_lacks_stops_a_bump(shop: Workshop) -> Non
     release = shop.spec.release("31.1")
     gone = release.model_copy(update={"version": "31.1.9"})
     assert missing_at(shop.spec, gone, shop.cache) == [_MANAGER]
-    with pytest.raises(
-        LockError, match=r"the index has no 31\.1\.9 of backend\.ai-manager"
-    ) as found:
+    with pytest.raises(LockError, match=r"the index has no release 31\.1\.9") as found:
         bump(shop, release, "31.1.9", _NOW)
-    assert "'packages' in pkgspec/releases/31.1.toml" in str(found.value.hint)
+    assert "builder release check" in str(found.value.hint)
     assert load_spec(shop.spec.root).release("31.1").version == "31.1.2"
 
 
@@ -157,5 +159,64 @@ def test_an_index_that_does_not_answer_is_no_news(
 ) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    with pytest.raises(LockError, match="cannot resolve"):
+    asked = r"127\.0\.0\.1:9/simple/backend-ai-manager/: Connection refused"
+    with pytest.raises(FetchError, match=f"the index does not answer: .*{asked}"):
         find_news(shop.spec, shop.cache)
+
+
+def test_a_version_newer_than_the_lines_locks_is_compared_before_any_move(
+    shop: Workshop, index: JsonIndex
+) -> None:
+    release = shop.spec.release("31.1")
+    for lock in make_locks(shop.spec, release, shop.pythons, shop.cache, upgrade=False):
+        save_lock(shop.spec.root, lock)
+    wheel = "backend_ai_manager-31.1.3-py3-none-any.whl"
+    assert (index.folder / wheel).is_file()
+    index.uploaded[wheel] = "2026-02-01T00:00:00Z"  # the line considers the index of January
+    report = make_report(shop, "31.1.3", "31.1")
+    assert "(31.1.3) against 31.1 (31.1.2)" in render_text(report)
+    assert load_spec(shop.spec.root).release("31.1").version == "31.1.2"
+
+
+@pytest.mark.parametrize(
+    ("line", "against", "said"),
+    [
+        ("31.1", "31.1", "31.1 and 31.1 are both 31.1.2: there is nothing to compare"),
+        ("31.1", "31.1.2", "31.1 and 31.1.2 are both 31.1.2"),
+        ("31.1.3", "31.1.3", "31.1.3 and 31.1.3 are both 31.1.3"),
+        ("31.1.x", "31.1", "'31.1.x' is neither a line nor a version of one"),
+        ("31.1", "31.2", "'31.2' is neither a line nor a version of one"),
+    ],
+)
+def test_a_report_of_nothing_is_refused(shop: Workshop, line: str, against: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as found:
+        make_report(shop, line, against)
+    assert "lines: 31.1" in str(found.value.hint)
+
+
+def test_a_report_of_a_version_that_the_index_lacks_says_so(shop: Workshop) -> None:
+    with pytest.raises(LockError, match=r"^the index has no release 31\.1\.9$"):
+        make_report(shop, "31.1.9", "31.1")
+
+
+def test_a_new_line_without_a_package_that_the_index_lacks(shop: Workshop) -> None:
+    """The error names the option, and with it the line begins."""
+    service = shop.spec.packages["example-service"]
+    assert service.python is not None
+    python = service.python.model_copy(update={"requirement": "backend.ai-late"})
+    late = service.model_copy(update={"name": "example-late", "python": python})
+    spec = replace(shop.spec, packages={**shop.spec.packages, "example-late": late})
+    shop, like = replace(shop, spec=spec), spec.release("31.1")
+    packages = like.packages
+    like = like.model_copy(update={"packages": (*packages, "example-late")})
+    path = spec.root / "releases/31.1.toml"
+    common = '"example-common"'
+    path.write_text(path.read_text().replace(common, f'{common}, "example-late"'))
+    with pytest.raises(LockError, match=r"no 31\.2\.0 of backend\.ai-late") as found:
+        begin(shop, "31.2", "31.2.0", like, _NOW)
+    assert "--without" in str(found.value.hint)
+    with pytest.raises(UsageError, match=r"31\.1 has no package example-later"):
+        begin(shop, "31.2", "31.2.0", like, _NOW, without=["example-later"])
+    moved = begin(shop, "31.2", "31.2.0", like, _NOW, without=["example-late"])
+    assert moved.release.packages == packages
+    assert {lock.package for lock in moved.locks} == {"example-service"}

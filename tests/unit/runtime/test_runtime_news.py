@@ -112,15 +112,36 @@ def test_check_for_machines_says_who_was_silent(run: Callable[..., Result]) -> N
     assert found["silent"] == {"Debian": "no apt on this host"}
 
 
-def test_an_unreachable_publisher_is_no_failure(
-    run: Callable[..., Result], upstream: ReleaseServer
+@pytest.mark.parametrize("words", [("check",), ("check", "--json"), ("bump", "3.13")])
+def test_where_nobody_answers_no_pin_is_called_the_newest(
+    run: Callable[..., Result], upstream: ReleaseServer, pkgspec: Path, words: tuple[str, ...]
 ) -> None:
     del upstream.files["/"]
-    done = run("check", "--json")
-    assert done.exit_code == 0
-    found = json.loads(done.stdout)
-    assert set(found["silent"]) == {"Debian", "python.org"}
-    assert all(minor["newer"] is None for minor in found["minors"])
+    before = (pkgspec / "runtimes.toml").read_bytes()
+    done = run(*words)
+    assert isinstance(done.exception, FetchError)
+    assert "Debian: no apt on this host" in done.exception.message
+    assert f"python.org: cannot fetch {upstream.url}/" in done.exception.message
+    assert not done.stdout
+    assert (pkgspec / "runtimes.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["abc"], "no source of Python abc is pinned; there are: 3.11, 3.13"),
+        (["3.12"], "no source of Python 3.12 is pinned"),
+        (["3.13.x"], "no source of Python 3.13.x is pinned"),
+        (["3.13", "--sha256", "00"], "--sha256 00 has not 64 hexadecimal digits"),
+    ],
+)
+def test_what_is_no_version_is_refused_before_anybody_is_asked(
+    run: Callable[..., Result], upstream: ReleaseServer, words: list[str], said: str
+) -> None:
+    upstream.files.clear()
+    done = run("bump", *words)
+    assert isinstance(done.exception, UsageError)
+    assert said in done.exception.message
 
 
 def test_a_tarball_that_is_listed_and_not_there_changes_nothing(
