@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@dataclass
+@dataclass(eq=False)  # see Proof
 class Costs:
     """The seconds of each test file: set-up, call and teardown of all its tests."""
 

@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@dataclass
+@dataclass(eq=False)  # pytest puts plug-ins into sets where folders have hooks of their own
 class Proof:
     """Collects the cases of a run, from whichever worker, and records them at its end."""
 

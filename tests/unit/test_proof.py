@@ -70,6 +70,10 @@ def test_the_group_that_xdist_appends_is_no_part_of_a_name() -> None:
 def test_a_run_notes_what_has_passed_and_what_it_costs(tmp_path: Path, workers: str) -> None:
     (tmp_path / "conftest.py").write_text(_CONFTEST)
     (tmp_path / "test_long.py").write_text(_CASES)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "conftest.py").write_text("def pytest_runtest_logreport(report): pass\n")
+    (folder / "test_short.py").write_text("def test_short(): pass\n")
     (tmp_path / "pytest.ini").write_text(
         "[pytest]\nmarkers =\n    full: long\n    xdist_group: x\n"
     )
@@ -78,7 +82,7 @@ def test_a_run_notes_what_has_passed_and_what_it_costs(tmp_path: Path, workers: 
 
     def start(**more: str) -> str:
         return run(
-            [*words, "--proof", tmp_path / "proof.json", "test_long.py"],
+            [*words, "--proof", tmp_path / "proof.json", "test_long.py", "folder"],
             cwd=tmp_path,
             env={**environment, **more},
             check=False,
@@ -87,7 +91,7 @@ def test_a_run_notes_what_has_passed_and_what_it_costs(tmp_path: Path, workers: 
     start()  # without BUILDER_FULL each case is skipped, which proves nothing
     assert set(load(tmp_path / "proof.json").values()) == {None}
     output = start(BUILDER_FULL="1")
-    assert "3 passed, 1 skipped" in output.replace("1 failed, ", "")  # the call of a bad teardown
+    assert "4 passed, 1 skipped" in output.replace("1 failed, ", "")  # the call of a bad teardown
     record = json.loads((tmp_path / "proof.json").read_text())["cases"]
     passed = {name.partition("::")[2] for name, entry in record.items() if entry}
     assert passed == {"test_good", "test_in_a_group"}
