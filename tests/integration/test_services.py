@@ -28,6 +28,7 @@ _CONFIG = ("site.toml", "manager.toml", "alembic.ini", "storage-proxy.toml", "we
 _VOLUME = "/srv/backendai/volume1"
 _WEB = "http://127.0.0.1:8090"
 _CLIENT = PROJECT / "tests/integration/data/use_webserver.py"
+_HOLD = PROJECT / "tests/integration/data/hold_port.py"
 _DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/container.conf"
 _START_TIMEOUT_S = 200
 # What may listen on every address: users come there.
@@ -128,6 +129,8 @@ def test_app_proxy(engine: docker.DockerClient, images: Images, dist: Dist, step
         with steps("start by itself"):
             wait_for_services(host, services)
         check_worker(host)
+        with steps("start while an outgoing connection has a port"):
+            check_taken_port(host)
         with steps("remove"):
             apt(host, "purge", *(f"backendai-{service}" for service in services), _COMMON)
         assert not host.run("ls /var/lib/backendai/secrets", check=False).stdout
@@ -165,6 +168,33 @@ def check_worker(host: Host) -> None:
         timeout=30,
     )
     assert not host.failed_units()
+
+
+def check_taken_port(host: Host) -> None:
+    """In an edited file, a port that a connection has: the worker says so, and starts later."""
+    config, port = "/etc/backend.ai/app-proxy-worker.toml", 49610
+    doctor = ["backendai-ctl", "doctor", "--only", "port"]
+    host.run(doctor)
+    host.run(
+        ["sed", "-i", f"s/^aiomonitor_webui_port = .*/aiomonitor_webui_port = {port}/", config]
+    )
+    host.copy_in(_HOLD, "/root/hold_port.py")
+    holds = ["/opt/backendai/runtime/bin/python3", "/root/hold_port.py", str(port)]
+    host.run(["systemd-run", "--unit=holder", *holds, "127.0.0.1", "5432"])
+    taken = f":{port} "
+    host.wait_until("the port is taken", lambda: taken in host.run("ss -tan").stdout, timeout=10)
+    host.run(["systemctl", "restart", "backendai-appproxy-worker"], check=False)
+    said = host.run(["journalctl", "-u", "backendai-appproxy-worker", "-n", "20"]).stdout
+    assert f"aiomonitor_webui_port = 0.0.0.0:{port}: cannot listen there" in said
+    found = host.run(doctor, check=False).stdout
+    assert f"ip_local_reserved_ports = {port} >" in found
+    host.run(["systemctl", "stop", "holder"])
+    wait_for_services(host, ("appproxy-worker",))
+    check_worker(host)
+    # Of this host's network alone.
+    reserve = f"net.ipv4.ip_local_reserved_ports={port}"
+    host.run(f"mount -o remount,rw /proc/sys && sysctl -w {reserve}")
+    host.run(doctor)
 
 
 def list_agents(host: Host) -> str:

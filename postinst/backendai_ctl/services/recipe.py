@@ -22,6 +22,14 @@ class Listens:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Monitor:
+    """The task monitor of a service: the keys of its ports in the listening file, and its host."""
+
+    ports: tuple[str, ...]
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Needs:
     """The stores that must answer before a first start makes sense; keys of the listening file."""
 
@@ -119,6 +127,7 @@ class Recipe:
     health: Health = field(default_factory=Health)
     distribution: str = ""  # the distribution whose version selects the release line
     overrides: tuple[Override, ...] = ()
+    monitor: Monitor | None = None
     tls: Tls | None = None  # of a service that shows the certificate of site.toml
     reserved: Reserved | None = None
     # The way to derive an answer from this host where it is empty.
@@ -179,6 +188,7 @@ _KEYS = {
     "service",
     "distribution",
     "listens",
+    "monitor",
     "needs",
     "config",
     "sql",
@@ -209,6 +219,7 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         service=str(table["service"]),
         configs=tuple(_config(as_table(item)) for item in as_list(table["config"])),
         listens=Listens(**as_table(listens)) if listens else None,  # type: ignore[arg-type]
+        monitor=_monitor(as_table(table["monitor"])) if "monitor" in table else None,
         tls=Tls(**as_table(tls)) if tls else None,  # type: ignore[arg-type]
         reserved=Reserved(**as_table(reserved)) if reserved else None,  # type: ignore[arg-type]
         derive={name: str(way) for name, way in as_table(table.get("derive", {})).items()},
@@ -230,6 +241,10 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         uses_registries=bool(table.get("registries", False)),
         constraints=_constraints(table),
     )
+
+
+def _monitor(table: Mapping[str, object]) -> Monitor:
+    return Monitor(ports=as_words(table["ports"]), host=str(table.get("host", Monitor.host)))
 
 
 def _folder(table: Mapping[str, object]) -> FolderRecipe:

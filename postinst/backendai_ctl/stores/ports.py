@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from collections.abc import Iterator
 
 from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import NotReadyError
@@ -17,20 +18,31 @@ _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1", "": "127.0.
 
 
 def check_port(layout: Layout, recipe: Recipe) -> None:
-    """Raise NotReadyError if another process holds the port of the service."""
+    """Raise NotReadyError if another process holds a port of the service or of its monitor."""
     config = ServiceConfig.load(layout, recipe)
-    key = recipe.listens.key if recipe.listens else ""
-    for address in config.addresses(key):
+    for key, address in own_addresses(config, recipe):
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind((address.host, address.port))
             except OSError as error:
+                # -a: the holder may be an outgoing connection.
                 raise NotReadyError(
                     f"{config.label}: {key} = {address}: cannot listen there: {error.strerror}",
-                    hint=f"`ss -ltnp 'sport = {address.port}'` shows who does",
+                    hint=f"`ss -tanp 'sport = {address.port}'` shows the process that has the port",
                 ) from error
+
+
+def own_addresses(config: ServiceConfig, recipe: Recipe) -> Iterator[tuple[str, Address]]:
+    """Yield the addresses where the service and its monitor listen, with their dotted keys."""
+    if recipe.listens:
+        for address in config.addresses(recipe.listens.key):
+            yield recipe.listens.key, address
+    for key in recipe.monitor.ports if recipe.monitor else ():
+        for _, port in config.matches(key):
+            if isinstance(port, int) and recipe.monitor:
+                yield key, Address(host=recipe.monitor.host, port=port)
 
 
 def wait_until_answering(

@@ -44,7 +44,7 @@ def check_listeners(view: HostView) -> Iterator[Finding]:
                 continue
             if not asked.has(port):
                 yield _unasked(recipe, port)
-            elif port not in _ranges(config.table if config else {}):
+            elif port not in port_ranges(config.table if config else {}):
                 yield note(
                     f"{recipe.service} listens on every address at port {port}: its file says "
                     "so, and site.toml does not",
@@ -93,13 +93,13 @@ def _wildcards(value: object) -> Iterator[int]:
         yield from _wildcards(below)
 
 
-def _ranges(value: object) -> set[int]:
-    """Return the ports in ranges: they are for users, and too many for a note each."""
+def port_ranges(value: object) -> set[int]:
+    """Return the ports in ranges, at any depth: they are for users, too many for a note each."""
     if not isinstance(value, Mapping):
         return set()
     found = set(_range(value))
     for below in value.values():
-        found |= _ranges(below)
+        found |= port_ranges(below)
     return found
 
 

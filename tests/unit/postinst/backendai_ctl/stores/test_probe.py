@@ -49,6 +49,20 @@ def test_taken_port_is_reported(layout: Layout, recipe: Recipe, listener: socket
     assert f"sport = {port}" in str(caught.value.hint)
 
 
+def test_a_port_of_the_monitor_that_an_outgoing_connection_has_is_reported(
+    layout: Layout, recipe: Recipe, listener: socket.socket
+) -> None:
+    listen_at(layout, free_port())
+    path = layout.etc / "manager.toml"
+    with socket.create_connection(listener.getsockname()) as outgoing:
+        taken = outgoing.getsockname()[1]
+        path.write_text(path.read_text() + f"aiomonitor-webui-port = {taken}\n")
+        with pytest.raises(NotReadyError) as caught:
+            check_port(layout, recipe)
+    assert f"manager.aiomonitor-webui-port = 127.0.0.1:{taken}: cannot" in caught.value.message
+    assert f"ss -tanp 'sport = {taken}'" in str(caught.value.hint)
+
+
 def test_free_port_is_fine(layout: Layout, recipe: Recipe) -> None:
     listen_at(layout, free_port())
     check_port(layout, recipe)
