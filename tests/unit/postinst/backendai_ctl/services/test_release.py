@@ -1,6 +1,7 @@
 """Which release is installed, and the lines of data that it takes."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,25 @@ def test_the_release_is_read_from_its_metadata(
 ) -> None:
     install(layout, folder)
     assert find_version(layout, "manager", MANAGER) == version
+
+
+@pytest.mark.parametrize("versions", [("26.4.16", "26.9.6"), ("26.9.6", "26.4.16")])
+def test_of_two_releases_the_one_that_came_last_is_installed(
+    layout: Layout, versions: tuple[str, str]
+) -> None:
+    """As in rpm's scriptlets, which run before the former release's files are removed."""
+    site = layout.root / "opt/backendai/manager/lib/python3.13/site-packages"
+    folders = [site / f"backend_ai_manager-{version}.dist-info" for version in versions]
+    former, latter = (folder / "METADATA" for folder in folders)
+    for folder in folders:
+        folder.mkdir(parents=True)
+    former.touch()
+    while not latter.exists() or latter.stat().st_ctime_ns == former.stat().st_ctime_ns:
+        latter.touch()
+    os.utime(latter, (0, 0))  # packages have one time for all their files
+    assert find_version(layout, "manager", MANAGER) == versions[1]
+    latter.unlink()
+    assert find_version(layout, "manager", MANAGER) == versions[0]
 
 
 def test_a_line_holds_until_a_newer_one_begins() -> None:
