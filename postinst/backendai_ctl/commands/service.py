@@ -27,8 +27,8 @@ from backendai_ctl.services.configure import Host, configure
 from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
 from backendai_ctl.services.release_validation import Validator
 from backendai_ctl.services.shown_files import show_named_files
-from backendai_ctl.stores.ports import check_port, wait_until_answering
-from backendai_ctl.stores.readiness import check_needs, host_problems
+from backendai_ctl.stores.ports import wait_until_answering
+from backendai_ctl.stores.readiness import check_needs, check_start, host_problems
 from backendai_ctl.stores.service_config import ServiceConfig, as_configured
 
 
@@ -84,7 +84,7 @@ def _wait_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _port(options: argparse.Namespace, layout: Layout) -> Status:
-    check_port(layout, load_recipe(layout, options.service))
+    check_start(layout, load_recipe(layout, options.service))
     return Status.OK
 
 
@@ -162,7 +162,7 @@ COMMANDS = (
     ),
     Command(
         name="check-port",
-        about="fail where something else holds the service's port",
+        about="fail where something else holds a port of the service, or a volume is missing",
         run=_port,
         add_arguments=service_argument,
     ),

@@ -52,11 +52,7 @@ def check_needs(layout: Layout, recipe: Recipe, *, thorough: bool = False) -> No
     config = ServiceConfig.load(layout, recipe)
     if recipe.needs.docker:
         check_docker(layout)
-    for pattern in recipe.needs.folders:
-        for dotted, folder in config.matches(pattern):
-            problem = folder_problem(layout.place(str(folder)))
-            if problem:
-                raise NotReadyError(f"{config.label}: {dotted} = {folder}: {problem}")
+    _check_folders(layout, recipe, config)
     for alternatives in recipe.needs.tcp:
         dotted = config.first(alternatives.split("|"))
         addresses = config.addresses(dotted)
@@ -68,6 +64,27 @@ def check_needs(layout: Layout, recipe: Recipe, *, thorough: bool = False) -> No
         _check_keys(config, recipe.needs.etcd)
     if recipe.needs.database is not None:
         _check_schema(config, recipe, thorough=thorough)
+
+
+def check_start(layout: Layout, recipe: Recipe) -> None:
+    """Raise NotReadyError if another process holds a port of the service, or a folder is missing.
+
+    The storage proxy would take a volume that is missing for one of an old layout, and serve it.
+    """
+    _check_folders(layout, recipe, ServiceConfig.load(layout, recipe))
+    check_port(layout, recipe)
+
+
+def _check_folders(layout: Layout, recipe: Recipe, config: ServiceConfig) -> None:
+    for pattern in recipe.needs.folders:
+        for dotted, folder in config.matches(pattern):
+            problem = folder_problem(layout.place(str(folder)))
+            if problem:
+                raise NotReadyError(
+                    f"{config.label}: {dotted} = {folder}: {problem}",
+                    hint="mount it, or make it and give it to backendai; "
+                    "`backendai-ctl volume list` shows all",
+                )
 
 
 def check_docker(layout: Layout) -> None:

@@ -71,7 +71,11 @@ _SPACE = (
 )
 
 TABLE: tuple[Row, ...] = (
-    _postgresql("28P01", f"give the role this host's password: {_BY_HAND}"),
+    _postgresql(
+        "28P01",
+        f"give the role this host's password: {_BY_HAND}; or, where this host's is wrong, correct"
+        " it in site.toml and in the service's own configuration",
+    ),
     _postgresql(
         "28",
         "let the role in from this host: a line in pg_hba.conf on the server, then:"

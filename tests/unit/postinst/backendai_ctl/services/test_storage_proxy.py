@@ -16,8 +16,9 @@ from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError, NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.recipe import load_recipe
-from backendai_ctl.stores.readiness import check_needs
+from backendai_ctl.stores.readiness import check_needs, check_start
 
+from tests.helpers.ports import free_port
 from tests.unit.postinst.configs import Configured, made, table
 
 
@@ -47,6 +48,21 @@ def test_storage_proxy_from_defaults(services: Layout, configured: Configured) -
     assert said[-1] == "made /srv/backendai/volume1"
     assert (folder / "version.txt").read_text() == "3\n"
     assert configured("storage-proxy") == []
+
+
+def test_it_does_not_start_without_the_folder_of_a_volume(
+    services: Layout, configured: Configured
+) -> None:
+    services.site.write_text(f'[storage-proxy]\nmanager-address = "127.0.0.1:{free_port()}"\n')
+    configured("storage-proxy")
+    recipe = load_recipe(services, "storage-proxy")
+    check_start(services, recipe)
+    shutil.rmtree(services.root / "srv/backendai/volume1")
+    with pytest.raises(NotReadyError) as caught:
+        check_start(services, recipe)
+    said = f"{services.etc}/storage-proxy.toml: volume.volume1.path = /srv/backendai/volume1"
+    assert caught.value.message == f"{said}: no such folder"
+    assert "backendai-ctl volume list" in str(caught.value.hint)
 
 
 def test_a_volume_in_use_gets_no_file(services: Layout, configured: Configured) -> None:
