@@ -12,6 +12,7 @@ class Status(IntEnum):
 
     OK = 0
     INTERNAL = 1
+    DATA = 65
     NOT_READY = 69
     HOST = 71
     TIMEOUT = 75  # EX_TEMPFAIL: it may still succeed later
@@ -42,6 +43,12 @@ class SiteError(TargetError):
 
 class RecipeError(TargetError):
     """An error in a recipe or sample of the package, which is therefore broken."""
+
+
+class InputError(TargetError):
+    """What the admin has given, such as the line of an invite, is none, damaged or out of range."""
+
+    status = Status.DATA
 
 
 class HostError(TargetError):

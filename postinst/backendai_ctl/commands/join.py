@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from backendai_ctl.base.account import require_root
-from backendai_ctl.base.errors import Status, TargetError
+from backendai_ctl.base.errors import InputError, Status, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import has_systemd
 from backendai_ctl.commands.base import Command, print_out, say
@@ -25,7 +25,7 @@ def _invite(options: argparse.Namespace, layout: Layout) -> Status:
     if not options.as_caller:
         require_root("invite other nodes")
     if not 1 <= options.minutes <= _MAX_MINUTES:
-        raise TargetError(f"--minutes {options.minutes}: from 1 to {_MAX_MINUTES}")
+        raise InputError(f"--minutes {options.minutes}: from 1 to {_MAX_MINUTES}")
     gathering = Gathering(
         layout=layout,
         role=load_role(layout, options.role),

@@ -10,7 +10,7 @@ import hmac
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from backendai_ctl.base.errors import HostError, NotReadyError, RefusedError, TargetError
@@ -42,8 +42,11 @@ class Delivery:
 
 
 @contextlib.contextmanager
-def fetch(invite: Invite, claim: str) -> Iterator[Delivery]:
-    """Yield what the invite brings; every reason against it is one TargetError."""
+def fetch(invite: Invite, claim: Callable[[], str]) -> Iterator[Delivery]:
+    """Yield what the invite brings; every reason against it is one TargetError.
+
+    ``claim`` returns this node's word, and is called only when that is sent.
+    """
     with _connected(invite) as peer:
         _check_fingerprint(invite, peer)
         stream = Stream(peer, seconds=_TALK_SECONDS, most=MAX_BYTES)
@@ -53,7 +56,7 @@ def fetch(invite: Invite, claim: str) -> Iterator[Delivery]:
                 raise _ended(invite)
             _check_clock(greeting)
             token = base64.urlsafe_b64encode(invite.token).decode()
-            stream.send({"token": token, "claim": claim})
+            stream.send({"token": token, "claim": claim()})
             reply = stream.receive()
         except StreamError as error:
             raise NotReadyError(f"{invite.address} {error}") from error

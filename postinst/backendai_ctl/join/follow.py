@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from backendai_ctl.answers.edits import read_preseed
 from backendai_ctl.answers.secretstore import SecretStore
 from backendai_ctl.base.account import Owner
-from backendai_ctl.base.errors import HostError, SiteError
+from backendai_ctl.base.errors import HostError, RefusedError, SiteError
 from backendai_ctl.base.files import exclusive, private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.join.client import fetch
@@ -16,7 +16,7 @@ from backendai_ctl.join.line import Invite, newer_release, parse_invite
 from backendai_ctl.join.merge import Change, Merge, apply_change, refuse_other_cluster
 from backendai_ctl.join.payload import Payload
 from backendai_ctl.join.roles import Role, load_role
-from backendai_ctl.join.state import Joined, Pending
+from backendai_ctl.join.state import Joined, Pending, forget_pending
 from backendai_ctl.services.recipe import installed_services, load_recipe
 from backendai_ctl.services.record import Record
 from backendai_ctl.services.release import find_version, version_numbers
@@ -77,15 +77,34 @@ class Follower:
             return known if known is not None and known.payload else None
         if Joined.load(self.layout).has(invite.id):
             return None
+        if known is not None and known.payload:
+            raise RefusedError(
+                f"this node has begun to join by another invite, as {known.role}",
+                hint="finish that first, without a line: sudo backendai-ctl join",
+            )
         role = load_role(self.layout, invite.role)
         self._refuse(invite, role)
-        pending = Pending.begin(self.layout, invite.id, invite.role)
-        with fetch(invite, pending.claim) as delivery:
-            own_host = self.address or delivery.own_host
-            self._plan(role, delivery.payload, own_host)  # before the invite is used up
-            pending = pending.with_payload(self.layout, delivery.payload, own_host)
-            delivery.confirm()
+        pending = self._get(invite, role)
         self.say(f"got answers and secrets for the role {role.name} from {invite.address}")
+        return pending
+
+    def _get(self, invite: Invite, role: Role) -> Pending:
+        """Return the invite with its payload, stored here; of a refused one nothing stays."""
+
+        def begin() -> Pending:
+            return Pending.begin(self.layout, invite.id, invite.role)
+
+        try:
+            with fetch(invite, lambda: begin().claim) as delivery:
+                own_host = self.address or delivery.own_host
+                self._plan(role, delivery.payload, own_host)  # before the invite is used up
+                pending = begin().with_payload(self.layout, delivery.payload, own_host)
+                delivery.confirm()
+        except RefusedError:
+            begun = Pending.load(self.layout)
+            if begun is not None and begun.id == invite.id:
+                forget_pending(self.layout)
+            raise
         return pending
 
     def _refuse(self, invite: Invite, role: Role) -> None:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from backendai_ctl.answers.kinds import Address
-from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.errors import HostError, InputError
 
 FINGERPRINT_BYTES = 32
 TOKEN_BYTES = 18
@@ -50,13 +50,13 @@ class Invite:
 def parse_invite(text: str) -> Invite:
     """Return the invite in ``text``, in which blanks and newlines mean nothing.
 
-    Raises TargetError if it is none, incomplete, or of a newer release's form. No message has
-    a part of the text.
+    Raises InputError if it is none or incomplete, and HostError if it is of a newer release's
+    form. No message has a part of the text.
     """
     line = "".join(text.split())
     found = _PREFIX.match(line)
     if found is None or len(line) > _MAX_CHARS:
-        raise TargetError("this is no invite: it begins with backendai-join-", hint=_AGAIN)
+        raise InputError("this is no invite: it begins with backendai-join-", hint=_AGAIN)
     if int(found[1]) > _FORMAT:
         raise newer_release("a newer release")
     body = _decoded(line[found.end() :])
@@ -73,7 +73,7 @@ def parse_invite(text: str) -> Invite:
             token=rest[:TOKEN_BYTES],
         )
     except (ValueError, TypeError, RecursionError) as error:
-        raise TargetError("the invite is damaged", hint=_AGAIN) from error
+        raise InputError("the invite is damaged", hint=_AGAIN) from error
 
 
 def _time(value: object) -> int:
@@ -83,16 +83,16 @@ def _time(value: object) -> int:
     return found
 
 
-def newer_release(release: str) -> TargetError:
+def newer_release(release: str) -> HostError:
     """Return the error for an invite that this node is too old for."""
-    return TargetError(
+    return HostError(
         f"the invite is of {release}, which is newer than this node's packages",
         hint="upgrade the packages of this node first, to those of the first node",
     )
 
 
 def _decoded(text: str) -> bytes:
-    """Return the body of a line; TargetError if it is cut off or changed."""
+    """Return the body of a line; InputError if it is cut off or changed."""
     try:
         padded = text + "=" * (-len(text) % 4)
         data = base64.b64decode(padded, altchars=b"-_", validate=True)
@@ -100,7 +100,7 @@ def _decoded(text: str) -> bytes:
         data = b""
     body, check = data[:-_CHECK_BYTES], data[-_CHECK_BYTES:]
     if len(body) <= FINGERPRINT_BYTES + TOKEN_BYTES or check != _check_of(body):
-        raise TargetError("the invite is incomplete or was changed on its way", hint=_AGAIN)
+        raise InputError("the invite is incomplete or was changed on its way", hint=_AGAIN)
     return body
 
 

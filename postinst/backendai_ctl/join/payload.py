@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backendai_ctl.answers.kinds import Value
-from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.errors import NotReadyError
 
 _PLAIN = (str, int)
 MAX_BYTES = 1 << 20
@@ -36,11 +36,13 @@ class Payload:
 
 
 def parse_payload(value: object) -> Payload:
-    """Return the payload in JSON data; TargetError, without its values, if it is none."""
+    """Return the payload in JSON data; NotReadyError, without its values, if it is none."""
     try:
         return _payload(value)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise TargetError("the first node sent something else than answers and secrets") from error
+        raise NotReadyError(
+            "the first node sent something else than answers and secrets"
+        ) from error
 
 
 def _payload(value: object) -> Payload:

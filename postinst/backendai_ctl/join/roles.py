@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backendai_ctl.answers.questions import Question, Questions
-from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.errors import InputError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.toml import as_list, as_table, as_words, shipped_table
 
@@ -37,10 +37,10 @@ def role_names(layout: Layout) -> Sequence[str]:
 
 
 def load_role(layout: Layout, name: str) -> Role:
-    """Return the role called ``name``; TargetError if there is none."""
+    """Return the role called ``name``; InputError if there is none."""
     roles = {role.name: role for role in _load(layout)}
     if name not in roles:
-        raise TargetError(f"there is no role '{name}'", hint=f"roles: {', '.join(roles)}")
+        raise InputError(f"there is no role '{name}'", hint=f"roles: {', '.join(roles)}")
     return roles[name]
 
 

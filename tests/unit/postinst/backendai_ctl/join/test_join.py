@@ -198,6 +198,36 @@ def test_another_clusters_invite_is_refused_before_it_is_used(
         assert not served.said
 
 
+def test_a_refused_line_leaves_no_file(
+    node: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_invite() as served:
+        with client.fetch(served.invite, lambda: "of another node"):
+            pass
+        give(monkeypatch, served)
+        assert join(node) == 77
+        assert "the invite was used already, by 127.0.0.1" in capsys.readouterr().err
+        assert not list(node.join.iterdir())
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{served.invite}"[:-3]))
+    assert join(node) == 65
+    assert not list(node.join.iterdir())
+
+
+def test_another_line_does_not_replace_what_an_invite_has_brought(
+    node: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_invite() as served:
+        give(monkeypatch, served)
+        assert join(node, "--fetch") == 0
+    before = (node.join / "pending.json").read_bytes()
+    other = replace(served.invite, token=b"u" * len(TOKEN))
+    assert join(node, str(other)) == 77
+    assert "has begun to join by another invite, as agent" in capsys.readouterr().err
+    assert (node.join / "pending.json").read_bytes() == before
+    assert join(node) == 0
+    assert agent_toml(node)["etcd"]["addr"]["host"] == "10.0.0.1"
+
+
 def test_a_seeded_managers_node_is_a_cluster_of_its_own(
     node: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,7 +247,7 @@ def test_a_seeded_managers_node_is_a_cluster_of_its_own(
     "case",
     [
         ("storage", 71, "backendai-storage-proxy is not installed here"),
-        ("chef", 1, "there is no role 'chef'"),
+        ("chef", 65, "there is no role 'chef'"),
     ],
 )
 def test_a_role_that_cannot_be_here_is_refused(
@@ -242,7 +272,7 @@ def test_an_invite_of_a_newer_release_is_refused(
     monkeypatch.setattr(follow, "installed_release", lambda _: "26.9.6")
     with open_invite(release="26.10.0") as served:
         give(monkeypatch, served)
-        assert join(node) == 1
+        assert join(node) == 71
         said = capsys.readouterr().err
         assert "the invite is of release 26.10.0, which is newer than this node's packages" in said
         assert "upgrade the packages of this node first" in said

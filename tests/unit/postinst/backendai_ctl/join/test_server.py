@@ -33,27 +33,30 @@ def open_peer(served: Served) -> ssl.SSLSocket:
 
 def test_a_node_gets_the_payload_once() -> None:
     with open_invite() as served:
-        with fetch(served.invite, "claim") as delivery:
+        with fetch(served.invite, lambda: "claim") as delivery:
             assert delivery.payload == payload()
             assert delivery.own_host == "127.0.0.1"
             delivery.confirm()
         assert served.end() is End.USED
-        with pytest.raises(RefusedError, match="used or ended"), fetch(served.invite, "claim"):
+        with (
+            pytest.raises(RefusedError, match="used or ended"),
+            fetch(served.invite, lambda: "claim"),
+        ):
             pass
 
 
 def test_a_node_that_was_killed_amid_gets_it_again_and_no_other_does() -> None:
     with open_invite() as served:
-        with fetch(served.invite, "first"):
+        with fetch(served.invite, lambda: "first"):
             pass  # killed before it has stored anything
         with (
             pytest.raises(RefusedError, match=r"used already, by 127\.0\.0\.1") as caught,
-            fetch(served.invite, "second"),
+            fetch(served.invite, lambda: "second"),
         ):
             pass
         assert "has the cluster's secrets" in str(caught.value.hint)
         assert any("has the line of this invite, too" in text for text in served.said)
-        with fetch(served.invite, "first") as delivery:
+        with fetch(served.invite, lambda: "first") as delivery:
             delivery.confirm()
         assert served.end() is End.USED
 
@@ -66,7 +69,7 @@ def test_of_two_joiners_at_once_one_gets_it() -> None:
         def join() -> None:
             gate.wait()
             try:
-                with fetch(served.invite, secrets.token_hex()) as delivery:
+                with fetch(served.invite, secrets.token_hex) as delivery:
                     delivery.confirm()
                     found.append("got")
             except TargetError:
@@ -86,7 +89,7 @@ def test_a_thousand_wrong_tokens_end_it_at_the_fifth() -> None:
         answers: list[str] = []
         for _ in range(1000):
             try:
-                with fetch(replace_token(served.invite), "claim"):
+                with fetch(replace_token(served.invite), lambda: "claim"):
                     answers.append("got")
             except TargetError as error:
                 answers.append(error.message)
@@ -106,9 +109,9 @@ def replace_token(invite: Invite) -> Invite:
 
 def test_one_wrong_token_leaves_it_open() -> None:
     with open_invite() as served:
-        with pytest.raises(RefusedError), fetch(replace_token(served.invite), "claim"):
+        with pytest.raises(RefusedError), fetch(replace_token(served.invite), lambda: "claim"):
             pass
-        with fetch(served.invite, "claim") as delivery:
+        with fetch(served.invite, lambda: "claim") as delivery:
             delivery.confirm()
 
 
@@ -116,7 +119,10 @@ def test_it_ends_by_its_time() -> None:
     with open_invite(seconds=0.2) as served:
         assert served.end() is End.EXPIRED
         late = replace(served.invite, expires=int(time.time()) - 60)
-        with pytest.raises(RefusedError, match="expired: it was valid until"), fetch(late, "c"):
+        with (
+            pytest.raises(RefusedError, match="expired: it was valid until"),
+            fetch(late, lambda: "c"),
+        ):
             pass
 
 
@@ -142,7 +148,7 @@ def test_garbage_gets_nothing_and_harms_nobody(data: bytes) -> None:
                 peer.shutdown(socket.SHUT_WR)
             with contextlib.suppress(OSError):
                 assert b"payload" not in peer.recv(4096)
-        with fetch(served.invite, "claim") as delivery:
+        with fetch(served.invite, lambda: "claim") as delivery:
             delivery.confirm()
 
 
@@ -151,7 +157,7 @@ def test_a_huge_line_is_cut_off() -> None:
         with open_peer(served) as peer, contextlib.suppress(OSError):
             for _ in range(200):
                 peer.sendall(b"x" * 65536)
-        with fetch(served.invite, "claim") as delivery:
+        with fetch(served.invite, lambda: "claim") as delivery:
             delivery.confirm()
 
 
@@ -161,7 +167,7 @@ def test_no_tls_at_all_harms_nobody() -> None:
         for data in (b"GET / HTTP/1.1\r\n\r\n", b"", b"\x16\x03\x01\xff\xff" + bytes(500)):
             with socket.create_connection(where) as peer:
                 peer.sendall(data)
-        with fetch(served.invite, "claim") as delivery:
+        with fetch(served.invite, lambda: "claim") as delivery:
             delivery.confirm()
 
 
@@ -173,7 +179,7 @@ def test_silent_peers_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> Non
         until = time.monotonic() + 20
         while time.monotonic() < until:
             with contextlib.suppress(NotReadyError):
-                with fetch(served.invite, "claim") as delivery:
+                with fetch(served.invite, lambda: "claim") as delivery:
                     delivery.confirm()
                 break
         assert served.end() is End.USED
@@ -190,9 +196,12 @@ def test_a_first_node_that_cannot_read_its_answers_says_why_and_stays_open() -> 
         return payload().as_table()
 
     with open_invite(make) as served:
-        with pytest.raises(NotReadyError, match="it is away"), fetch(served.invite, "claim"):
+        with (
+            pytest.raises(NotReadyError, match="it is away"),
+            fetch(served.invite, lambda: "claim"),
+        ):
             pass
-        with fetch(served.invite, "claim") as delivery:
+        with fetch(served.invite, lambda: "claim") as delivery:
             delivery.confirm()
 
 
@@ -201,7 +210,7 @@ def test_another_certificate_gets_no_token() -> None:
         other = replace(served.invite, fingerprint=hashlib.sha256(b"another").digest())
         with (
             pytest.raises(RefusedError, match="another fingerprint; nothing was sent"),
-            fetch(other, "claim"),
+            fetch(other, lambda: "claim"),
         ):
             pass
         assert served.said == []
@@ -216,10 +225,10 @@ def test_a_clock_that_differs_uses_nothing_up(
             patch.setattr(client, "time", _Clock(offset))
             with (
                 pytest.raises(HostError, match=f"{which} that of the first node"),
-                fetch(served.invite, "claim"),
+                fetch(served.invite, lambda: "claim"),
             ):
                 pass
-        with fetch(served.invite, "claim") as delivery:
+        with fetch(served.invite, lambda: "claim") as delivery:
             delivery.confirm()
 
 
@@ -296,7 +305,7 @@ def test_a_server_that_sends_nonsense_is_one_error(
     with open_invite() as served:
         address = replace(served.invite.address, port=there.port)
         invite = replace(served.invite, address=address, fingerprint=identity.fingerprint)
-        with pytest.raises(TargetError), fetch(invite, "claim"):
+        with pytest.raises(TargetError), fetch(invite, lambda: "claim"):
             pass
 
 
@@ -314,7 +323,7 @@ def test_a_server_without_tls_is_one_error() -> None:
         address = replace(served.invite.address, port=listener.getsockname()[1])
         with (
             pytest.raises(NotReadyError, match="does not speak TLS"),
-            fetch(replace(served.invite, address=address), "claim"),
+            fetch(replace(served.invite, address=address), lambda: "claim"),
         ):
             pass
 
@@ -324,7 +333,7 @@ def test_a_name_that_nobody_has_is_one_error() -> None:
         address = replace(served.invite.address, host="no-such-host.invalid")
         with (
             pytest.raises(NotReadyError, match="cannot reach the first node"),
-            fetch(replace(served.invite, address=address), "claim"),
+            fetch(replace(served.invite, address=address), lambda: "claim"),
         ):
             pass
 
