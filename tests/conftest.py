@@ -27,6 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Report costs and proof where they are asked for: by the process that sees all workers."""
+    if config.getoption("--costs"):
+        config.pluginmanager.register(costs.Meter())
     if hasattr(config, "workerinput"):
         return
     if config.getoption("--costs"):

@@ -101,7 +101,8 @@ def test_a_run_notes_what_has_passed_and_what_it_costs(tmp_path: Path, workers: 
 
 def test_costs_are_summed_by_folder_and_the_slowest_file_comes_first() -> None:
     seconds = {"tests/unit/a.py": 1.0, "tests/unit/b.py": 4.0, "tests/e2e/c.py": 2.5}
-    lines = [line.split() for line in as_lines(seconds, dict.fromkeys(seconds, 2), 2)]
+    spent = dict.fromkeys(seconds, 0.5)
+    lines = [line.split() for line in as_lines(seconds, spent, dict.fromkeys(seconds, 2), 2)]
     assert [(line[0], line[-1]) for line in lines] == [
         ("7.5", "all"),
         ("5.0", "tests/unit/"),
@@ -109,4 +110,4 @@ def test_costs_are_summed_by_folder_and_the_slowest_file_comes_first() -> None:
         ("4.0", "tests/unit/b.py"),
         ("2.5", "tests/e2e/c.py"),
     ]
-    assert lines[1][2] == "4"
+    assert (lines[1][2], lines[1][4]) == ("1.0", "4")
