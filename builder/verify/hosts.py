@@ -64,6 +64,7 @@ class HostSetup:
 
     image: str
     name: str
+    hostname: str = ""  # ``name`` where empty
     mounts: Mapping[Path, str] = field(default_factory=dict)
     volumes: Sequence[str] = ("/opt",)
     capabilities: Sequence[str] = ()
@@ -86,7 +87,7 @@ class Host:
         self._options = {
             "image": setup.image,
             "name": self.name,
-            "hostname": setup.name,
+            "hostname": setup.hostname or setup.name,
             "entrypoint": ["/sbin/init"],  # whatever the image says
             "command": [],
             "labels": {LABEL: RUN_ID},
@@ -176,13 +177,18 @@ class Host:
             raise HostError(f"{self.name}: {text}")
         return result
 
-    def wait_until(self, what: str, ready: Callable[[], bool], *, timeout: int) -> float:
-        """Wait until ``ready`` answers true, and return the seconds it took."""
+    def wait_until(
+        self, what: str, ready: Callable[[], bool], *, timeout: int, every: float = 0.5
+    ) -> float:
+        """Wait until ``ready`` answers true, and return the seconds it took.
+
+        It is called again after ``every`` seconds: a costly question slows what it waits for.
+        """
         begin = time.monotonic()
         while not ready():
             if time.monotonic() - begin > timeout:
                 raise HostError(f"{self.name}: {what}: not after {timeout} s")
-            time.sleep(0.5)
+            time.sleep(every)
         return time.monotonic() - begin
 
     def copy_in(self, source: Path, target: str, *, mode: int = 0o644, owner: int = 0) -> None:

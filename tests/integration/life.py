@@ -95,11 +95,7 @@ class Life:
             self.manager.reinstall()
         assert host.read(f"{checks.SETTINGS}/manager.toml") == edited
         with self.steps("answer after reinstallation"):
-            host.wait_until(
-                "the manager answers again",
-                lambda: guide.get(host).startswith("200 "),
-                timeout=60,
-            )
+            guide.wait_for_answer(host, timeout=60)
         assert not host.failed_units()
 
     def erase(self, kept: tuple[str, ...], *, may_stay: tuple[str, ...] = ()) -> None:

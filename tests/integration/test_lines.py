@@ -25,7 +25,6 @@ from tests.integration.upgrades import (
     files,
     install,
     revision,
-    wait_for_answer,
 )
 
 pytestmark = [pytest.mark.docker, pytest.mark.full]
@@ -168,7 +167,7 @@ def test_a_line_is_filled_and_upgraded(host: Host, dist: Dist, steps: Steps, way
         old = revision(host)
         with steps(f"upgrade to {version}"):
             apt(host, "install", *files(dist, version))
-            wait_for_answer(host)
+            guide.wait_for_answer(host)
         check_consistent(host)
         assert revision(host) != old
         assert len(dumps(host)) == count
@@ -188,7 +187,7 @@ def test_a_line_is_gone_back_to(host: Host, dist: Dist, steps: Steps, way: Way) 
     before = revision(host)
     with steps(f"upgrade to {new}"):
         apt(host, "install", *files(dist, new))
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     (dump,) = dumps(host)
     with steps(f"back to {old}"):
         host.run(["touch", _ALLOW])
@@ -196,7 +195,7 @@ def test_a_line_is_gone_back_to(host: Host, dist: Dist, steps: Steps, way: Way) 
         host.run(["rm", _ALLOW])
         assert guide.get(host) == ""  # down: its database is of a newer release
         host.run(["backendai-ctl", "restore", "--yes", dump], timeout=_TIMEOUT_S)
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     check_consistent(host)
     assert revision(host) == before
     check_kept(host)

@@ -14,12 +14,11 @@ from tests.helpers.toy import DATA_FOLDERS
 from tests.integration.apt import apt, refresh_lists
 from tests.integration.dist import COMMON, MOUNT, RUNTIME, Dist
 from tests.integration.dnf import become_distribution, dnf, make_repository
-from tests.integration.guide import wait_until_filled
+from tests.integration.guide import wait_for_answer, wait_until_filled
 from tests.integration.images import Images, Suite
 from tests.integration.revisions import build_in, raise_revision
 from tests.integration.steps import Steps
 from tests.integration.stores import start_stores
-from tests.integration.upgrades import wait_for_answer
 
 pytestmark = [pytest.mark.docker, pytest.mark.full]
 

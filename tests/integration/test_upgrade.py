@@ -28,7 +28,6 @@ from tests.integration.upgrades import (
     schema_dump,
     starts,
     tables_of,
-    wait_for_answer,
 )
 
 pytestmark = pytest.mark.docker
@@ -49,7 +48,7 @@ def test_one_line(host: Host, dist: Dist, steps: Steps) -> None:
     before, at, began = main_pid(host), revision(host), starts(host)
     with steps("upgrade to 26.9.6"):
         apt(host, "install", *files(dist, "26.9.6"))
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     check_consistent(host)
     assert main_pid(host) != before
     assert starts(host) == began + 1
@@ -59,7 +58,7 @@ def test_one_line(host: Host, dist: Dist, steps: Steps) -> None:
     check_files(host)
     with steps("back to 26.9.5, which has the same schema"):
         apt(host, "install", "--allow-downgrades", *files(dist, "26.9.5"))
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     check_consistent(host)
     check_kept(host)
 
@@ -71,7 +70,7 @@ def test_across_lines(host: Host, dist: Dist, steps: Steps) -> None:
     old, began = revision(host), starts(host)
     with steps("upgrade to 26.9.6"):
         apt(host, "install", *files(dist, "26.9.6"))
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     check_consistent(host)
     new = revision(host)
     assert new != old
@@ -95,7 +94,7 @@ def test_across_lines(host: Host, dist: Dist, steps: Steps) -> None:
     assert not host.run(["dpkg", "--audit"]).stdout
     installed = host.run(["dpkg-query", "-W", "-f=${Version}", "backendai-manager"]).stdout
     assert installed.partition("-")[0] == dist.version
-    wait_for_answer(host)
+    guide.wait_for_answer(host)
     assert revision(host) == new
 
     with steps("downgrade with the dump"):
@@ -104,7 +103,7 @@ def test_across_lines(host: Host, dist: Dist, steps: Steps) -> None:
         check_consistent(host)
         assert guide.get(host) == ""  # down: its database is of a newer release
         host.run(["backendai-ctl", "restore", "--yes", dump], timeout=_TIMEOUT_S)
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     assert revision(host) == old
     check_kept(host)
 
@@ -131,7 +130,7 @@ def test_a_database_that_is_unreachable(host: Host, dist: Dist, steps: Steps) ->
     assert host.run(["systemctl", "is-active", _UNIT], check=False).stdout == "inactive\n"
     host.run(["systemctl", "start", "postgresql"])
     with steps("it ends by itself"):
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     assert revision(host) != old
     check_kept(host)
     assert not host.failed_units()
@@ -156,7 +155,7 @@ def test_a_database_that_a_removal_left(
         assert host.run(["systemctl", "is-active", _UNIT], check=False).stdout == "inactive\n"
         host.run(["systemctl", "start", "postgresql"])
     with steps("it comes up by itself"):
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     assert revision(host) != old
     assert len(dumps(host)) == 1
     check_kept(host)
@@ -186,7 +185,7 @@ def test_a_migration_that_cannot_be_undone_is_not_begun(
     with steps("finish"):
         host.run(["backendai-ctl", "upgrade"], timeout=_TIMEOUT_S)
         host.run(["systemctl", "start", _UNIT], timeout=_TIMEOUT_S)
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     assert revision(host) != old
     check_kept(host)
 
@@ -223,7 +222,7 @@ def test_a_migration_that_fails_is_undone(host: Host, dist: Dist, steps: Steps) 
     with steps("finish"):
         host.run(["backendai-ctl", "upgrade"], timeout=_TIMEOUT_S)
         host.run(["systemctl", "start", _UNIT], timeout=_TIMEOUT_S)
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     assert tables_of(host) == upgraded
     check_kept(host)
 
@@ -247,7 +246,7 @@ def test_a_transaction_that_is_killed(host: Host, dist: Dist, steps: Steps) -> N
     with steps("again, to its end"):
         # As apt asks for: one package is new by now, and the other is not.
         apt(host, "install", "--fix-broken", *packages)
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     check_consistent(host)
     assert revision(host) != old
     check_kept(host)
@@ -268,12 +267,12 @@ def test_a_host_that_loses_its_power_amid_an_upgrade(host: Host, dist: Dist, ste
     assert revision(host) == old
     with steps("boot"):
         host.reboot()
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     assert revision(host) != old
     host.run(["dpkg", "--configure", "-a"], timeout=_TIMEOUT_S)
     check_consistent(host)
     check_kept(host)
-    wait_for_answer(host)
+    guide.wait_for_answer(host)
 
 
 @pytest.mark.full

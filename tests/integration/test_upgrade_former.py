@@ -22,7 +22,7 @@ from tests.integration.images import Images, Suite
 from tests.integration.roles import VARIANTS, Row, read_rows, roles_held
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
-from tests.integration.upgrades import DATABASE, wait_for_answer
+from tests.integration.upgrades import DATABASE
 
 pytestmark = [pytest.mark.docker, pytest.mark.full]
 
@@ -116,7 +116,7 @@ def former(
     opened: AbstractContextManager[Former] = request.param(engine, images, dist, tmp_path)
     with opened as found:
         guide.wait_until_filled(found.host)
-        wait_for_answer(found.host)
+        guide.wait_for_answer(found.host)
         yield found
 
 

@@ -25,7 +25,7 @@ from tests.integration.former import have_former
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import run_sql, start_stores
-from tests.integration.upgrades import CHANGE, CONFIG, DATABASE, check_kept, wait_for_answer
+from tests.integration.upgrades import CHANGE, CONFIG, DATABASE, check_kept
 
 pytestmark = [pytest.mark.docker, pytest.mark.full]
 
@@ -183,7 +183,7 @@ def node(
     with request.param(engine, images, dist, tmp_path) as found:
         host = found.host
         guide.wait_until_filled(host)
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
         run_sql(host, CHANGE, database=DATABASE)
         host.run(["sed", "-i", "1i # mine", CONFIG])
         host.run(_SESSION)
@@ -227,7 +227,7 @@ def test_no_interpreter_is_missing_while_packages_are_replaced(node: Node, steps
     )
     with steps("upgrade"):
         host.run(node.upgrade, timeout=_TIMEOUT_S)
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     assert host.read("/root/missing") == "begin\n"
     assert _session(host) == session != "0\n"
     _check_end(node)
@@ -242,12 +242,12 @@ def test_killed_at_each_step(node: Node, steps: Steps) -> None:
         assert _has_interpreters(host), until
     with steps("again, to its end"):
         node.repair()
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     assert _session(host) == session != "0\n"
     _check_end(node)
     with steps("back to the former packages"):
         node.go_back()
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     moment = random.uniform(1, 20)
     with steps(f"power cut after {moment:.1f} s"):
         host.run(f"systemd-run --quiet --unit=cut sh -c {shlex.quote(node.upgrade)}")
@@ -256,7 +256,7 @@ def test_killed_at_each_step(node: Node, steps: Steps) -> None:
     assert _has_interpreters(host)
     with steps("again, to its end"):
         node.repair()
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     _check_end(node)
 
 

@@ -25,7 +25,6 @@ from tests.integration.upgrades import (
     files,
     revision,
     starts,
-    wait_for_answer,
 )
 
 pytestmark = [pytest.mark.docker, pytest.mark.full]
@@ -69,7 +68,7 @@ def hosts(
                 carry_secrets(first, second, tmp_path)
             apt(host, "install", manager)
             guide.wait_until_filled(host)
-            wait_for_answer(host)
+            guide.wait_for_answer(host)
         yield first, second
 
 
@@ -84,7 +83,7 @@ def test_two_managers_at_once(hosts: tuple[Host, Host], dist: Dist, steps: Steps
         list(pool.map(lambda host: apt(host, "install", *files(dist, _NEW)), hosts))
     for host in hosts:
         check_consistent(host)
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
         assert not host.failed_units()
     assert revision(first) != old
     assert run_sql(first, ROWS, database=DATABASE) == rows

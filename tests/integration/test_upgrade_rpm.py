@@ -22,7 +22,6 @@ from tests.integration.upgrades import (
     dumps,
     revision,
     starts,
-    wait_for_answer,
 )
 
 pytestmark = pytest.mark.docker
@@ -69,7 +68,7 @@ def install_old(host: Host, steps: Steps, former: str = _OLD) -> str:
     with steps(f"install {former}"):
         dnf(host, "install", f"backendai-manager-{former}")
         guide.wait_until_filled(host)
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     return revision(host)
 
 
@@ -94,7 +93,7 @@ def test_across_lines_by_dnf(host: Host, former: str, steps: Steps) -> None:
     began = starts(host)
     with steps(f"upgrade to {_NEW}"):
         dnf(host, "upgrade")
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     assert installed(host) == dict.fromkeys(_PACKAGES, _NEW)
     new = revision(host)
     assert new != old
@@ -112,7 +111,7 @@ def test_across_lines_by_dnf(host: Host, former: str, steps: Steps) -> None:
     assert refused.status != 0
     assert "would destroy data" in refused.stderr + refused.stdout
     assert installed(host) == dict.fromkeys(_PACKAGES, _NEW)
-    wait_for_answer(host)
+    guide.wait_for_answer(host)
     assert revision(host) == new
 
     with steps("downgrade with the dump"):
@@ -121,7 +120,7 @@ def test_across_lines_by_dnf(host: Host, former: str, steps: Steps) -> None:
         assert installed(host) == dict.fromkeys(_PACKAGES, former)
         assert guide.get(host) == ""  # down: its database is of a newer release
         host.run(["backendai-ctl", "restore", "--yes", dump], timeout=_TIMEOUT_S)
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     assert revision(host) == old
     check_kept(host)
 
@@ -138,7 +137,7 @@ def test_an_unreachable_store_by_dnf(host: Host, steps: Steps) -> None:
     assert "its database is not upgraded" in status
     host.run(["systemctl", "start", "postgresql"])
     with steps("it ends by itself"):
-        wait_for_answer(host)
+        guide.wait_for_answer(host)
     assert revision(host) != old
     assert not host.failed_units()
 
@@ -151,6 +150,6 @@ def test_a_database_that_a_removal_left_by_dnf(host: Host, steps: Steps) -> None
     with steps(f"install {_NEW}"):
         dnf(host, "install", "backendai-manager")
     assert installed(host) == dict.fromkeys(_PACKAGES, _NEW)
-    wait_for_answer(host)
+    guide.wait_for_answer(host)
     assert revision(host) != old
     assert not host.failed_units()

@@ -37,15 +37,9 @@ def install(host: Host, dist: Dist, version: str) -> None:
     """A first installation, used until the server answers, with an operator's changes."""
     apt(host, "install", *files(dist, version))
     guide.wait_until_filled(host)
-    wait_for_answer(host)
+    guide.wait_for_answer(host)
     run_sql(host, CHANGE, database=DATABASE)
     host.run(["sed", "-i", "1i # mine", CONFIG])
-
-
-def wait_for_answer(host: Host) -> None:
-    """The server answers on its port."""
-    answers = lambda: guide.get(host).startswith("200 ")  # noqa: E731
-    host.wait_until("the manager answers", answers, timeout=_TIMEOUT_S)
 
 
 def main_pid(host: Host) -> int:
