@@ -11,9 +11,9 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -137,7 +137,7 @@ class Images:
     def base(self, suite: Suite) -> str:
         """The image of a minimal host with systemd."""
         tag = f"{suite}-{_short(self._base_recipe(suite))}"
-        with self._missing(tag, alias=suite) as missing:
+        with self.missing(tag, alias=suite) as missing:
             if missing:
                 self._make_base(suite, tag)
         return f"{REPOSITORY}:{tag}"
@@ -146,7 +146,7 @@ class Images:
         """The same of another architecture, whose programs this machine's kernel emulates."""
         recipe = [*self._base_recipe(suite), arch, _FOREIGN_PACKAGES]
         tag = f"{suite}-{arch}-{_short(recipe)}"
-        with self._missing(tag, alias=f"{suite}-{arch}") as missing:
+        with self.missing(tag, alias=f"{suite}-{arch}") as missing:
             if missing:
                 self._make_base(suite, tag, arch=arch)
         return f"{REPOSITORY}:{tag}"
@@ -155,9 +155,9 @@ class Images:
         """The base with the stores installed, disabled, and apt's lists filled."""
         parent = self.base(suite)
         tag = f"{suite}-stores-{_short([parent, suite.store_packages, _RECIPE])}"
-        with self._missing(tag, alias=f"{suite}-stores") as missing:
+        with self.missing(tag, alias=f"{suite}-stores") as missing:
             if missing:
-                with self._layer(parent, f"{suite}-stores", tag) as host:
+                with self.layer(parent, f"{suite}-stores", tag) as host, _unstarted(host):
                     _apt_install(host, suite.store_packages)
                     host.run(["systemctl", "disable", *suite.store_units])
         return f"{REPOSITORY}:{tag}"
@@ -166,9 +166,9 @@ class Images:
         """The trixie stores with rpm, dnf and zypper; a stub of a distribution is to come."""
         parent = self.stores(Suite.TRIXIE)
         tag = f"rpm-{_short([parent, _RPM_PACKAGES, _RECIPE])}"
-        with self._missing(tag, alias="rpm") as missing:
+        with self.missing(tag, alias="rpm") as missing:
             if missing:
-                with self._layer(parent, "rpm", tag) as host:
+                with self.layer(parent, "rpm", tag) as host, _unstarted(host):
                     _apt_install(host, _RPM_PACKAGES)
         return f"{REPOSITORY}:{tag}"
 
@@ -178,7 +178,7 @@ class Images:
         return [suite, _BASE_PACKAGES, _DROP_INS, _MASKED_UNITS, settings, _RECIPE]
 
     @contextmanager
-    def _missing(self, tag: str, *, alias: str) -> Iterator[bool]:
+    def missing(self, tag: str, *, alias: str) -> Iterator[bool]:
         """Hold the lock of ``tag``, say whether it has to be made, and name the result."""
         folder = cache_root() / "images"
         folder.mkdir(parents=True, exist_ok=True)
@@ -237,17 +237,45 @@ class Images:
         run(["chroot", root, "apt-get", "clean"])
 
     @contextmanager
-    def _layer(self, parent: str, name: str, tag: str) -> Iterator[Host]:
-        """A host of ``parent`` without volumes, kept as ``tag`` when the block ends well."""
-        setup = HostSetup(image=parent, name=f"image-{name}", volumes=())
+    def layer(
+        self, parent: str, name: str, tag: str, mounts: Mapping[Path, str] | None = None
+    ) -> Iterator[Host]:
+        """A host of ``parent`` without volumes, kept as ``tag`` when the block ends well.
+
+        What runs on it then must have been stopped: of a running store half a write is kept.
+        """
+        setup = HostSetup(
+            image=parent, name=f"image-{name}", hostname=name, volumes=(), mounts=mounts or {}
+        )
         with Host(self._client, setup) as host:
-            host.write(_NO_START, "#!/bin/sh\nexit 101\n", mode=0o755)
             yield host
-            host.run(["rm", _NO_START])
             host.run(["apt-get", "clean"])
             # The next host is another machine, with a journal of its own.
             host.run("rm -rf /var/log/journal/* /etc/machine-id; : >/etc/machine-id; sync")
             host.snapshot(REPOSITORY, tag)
+
+    def remove_former(self, prefix: str, keep: int) -> None:
+        """Remove the images whose tags begin with ``prefix``, but for the newest ones.
+
+        What a host runs on is left to the next call.
+        """
+        found = {
+            tag: image.attrs["Created"]
+            for image in self._client.images.list(REPOSITORY)
+            for tag in image.tags
+            if tag.startswith(f"{REPOSITORY}:{prefix}")
+        }
+        for tag in sorted(found, key=lambda tag: found[tag], reverse=True)[keep:]:
+            with suppress(docker.errors.APIError):
+                self._client.images.remove(tag)
+
+
+@contextmanager
+def _unstarted(host: Host) -> Iterator[None]:
+    """Packages that are installed in this block do not start what they bring."""
+    host.write(_NO_START, "#!/bin/sh\nexit 101\n", mode=0o755)
+    yield
+    host.run(["rm", _NO_START])
 
 
 def _apt_install(host: Host, packages: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Every service of a node on one clean host: installed together, filled, used, removed."""
+"""Every service of a node on one host: installed together, filled, used, removed."""
 
 import json
 from pathlib import Path
@@ -13,6 +13,7 @@ from builder.verify.hosts import Host, HostError, HostSetup
 from builder.verify.listing import take_listing
 from tests.integration import checks, guide
 from tests.integration.apt import apt, refresh_lists
+from tests.integration.clones import node_setup, start_clone
 from tests.integration.dist import Dist
 from tests.integration.dnf import become_distribution, dnf, make_repository
 from tests.integration.images import Images, Suite
@@ -38,18 +39,11 @@ _PUBLIC_PORTS = {6021, 8081, 8090}
 def test_manager_storage_proxy_and_webserver(
     engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
 ) -> None:
-    packages = (_COMMON, *(f"backendai-{service}" for service in _SERVICES))
-    files = [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *packages)]
-    setup = HostSetup(
-        image=images.stores(Suite.TRIXIE), name="services", mounts={dist.folder: _MOUNT}
-    )
-    with Host(engine, setup) as host:
-        refresh_lists(host)
-        with steps("stores"):
-            start_stores(host, Suite.TRIXIE)
+    with Host(engine, HostSetup(image=images.stores(Suite.TRIXIE), name="without")) as host:
         before = take_listing(host)
-        with steps("install"):
-            apt(host, "install", *files)
+    with Host(engine, node_setup(images, dist, "services")) as host:
+        with steps("start"):
+            start_clone(host)
         with steps("check what was installed"):
             check_installed(host)
         with steps("use"):

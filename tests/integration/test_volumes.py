@@ -6,14 +6,14 @@ from typing import Any
 import docker
 import pytest
 
-from builder.base.model import PackageFormat
-from builder.verify.hosts import Host, HostSetup
+from builder.verify.hosts import Host
 from tests.integration import guide
-from tests.integration.apt import apt, refresh_lists
-from tests.integration.dist import MOUNT, Dist
-from tests.integration.images import Images, Suite
+from tests.integration.apt import apt
+from tests.integration.clones import node_setup, start_clone
+from tests.integration.dist import Dist
+from tests.integration.images import Images
 from tests.integration.steps import Steps
-from tests.integration.stores import run_sql, start_stores
+from tests.integration.stores import run_sql
 
 pytestmark = pytest.mark.docker
 
@@ -25,7 +25,6 @@ _PATH = f"{_POINT}/volume1"
 _FAST = "/mnt/fast"
 _NOT_READY = 69
 _REFUSED = 78
-_SERVICES = ("backendai-common", "backendai-manager", "backendai-storage-proxy")
 # The storage proxy's own list of its volumes, by the API that the manager calls.
 _LIST = """
 import json, pathlib, urllib.request
@@ -38,17 +37,10 @@ with urllib.request.urlopen(request, timeout=20) as answer:
 
 
 def test_volumes(engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps) -> None:
-    setup = HostSetup(
-        image=images.stores(Suite.TRIXIE),
-        name="volumes",
-        mounts={dist.folder: MOUNT},
-        devices=("/dev/fuse",),
-    )
+    setup = node_setup(images, dist, "volumes", devices=("/dev/fuse",))
     with Host(engine, setup) as host:
-        refresh_lists(host)
-        start_stores(host, Suite.TRIXIE)
-        with steps("installed on a mounted volume"):
-            install(host, dist)
+        with steps("moved to a mounted volume"):
+            move(host)
         with steps("no start without the mount"):
             refuse_without_mount(host)
         with steps("a mount that goes away"):
@@ -65,17 +57,16 @@ def test_volumes(engine: docker.DockerClient, images: Images, dist: Dist, steps:
             let_systemd_mount(host)
 
 
-def install(host: Host, dist: Dist) -> None:
+def move(host: Host) -> None:
     """A bind mount by hand, as an operator tries it first."""
     host.run(["install", "-d", "-o", "1100", "-g", "1100", "-m", "0750", f"{_DISK}/volume1"])
-    host.run(["mkdir", "-p", "/etc/backend.ai", _POINT])
+    host.run(["mkdir", "-p", _POINT])
     host.run(["mount", "--bind", _DISK, _POINT])
-    host.write(_SITE, f'[storage]\npath = "{_PATH}"\n')
-    files = [f"{MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *_SERVICES)]
-    said = apt(host, "install", *files)
-    assert f"{_UNIT}: does not start without the mount {_POINT}" in said
-    guide.wait_until_filled(host)
-    host.wait_until("the storage proxy answers", lambda: answers(host), timeout=300)
+    host.run(["backendai-ctl", "site", "set", "storage.path", _PATH])
+    start_clone(host, services=())
+    said = host.run(["backendai-ctl", "configure", "storage-proxy"])
+    assert f"{_UNIT}: does not start without the mount {_POINT}" in said.stdout + said.stderr
+    start_clone(host, services=("manager", "storage-proxy"))
     assert host.read(f"{_DISK}/volume1/version.txt") == "3\n"
 
 
@@ -96,7 +87,7 @@ def refuse_without_mount(host: Host) -> None:
     assert f"{_PATH} (storage.path) is not mounted: mount {_POINT}" in configured.stderr
     assert host.run(["find", _PATH, "-mindepth", "1"]).stdout == ""
     host.run(["mount", "--bind", _DISK, _POINT])
-    host.wait_until("it starts by itself", lambda: answers(host), timeout=300)
+    guide.wait_until_up(host, ("storage-proxy",))
     assert proxy(host)["up"] is True
 
 
@@ -121,7 +112,7 @@ def hang(host: Host) -> None:
     host.run(["systemd-run", "--unit=fuse", "bindfs", "-f", "-o", "nonempty", _DISK, _POINT])
     host.wait_until("FUSE", lambda: " fuse " in host.read("/proc/self/mountinfo"), timeout=20)
     host.run(["systemctl", "start", _UNIT], timeout=300)
-    host.wait_until("the storage proxy answers", lambda: answers(host), timeout=300)
+    guide.wait_until_up(host, ("storage-proxy",))
     host.run(["systemctl", "kill", "--signal=STOP", "fuse"])
     try:
         # The kernel answers from what it remembers for a second; the command has a limit.
@@ -152,7 +143,7 @@ def add_volume(host: Host) -> None:
     host.run(["backendai-ctl", "configure", "storage-proxy"])
     assert host.read(f"{_FAST}/version.txt") == "3\n"
     host.run(["systemctl", "restart", _UNIT], timeout=300)
-    host.wait_until("the storage proxy answers", lambda: answers(host), timeout=300)
+    guide.wait_until_up(host, ("storage-proxy",))
     assert {"volume1", "fast"} <= set(served(host).split(","))
     assert granted(host) == {"local:volume1"}
     host.run(["backendai-ctl", "seed", "apply"], timeout=300)
@@ -200,7 +191,7 @@ def let_systemd_mount(host: Host) -> None:
     assert "mnt-nfs.mount" in needed
     host.run(["systemctl", "start", _UNIT], timeout=300)
     assert host.run(["findmnt", "-n", "-o", "TARGET", _POINT]).stdout.strip() == _POINT
-    host.wait_until("the storage proxy answers", lambda: answers(host), timeout=300)
+    guide.wait_until_up(host, ("storage-proxy",))
 
 
 def proxy(host: Host) -> dict[str, Any]:
