@@ -1,9 +1,9 @@
 """lintian and rpmlint find nothing in the packages that is not overridden with a reason.
 
 The overrides ship in each deb; rpm's are in rpm/rpmlint.toml. Packages with a Python take
-a minute each and are alike: one stands for all, the others are marked ``full``. Two checks of
-lintian take more than all others together where a package has files below /opt, which wheels
-brought; there they are left to the runs with BUILDER_FULL, too.
+a minute each and are alike, and so are add-ons: one stands for all, the others are marked
+``full``. Two checks of lintian take more than all others together where a package has files
+below /opt, which wheels brought; there they are left to the runs with BUILDER_FULL, too.
 """
 
 import os
@@ -19,6 +19,7 @@ from tests.integration.dist import Dist
 from tests.integration.steps import Steps
 
 _LARGE = "backendai-manager"
+_ADDON = "backendai-accelerator-cuda-open"
 _LIMIT = ["timeout", "900"]
 # Whether a script is a known library's copy, and whether gzip can read each archive.
 _SLOW_CHECKS = ["--dont-check-part", "languages/javascript/embedded,files/compressed/gz"]
@@ -31,15 +32,17 @@ def _is_whole() -> bool:
 def _packages() -> list[object]:
     spec = load_spec(PKGSPEC)
     return [
-        pytest.param(
-            name, marks=() if name == _LARGE or _is_small(spec, name) else pytest.mark.full
-        )
+        pytest.param(name, marks=() if _stands_for_others(spec, name) else pytest.mark.full)
         for name in spec.release(None).packages
     ]
 
 
-def _is_small(spec: Spec, name: str) -> bool:
-    return spec.packages[name].service is None or spec.packages[name].python is None
+def _stands_for_others(spec: Spec, name: str) -> bool:
+    """Whether it is the one of its kind: a service by Python, an add-on, each other package."""
+    package = spec.packages[name]
+    if package.addon:
+        return name == _ADDON
+    return name == _LARGE or package.service is None or package.python is None
 
 
 @pytest.mark.build
