@@ -261,15 +261,24 @@ class Cache:
     def adopt(self, kind: str, key: str, folder: Path, record: Sequence[str] = ()) -> Path:
         """Seal a finished ``folder`` of this file system and rename it into place."""
         path = self._place(kind, key, folder)
-        if self.remote is not None:
-            with self.workspace() as work:
-                self.remote.give_tree(kind, key, path, work)
-            if record:
-                with self.workspace() as part, self.workspace() as work:
-                    for name in record:
-                        shutil.copy(path / name, part / name)
-                    self.remote.give_tree(_RECORD.format(kind), key, part, work)
+        self.share(kind, key, record)
         return path
+
+    def share(self, kind: str, key: str, record: Sequence[str] = ()) -> bool:
+        """Give an entry and its record to the remote cache; returns whether it is undamaged."""
+        path = self.derived(kind, key)
+        if path not in self._whole and not self._check(kind, path, ()):
+            return False
+        if self.remote is None:
+            return True
+        with self.workspace() as work:
+            self.remote.give_tree(kind, key, path, work)
+        if record:
+            with self.workspace() as part, self.workspace() as work:
+                for name in record:
+                    shutil.copy(path / name, part / name)
+                self.remote.give_tree(_RECORD.format(kind), key, part, work)
+        return True
 
     def _place(self, kind: str, key: str, folder: Path) -> Path:
         path = self.derived(kind, key)

@@ -5,11 +5,15 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from builder.base import log
+from builder.base.cache import open_cache
+from builder.base.errors import UsageError
+from builder.base.paths import cache_root
 from builder.base.words import size_text
 from builder.cli.options import json_option, project_cache
 from builder.jobs.prune import (
@@ -19,6 +23,8 @@ from builder.jobs.prune import (
     list_entries,
     remove_entries,
 )
+from builder.jobs.push import push_entries
+from builder.net.remote_cache import VARIABLE, open_remote_cache
 
 _DAY_S = 24 * 3600
 
@@ -99,6 +105,33 @@ def prune_command(
         return
     verb = "would remove" if dry_run else "removed"
     log.step(f"{verb} {len(chosen)} entries of {size_text(freed)}; {size_text(left)} stay")
+
+
+@cache_group.command("push")
+@click.option("--used-within", type=_DURATION, metavar="7d", help="Only what a build took since.")
+@json_option
+def push_command(*, used_within: int | None, as_json: bool) -> None:
+    """Give the shared cache (BUILDER_REMOTE_CACHE) what this one has and that one lacks.
+
+    Builds give what they make; this is for a shared cache that is new, or was away. Each
+    entry is hashed first. What depends on this host, such as a compiled CPython, stays here.
+    """
+    remote = open_remote_cache(offline=False)
+    if remote is None:
+        raise UsageError(
+            f"{VARIABLE} is not set: there is nothing to push to",
+            hint=f"name a folder, a server or a bucket: {VARIABLE}=/mnt/cache builder cache push",
+        )
+    cache = open_cache(cache_root(), remote)
+    since = None if used_within is None else time.time() - used_within
+    try:
+        pushed = push_entries(cache, remote, since=since)
+    finally:
+        remote.store.close()
+    if as_json:
+        click.echo(json.dumps(asdict(pushed), indent=2))
+    else:
+        log.step(pushed.summary())
 
 
 def _by_kind(entries: Sequence[CacheEntry]) -> list[dict[str, Any]]:

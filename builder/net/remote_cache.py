@@ -102,6 +102,10 @@ class RemoteCache:
         if self.writes:
             self._put(name, packed, hash_file(packed))
 
+    def shares(self, kind: str) -> bool:
+        """Return whether derived trees of this kind are given, or their records."""
+        return self.secret is not None and (kind in _KINDS or f"record-{kind}" in _KINDS)
+
     def summary(self) -> str:
         """Return what happened, as a line for the log."""
         words = [f"{self.counts[name]} {name}" for name in ("hits", "misses", "uploads")]

@@ -18,8 +18,8 @@ from builder.base.errors import RuntimeUnavailableError, ToolError
 from builder.base.files import hash_file
 from builder.runtime import prepare
 
-_KIND = "runtime"
-_RECORD = "runtime.json"
+KIND = "runtime"
+RECORD = "runtime.json"
 # These files decide the content of every tree: a change in one makes another tree.
 _RECIPE = (
     Path(prepare.__file__),
@@ -47,7 +47,7 @@ class PreparedRuntime:
 
 def runtime_key(*inputs: object) -> str:
     """Return the key of a runtime made from ``inputs`` by the current recipe."""
-    return key_of(_KIND, _recipe(), *inputs)
+    return key_of(KIND, _recipe(), *inputs)
 
 
 def find_runtime(cache: Cache, key: str, *, whole: bool = True) -> PreparedRuntime | None:
@@ -55,7 +55,7 @@ def find_runtime(cache: Cache, key: str, *, whole: bool = True) -> PreparedRunti
 
     Without ``whole`` only its record is read and checked.
     """
-    folder = cache.find_derived(_KIND, key) if whole else cache.find_record(_KIND, key, (_RECORD,))
+    folder = cache.find_derived(KIND, key) if whole else cache.find_record(KIND, key, (RECORD,))
     return _load(folder, key, cache) if folder is not None else None
 
 
@@ -67,9 +67,9 @@ def keep_runtime(cache: Cache, key: str, make: Callable[[Path], str]) -> Prepare
         version = make(tree)
         glibc = elf_info.highest_glibc(info for _, info in elf.scan_tree(tree))
         record = {"version": version, "glibc": glibc}
-        (folder / _RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
+        (folder / RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
 
-    return _load(cache.derive(_KIND, key, derive, (_RECORD,)), key, cache)
+    return _load(cache.derive(KIND, key, derive, (RECORD,)), key, cache)
 
 
 def minor_of(version: str) -> str:
@@ -109,10 +109,10 @@ def _recipe() -> list[str]:
 
 
 def _load(folder: Path, key: str, cache: Cache) -> PreparedRuntime:
-    record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     return PreparedRuntime(
         key=key,
-        tree=cache.derived(_KIND, key) / "tree",  # there once the whole runtime was found
+        tree=cache.derived(KIND, key) / "tree",  # there once the whole runtime was found
         version=record["version"],
         glibc=record["glibc"],
     )

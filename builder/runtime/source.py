@@ -27,8 +27,8 @@ from builder.runtime.prepared import PreparedRuntime, find_runtime, keep_runtime
 from builder.runtime.sysroot import Sysroot, find_sysroot, make_sysroot
 
 _UPSTREAM = "https://www.python.org/ftp/python"
-_RAW_KIND = "cpython"
-_LIBRARIES_FILE = "libraries.json"
+RAW_KIND = "cpython"
+LIBRARIES_FILE = "libraries.json"
 _OTHER_WAYS = (
     "give the tarball itself with --python-source, a mirror of the standalone builds with --mirror,"
     " or a CPython of your own with --runtime archive"
@@ -53,7 +53,7 @@ class SourceProvider(Pinned):
             prepared = build.find_prepared(cache)
             if prepared is not None:
                 return build.runtime(prepared)
-            raw = cache.find_derived(_RAW_KIND, build.key)
+            raw = cache.find_derived(RAW_KIND, build.key)
             if raw is None:
                 ensure_build_host(install=request.install_build_deps)
                 try:
@@ -103,7 +103,7 @@ class SourceProvider(Pinned):
             return build.runtime(prepared)
         native = self.provide(replace(_natively(request), whole=True), cache)
         build = self._foreign(request, sysroot, native)
-        raw = cache.find_derived(_RAW_KIND, build.key)
+        raw = cache.find_derived(RAW_KIND, build.key)
         if raw is None:
             ensure_cross_host(request.arch, install=request.install_build_deps)
             tarball = _fetch_tarball(build.pin, request, cache)
@@ -175,9 +175,9 @@ class _Build:
         """The key of the tree that ``make install`` writes."""
         if self.foreign is None:
             inputs = (self.pin.sha256, self.request.arch, self.recipe.inputs, host_identity())
-            return key_of(_RAW_KIND, *inputs)
+            return key_of(RAW_KIND, *inputs)
         sysroot = self.foreign.sysroot.key
-        return key_of(_RAW_KIND, self.pin.sha256, self.recipe.cross_inputs, sysroot)
+        return key_of(RAW_KIND, self.pin.sha256, self.recipe.cross_inputs, sysroot)
 
     @property
     def libraries(self) -> bundle.Libraries:
@@ -188,7 +188,7 @@ class _Build:
 
     def find_prepared(self, cache: Cache) -> PreparedRuntime | None:
         """Return the runtime made of the raw tree, if both are in the cache."""
-        raw = cache.find_record(_RAW_KIND, self.key, (_LIBRARIES_FILE,))
+        raw = cache.find_record(RAW_KIND, self.key, (LIBRARIES_FILE,))
         if raw is None:
             return None
         return find_runtime(cache, self.runtime_key(raw), whole=self.request.whole)
@@ -201,13 +201,13 @@ class _Build:
             cross = self.foreign.cross if self.foreign is not None else None
             cpython.compile_cpython(tarball, tree, self.recipe, cache=cache, jobs=jobs, cross=cross)
             names = [library.soname for library in bundle.find_needed(tree, self.libraries)]
-            (folder / _LIBRARIES_FILE).write_text(json.dumps(names), "utf-8")
+            (folder / LIBRARIES_FILE).write_text(json.dumps(names), "utf-8")
 
-        return cache.derive(_RAW_KIND, self.key, make, (_LIBRARIES_FILE,))
+        return cache.derive(RAW_KIND, self.key, make, (LIBRARIES_FILE,))
 
     def runtime_key(self, raw: Path) -> str:
         """Return the key of the runtime made of the raw tree and this host's libraries."""
-        names = json.loads((raw / _LIBRARIES_FILE).read_text("utf-8"))
+        names = json.loads((raw / LIBRARIES_FILE).read_text("utf-8"))
         known = self.libraries
         libraries = {
             name: hash_file(path) if (path := known.find(name)) is not None else ""
