@@ -78,11 +78,17 @@ def _case(*steps: Step) -> Case:
 
 
 def test_junit_has_a_case_a_step_and_says_why() -> None:
-    failed = Step(name="start", status=Status.FAILED, seconds=2.5, detail="tiny\x1b[0m & <co>\nlog")
+    failed = Step(
+        name="start",
+        status=Status.FAILED,
+        seconds=2.5,
+        detail="tiny\x1b[0m\ufffe\udcff & <co>\n]]>",
+    )
     skipped = Step(name="purge", status=Status.SKIPPED, seconds=0, detail="dnf has no purge")
     case = _case(Step(name="install", status=Status.OK, seconds=1), failed, skipped)
     suite = ElementTree.fromstring(as_junit([case]))[0]
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
+    counts = [suite.get(name) for name in ("tests", "failures", "errors", "skipped")]
+    assert counts == ["3", "1", "0", "1"]
     install, start, purge = suite
     assert not list(install)
     assert start[0].get("message") == "tiny[0m & <co>"
