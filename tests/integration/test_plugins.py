@@ -8,11 +8,11 @@ import docker
 import pytest
 
 from builder.base.errors import ExitCode
-from builder.verify.hosts import Host, HostSetup
+from builder.verify.hosts import Host
 from tests.helpers.plugins import HOOK, PAGES, write_site
-from tests.integration.apt import refresh_lists
-from tests.integration.dist import MOUNT
-from tests.integration.images import Images, Suite
+from tests.integration.clones import node_setup, start_clone
+from tests.integration.dist import Dist
+from tests.integration.images import Images
 from tests.integration.pluginhosts import (
     LOAD_TIMEOUT_S,
     call_builder,
@@ -22,23 +22,22 @@ from tests.integration.pluginhosts import (
     wait_for,
 )
 from tests.integration.steps import Steps
-from tests.integration.stores import start_stores
 
 pytestmark = [pytest.mark.docker, pytest.mark.build]
 
-_HOSTS = ("runtime", "common", "manager", "storage-proxy")
+_HOSTS = ("manager", "storage-proxy")
+_PLUGINS = "/plugins"
 _INSTALL_TIMEOUT_S = 580
 _CONFIG = "/etc/backend.ai/manager.toml"
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Packages of the plug-ins and of their hosts, locked and built from the site's folder."""
+    """Packages of the plug-ins, locked and built from the site's folder."""
     folder = tmp_path_factory.mktemp("plugins")
     site = write_site(folder / "site")
     call_builder(site, "lock")
-    names = (*_HOSTS, HOOK, PAGES)
-    call_builder(site, "build", *names, "--format", "deb", "--out", str(folder / "dist"))
+    call_builder(site, "build", HOOK, PAGES, "--format", "deb", "--out", str(folder / "dist"))
     return folder / "dist"
 
 
@@ -52,13 +51,10 @@ def test_a_plug_in_that_would_change_its_host_is_refused(tmp_path: Path) -> None
 
 
 @pytest.fixture
-def host(engine: docker.DockerClient, images: Images, built: Path) -> Iterator[Host]:
-    """A Debian 13 whose stores answer."""
-    image = images.stores(Suite.TRIXIE)
-    setup = HostSetup(image=image, name="plugins", mounts={built: MOUNT}, volumes=("/opt",))
+def host(engine: docker.DockerClient, images: Images, dist: Dist, built: Path) -> Iterator[Host]:
+    """An installed node, and the plug-ins beside it."""
+    setup = node_setup(images, dist, "plugins", mounts={built: _PLUGINS})
     with Host(engine, setup) as opened:
-        refresh_lists(opened)
-        start_stores(opened, Suite.TRIXIE)
         yield opened
 
 
@@ -70,21 +66,13 @@ def apt(host: Host, *words: str) -> None:
 
 def files(host: Host, *names: str) -> list[str]:
     """The files of these packages, as the host finds them."""
-    return host.run(f"ls {' '.join(f'{MOUNT}/{name}_*.deb' for name in names)}").stdout.split()
+    return host.run(f"ls {' '.join(f'{_PLUGINS}/{name}_*.deb' for name in names)}").stdout.split()
 
 
 def test_plugins_are_loaded_by_their_hosts(host: Host, steps: Steps) -> None:
     with steps("the hosts"):
-        names = ("runtime", "common", "manager", "storage-proxy")
-        apt(host, "install", *files(host, *(f"backendai-{name}" for name in names)))
-        for service in ("manager", "storage-proxy"):
-            host.run(f"systemctl is-active --wait backendai-{service} || true")
-            host.wait_until(
-                f"{service} is active",
-                lambda service=service: starts(host, service) > 0,  # type: ignore[misc]
-                timeout=LOAD_TIMEOUT_S,
-            )
-    before = {service: starts(host, service) for service in ("manager", "storage-proxy")}
+        start_clone(host, services=_HOSTS)
+    before = {service: starts(host, service) for service in _HOSTS}
     config = host.read(_CONFIG)
     with steps("the manager's plug-in"):
         apt(host, "install", *files(host, HOOK))
