@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +117,7 @@ class Traffic:
 def _problem(request: Request) -> str:
     response = request.response()
     if response is None:
-        return "no answer"
+        return f"no answer: {request.failure}"
     if _EVENTS in response.headers.get("content-type", ""):
         return "" if response.status == 200 else f"{response.status}"
     try:
@@ -132,13 +132,18 @@ def _problem(request: Request) -> str:
 
 
 @contextmanager
-def open_page(home: Path | None = None) -> Iterator[Page]:
-    """An empty page of a browser without a past; it trusts what is in ``home``, if given."""
+def open_page(home: Path | None = None, names: Mapping[str, str] | None = None) -> Iterator[Page]:
+    """An empty page of a browser without a past; it trusts what is in ``home``, if given.
+
+    ``names`` has addresses of hosts by the names that no name server has.
+    """
     program = find_chromium()
+    rules = ",".join(f"MAP {name} {address}" for name, address in (names or {}).items())
+    options = [*_OPTIONS, f"--host-resolver-rules={rules}"] if rules else list(_OPTIONS)
     env = {**os.environ, "HOME": str(home)} if home else None
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=program, args=list(_OPTIONS), env=dict(env) if env else None
+            executable_path=program, args=options, env=dict(env) if env else None
         )
         try:
             context = browser.new_context(viewport={"width": 1280, "height": 900})

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from playwright.sync_api import Error as PlaywrightError
 
-from tests.e2e import applications, browser, clicks, hub, kernel, single
+from tests.e2e import browser, by_https, hub, kernel, single
 from tests.e2e.browser import Traffic
-from tests.e2e.nodes import VOLUME_HOST, WEB_PORT, Kind, Login, Node, World, open_node
+from tests.e2e.nodes import VOLUME_HOST, WEB_PORT, Kind, Node, World, open_node
 from tests.e2e.people import have_person
 from tests.e2e.trust import home_that_trusts
 from tests.integration.steps import Steps
@@ -23,8 +23,6 @@ pytestmark = [pytest.mark.docker, pytest.mark.full]
 
 _AUTHORITY = "/var/lib/backendai/tls/ca.pem"
 _SITE = "/etc/backend.ai/site.toml"
-_FOLDER, _FILE, _TEXT = "mine", "note.txt", "uploaded by https\n"
-_SESSION = "by-https"
 # What users reach: the manager, transfers, the Web UI, the coordinator, the worker.
 _PORTS = (8081, 6021, WEB_PORT, 10200, 10201)
 _BIG = 40 * 2**20  # several chunks of the client's
@@ -91,35 +89,9 @@ def test_a_client_uploads_and_downloads_the_same_bytes(node: Node) -> None:
 
 
 def test_a_browser_uploads_a_file_and_opens_an_application(node: Node, web: Traffic) -> None:
-    cookies = web.page.context.cookies()
-    assert cookies
-    assert all(cookie["secure"] for cookie in cookies if cookie["httpOnly"])
-    plain: list[str] = []
-    ours = f"http://{node.host.address}"  # the page also asks for a proxy on its own machine
-    web.page.context.on(
-        "request", lambda sent: plain.append(sent.url) if sent.url.startswith(ours) else None
-    )
-    browser.make_folder(web, _FOLDER, "tls-folder")
-    clicks.upload(web, _FOLDER, _FILE, _TEXT, "tls-upload")
-    clicks.launch(web, _SESSION, [_FOLDER], "tls-session")
-    terminal = clicks.open_application(web, _SESSION, "ttyd")
-    applications.type_in_terminal(
-        terminal, "main1", f"cat {_FOLDER}/{_FILE} >{_FOLDER}/seen.txt", "tls-terminal"
-    )
-    assert terminal.url.startswith(f"https://{node.host.address}:")
-    terminal.close()
-    clicks.end(web, _SESSION, "tls-end")
-    assert plain == []
-    assert web.problems() == []
-    assert _read_back(node, have_person(node)) == _TEXT
-
-
-def _read_back(node: Node, login: Login) -> str:
-    """What the terminal made of the uploaded file."""
-    back = "/srv/user/back"
-    api = f"https://{node.host.address}:8081"
-    node.client(login, "vfolder", "download", _FOLDER, "seen.txt", cwd=back, timeout=180, api=api)
-    return node.host.read(f"{back}/seen.txt")
+    work = by_https.Work(node=node, web=web, host=node.host.address, name="tls")
+    work.check_cookies()
+    work.upload_and_open()
 
 
 def test_a_renewal_restarts_what_shows_the_certificate(node: Node, authority: str) -> None:
