@@ -25,7 +25,7 @@ WEB_PORT = 8090
 VOLUME_HOST = "local:volume1"
 API = "http://127.0.0.1:8081"
 _INSTALL_TIMEOUT_S = 900
-_READY_TIMEOUT_S = 400
+_READY_TIMEOUT_S = 900  # two cores that many hosts share
 _DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/container.conf"
 _DOCKER_SETTING = "[Service]\nEnvironment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1\n"
 _KEEP_LISTS = ("-o", "APT::Get::List-Cleanup=0")
