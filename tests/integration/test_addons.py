@@ -14,12 +14,12 @@ from builder.base.run import find_tool, run
 from builder.spec import PackageSpec
 from builder.verify.hosts import Host, HostError, HostSetup
 from tests.integration import checks
-from tests.integration.apt import refresh_lists
+from tests.integration.clones import node_setup, start_clone
 from tests.integration.dist import Dist
 from tests.integration.dnf import become_distribution, dnf, make_repository
-from tests.integration.images import Images, Suite
+from tests.integration.images import Images
 from tests.integration.steps import Steps
-from tests.integration.stores import run_sql, start_stores
+from tests.integration.stores import run_sql
 from tests.unit.postinst.rendered import spec
 
 pytestmark = pytest.mark.docker
@@ -141,27 +141,24 @@ def fake_agent(folder: Path, kind: PackageFormat, breaks: Sequence[str] = ()) ->
 def test_addons_of_an_agent_with_docker(
     engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps, tmp_path: Path
 ) -> None:
-    services = ("backendai-common", "backendai-manager", "backendai-agent")
-
     def files(*packages: str) -> list[str]:
         return [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *packages)]
 
-    setup = HostSetup(
-        image=images.stores(Suite.TRIXIE),
-        name="addons",
-        mounts={dist.folder: _MOUNT},
-        volumes=("/opt", "/var/lib/docker", "/var/lib/containerd"),
+    setup = node_setup(
+        images,
+        dist,
+        "addons",
+        volumes=("/var/lib/docker", "/var/lib/containerd"),
         capabilities=("IPC_LOCK", "SYS_NICE"),
     )
     with Host(engine, setup) as host:
-        refresh_lists(host)
-        start_stores(host, Suite.TRIXIE)
+        start_clone(host, services=("manager",))
         host.run(["mkdir", "-p", _DOCKER_DROP_IN.rpartition("/")[0]])
         host.write(
             _DOCKER_DROP_IN, "[Service]\nEnvironment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1\n"
         )
         with steps("install the agent and its add-ons in one transaction"):
-            apt(host, "install", *files(*services, *_PAIR))
+            apt(host, "install", *files("backendai-agent", *_PAIR))
         with steps("it starts by itself, once"):
             host.wait_until(
                 "the agent is up",
