@@ -24,18 +24,30 @@ def read_recipe(path: Path, version: str) -> dict[str, RecipeFile]:
 
 
 def recipe_files(recipe: Mapping[str, Any], version: str) -> dict[str, RecipeFile]:
-    """Return the files of a recipe, with what the newest line that ``version`` reached adds."""
+    """Return the files of a recipe, with what the newest line that ``version`` reached adds.
+
+    A key that is set from an answer which this release wants empty is not written.
+    """
+    limits = [*recipe.get("constraint", ()), *_newest(recipe, version).get("constraint", ())]
+    empty = {limit["site"] for limit in limits if limit["rule"] == "empty" and "site" in limit}
     found = {}
     for config in recipe.get("config", ()):
-        lines = [line for line in config.get("line", ()) if _reached(line, version)]
-        empty: Mapping[str, Any] = {}
-        newest = max(lines, key=lambda line: Version(line["since"]), default=empty)
+        newest = _newest(config, version)
+        settings = {**config.get("set", {}), **newest.get("set", {})}
         found[config["file"]] = RecipeFile(
-            keys=frozenset({**config.get("set", {}), **newest.get("set", {})}),
+            keys=frozenset(key for key, setting in settings.items() if _site(setting) not in empty),
             model=newest.get("model", config.get("model")),
         )
     return found
 
 
-def _reached(line: Mapping[str, Any], version: str) -> bool:
-    return Version(line["since"]) <= Version(version)
+def _newest(table: Mapping[str, Any], version: str) -> Mapping[str, Any]:
+    """Return the newest line of a table that ``version`` reached, or an empty one."""
+    lines = [line for line in table.get("line", ()) if Version(line["since"]) <= Version(version)]
+    empty: Mapping[str, Any] = {}
+    return max(lines, key=lambda line: Version(line["since"]), default=empty)
+
+
+def _site(setting: Any) -> str | None:
+    """Return the answer that a key is set from, if it is set from one."""
+    return setting.get("site") if isinstance(setting, Mapping) else None

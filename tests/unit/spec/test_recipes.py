@@ -34,3 +34,18 @@ def test_a_real_recipe_differs_between_lines() -> None:
         "26.4.16": {"agent.scaling-group"},
         "26.9.6": {"agent.initial-resource-group-name"},
     }
+
+
+def test_a_key_from_an_answer_that_the_release_wants_empty_is_not_written() -> None:
+    path = PROJECT / "postinst/services/manager/recipe.toml"
+    several = {
+        version: "db.addrs" in read_recipe(path, version)["manager.toml"].keys
+        for version in ("25.19.3", "26.4.15", "26.4.16", "26.8.3", "26.9.6")
+    }
+    assert several == {
+        "25.19.3": False,
+        "26.4.15": False,
+        "26.4.16": True,
+        "26.8.3": False,
+        "26.9.6": True,
+    }
