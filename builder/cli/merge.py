@@ -11,7 +11,7 @@ import click
 from builder.base import log
 from builder.base.model import Arch
 from builder.base.paths import PROJECT
-from builder.cli.options import CommaList, format_option, json_option, project_spec
+from builder.cli.options import CommaList, flatten, format_option, json_option, project_spec
 from builder.jobs.merge import (
     Found,
     check_complete,
@@ -40,8 +40,10 @@ from builder.spec import ReleaseSpec, Spec
     "--arch",
     "archs",
     type=CommaList(Arch),
-    default="amd64,arm64",
-    show_default=True,
+    multiple=True,
+    callback=flatten,
+    default=["amd64,arm64"],
+    show_default="amd64,arm64",
     help="Expect these architectures.",
 )
 @format_option

@@ -48,6 +48,13 @@ class CommaList(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return tuple(dict.fromkeys(found))
 
 
+def flatten(
+    _context: click.Context, _parameter: click.Parameter, value: tuple[tuple[StrEnum, ...], ...]
+) -> tuple[StrEnum, ...]:
+    """The members of a repeated option's lists, each once: the callback of such an option."""
+    return tuple(dict.fromkeys(member for members in value for member in members))
+
+
 def release_option(command: Command) -> Command:
     """``--release``."""
     return click.option("--release", "release", metavar="R", help="Release line, or its version.")(
@@ -120,7 +127,9 @@ def arch_option(command: Command) -> Command:
         "--arch",
         "archs",
         type=CommaList(Arch),
-        default=lambda: host_arch().value,
+        multiple=True,
+        callback=flatten,
+        default=lambda: [host_arch().value],
         show_default="this host's",
         help="amd64, arm64, or both with a comma.",
     )(command)
@@ -132,8 +141,10 @@ def format_option(command: Command) -> Command:
         "--format",
         "formats",
         type=CommaList(PackageFormat),
-        default="deb,rpm",
-        show_default=True,
+        multiple=True,
+        callback=flatten,
+        default=["deb,rpm"],
+        show_default="deb,rpm",
         help="deb, rpm, or both with a comma.",
     )(command)
 

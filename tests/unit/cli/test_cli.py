@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from builder.base.errors import ExitCode
-from builder.base.model import Profile
+from builder.base.model import Arch, PackageFormat, Profile
 from builder.base.paths import PROJECT
 from builder.cli import main
-from builder.cli.options import read_runtime_options
+from builder.cli.options import arch_option, format_option, read_runtime_options
 from tests.helpers.builds import environment, write_buildable
 from tests.helpers.clichild import pretend
 from tests.helpers.fakenfpm import FakeNfpm
@@ -98,6 +99,27 @@ def test_a_wrong_argument_is_named(builder: Builder, words: list[str], expected:
     assert result.exit_code == ExitCode.USAGE
     assert expected in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "formats"),
+    [
+        ([], ["deb", "rpm"]),
+        (["--format", "rpm"], ["rpm"]),
+        (["--format", "deb", "--format", "rpm"], ["deb", "rpm"]),
+        (["--format", "rpm,deb", "--format", "deb"], ["rpm", "deb"]),
+    ],
+)
+def test_a_list_can_be_given_in_parts(words: list[str], formats: list[str]) -> None:
+    @click.command()
+    @format_option
+    @arch_option
+    def command(formats: tuple[PackageFormat, ...], archs: tuple[Arch, ...]) -> None:
+        click.echo(json.dumps([[*formats], [*archs]]))
+
+    given = ["--arch", "arm64", "--arch", "amd64", *words]
+    found = CliRunner().invoke(command, given)
+    assert json.loads(found.stdout) == [formats, ["arm64", "amd64"]]
 
 
 def test_a_broken_spec_shows_every_problem(root: Path, builder: Builder) -> None:
