@@ -6,6 +6,8 @@ import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -84,6 +86,8 @@ def run(
     monkeypatch.setenv("BUILDER_CACHE", str(tmp_path / "cache"))
     # Debian is asked by apt, which other tests stand in for: here it says nothing.
     monkeypatch.setattr("builder.runtime.offers.shutil.which", lambda _: None)
+    # Nor does a test wait between the tries.
+    monkeypatch.setattr("builder.net.http.time", SimpleNamespace(sleep=int, monotonic=monotonic))
 
     def invoke(*words: str) -> Result:
         return CliRunner().invoke(runtime_group, [*words, "--upstream", upstream.url])

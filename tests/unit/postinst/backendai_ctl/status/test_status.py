@@ -220,6 +220,7 @@ def test_no_recipe_has_a_port_that_an_outgoing_connection_may_hold() -> None:
     assert {name.split()[0] for name in monitors} == {
         "agent",
         "appproxy-coordinator",
+        "appproxy-worker",
         "manager",
         "storage-proxy",
     }
