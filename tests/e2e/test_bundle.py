@@ -11,9 +11,10 @@ import pytest
 from builder.base.model import PackageFormat
 from builder.base.paths import PROJECT
 from builder.base.run import run
+from builder.bundle.images import store_images
 from builder.verify.engine import Client
 from builder.verify.hosts import Host, HostError
-from tests.e2e import kernel
+from tests.e2e import kernel, stores
 from tests.e2e.nodes import Kind, Node, open_host
 from tests.e2e.repository import CHANNEL, NAME
 from tests.e2e.single import ALL, packages
@@ -87,6 +88,27 @@ def test_from_nothing_to_a_session_without_network(
             "/etc/apt/sources.list.d:\n"
         )
         assert node.state("manager") == "active"
+
+
+def test_the_stores_come_with_the_bundle(
+    engine: Client, site: Site, tmp_path: Path, steps: Steps
+) -> None:
+    wanted = ("backendai-halfstack", "backendai-manager")
+    with steps("make the bundle"), stores.images(engine, tmp_path):
+        options = ("--with-dependencies", Suite.TRIXIE, "--store-images")
+        made = bundle(site, tmp_path / "medium", *wanted, *options)
+    mounts = {tmp_path / "medium": _MEDIUM}
+    with open_host(engine, Kind.TRIXIE, "stores", tmp_path, stores=False, mounts=mounts) as node:
+        cut_network(node.host)
+        command = ["sh", f"{_MEDIUM}/{Path(made['file']).name}", "install"]
+        with steps("install"):
+            fingerprint = ["--fingerprint", site.fingerprint]
+            node.host.run([*command, *fingerprint], timeout=_INSTALL_TIMEOUT_S)
+        with steps("the stores run, are filled, and the manager answers"):
+            node.wait_for("halfstack", "manager")
+        running = node.host.run(["docker", "ps", "--format", "{{.Image}}"]).stdout.split()
+        assert sorted(running) == sorted(store_images())
+        assert "complete" in node.host.run(["backendai-ctl", "seed", "status"]).stdout
 
 
 def bundle(site: Site, out: Path, *words: str) -> dict[str, Any]:
