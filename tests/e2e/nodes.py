@@ -214,8 +214,9 @@ def open_host(  # noqa: PLR0913 - by name
         shared=shared or {},
         # Docker's layers need a file system of the disk's own.
         volumes=("/opt", "/var/lib/docker", "/var/lib/containerd"),
-        # Containers for sessions ask for both.
-        capabilities=("IPC_LOCK", "SYS_NICE"),
+        # Containers for sessions ask for the first two; a command in one of the halfstack's, whose
+        # first process is not root's, for the last.
+        capabilities=("IPC_LOCK", "SYS_NICE", "SYS_PTRACE"),
         evidence=evidence_folder(current_case(), name),
     )
     with Host(client, setup) as host:
