@@ -13,7 +13,7 @@ from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import start_stores
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.full]
 
 _SITE = "/etc/backend.ai/site.toml"
 _NAMED = '[node]\npublic-host = "node.example.com"\n'
