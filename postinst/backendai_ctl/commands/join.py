@@ -1,6 +1,9 @@
 """The commands by which a node joins a cluster: an invite on the first node, then `join`."""
 
 import argparse
+import contextlib
+import io
+import select
 import sys
 
 from backendai_ctl.base.account import require_root
@@ -19,6 +22,7 @@ from backendai_ctl.join.state import Pending
 _MAX_MINUTES = 1440
 _STDIN = "-"
 _MAX_CHARS = 4096
+_PIPE_WAIT_S = 2.0  # what writes the line is started with this command
 
 
 def _invite(options: argparse.Namespace, layout: Layout) -> Status:
@@ -107,11 +111,24 @@ def _line(options: argparse.Namespace, layout: Layout) -> str | None:
         return asked
     pending = Pending.load(layout)
     if not options.line and pending is not None and pending.payload is not None:
-        return None
+        return _piped_line()
     if sys.stdin.isatty():
         say("paste the line that `backendai-ctl invite` has printed:")
         return sys.stdin.readline(_MAX_CHARS)
     return sys.stdin.read(_MAX_CHARS)
+
+
+def _piped_line() -> str | None:
+    """Return the line that is piped in, None if there is none: then the earlier run continues.
+
+    A pipe may stay open and empty for ever, as ssh's does.
+    """
+    if sys.stdin is None or sys.stdin.isatty():
+        return None
+    with contextlib.suppress(io.UnsupportedOperation):  # not of the system
+        if not select.select([sys.stdin.fileno()], [], [], _PIPE_WAIT_S)[0]:
+            return None
+    return sys.stdin.read(_MAX_CHARS).strip() or None
 
 
 def _invite_arguments(parser: argparse.ArgumentParser) -> None:

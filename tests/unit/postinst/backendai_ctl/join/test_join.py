@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import stat
 import tomllib
 from collections.abc import Callable
@@ -162,6 +163,52 @@ def test_a_run_that_is_killed_goes_on_without_the_line(
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert join(node) == 0
     assert agent_toml(node)["etcd"]["addr"]["host"] == "10.0.0.1"
+    assert Pending.load(node) is None
+
+
+def begun(node: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that has got everything, and was killed."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with open_invite() as served, monkeypatch.context() as patch:
+        patch.setattr(follow, "apply_change", kill)
+        give(patch, served)
+        with pytest.raises(Killed):
+            join(node)
+
+
+def test_another_line_is_not_passed_over_while_an_invite_is_unfinished(
+    node: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun(node, monkeypatch)
+    before = files_of(node)
+    with open_invite() as served:
+        other = replace(served.invite, token=bytes(len(TOKEN)))
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{other}\n"))
+        assert join(node) == 77
+    assert "has begun to join by another invite" in capsys.readouterr().err
+    assert files_of(node) == before
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_pipe_without_a_line_does_not_hold_an_unfinished_run(
+    node: Layout, monkeypatch: pytest.MonkeyPatch, *, is_open: bool
+) -> None:
+    begun(node, monkeypatch)
+    monkeypatch.setattr("backendai_ctl.commands.join._PIPE_WAIT_S", 0.1)
+    reading, writing = os.pipe()
+    if not is_open:
+        os.close(writing)
+    with open(reading) as empty:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr("sys.stdin", empty)
+        assert join(node) == 0
+    if is_open:
+        os.close(writing)
     assert Pending.load(node) is None
 
 
