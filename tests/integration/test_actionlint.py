@@ -21,9 +21,12 @@ _WORKFLOWS = (
 _YOUNGER = ('undefined variable "vars"', 'label "ubuntu-24.04" is unknown')
 _OF_A_SITE = ('label "repository" is unknown',)
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("node") and shutil.which("npm")), reason="Node and npm are not there"
-)
+pytestmark = [
+    pytest.mark.full,  # most of its minute is the registry's
+    pytest.mark.skipif(
+        not (shutil.which("node") and shutil.which("npm")), reason="Node and npm are not there"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
