@@ -4,6 +4,7 @@ from builder.verify.hosts import Host
 from tests.e2e import kernel
 from tests.e2e.nodes import Node
 from tests.integration.apt import apt
+from tests.integration.certificates import FUNCTIONS
 
 NAME = "hub.example.org:5000"
 FURTHER = "further.example.org:5000"  # the same server, which the cluster takes for another
@@ -25,24 +26,15 @@ http:
   tls: {certificate: /etc/hub/hub.crt, key: /etc/hub/hub.key}
 auth: {htpasswd: {realm: hub, path: /etc/hub/users}}
 """
-# Python's default context wants what RFC 5280 does: keyUsage, and the signer's key identifier.
-_MAKE = """\
+_MAKE = f"""\
 set -eu
 umask 022
 mkdir -p /etc/hub
 cd /etc/hub
-make() {
-    key="$1.key"
-    shift
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$key" "$@"
-}
-make authority -x509 -days 30 -subj /CN=authority -out authority.pem \
-    -addext keyUsage=critical,keyCertSign,cRLSign
-make hub -subj /CN=hub -out hub.csr
-names=DNS:hub.example.org,DNS:further.example.org
-printf 'subjectAltName = %s\\nauthorityKeyIdentifier = keyid\\n' "$names" >extensions
-openssl x509 -req -in hub.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 30 \
-    -extfile extensions -out hub.crt
+{FUNCTIONS}
+authority authority
+pair hub authority DNS:hub.example.org,DNS:further.example.org -days 30
+mv hub.pem hub.crt
 chmod 0640 hub.key
 chgrp docker-registry hub.key
 openssl rand -hex 16 >password

@@ -12,6 +12,7 @@ from tests.e2e.nodes import Kind, Node, World, open_node
 from tests.e2e.people import have_person
 from tests.e2e.trust import home_that_trusts
 from tests.integration.apt import apt
+from tests.integration.certificates import FUNCTIONS
 from tests.integration.steps import Steps
 
 pytestmark = [pytest.mark.docker, pytest.mark.full, pytest.mark.xdist_group("proxied")]
@@ -27,17 +28,10 @@ set -eu
 umask 022
 mkdir -p {_LIVE}
 cd {_LIVE}
-make() {{
-    key="$1"
-    shift
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$key" "$@"
-}}
-make authority.key -x509 -days 30 -subj /CN=authority -out authority.pem \\
-    -addext keyUsage=critical,keyCertSign,cRLSign
-make privkey.pem -subj /CN={_NAME} -out node.csr
-printf 'subjectAltName = DNS:{_NAME}\\nauthorityKeyIdentifier = keyid\\n' >extensions
-openssl x509 -req -in node.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 30 \\
-    -extfile extensions -out node.pem
+{FUNCTIONS}
+authority authority
+pair node authority DNS:{_NAME} -days 30
+mv node.key privkey.pem
 cat node.pem authority.pem >fullchain.pem
 install -m 0644 authority.pem /usr/local/share/ca-certificates/authority.crt
 update-ca-certificates

@@ -8,6 +8,7 @@ import pytest
 from builder.base.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration.apt import apt, refresh_lists
+from tests.integration.certificates import FUNCTIONS
 from tests.integration.dist import MOUNT, Dist
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
@@ -31,27 +32,12 @@ _PAIRS = f"""\
 set -eu
 mkdir -p {_FOLDER}
 cd {_FOLDER}
-make() {{
-    key="$1"
-    shift
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$key" "$@"
-}}
-authority() {{
-    make "$1.key" -x509 -days 90 -subj "/CN=$1" -out "$1.pem" \\
-        -addext keyUsage=critical,keyCertSign,cRLSign
-}}
-pair() {{
-    make "$1.key" -subj "/CN=$2" -out csr
-    printf 'subjectAltName = DNS:%s\\nauthorityKeyIdentifier = keyid\\n' "$2" >extensions
-    openssl x509 -req -in csr -CA site.pem -CAkey site.key -CAcreateserial $3 \\
-        -extfile extensions -out "$1.pem"
-}}
+{FUNCTIONS}
 authority site
 authority other
-pair good node.example.com '-days 90'
-pair foreign elsewhere.example.com '-days 90'
-pair expired node.example.com '-not_before 20200101000000Z -not_after 20210101000000Z'
-rm csr extensions
+pair good site DNS:node.example.com -days 90
+pair foreign site DNS:elsewhere.example.com -days 90
+pair expired site DNS:node.example.com -not_before 20200101000000Z -not_after 20210101000000Z
 chgrp 1100 *.key # the account's, which the installation makes
 chmod 0640 *.key
 """
