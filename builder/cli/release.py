@@ -28,7 +28,7 @@ from builder.jobs.parallel import default_jobs
 from builder.jobs.patch import Patch, PatchRequest, make_patch, parse_pins, save_patch
 from builder.jobs.release import Moves, make_report, move_line, start_line
 from builder.jobs.schemas import dump_schemas
-from builder.release.bump import Moved, Workshop, save
+from builder.release.bump import Moved, NewLine, Workshop, save
 from builder.release.news import LEADING, News, find_news, newest_of
 from builder.release.osv import load_snapshot
 from builder.release.page import render_page, render_text
@@ -218,10 +218,8 @@ def new_command(
     wanted = _version(version) if version else _newest(f"{LEADING}=={line}.*", shop)
     if line_of(wanted) != line_of(_version(line)):
         raise UsageError(f"{wanted} is not of the line {line}", hint="leave --version out")
-    moves = start_line(
-        shop, line, wanted, shop.spec.release(like), datetime.now(UTC), without=given["without"]
-    )
-    _finish(shop, moves, dry_run, as_json)
+    new = NewLine(name=line, version=wanted, like=shop.spec.release(like), without=given["without"])
+    _finish(shop, start_line(shop, new, datetime.now(UTC)), dry_run, as_json)
 
 
 @release_group.command("report")

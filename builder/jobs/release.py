@@ -1,6 +1,6 @@
 """Moves lines to other releases, and compares releases, with all that a person has to see."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from builder.index.uv import Target
 from builder.lock import Lock
 from builder.lock.installer import DISTRIBUTION, known_path, load_known, new_parts, read_parts
 from builder.lock.resolve import make_locks
-from builder.release.bump import Moved, Workshop, begin, bump
+from builder.release.bump import Moved, NewLine, Workshop, begin, bump
 from builder.release.compare import Report, compare
 from builder.release.facts import Facts, collect_facts, release_locks
 from builder.release.news import leading_releases, missing_at, refuse_missing
@@ -46,17 +46,9 @@ def move_line(shop: Workshop, release: ReleaseSpec, version: str, now: datetime)
     return _moves(shop, bump(shop, release, version, now), release)
 
 
-def start_line(  # noqa: PLR0913 - by name
-    shop: Workshop,
-    name: str,
-    version: str,
-    like: ReleaseSpec,
-    now: datetime,
-    *,
-    without: Collection[str] = (),
-) -> Moves:
-    """Begin a line with the packages of ``like`` but ``without``; nothing is written."""
-    return _moves(shop, begin(shop, name, version, like, now, without=without), like)
+def start_line(shop: Workshop, line: NewLine, now: datetime) -> Moves:
+    """Begin a line; nothing is written."""
+    return _moves(shop, begin(shop, line, now), line.like)
 
 
 def make_report(

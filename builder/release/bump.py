@@ -48,24 +48,27 @@ def bump(shop: Workshop, release: ReleaseSpec, version: str, now: datetime) -> M
     return _resolved(shop, bump_text(text, move), release, release.name)
 
 
-def begin(  # noqa: PLR0913 - by name
-    shop: Workshop,
-    name: str,
-    version: str,
-    like: ReleaseSpec,
-    now: datetime,
-    *,
-    without: Collection[str] = (),
-) -> Moved:
-    """Return a new line ``name`` with the packages of ``like`` but ``without``. Writes nothing.
+@dataclass(frozen=True, kw_only=True)
+class NewLine:
+    """A line that is to begin."""
 
-    It upgrades from ``like`` only if that is older.
+    name: str
+    version: str
+    like: ReleaseSpec  # whose packages it gets
+    without: Collection[str] = ()  # but for these
+
+
+def begin(shop: Workshop, line: NewLine, now: datetime) -> Moved:
+    """Return the new line. Writes nothing.
+
+    It upgrades from the one that it is like only if that is older.
     """
+    like, version = line.like, line.version
     text = release_file(shop.spec.root, like.name).read_text(encoding="utf-8")
-    text = leave_out(text, like, without)
+    text = leave_out(text, like, line.without)
     lines = [like.line] if Version(like.version) < Version(version) else []
-    text = derive_text(text, name, _move(version, now), [*lines, line_of(version)])
-    return _resolved(shop, text, like, name)
+    text = derive_text(text, line.name, _move(version, now), [*lines, line_of(version)])
+    return _resolved(shop, text, like, line.name)
 
 
 def save(root: Path, moved: Moved) -> list[Path]:

@@ -12,7 +12,7 @@ from builder.base.errors import FetchError, LockError, UsageError
 from builder.jobs.release import make_report
 from builder.lock import load_lock, save_lock, stale_locks
 from builder.lock.resolve import make_locks
-from builder.release.bump import Workshop, begin, bump, save
+from builder.release.bump import NewLine, Workshop, begin, bump, save
 from builder.release.news import find_news, missing_at
 from builder.release.page import render_text
 from builder.spec import Spec, load_spec
@@ -126,7 +126,10 @@ def test_a_pin_moves_where_the_release_asks_for_more(shop: Workshop, index: Json
 
 def test_a_new_line_has_the_packages_and_pins_of_the_other(shop: Workshop) -> None:
     root = shop.spec.root
-    save(root, begin(shop, "31.2", "31.2.0", shop.spec.release("31.1"), _NOW))
+    save(
+        root,
+        begin(shop, NewLine(name="31.2", version="31.2.0", like=shop.spec.release("31.1")), _NOW),
+    )
     spec = load_spec(root)
     old, new = spec.release("31.1"), spec.release("31.2")
     assert new.packages == old.packages
@@ -140,7 +143,7 @@ def test_a_new_line_has_the_packages_and_pins_of_the_other(shop: Workshop) -> No
 
 def test_a_line_begun_from_a_newer_one_does_not_upgrade_from_it(shop: Workshop) -> None:
     release = shop.spec.release("31.1").model_copy(update={"version": "31.3.0"})
-    moved = begin(shop, "31.2", "31.2.0", release, _NOW)
+    moved = begin(shop, NewLine(name="31.2", version="31.2.0", like=release), _NOW)
     assert moved.release.upgrades_from == ("31.2",)
 
 
@@ -213,10 +216,14 @@ def test_a_new_line_without_a_package_that_the_index_lacks(shop: Workshop) -> No
     common = '"example-common"'
     path.write_text(path.read_text().replace(common, f'{common}, "example-late"'))
     with pytest.raises(LockError, match=r"no 31\.2\.0 of backend\.ai-late") as found:
-        begin(shop, "31.2", "31.2.0", like, _NOW)
+        begin(shop, NewLine(name="31.2", version="31.2.0", like=like), _NOW)
     assert "--without" in str(found.value.hint)
     with pytest.raises(UsageError, match=r"31\.1 has no package example-later"):
-        begin(shop, "31.2", "31.2.0", like, _NOW, without=["example-later"])
-    moved = begin(shop, "31.2", "31.2.0", like, _NOW, without=["example-late"])
+        begin(
+            shop, NewLine(name="31.2", version="31.2.0", like=like, without=["example-later"]), _NOW
+        )
+    moved = begin(
+        shop, NewLine(name="31.2", version="31.2.0", like=like, without=["example-late"]), _NOW
+    )
     assert moved.release.packages == packages
     assert {lock.package for lock in moved.locks} == {"example-service"}
