@@ -39,10 +39,13 @@ def own_addresses(config: ServiceConfig, recipe: Recipe) -> Iterator[tuple[str, 
     if recipe.listens:
         for address in config.addresses(recipe.listens.key):
             yield recipe.listens.key, address
-    for key in recipe.monitor.ports if recipe.monitor else ():
+    monitor = recipe.monitor
+    if monitor is None:
+        return
+    for key in monitor.ports:
         for _, port in config.matches(key):
-            if isinstance(port, int) and recipe.monitor:
-                yield key, Address(host=recipe.monitor.host, port=port)
+            if isinstance(port, int):
+                yield key, Address(host=monitor.host, port=port)
 
 
 def wait_until_answering(

@@ -20,23 +20,23 @@ _FILE = "/etc/sysctl.d/90-backendai-ports.conf"
 def check_outgoing(view: HostView) -> Iterator[Finding]:
     """Check that no port of a service is one that an outgoing connection may have."""
     first, last = _assigned(view)
-    reserved = _joined(lines_if_any(view.path(_RESERVED)))
-    taken = frozenset(range(first, last + 1)) - _numbers(reserved)
+    reserved = _numbers(_joined(lines_if_any(view.path(_RESERVED))))
+    taken = frozenset(range(first, last + 1)) - reserved
     for recipe in view.recipes:
         config = view.configs.get(recipe.service)
         if config is None:
             continue
-        wanted = _as_list((_ports(config, recipe) | port_ranges(config.table)) & taken)
+        wanted = (_ports(config, recipe) | port_ranges(config.table)) & taken
         if wanted:
-            merged = _as_list(_numbers(reserved) | _numbers(wanted))
             yield warning(
                 f"{recipe.service} listens on ports that Linux also assigns to outgoing "
                 "connections: while a connection has such a port, the service does not start",
                 config.label,
                 f"choose ports below {first}, or reserve them: "
-                f"echo net.ipv4.ip_local_reserved_ports = {merged} > {_FILE} && sysctl --system; "
+                f"echo net.ipv4.ip_local_reserved_ports = {_as_list(reserved | wanted)} > {_FILE}"
+                " && sysctl --system; "
                 f"then systemctl restart {unit_of(recipe.service)}",
-                value=wanted,
+                value=_as_list(wanted),
             )
 
 
