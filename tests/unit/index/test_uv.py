@@ -138,27 +138,27 @@ def test_a_resolution_without_solution_passes_on_uvs_explanation(
 _SAID = {
     "it is down": (
         """error: Request failed after 3 retries in 7.2s
-  cause: Failed to fetch: `https://index.test/simple/a/`
-  cause: error sending request for url (https://index.test/simple/a/)
+  cause: Failed to fetch: `https://index.test/all/a/`
+  cause: error sending request for url (https://index.test/all/a/)
   cause: dns error
   cause: failed to lookup address: Name or service not known
 """,
-        "https://index.test/simple/a/: failed to lookup address: Name or service not known",
+        "https://index.test/all/a/: failed to lookup address: Name or service not known",
     ),
     "it fails": (
-        """error: Failed to fetch: https://index.test/simple/a/
+        """error: Failed to fetch: https://index.test/all/a/
   cause: HTTP status server error (500 Internal Server Error)
 """,
-        "https://index.test/simple/a/: HTTP status server error (500 Internal Server Error)",
+        "https://index.test/all/a/: HTTP status server error (500 Internal Server Error)",
     ),
     "it lets nobody in": (  # for uv, it has nothing then
         """error: No solution found when resolving dependencies
   cause: Because a was not found in the package registry and you require a, we can conclude
 
-hint: An index URL (https://index.test/simple) could not be queried due to a lack of valid \
+hint: An index URL (https://index.test/all) could not be queried due to a lack of valid \
 authentication credentials (401 Unauthorized)
 """,
-        "https://index.test/simple: a lack of valid authentication credentials (401 Unauthorized)",
+        "https://index.test/all: a lack of valid authentication credentials (401 Unauthorized)",
     ),
 }
 
