@@ -12,6 +12,7 @@ import pytest
 
 from builder.base.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
+from builder.verify.listing import differences, take_listing
 from tests.integration import checks
 from tests.integration.dist import MOUNT, RUNTIME, Dist
 from tests.integration.dnf import become_distribution, dnf, install_stub, make_repository
@@ -35,7 +36,7 @@ def installed_packages(host: Host) -> set[str]:
     return set(listed.split()) & set(PACKAGES)
 
 
-@pytest.fixture(params=["dnf", pytest.param("zypper", marks=pytest.mark.full)])
+@pytest.fixture(params=["dnf", "zypper"])
 def managed(
     request: pytest.FixtureRequest,
     engine: docker.DockerClient,
@@ -60,6 +61,33 @@ def managed(
             yield host, manage_by_zypper(host)
 
 
+def test_install_then_erase(
+    engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps, tmp_path: Path
+) -> None:
+    """Without stores: all is as it was packed, and rpm leaves what an operator may want."""
+    files = dist.names(PackageFormat.RPM, *PACKAGES)
+    setup = HostSetup(image=images.rpm(), name="rpm-erase", mounts={dist.folder: MOUNT})
+    with Host(engine, setup) as host:
+        become_distribution(host, files, tmp_path)
+        make_repository(host, files)
+        before = take_listing(host)
+        manager = manage_by_dnf(host)
+        with steps("install without stores"):
+            manager.install()
+        assert installed_packages(host) == set(PACKAGES)
+        host.run(["rpm", "--verify", "--nodeps", *PACKAGES, RUNTIME], timeout=120)
+        assert not host.failed_units()
+        with steps("erase"):
+            manager.erase()
+        assert not installed_packages(host)
+        assert not host.failed_units()
+        left = differences(before, take_listing(host))
+        stays = tuple(f"+ {folder}/" for folder in _STAYS)
+        unexpected = [line for line in left if not f"{line}/".startswith(stays)]
+        assert not unexpected, "\n".join(unexpected)
+
+
+@pytest.mark.full  # at every change deb's life is lived, and rpms are installed and erased above
 def test_life_on_a_clean_host(managed: tuple[Host, Manager], dist: Dist, steps: Steps) -> None:
     host, manager = managed
     life = Life(host=host, suite=Suite.TRIXIE, manager=manager, version=dist.version, steps=steps)
