@@ -1,4 +1,4 @@
-"""How many cases, and from which seed: FUZZCASES and FUZZ_SEED, which ``make fuzz`` sets."""
+"""How many cases, and from which seed: FUZZ_CASES and FUZZ_SEED, which ``make fuzz`` sets."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from builder.base.paths import PROJECT
 for folder in ("postinst", "postinst/services/graphql"):
     sys.path.insert(0, str(PROJECT / folder))
 
-CASES = int(os.environ.get("FUZZCASES", "1000"))
+CASES = int(os.environ.get("FUZZ_CASES") or ("3000" if os.environ.get("BUILDER_FULL") else "500"))
 SEED = int(os.environ.get("FUZZ_SEED", "20261126"))
 
 settings.register_profile(
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_report_header() -> str:
     """Print what repeats the run."""
-    return f"fuzz: {CASES} cases each; repeat with FUZZCASES={CASES} FUZZ_SEED={SEED}"
+    return f"fuzz: {CASES} cases each; repeat with FUZZ_CASES={CASES} FUZZ_SEED={SEED}"
 
 
 settings.load_profile("fuzz")
