@@ -138,6 +138,9 @@ def fake_agent(folder: Path, kind: PackageFormat, breaks: Sequence[str] = ()) ->
     return target
 
 
+# At every change test_addons_by_rpm does this without an agent; the sessions of the end-to-end
+# cases use the add-on that is a mock.
+@pytest.mark.full
 def test_addons_of_an_agent_with_docker(
     engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """The same answers by debconf, by variables and on an rpm host make the same site.toml."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import docker
@@ -47,53 +48,87 @@ def reconfigure(host: Host) -> str:
     return host.run([*frontend, "dpkg-reconfigure", "backendai-common"]).stderr
 
 
-def test_debconf_and_variables(
-    engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps, tmp_path: Path
-) -> None:
-    debs = [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *_PACKAGES)]
+@pytest.fixture
+def debs(dist: Dist) -> list[str]:
+    """The packages that ask and use the answers, by their paths on a host."""
+    return [f"{_MOUNT}/{name}" for name in dist.names(PackageFormat.DEB, *_PACKAGES)]
+
+
+@pytest.fixture
+def host(engine: docker.DockerClient, images: Images, dist: Dist) -> Iterator[Host]:
+    """A clean Debian 12."""
     setup = HostSetup(
         image=images.stores(Suite.BOOKWORM), name="answers-deb", mounts={dist.folder: _MOUNT}
     )
-    with Host(engine, setup) as host:
-        refresh_lists(host)
-        with steps("preseeded"):
-            preseed(host, _ANSWERS)
-            apt(host, "install", *debs)
-        made = host.read(_SITE)
-        assert 'addresses = ["192.0.2.11:2379", "192.0.2.12:2379"]' in made
-        assert host.run(["stat", "-c", "%U:%G %a", _SITE]).stdout == "root:backendai 640\n"
-        host.run(["test", "!", "-e", "/var/lib/backendai/early-answers"])
-        check_reconfiguring(host, made)
-        with steps("variables"):
-            apt(host, "purge", *reversed(_PACKAGES), RUNTIME)
-            # A purged package leaves no answers behind for the next.
-            assert "backendai" not in host.run(["debconf-show", "backendai-common"]).stdout
-            host.run(["env", "DEBIAN_FRONTEND=noninteractive", *_VARIABLES, "dpkg", "-i", *debs])
-        assert host.read(_SITE) == made
-        with steps("a wrong answer"):
-            apt(host, "purge", *reversed(_PACKAGES), RUNTIME)
-            preseed(host, {"redis-address": "nonsense"})
-            output = host.run(
-                ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", *debs]
-            )
-        assert (
-            'BACKENDAI_REDIS_ADDRESS = "nonsense": must be HOST:PORT'
-            in output.stdout + output.stderr
-        )
-        assert not host.run(["dpkg", "--audit"]).stdout
-        preseed(host, {"redis-address": "192.0.2.30:6379"})
-        reconfigure(host)
-        host.run(["backendai-ctl", "configure", "webserver"])
-        assert 'address = "192.0.2.30:6379"' in host.read(_SITE)
+    with Host(engine, setup) as opened:
+        refresh_lists(opened)
+        yield opened
 
+
+@pytest.fixture
+def rpm_host(
+    engine: docker.DockerClient, images: Images, dist: Dist, tmp_path: Path
+) -> Iterator[Host]:
+    """A clean host of rpms that knows the packages."""
     rpms = dist.names(PackageFormat.RPM, *_PACKAGES)
     setup = HostSetup(image=images.rpm(), name="answers-rpm", mounts={dist.folder: _MOUNT})
-    with Host(engine, setup) as host, steps("variables, by dnf"):
-        release = become_distribution(host, rpms, tmp_path)
-        make_repository(host, rpms)
-        dnf = ["dnf", f"--releasever={release.version}", "--assumeyes", "install"]
-        host.run(["env", *_VARIABLES, *dnf, "backendai-webserver"], timeout=240)
-        assert host.read(_SITE) == made
+    with Host(engine, setup) as opened:
+        become_distribution(opened, rpms, tmp_path)
+        make_repository(opened, rpms)
+        yield opened
+
+
+def install_preseeded(host: Host, debs: Sequence[str], steps: Steps) -> str:
+    """Answer by debconf and install; returns the site.toml that this made."""
+    with steps("preseeded"):
+        preseed(host, _ANSWERS)
+        apt(host, "install", *debs)
+    made = host.read(_SITE)
+    assert 'addresses = ["192.0.2.11:2379", "192.0.2.12:2379"]' in made
+    assert host.run(["stat", "-c", "%U:%G %a", _SITE]).stdout == "root:backendai 640\n"
+    host.run(["test", "!", "-e", "/var/lib/backendai/early-answers"])
+    return made
+
+
+def test_debconf(host: Host, debs: Sequence[str], steps: Steps) -> None:
+    made = install_preseeded(host, debs, steps)
+    check_reconfiguring(host, made)
+
+
+@pytest.mark.full  # debconf's answers stand for them: they are passed on as variables
+def test_debconf_and_variables(
+    host: Host, debs: Sequence[str], rpm_host: Host, steps: Steps
+) -> None:
+    made = install_preseeded(host, debs, steps)
+    with steps("variables"):
+        apt(host, "purge", *reversed(_PACKAGES), RUNTIME)
+        # A purged package leaves no answers behind for the next.
+        assert "backendai" not in host.run(["debconf-show", "backendai-common"]).stdout
+        host.run(["env", "DEBIAN_FRONTEND=noninteractive", *_VARIABLES, "dpkg", "-i", *debs])
+    assert host.read(_SITE) == made
+    with steps("a wrong answer"):
+        give_wrong_answer(host, debs)
+    with steps("variables, by dnf"):
+        release = rpm_host.read("/etc/dnf/vars/releasever").strip()
+        dnf = ["dnf", f"--releasever={release}", "--assumeyes", "install"]
+        rpm_host.run(["env", *_VARIABLES, *dnf, "backendai-webserver"], timeout=240)
+    assert rpm_host.read(_SITE) == made
+
+
+def give_wrong_answer(host: Host, debs: Sequence[str]) -> None:
+    """It is named, nothing is half installed, and another answer repairs it."""
+    apt(host, "purge", *reversed(_PACKAGES), RUNTIME)
+    preseed(host, {"redis-address": "nonsense"})
+    output = host.run(
+        ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", *debs]
+    )
+    said = output.stdout + output.stderr
+    assert 'BACKENDAI_REDIS_ADDRESS = "nonsense": must be HOST:PORT' in said
+    assert not host.run(["dpkg", "--audit"]).stdout
+    preseed(host, {"redis-address": "192.0.2.30:6379"})
+    reconfigure(host)
+    host.run(["backendai-ctl", "configure", "webserver"])
+    assert 'address = "192.0.2.30:6379"' in host.read(_SITE)
 
 
 def check_reconfiguring(host: Host, made: str) -> None:

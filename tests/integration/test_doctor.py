@@ -11,6 +11,7 @@ from builder.base.model import PackageFormat
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import guide
 from tests.integration.apt import refresh_lists
+from tests.integration.clones import node_setup, start_clone
 from tests.integration.dist import Dist
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
@@ -192,6 +193,7 @@ def doctor(host: Host, *checks: str, fix: bool = False) -> list[dict[str, Any]]:
     return findings
 
 
+@pytest.mark.full  # test_faults_of_a_clone has one of each kind
 def test_planted_faults(
     engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
 ) -> None:
@@ -256,6 +258,22 @@ def test_planted_faults(
             plant_node(host)
             plant_silent_peer(host)
             plant_dead_unit(host)
+
+
+def test_faults_of_a_clone(
+    engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
+) -> None:
+    """One fault of a file, of a volume and of a unit, on a node that was well before."""
+    with Host(engine, node_setup(images, dist, "doctor-clone")) as host:
+        with steps("start"):
+            start_clone(host)
+        with steps("plant and fix"):
+            plant_files(host)
+            plant_volume(host)
+        host.run(["systemctl", "stop", "backendai-webserver", "valkey-server"])
+        found = {finding["check"]: finding for finding in doctor(host, "unit", "store")}
+        assert found["unit"]["remedy"] == "systemctl start backendai-webserver.service"
+        assert "127.0.0.1:6379" in found["store"]["what"]
 
 
 def secure_stores(host: Host) -> None:

@@ -134,6 +134,7 @@ def check_completion(host: Host) -> None:
         host.run(f"gzip -dc /usr/share/man/{page} | grep -q '^.SH NAME'")
 
 
+@pytest.mark.full  # the end-to-end cases use a single node of rpms; test_rpm.py erases by dnf
 def test_single_node_by_dnf(
     engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps, tmp_path: Path
 ) -> None:

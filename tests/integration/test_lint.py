@@ -2,8 +2,9 @@
 
 The overrides ship in each deb; rpm's are in rpm/rpmlint.toml. Packages with a Python take
 a minute each and are alike, and so are add-ons: one stands for all, the others are marked
-``full``. Two checks of lintian take more than all others together where a package has files
-below /opt, which wheels brought; there they are left to the runs with BUILDER_FULL, too.
+``full``, and so is the runtime. Two checks of lintian take more than all others together where
+a package has files below /opt, which wheels brought; there they are left to the runs with
+BUILDER_FULL, too.
 """
 
 import os
@@ -18,7 +19,8 @@ from builder.spec import Spec, load_spec
 from tests.integration.dist import Dist
 from tests.integration.steps import Steps
 
-_LARGE = "backendai-manager"
+_SERVICE = "backendai-appproxy-worker"  # of the smallest
+_RUNTIME = "backendai-runtime"
 _ADDON = "backendai-accelerator-cuda-open"
 _LIMIT = ["timeout", "900"]
 # Whether a script is a known library's copy, and whether gzip can read each archive.
@@ -42,7 +44,9 @@ def _stands_for_others(spec: Spec, name: str) -> bool:
     package = spec.packages[name]
     if package.addon:
         return name == _ADDON
-    return name == _LARGE or package.service is None or package.python is None
+    if name == _RUNTIME:  # a Python, as below each service
+        return False
+    return name == _SERVICE or package.service is None or package.python is None
 
 
 @pytest.mark.build

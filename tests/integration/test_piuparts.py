@@ -14,13 +14,12 @@ from tests.integration.dist import Dist
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 
-pytestmark = pytest.mark.docker
+# At every change test_deb.py purges what it has installed, and compares the host itself.
+pytestmark = [pytest.mark.docker, pytest.mark.full]
 
 _TIMEOUT_S = 540
 # What Debian's own packages, which some of ours depend on, change in the chroot.
 _OF_OTHERS = ("/usr/lib/dbus-1.0/dbus-daemon-launch-helper",)
-# One group is installed and purged at every change.
-_FULL_GROUPS = ("agent-and-proxy",)
 _GROUPS = {
     "services": ("manager", "graphql", "storage-proxy", "webserver", "client"),
     "agent-and-proxy": ("agent", "appproxy-coordinator", "appproxy-worker"),
@@ -43,13 +42,7 @@ def chroot(
     path.unlink()
 
 
-@pytest.mark.parametrize(
-    "group",
-    [
-        pytest.param(group, marks=pytest.mark.full if group in _FULL_GROUPS else ())
-        for group in _GROUPS
-    ],
-)
+@pytest.mark.parametrize("group", _GROUPS)
 def test_piuparts(group: str, chroot: Path, dist: Dist, steps: Steps, tmp_path: Path) -> None:
     """Installed with nothing that answers, removed, purged: the host is as it was."""
     if shutil.which("piuparts") is None:

@@ -69,7 +69,8 @@ def files(host: Host, *names: str) -> list[str]:
     return host.run(f"ls {' '.join(f'{_PLUGINS}/{name}_*.deb' for name in names)}").stdout.split()
 
 
-def test_plugins_are_loaded_by_their_hosts(host: Host, steps: Steps) -> None:
+def load_both(host: Host, steps: Steps) -> None:
+    """Start the hosts, install a plug-in of each, and see it loaded by its host alone."""
     with steps("the hosts"):
         start_clone(host, services=_HOSTS)
     before = {service: starts(host, service) for service in _HOSTS}
@@ -91,6 +92,14 @@ def test_plugins_are_loaded_by_their_hosts(host: Host, steps: Steps) -> None:
         "toy-pages": ("storage-proxy", "enabled"),
     }
 
+
+def test_plugins_are_loaded_by_their_hosts(host: Host, steps: Steps) -> None:
+    load_both(host, steps)
+
+
+@pytest.mark.full  # at every change test_addons.py disables and removes what hosts have loaded
+def test_plugins_are_disabled_and_removed(host: Host, steps: Steps) -> None:
+    load_both(host, steps)
     with steps("disable and enable"):
         host.run(["backendai-ctl", "addon", "disable", "toy-hook"], timeout=300)
         # Behind what the manager's recipe keeps out.

@@ -25,8 +25,8 @@ _TRIALS = Path(__file__).parent / "data" / "seed_trials.py"
 _CONFIG = "/etc/backend.ai/manager.toml"
 # A run of all takes more, and by hand it can be as many as time allows.
 _IS_FULL = bool(os.environ.get("BUILDER_FULL"))
-_KILLS = int(os.environ.get("BUILDER_SEED_KILLS", "12" if _IS_FULL else "3"))
-_RACES = int(os.environ.get("BUILDER_SEED_RACES", "4" if _IS_FULL else "1"))
+_KILLS = int(os.environ.get("BUILDER_SEED_KILLS", "12" if _IS_FULL else "2"))
+_RACES = int(os.environ.get("BUILDER_SEED_RACES", "4"))
 _RUN_TIMEOUT_S = 120
 _NOT_READY, _TIMED_OUT = 69, 75
 _LISTENER = "import socket, time; s = socket.create_server(('127.0.0.1', 5999)); time.sleep(600)"
@@ -178,6 +178,7 @@ def test_a_second_run_changes_nothing(filling: Filling) -> None:
     assert not filling.host.run("etcdctl get --prefix /sorna/local/config/docker").stdout
 
 
+@pytest.mark.full  # a later run that changes nothing stands for it
 def test_a_database_of_the_first_packages(filling: Filling) -> None:
     """It gets roles and rights, once, and keeps what an administrator has changed."""
     filling.empty()
@@ -248,6 +249,7 @@ def test_accounts_that_were_there_before(filling: Filling) -> None:
     assert filling.host.run("test -e /var/lib/backendai/credentials", check=False).status != 0
 
 
+@pytest.mark.full  # the full disk of this host stands for it
 def test_a_full_disk_of_the_server(filling: Filling) -> None:
     """What of the schema was made before the disk was full is made anew afterwards."""
     filling.empty()
@@ -281,6 +283,7 @@ def test_a_full_disk_of_this_host(filling: Filling) -> None:
     filling.succeeds()
 
 
+@pytest.mark.full  # the store that comes later stands for it
 def test_a_store_that_takes_connections_and_says_nothing(filling: Filling) -> None:
     """Both kinds are waited for no longer than their bounds."""
     host = filling.host
@@ -348,6 +351,7 @@ def test_kills(filling: Filling, steps: Steps) -> None:
     assert not report["problems"], json.dumps(report["problems"], indent=1)
 
 
+@pytest.mark.full  # one node that is killed stands for three
 def test_three_nodes_at_once(filling: Filling, steps: Steps) -> None:
     report = trials(filling, "race", _RACES)
     steps.say(f"{report['rounds']} rounds of three, seconds: {report['seconds']}")

@@ -36,6 +36,7 @@ _START_TIMEOUT_S = 200
 _PUBLIC_PORTS = {6021, 8081, 8090}
 
 
+@pytest.mark.full  # the single nodes of the end-to-end cases are logged into and have these
 def test_manager_storage_proxy_and_webserver(
     engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps
 ) -> None:
@@ -106,6 +107,7 @@ def test_agent_with_docker(
         assert not host.failed_units()
 
 
+@pytest.mark.full  # both single nodes of the end-to-end cases have the app proxy
 def test_app_proxy(engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps) -> None:
     """Coordinator and worker, without a manager: the worker joins by the shared secrets."""
     services = ("appproxy-coordinator", "appproxy-worker")

@@ -24,7 +24,8 @@ from tests.integration.upgrades import (
     starts,
 )
 
-pytestmark = pytest.mark.docker
+# At every change test_upgrade.py does so by apt, and test_rpm.py installs and erases by dnf.
+pytestmark = [pytest.mark.docker, pytest.mark.full]
 
 _MOUNT = "/dist"
 _PACKAGES = ("backendai-common", "backendai-manager")
@@ -82,9 +83,7 @@ def check_files(host: Host) -> None:
     assert host.run(script).stdout == ""
 
 
-@pytest.mark.parametrize(
-    "former", [_OLD, pytest.param(_OTHER, marks=pytest.mark.full)], indirect=True
-)
+@pytest.mark.parametrize("former", [_OLD, _OTHER], indirect=True)
 def test_across_lines_by_dnf(host: Host, former: str, steps: Steps) -> None:
     """Dumped, migrated, restarted once at the transaction's end; back only with the dump."""
     old = install_old(host, steps, former)
@@ -125,7 +124,6 @@ def test_across_lines_by_dnf(host: Host, former: str, steps: Steps) -> None:
     check_kept(host)
 
 
-@pytest.mark.full
 def test_an_unreachable_store_by_dnf(host: Host, steps: Steps) -> None:
     """The transaction ends well, and the migration by itself when the store is back."""
     old = install_old(host, steps)
@@ -142,7 +140,6 @@ def test_an_unreachable_store_by_dnf(host: Host, steps: Steps) -> None:
     assert not host.failed_units()
 
 
-@pytest.mark.full
 def test_a_database_that_a_removal_left_by_dnf(host: Host, steps: Steps) -> None:
     """A newer release is installed on it: it is migrated, and the service comes up."""
     old = install_old(host, steps)

@@ -1,6 +1,7 @@
 """Volumes of a real host: mounted, not mounted, gone, hanging, added later and tried."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import docker
@@ -36,25 +37,35 @@ with urllib.request.urlopen(request, timeout=20) as answer:
 """
 
 
-def test_volumes(engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps) -> None:
+@pytest.fixture
+def host(engine: docker.DockerClient, images: Images, dist: Dist, steps: Steps) -> Iterator[Host]:
+    """An installed node whose volume is on a mount."""
     setup = node_setup(images, dist, "volumes", devices=("/dev/fuse",))
-    with Host(engine, setup) as host:
+    with Host(engine, setup) as opened:
         with steps("moved to a mounted volume"):
-            move(host)
-        with steps("no start without the mount"):
-            refuse_without_mount(host)
-        with steps("a mount that goes away"):
-            lose_mount(host)
-        with steps("a server that hangs"):
-            hang(host)
-        with steps("a volume that is added"):
-            add_volume(host)
-        with steps("tried before use"):
-            try_volumes(host)
-        with steps("bad answers"):
-            refuse_answers(host)
-        with steps("mounted by systemd"):
-            let_systemd_mount(host)
+            move(opened)
+        yield opened
+
+
+def test_a_mount_that_is_missing_or_goes_away(host: Host, steps: Steps) -> None:
+    with steps("no start without the mount"):
+        refuse_without_mount(host)
+    with steps("a mount that goes away"):
+        lose_mount(host)
+    with steps("bad answers"):
+        refuse_answers(host)
+
+
+@pytest.mark.full  # what is like a missing mount, and what a volume of the end-to-end cases has
+def test_volumes_that_hang_or_are_added(host: Host, steps: Steps) -> None:
+    with steps("a server that hangs"):
+        hang(host)
+    with steps("a volume that is added"):
+        add_volume(host)
+    with steps("tried before use"):
+        try_volumes(host)
+    with steps("mounted by systemd"):
+        let_systemd_mount(host)
 
 
 def move(host: Host) -> None:
@@ -173,7 +184,10 @@ def try_volumes(host: Host) -> None:
 def refuse_answers(host: Host) -> None:
     """One clear message, and the configuration as it was."""
     good, made = host.read(_SITE), host.read("/etc/backend.ai/storage-proxy.toml")
-    host.write(_SITE, good + f'\n[storage.deep]\npath = "{_FAST}/deep"\n')
+    host.write(
+        _SITE,
+        good + f'\n[storage.fast]\npath = "{_FAST}"\n[storage.deep]\npath = "{_FAST}/deep"\n',
+    )
     refused = host.run(["backendai-ctl", "configure", "storage-proxy"], check=False)
     assert refused.status == _REFUSED
     assert f"storage.deep.path = {_FAST}/deep: lies in storage.fast.path, {_FAST}" in refused.stderr
