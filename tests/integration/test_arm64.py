@@ -1,6 +1,6 @@
 """The family on a host of the other architecture: installed by apt, imported whole, at work.
 
-Takes an hour or more, nearly all of it for imports: an emulator runs every instruction.
+Takes about an hour, most of it for imports: an emulator runs every instruction.
 """
 
 import os
