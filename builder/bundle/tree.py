@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from jinja2 import Environment, StrictUndefined
-
 from builder.base import log
 from builder.base.errors import RepoError
 from builder.base.files import hash_file, link_file
 from builder.base.model import Arch, PackageFormat
+from builder.base.pages import text_template
 from builder.bundle.model import SETUP, STATE
 from builder.repo.apt import AptIndexer
 from builder.repo.channel_index import sign_index
@@ -146,11 +145,7 @@ def _render(  # noqa: PLR0913 - by name
     medium: bool = False,
 ) -> str:
     """Render a source; with ``medium``, its base URL is the whole folder, as a medium's is."""
-    environment = Environment(
-        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, autoescape=False
-    )
-    template = environment.from_string((TARGET / name).read_text(encoding="utf-8"))
-    return template.render(
+    return text_template(TARGET / name).render(
         label=config.label,
         id=given.id,
         root=STATE / given.id,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from builder.base.files import hash_file
 from builder.base.paths import PROJECT
@@ -55,9 +55,8 @@ def licence_files(inventory: Inventory, own: str) -> list[Path]:
     return [path for path in sorted(_TEXTS.iterdir()) if path.stem in needed]
 
 
-def render_copyright(inventory: Inventory, meta: Metadata) -> bytes:
-    """Return the copyright file in Debian's machine-readable format (DEP 5)."""
-    parts = [_paragraph(part) for part in inventory.all_parts() if part.places]
+@functools.cache
+def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(PROJECT),
         undefined=StrictUndefined,
@@ -66,7 +65,13 @@ def render_copyright(inventory: Inventory, meta: Metadata) -> bytes:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    text = environment.get_template(_TEMPLATE).render(
+    return environment.get_template(_TEMPLATE)
+
+
+def render_copyright(inventory: Inventory, meta: Metadata) -> bytes:
+    """Return the copyright file in Debian's machine-readable format (DEP 5)."""
+    parts = [_paragraph(part) for part in inventory.all_parts() if part.places]
+    text = _template().render(
         maintainer=meta.maintainer,
         homepage=meta.homepage,
         vendor=meta.vendor,

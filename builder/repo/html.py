@@ -4,6 +4,7 @@ Plain files beside the indexes that load nothing from elsewhere: no fonts, no sc
 counters. ``setup/`` has the sources of each channel, which the commands on the pages fetch.
 """
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -318,6 +319,7 @@ def _install(packages: Sequence[Listed], config: RepoConfig) -> list[str]:
     return [*(name for name in names if name == keyring), example]
 
 
+@functools.cache
 def _environment() -> Environment:
     environment = page_environment(_TEMPLATES)
     environment.filters["place"] = lambda path: quote(str(path))

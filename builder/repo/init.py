@@ -1,13 +1,11 @@
 """Makes an empty repository."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-
 from builder.base.errors import RepoError, SpecError
 from builder.base.files import PUBLIC_FILE, make_public_folder
+from builder.base.pages import text_template
 from builder.base.storage import storage_guard
 from builder.repo.config import CONFIG_NAME, load_config
 from builder.repo.state import open_state
@@ -57,10 +55,4 @@ def init_repository(root: Path, request: InitRequest) -> Path:
 
 def render_config(request: InitRequest) -> str:
     """Render the text of a new ``repo.toml``. Pure."""
-    environment = Environment(
-        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, autoescape=False
-    )
-    # A JSON string is a TOML string, and a JSON list of strings a TOML array.
-    environment.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False)
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(request=request)
+    return text_template(_TEMPLATE).render(request=request)

@@ -5,15 +5,13 @@ the newest key, so that a host gets a new key by an ordinary upgrade.
 """
 
 import re
-import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from jinja2 import Environment, StrictUndefined
-
 from builder.base.cache import Cache
 from builder.base.model import PackageFormat, host_arch
+from builder.base.pages import text_template
 from builder.pack.deliver import deliver
 from builder.pack.manifest import write_manifest
 from builder.pack.nfpm import Compression
@@ -85,12 +83,7 @@ def credentials_machine(config: RepoConfig) -> str:
 
 
 def _render(name: str, config: RepoConfig, channel: str) -> str:
-    environment = Environment(
-        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, autoescape=False
-    )
-    environment.filters["sh"] = shlex.quote
-    template = environment.from_string((_TEMPLATES / name).read_text(encoding="utf-8"))
-    return template.render(
+    return text_template(_TEMPLATES / name).render(
         config=config,
         channel=channel,
         keyring=deb_keyring(config),
