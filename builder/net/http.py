@@ -6,6 +6,7 @@ tries again, or a FetchError, which is final.
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import ssl
@@ -241,9 +242,16 @@ def _trust() -> ssl.SSLContext:
             f"SSL_CERT_FILE names {named!r}, which does not exist",
             hint="point it at your CA bundle, or unset it",
         )
+    if named or os.environ.get("SSL_CERT_DIR"):
+        return ssl.create_default_context()
+    return _default_trust()
+
+
+@functools.cache
+def _default_trust() -> ssl.SSLContext:
+    """Read the bundles once in a process: that takes longer than a request."""
     context = ssl.create_default_context()
-    if not named and not os.environ.get("SSL_CERT_DIR"):
-        context.load_verify_locations(certifi.where())
+    context.load_verify_locations(certifi.where())
     return context
 
 
