@@ -1,6 +1,7 @@
 """The rooms of the tool: imports go downwards, and each door has one keeper."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,12 @@ def words(tree: ast.Module) -> Iterator[str]:
             yield str(node.value)
 
 
+@functools.cache
+def words_of(path: Path) -> frozenset[str]:
+    """The same of a file, which is read once for all doors."""
+    return frozenset(words(ast.parse(path.read_text())))
+
+
 def is_upward(room: str, imported: str) -> bool:
     """Whether a module of ``room`` may not know ``imported``."""
     return imported != room and _FLOOR[imported] >= _FLOOR[room]
@@ -125,7 +132,7 @@ def test_a_door_has_one_keeper(word: str) -> None:
         for path in modules()
         if any(
             word == text or text.startswith((f"{word}.", f"{word}/")) or text.endswith(f".{word}")
-            for text in words(ast.parse(path.read_text()))
+            for text in words_of(path)
         )
     }
     assert found == {_KEEPERS[word]}
