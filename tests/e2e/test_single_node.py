@@ -79,13 +79,9 @@ def test_an_administrator_adds_a_person_by_one_command(node: Node) -> None:
     node.host.run(["backendai-ctl", "user", "add", person.email])  # changes nothing
 
 
-def test_a_person_logs_in_by_a_browser(node: Node) -> None:
-    with browser.logged_in(node, str(node.kind)):
-        pass
-
-
-def test_a_person_sees_the_summary(node: Node) -> None:
+def test_a_person_sees_the_summary(deb_node: Node) -> None:
     """Its first query, myRolesV2, is in a schema that the manager alone does not answer."""
+    node = deb_node
     with browser.logged_in(node, str(node.kind)) as traffic:
         browser.see_summary(traffic, f"summary-{node.kind}")
         assert traffic.graphql
@@ -156,12 +152,12 @@ def test_a_session_computes(deb_node: Node) -> None:
     node.host.wait_until("the folder can go", lambda: _is_deleted(node, login, "work"), timeout=60)
 
 
-def test_an_ordinary_user_runs_an_image_of_the_sites_own_registry(deb_node: Node) -> None:
+def test_an_ordinary_user_runs_an_image_of_the_sites_own_registry(rpm_node: Node) -> None:
     """By TLS of a private authority and a password; the node has to pull the image.
 
     It is the registry that the installation was given in place of the default one.
     """
-    node = deb_node
+    node = rpm_node
     names = "SELECT DISTINCT registry_name FROM container_registries WHERE type <> 'local'"
     assert run_sql(node.host, names, database="backend").split() == [hub.NAME]
     had_image = kernel.is_loaded(node)
@@ -231,8 +227,8 @@ def _is_deleted(node: Node, login: Login, folder: str) -> bool:
     return True
 
 
-def test_a_reboot_brings_everything_back(deb_node: Node) -> None:
-    node = deb_node
+def test_a_reboot_brings_everything_back(rpm_node: Node) -> None:
+    node = rpm_node
     login = node.login()
     node.host.reboot()
     node.wait_for(*_ALL)
