@@ -87,6 +87,7 @@ def _add_keyring(site: Site, revision: int) -> Path:
     return max(out.glob("*.deb"), key=lambda path: path.stat().st_mtime)
 
 
+@_ON_ONE
 def test_install_upgrade_pin_and_go_back(client: Client, site: Site) -> None:
     set_up_apt(client, site)
     _update(client)
@@ -216,6 +217,7 @@ def test_a_private_repository_is_read_with_credentials_alone(
     assert client.has() == "1.0"
 
 
+@_ON_ONE
 def test_the_keyring_brings_key_and_sources_and_follows_a_new_key(
     client: Client, site: Site
 ) -> None:
@@ -318,6 +320,7 @@ def _flip(path: Path) -> None:
     path.write_bytes(data)
 
 
+@_ON_ONE
 @pytest.mark.parametrize("name", ["InRelease", "Packages", "deb"])
 def test_a_flipped_bit_is_refused(client: Client, site: Site, name: str) -> None:
     set_up_apt(client, site)

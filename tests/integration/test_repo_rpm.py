@@ -331,6 +331,7 @@ def test_a_new_key_follows_an_old_one(
         assert client.has() == "1.2"
 
 
+@pytest.mark.full  # test_repo_apt.py waits until a key has expired, another key is refused above
 def test_an_expired_key_is_refused(
     engine: docker.DockerClient, images: Images, tmp_path: Path
 ) -> None:
