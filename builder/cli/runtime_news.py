@@ -29,7 +29,7 @@ from builder.jobs.python_updates import (
     releases_on,
 )
 from builder.net.download import fetch_blob
-from builder.runtime.offers import UPSTREAM, SourceOffer
+from builder.runtime.offers import UPSTREAM, SourceOffer, debian_place
 from builder.runtime.pins import load_pins
 from builder.runtime.source_pins import choose_offer, make_pin, write_source_pin
 
@@ -59,10 +59,11 @@ def check_command(upstream: str, suites: tuple[str, ...], as_json: bool) -> None
     news = _ask(upstream, suites)
     if as_json:
         click.echo(json.dumps(_as_dict(news), indent=2))
-        return
-    for minor in news.minors:
-        _print(minor)
-    _print_silent(news)
+    else:
+        for minor in news.minors:
+            _print(minor)
+        _print_silent(news, but=suites)
+    news.refuse_silent(suites)
 
 
 @click.command("bump")
@@ -86,7 +87,8 @@ def bump_command(
     """
     _refuse_unknown(wanted, sha256)
     news = _ask(upstream, suites)
-    _print_silent(news)
+    _print_silent(news, but=suites)
+    news.refuse_silent(suites)
     offers = choose_offer([offer for minor in news.minors for offer in minor.offers], wanted)
     pin = make_pin(offers, sha256)
     if pin in load_pins().source:
@@ -160,9 +162,12 @@ def _print(news: MinorNews) -> None:
             click.echo(f"    {name}: {fix.text[:_SHOWN]}")
 
 
-def _print_silent(news: PythonNews) -> None:
-    for place, reason in news.silent.items():
-        log.warn(f"{place} says nothing: {reason}")
+def _print_silent(news: PythonNews, *, but: Sequence[str]) -> None:
+    """Warn of who said nothing, except for suites that the user named: these are an error."""
+    named = {debian_place(suite) for suite in but}
+    for place, error in news.silent.items():
+        if place not in named:
+            log.warn(f"{place} says nothing: {error.message}")
 
 
 def _as_dict(news: PythonNews) -> dict[str, object]:
@@ -171,5 +176,5 @@ def _as_dict(news: PythonNews) -> dict[str, object]:
             {**asdict(minor), "newer": minor.newest.version if minor.newest else None}
             for minor in news.minors
         ],
-        "silent": dict(news.silent),
+        "silent": {place: error.message for place, error in news.silent.items()},
     }

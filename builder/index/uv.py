@@ -7,6 +7,7 @@ resolution depends on the spec, not on the user's settings.
 
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from builder.base.cache import Cache
-from builder.base.errors import FetchError, LockError, ToolError
+from builder.base.errors import BuilderError, FetchError, LockError, ToolError
 from builder.base.files import check_file_name
 from builder.base.model import Arch
 from builder.base.parse import TextError, parse_toml
@@ -28,7 +29,11 @@ _INDEX = (
     "check the network, HTTPS_PROXY, and the index that UV_DEFAULT_INDEX names; then run it again"
 )
 _FAILED = re.compile(r"Failed to fetch: `?(?P<url>[^\s`]+)")
+_CAUSES = re.compile(r"^ *cause: (?P<text>.+?)(?:\n *\n|\Z)", re.MULTILINE | re.DOTALL)
+_DECIDES = "a release's constraints, extra-requirements and [sdist.NAME] decide what may be taken"
 _CAUSE = re.compile(r"^ *cause: (.+)$", re.MULTILINE)
+_NO_SOLUTION = "No solution found"
+_NO_WHEEL = re.compile(r"(?P<name>[\w.-]+)(?:[<>=!~]\S*)? has no (?:usable )?wheels")
 _REFUSED = re.compile(
     r"An index URL \((?P<url>[^)]+)\) could not be queried due to (?P<reason>[^\n]+)"
 )
@@ -69,6 +74,23 @@ class Target:
         return f"{self.arch.machine}-manylinux_{self.glibc.replace('.', '_')}"
 
 
+class UnresolvedError(LockError):
+    """No versions on the index fit together; ``reason`` says in uv's words why not."""
+
+    def __init__(
+        self, message: str, *, reason: str, target: Target, hint: str, wanted: Sequence[str] = ()
+    ) -> None:
+        super().__init__(_text(message, target, [*wanted, reason]), hint=hint)
+        self.reason = reason
+        self.target = target
+
+    @property
+    def unbuilt(self) -> str:
+        """The distribution without a wheel that is the reason; empty where it is another."""
+        found = _NO_WHEEL.search(self.reason)
+        return found["name"] if found else ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """The limits of a resolution's choices."""
@@ -99,8 +121,8 @@ def resolve(
 ) -> list[Resolved]:
     """Resolve ``requirements`` for ``target``, sorted by name.
 
-    Raises LockError, with uv's own explanation, if there is no solution; FetchError if the index
-    does not answer.
+    Raises UnresolvedError, with uv's own explanation, if there is no solution; FetchError if the
+    index does not answer; LockError if uv fails otherwise.
     """
     wheels = extra_wheels()
     with cache.workspace() as work:
@@ -127,16 +149,37 @@ def resolve(
         try:
             run(command, env=uv_environment(cache))
         except ToolError as error:
-            silence = find_silence(error.message)
-            if silence:
-                raise FetchError(f"the index does not answer: {silence}", hint=_INDEX) from error
-            raise LockError(
-                f"cannot resolve {', '.join(requirements)} for {target.platform}, "
-                f"Python {target.minor}:\n{error.message}",
-                hint="a distribution without a wheel may be built if the release names it "
-                "under [sdist.NAME]",
-            ) from error
+            raise _failure(error, requirements, target) from error
         return parse_pylock(output.read_text(encoding="utf-8"), target)
+
+
+def _failure(error: ToolError, requirements: Sequence[str], target: Target) -> BuilderError:
+    silence = find_silence(error.message)
+    if silence:
+        return FetchError(f"the index does not answer: {silence}", hint=_INDEX)
+    reason = find_reason(error.message)
+    message = f"cannot resolve {', '.join(requirements)}"
+    if _NO_SOLUTION in error.message:
+        return UnresolvedError(message, reason=reason, target=target, hint=_DECIDES)
+    return LockError(_text(message, target, [reason]), hint=UV_HINT)
+
+
+def find_reason(message: str) -> str:
+    """Return uv's own words from the error of a failed run, without its command line. Pure.
+
+    What uv appends to an explanation is advice on its own options.
+    """
+    said = textwrap.dedent(message.partition("\n")[2]).strip()
+    causes = _CAUSES.search(said) if _NO_SOLUTION in said else None
+    if causes is None:
+        return said
+    first, _, others = causes["text"].partition("\n")
+    return f"{first}\n{textwrap.dedent(others)}".strip()
+
+
+def _text(message: str, target: Target, below: Iterable[str]) -> str:
+    head = f"{message} for {target.platform}, Python {target.minor}:"
+    return "\n".join([head, *(textwrap.indent(text, "  ") for text in below)])
 
 
 def find_silence(message: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from pathlib import Path
 
 from packaging.version import Version
@@ -16,7 +17,7 @@ from builder.lock.inputs import needs_lock
 from builder.net.download import fetch_blob
 from builder.release.bump import release_file
 from builder.release.edit import NORMAL, Importance, make_entry, parse_release, raise_text
-from builder.runtime.offers import SourceOffer, find_debian, find_upstream, list_upstream
+from builder.runtime.offers import SourceOffer, debian_place, find_apt, find_upstream, list_upstream
 from builder.runtime.pins import Pins, SourcePin
 from builder.runtime.python_news import SecurityFix, read_news, security_fixes
 from builder.spec import ReleaseSpec, Spec
@@ -54,43 +55,68 @@ class PythonNews:
     """What all that were asked have said."""
 
     minors: Sequence[MinorNews]
-    silent: Mapping[str, str]  # place to the reason why it said nothing
+    silent: Mapping[str, BuilderError]  # place to the reason why it said nothing
+
+    def refuse_silent(self, suites: Sequence[str]) -> None:
+        """Raise the error of each of these suites of Debian that said nothing."""
+        places = [debian_place(suite) for suite in dict.fromkeys(suites)]
+        errors = [self.silent[place] for place in places if place in self.silent]
+        if errors:
+            message = "\n".join(error.message for error in errors)
+            raise type(errors[0])(message, hint=errors[0].hint)
 
 
 def check_pythons(pins: Pins, places: Places, cache: Cache) -> PythonNews:
     """Ask python.org and Debian about the minor version of each pinned source.
 
-    One that does not answer is reported, and the other is enough. Raises FetchError where neither
+    One that does not answer is reported, and the others are enough. Raises FetchError where none
     answers.
     """
     minors = sorted({pin.minor for pin in pins.source}, key=Version)
-    silent: dict[str, str] = {}
-    offers = [*_debian(minors, places, silent), *_upstream(minors, places, silent)]
-    if silent.keys() == {_ORG, _DEBIAN}:
+    silent: dict[str, BuilderError] = {}
+    debian = _debian(minors, places, silent)
+    upstream = _upstream(minors, places, silent)
+    if not debian and upstream is None:
+        lines = [f"  {place}: {error.message}" for place, error in silent.items()]
         raise FetchError(
-            "nobody says which CPythons there are:\n"
-            + "\n".join(f"  {place}: {reason}" for place, reason in silent.items()),
+            "\n".join(["nobody says which CPythons there are:", *lines]),
             hint="check the network; --upstream names a mirror of python.org",
         )
+    offers = [*chain.from_iterable(debian), *(upstream or ())]
     found = [_minor_news(minor, pins, offers, cache) for minor in minors]
     return PythonNews(minors=found, silent=silent)
 
 
-def _debian(minors: Sequence[str], places: Places, silent: dict[str, str]) -> list[SourceOffer]:
-    try:
-        return find_debian(minors, places.suites) if places.suites else []
-    except BuilderError as error:
-        silent[_DEBIAN] = error.message
+def _debian(
+    minors: Sequence[str], places: Places, silent: dict[str, BuilderError]
+) -> list[list[SourceOffer]]:
+    """Return what each suite that answered has."""
+    if not places.suites:
         return []
+    try:
+        apt = find_apt()
+    except BuilderError as error:
+        silent[_DEBIAN] = error
+        return []
+    found = []
+    for suite in places.suites:
+        try:
+            found.append(apt.find_debian(minors, suite))
+        except BuilderError as error:
+            silent[debian_place(suite)] = error
+    return found
 
 
-def _upstream(minors: Sequence[str], places: Places, silent: dict[str, str]) -> list[SourceOffer]:
+def _upstream(
+    minors: Sequence[str], places: Places, silent: dict[str, BuilderError]
+) -> list[SourceOffer] | None:
+    """Return what python.org has; None if it did not answer."""
     try:
         folders = list_upstream(places.upstream)
         found = [find_upstream(minor, folders, places.upstream) for minor in minors]
     except FetchError as error:
-        silent[_ORG] = error.message
-        return []
+        silent[_ORG] = error
+        return None
     return [offer for offer in found if offer is not None]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from builder.base import log
 from builder.base.errors import LockError
 from builder.base.model import Arch
-from builder.index.uv import Resolved, Target, resolve
+from builder.index.uv import Resolved, Target, UnresolvedError, resolve
 from builder.lock.file import Lock
 from builder.lock.inputs import clashing_extras, inputs_digest, requirements
 from builder.lock.session import (
@@ -19,6 +19,7 @@ from builder.lock.session import (
     limits_of,
     lock_distribution,
 )
+from builder.lock.unresolved import explain
 from builder.spec import PackageSpec
 
 
@@ -81,10 +82,10 @@ def _resolve_under(
     limits = limits_of(session.release, target.arch, preferred, constraints_of(bound))
     try:
         return resolve(wanted, target, limits, session.cache)
-    except LockError as error:
+    except UnresolvedError as error:
         changed = _changed_versions(wanted, target, session, bound)
-        if not changed:  # the index lacks it: uv's own message says so
-            raise
+        if not changed:  # the index lacks it
+            raise explain(error, [package], session) from error
         assert package.addon is not None
         lines = [f"{name}: {bound[name]} there, {version} here" for name, version in changed]
         raise LockError(

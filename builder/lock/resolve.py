@@ -17,7 +17,7 @@ from builder.base.cache import Cache
 from builder.base.errors import LockError
 from builder.base.model import Arch
 from builder.base.timing import phase
-from builder.index.uv import IndexFile, Limits, Resolved, Target, resolve
+from builder.index.uv import IndexFile, Limits, Resolved, Target, UnresolvedError, resolve
 from builder.lock.addons import lock_addons
 from builder.lock.file import Lock, LockedDistribution, load_lock
 from builder.lock.inputs import inputs_digest, needs_lock, requirements, sample_pins
@@ -28,6 +28,7 @@ from builder.lock.session import (
     limits_of,
     lock_distribution,
 )
+from builder.lock.unresolved import explain, explain_together
 from builder.net.download import fetch_blob
 from builder.spec import PackageSpec, ReleaseSpec, Spec
 
@@ -59,6 +60,7 @@ def make_locks(  # noqa: PLR0913 - by name
         requires_python=requires_python,
         targets=[Target(minor=minor, arch=arch, glibc=release.glibc) for arch in Arch],
         cache=cache,
+        begun_from=preferred_from if preferred_from != release.name else None,
     )
     present = {} if upgrade else _present_versions(spec, preferred_from or release.name, release)
     with phase("resolve", release.name):
@@ -82,7 +84,12 @@ def choose_python(
     target = Target(minor=_minor(newest_first[0]), arch=Arch.AMD64, glibc=release.glibc)
     roots = sorted({requirements(member, release)[0] for member in family if member.python})
     bounds = SpecifierSet()
-    for found in resolve(roots, target, limits_of(release, target.arch, {}), cache, deps=False):
+    try:
+        services = resolve(roots, target, limits_of(release, target.arch, {}), cache, deps=False)
+    except UnresolvedError as error:
+        hint = f"'builder release check' shows what there is; pkgspec/releases/{release.name}.toml"
+        raise LockError(error.message, hint=f"{hint} names the version") from error
+    for found in services:
         if found.wheel is None:
             raise LockError(f"{found.name} {found.version} has no wheel on the index")
         bounds &= SpecifierSet(_requires_python(found.wheel, cache))
@@ -134,10 +141,11 @@ def _resolve_family(session: Session, preferred: Versions) -> Versions:
         # A version found for one architecture binds the next one.
         bound = constraints_of(versions)
         limits = limits_of(session.release, target.arch, preferred, bound)
-        versions |= {
-            distribution.name: distribution.version
-            for distribution in resolve(wanted, target, limits, session.cache)
-        }
+        try:
+            found = resolve(wanted, target, limits, session.cache)
+        except UnresolvedError as error:
+            raise explain_together(error, session) from error
+        versions |= {distribution.name: distribution.version for distribution in found}
     return versions
 
 
@@ -158,8 +166,11 @@ def _lock_package(
     build: tuple[LockedDistribution, ...],
 ) -> Lock:
     release = session.release
-    wheels = resolve_targets(requirements(package, release), session, constraints_of(shared))
-    samples = resolve_targets(sample_pins(package, release), session, deps=False)
+    try:
+        wheels = resolve_targets(requirements(package, release), session, constraints_of(shared))
+        samples = resolve_targets(sample_pins(package, release), session, deps=False)
+    except UnresolvedError as error:
+        raise explain(error, [package], session) from error
     has_sdist = any(not file.is_wheel for wheel in wheels for file in wheel.files)
     log.step(f"{package.name}: {len(wheels)} distributions")
     return Lock.model_validate(

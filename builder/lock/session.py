@@ -23,6 +23,7 @@ class Session:
     requires_python: str
     targets: Sequence[Target]
     cache: Cache
+    begun_from: str | None = None  # the line whose file a new one gets a copy of
 
 
 def limits_of(

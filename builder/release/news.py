@@ -12,7 +12,7 @@ from packaging.version import Version
 from builder.base.cache import Cache
 from builder.base.errors import LockError
 from builder.base.model import Arch
-from builder.index.uv import Limits, Target, resolve
+from builder.index.uv import Limits, Target, UnresolvedError, resolve
 from builder.lock.inputs import requirements
 from builder.spec import ReleaseSpec, Spec
 from builder.spec.release import line_of
@@ -20,7 +20,6 @@ from builder.spec.release import line_of
 LEADING = "backend-ai-manager"  # every line has it, and its version is the release's
 # Of no CPython: a release that needs a newer Python than pkgspec/runtimes.toml has is found, too.
 _ANY_PYTHON = "3.99"
-_NO_SOLUTION = "No solution found"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,8 +135,6 @@ def _versions(wanted: Sequence[str], cache: Cache) -> dict[str, str] | None:
     target = Target(minor=_ANY_PYTHON, arch=Arch.AMD64, glibc="2.28")
     try:
         found = resolve(wanted, target, Limits(), cache, deps=False)
-    except LockError as error:
-        if _NO_SOLUTION in error.message:
-            return None
-        raise
+    except UnresolvedError:
+        return None
     return {distribution.name: distribution.version for distribution in found}

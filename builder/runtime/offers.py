@@ -7,7 +7,7 @@ tarball, Debian in its source index, whose signature apt checks.
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import httpx
 from packaging.version import Version
 
 from builder.base import log, run
-from builder.base.errors import FetchError, ToolError
+from builder.base.errors import FetchError, ToolError, UsageError
 from builder.base.parse import TextError, parse_json
 from builder.inspect.deb822 import parse_fields
 from builder.net.http import fetch_text
@@ -26,6 +26,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHECKSUM = re.compile(r"(?P<sha256>[0-9a-f]{64}) \d+ (?P<file>\S+)")
 _DEBIAN_FILE = re.compile(r"python3\.\d+_(?P<version>3\.\d+\.\d+)\.orig\.tar\.(?:xz|gz)")
 _APT_TIMEOUT_S = 300
+_NO_SUITE = "does not have a Release file"  # apt's words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,52 +85,78 @@ def _sbom_sum(url: str, file: str, client: httpx.Client | None) -> str:
     return str(sums[0])
 
 
-def find_debian(minors: Iterable[str], suites: Iterable[str]) -> list[SourceOffer]:
-    """Return the tarballs of ``minors`` in Debian's suites, by the mirror that this host has.
+@dataclass(frozen=True, kw_only=True)
+class Apt:
+    """The apt of this host, and the Debian mirror that it has."""
 
-    apt fetches and verifies the source indexes into a folder of their own. Raises ToolError
-    where this host has no apt or no Debian mirror.
-    """
-    apt_get, apt_cache = shutil.which("apt-get"), shutil.which("apt-cache")
-    if apt_get is None or apt_cache is None:
-        raise ToolError("no apt on this host", hint="ask a Debian host, or python.org alone")
-    mirror = _mirror(apt_get)
-    with tempfile.TemporaryDirectory(prefix="builder-apt-") as scratch:
-        folder = Path(scratch)
-        return [
-            offer
-            for suite in suites
-            for offer in _suite_offers((apt_get, apt_cache), folder / suite, mirror, suite, minors)
-        ]
+    get: str
+    cache: str
+    mirror: str
 
+    def find_debian(self, minors: Sequence[str], suite: str) -> list[SourceOffer]:
+        """Return the tarballs of ``minors`` in a suite of Debian, the newest of each.
 
-def _suite_offers(
-    tools: tuple[str, str], folder: Path, mirror: str, suite: str, minors: Iterable[str]
-) -> Iterator[SourceOffer]:
-    apt_get, apt_cache = tools
-    (folder / "lists" / "partial").mkdir(parents=True)
-    sources = folder / "sources.list"
-    sources.write_text(f"deb-src {mirror} {suite} main\n", encoding="utf-8")
-    own = {
-        "Dir::Etc::sourcelist": sources,
-        "Dir::Etc::sourceparts": "-",
-        "Dir::State::lists": folder / "lists",
-        "Dir::Cache": folder / "cache",
-        "APT::Sandbox::User": "root",  # the folder is this user's alone
-    }
-    options = [word for key, value in own.items() for word in ("-o", f"{key}={value}")]
-    log.step(f"reading Debian's source index of {suite}")
-    run.run(["timeout", str(_APT_TIMEOUT_S), apt_get, *options, "--quiet", "update"])
-    names = [f"python{minor}" for minor in minors]
-    shown = run.run([apt_cache, *options, "showsrc", "--only-source", *names], check=False).stdout
-    for minor in minors:
+        apt fetches and verifies the source index into a folder of its own. Raises UsageError
+        where the mirror has no such suite, FetchError where it does not answer.
+        """
+        with tempfile.TemporaryDirectory(prefix="builder-apt-") as scratch:
+            options = self._prepare(Path(scratch), suite)
+            log.step(f"reading Debian's source index of {suite}")
+            self._update(options, suite)
+            names = [f"python{minor}" for minor in minors]
+            words = [self.cache, *options, "showsrc", "--only-source", *names]
+            shown = run.run(words, check=False).stdout
         offers = [
             offer
             for paragraph in shown.split("\n\n")
-            for offer in read_source(paragraph, mirror, suite)
-            if offer.version.rpartition(".")[0] == minor
+            for offer in read_source(paragraph, self.mirror, suite)
         ]
-        yield from sorted(offers, key=lambda offer: Version(offer.version))[-1:]
+        return [
+            max(own, key=lambda offer: Version(offer.version))
+            for minor in minors
+            if (own := [offer for offer in offers if offer.version.rpartition(".")[0] == minor])
+        ]
+
+    def _prepare(self, folder: Path, suite: str) -> list[str]:
+        (folder / "lists" / "partial").mkdir(parents=True)
+        sources = folder / "sources.list"
+        sources.write_text(f"deb-src {self.mirror} {suite} main\n", encoding="utf-8")
+        own = {
+            "Dir::Etc::sourcelist": sources,
+            "Dir::Etc::sourceparts": "-",
+            "Dir::State::lists": folder / "lists",
+            "Dir::Cache": folder / "cache",
+            "APT::Sandbox::User": "root",  # the folder is this user's alone
+            "APT::Update::Error-Mode": "any",  # else a silent mirror is one that has nothing
+        }
+        return [word for key, value in own.items() for word in ("-o", f"{key}={value}")]
+
+    def _update(self, options: Sequence[str], suite: str) -> None:
+        words = ["timeout", str(_APT_TIMEOUT_S), self.get, *options, "--quiet", "update"]
+        done = run.run(words, check=False)
+        if done.status == 0:
+            return
+        if _NO_SUITE in done.stderr:
+            raise UsageError(
+                f"{self.mirror} has no suite {suite}",
+                hint="--suite takes a suite's name or codename: stable, trixie, sid",
+            )
+        reasons = [line[3:] for line in done.stderr.splitlines() if line.startswith("E: ")]
+        reason = reasons[0] if reasons else f"apt-get update exited with {done.status}"
+        raise FetchError(reason, hint="check the network and apt's mirror; then run it again")
+
+
+def debian_place(suite: str) -> str:
+    """Return the name of a suite of Debian among the places that offer CPythons."""
+    return f"Debian {suite}"
+
+
+def find_apt() -> Apt:
+    """Return the apt of this host; raises ToolError where it has none or no Debian mirror."""
+    apt_get, apt_cache = shutil.which("apt-get"), shutil.which("apt-cache")
+    if apt_get is None or apt_cache is None:
+        raise ToolError("no apt on this host", hint="ask a Debian host, or python.org alone")
+    return Apt(get=apt_get, cache=apt_cache, mirror=_mirror(apt_get))
 
 
 def read_source(paragraph: str, mirror: str, suite: str) -> Iterator[SourceOffer]:
@@ -144,7 +171,7 @@ def read_source(paragraph: str, mirror: str, suite: str) -> Iterator[SourceOffer
         if checksum and name and directory:
             yield SourceOffer(
                 version=name["version"],
-                place=f"Debian {suite}",
+                place=debian_place(suite),
                 url=f"{mirror}/{directory}/{checksum['file']}",
                 sha256=checksum["sha256"],
                 debian_file=checksum["file"],

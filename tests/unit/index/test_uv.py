@@ -9,7 +9,7 @@ import pytest
 from builder.base.cache import Cache
 from builder.base.errors import FetchError, LockError, ToolError
 from builder.base.model import Arch
-from builder.index.uv import Limits, Target, locate, parse_pylock, resolve
+from builder.index.uv import Limits, Target, UnresolvedError, locate, parse_pylock, resolve
 
 TARGET = Target(minor="3.13", arch=Arch.AMD64, glibc="2.28")
 PYLOCK = """
@@ -133,6 +133,55 @@ def test_a_resolution_without_solution_passes_on_uvs_explanation(
         resolve(["a==1"], TARGET, Limits(), cache)
     assert "cannot resolve a==1 for x86_64-manylinux_2_28, Python 3.13" in caught.value.message
     assert list((cache.root / "tmp").iterdir()) == []
+
+
+_UNSOLVED = {
+    "no wheel": (
+        """error: No solution found when resolving dependencies
+  cause: Because old<=1.9 has no usable wheels and only the following versions of old are available:
+             old<=1.9
+             old>=2
+         we can conclude that old<2 cannot be used.
+         And because you require old<2, we can conclude that your requirements are unsatisfiable.
+
+hint: Wheels are required for `old` because building from source is disabled
+""",
+        """\
+  Because old<=1.9 has no usable wheels and only the following versions of old are available:
+      old<=1.9
+      old>=2
+  we can conclude that old<2 cannot be used.
+  And because you require old<2, we can conclude that your requirements are unsatisfiable.""",
+        "old",
+    ),
+    "a wheel for others": (
+        """error: No solution found when resolving dependencies
+  cause: Because a-b.c==1 has no wheels with a matching platform tag and you require it
+""",
+        "  Because a-b.c==1 has no wheels with a matching platform tag and you require it",
+        "a-b.c",
+    ),
+    "no version": (
+        """error: No solution found when resolving dependencies
+  cause: Because there is no version of a==9 and you require a==9, we can conclude that
+""",
+        "  Because there is no version of a==9 and you require a==9, we can conclude that",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _UNSOLVED)
+def test_what_has_no_solution_is_told_without_uvs_command_and_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Cache, case: str
+) -> None:
+    said, shown, unbuilt = _UNSOLVED[case]
+    fake_uv(tmp_path, monkeypatch, said, status=1)
+    with pytest.raises(UnresolvedError) as caught:
+        resolve(["old<2", "a==9"], TARGET, Limits(), cache)
+    head = "cannot resolve old<2, a==9 for x86_64-manylinux_2_28, Python 3.13:"
+    assert caught.value.message == f"{head}\n{shown}"
+    assert caught.value.unbuilt == unbuilt
 
 
 _SAID = {

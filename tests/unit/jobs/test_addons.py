@@ -10,7 +10,7 @@ from builder.base.errors import LockError, PayloadError, SpecError
 from builder.base.files import hash_file
 from builder.base.model import Arch, PackageFormat
 from builder.base.paths import PKGSPEC
-from builder.index.uv import IndexFile, Limits, Resolved, Target
+from builder.index.uv import IndexFile, Limits, Resolved, Target, UnresolvedError
 from builder.lock import Lock, LockedDistribution, LockedFile, load_lock, save_lock, stale_locks
 from builder.lock.addons import lock_addons
 from builder.lock.inputs import inputs_digest
@@ -200,7 +200,8 @@ class FakeIndex:
             if bound.get(distribution, version) != version
         ]
         if clash:
-            raise LockError(f"uv: no solution for {clash}")
+            reason = f"no solution for {clash}"
+            raise UnresolvedError("cannot resolve", reason=reason, target=target, hint="")
         return [_resolved(name, version) for name, version in sorted(found.items())]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from builder.base.cache import Cache
 from builder.base.errors import FetchError, LockError, UsageError
+from builder.base.paths import PROJECT
 from builder.jobs.release import make_report
 from builder.lock import load_lock, save_lock, stale_locks
 from builder.lock.resolve import make_locks
@@ -155,6 +156,39 @@ def test_a_distribution_that_the_index_lacks_stops_a_bump(shop: Workshop) -> Non
         bump(shop, release, "31.1.9", _NOW)
     assert "builder release check" in str(found.value.hint)
     assert load_spec(shop.spec.root).release("31.1").version == "31.1.2"
+
+
+def test_a_new_line_that_does_not_resolve_says_for_whom_and_where_to_go_on(
+    shop: Workshop, index: JsonIndex
+) -> None:
+    """By the file of the other line: the new one has none yet."""
+    Recipe(name=_MANAGER, version="31.2.0", requires=["odd-one==1"]).write(index.folder)
+    Recipe(name="odd-one", version="1", tag="cp313-cp313-win_amd64").write(index.folder)
+    with pytest.raises(LockError) as found:
+        begin(shop, NewLine(name="31.2", version="31.2.0", like=shop.spec.release("31.1")), _NOW)
+    error = found.value
+    head, service, *reason = error.message.splitlines()
+    assert head == "release 31.2 cannot be resolved for x86_64-manylinux_2_28, Python 3.13:"
+    assert service == f"  example-service: {_MANAGER}==31.2.0"
+    assert reason[0].startswith("  Because odd-one==1 has no wheels with a matching platform tag")
+    assert "pip compile" not in error.message
+    hint = str(error.hint)
+    assert "[sdist.odd-one]" in hint
+    assert "a copy of pkgspec/releases/31.1.toml, as docs/guides/add-a-line.md says" in hint
+    assert "31.2.toml" not in hint
+    assert (PROJECT / "docs/guides/add-a-line.md").is_file()
+
+
+def test_a_bump_that_does_not_resolve_names_the_file_of_its_line(
+    shop: Workshop, index: JsonIndex
+) -> None:
+    Recipe(name=_MANAGER, version="31.1.3", requires=["library>=9"]).write(index.folder)
+    with pytest.raises(LockError) as found:
+        bump(shop, shop.spec.release("31.1"), "31.1.3", _NOW)
+    assert "library>=9" in found.value.message
+    assert "unsatisfiable" in found.value.message
+    assert "pkgspec/releases/31.1.toml" in str(found.value.hint)
+    assert "[sdist." not in str(found.value.hint)
 
 
 def test_an_index_that_does_not_answer_is_no_news(

@@ -10,13 +10,14 @@ from builder.base.errors import FetchError, SpecError, ToolError, UsageError
 from builder.base.paths import RUNTIMES_FILE
 from builder.runtime.offers import (
     SourceOffer,
-    find_debian,
+    find_apt,
     find_upstream,
     list_upstream,
     read_source,
 )
 from builder.runtime.pins import SourcePin, load_pins, parse_pins
 from builder.runtime.source_pins import choose_offer, make_pin, write_source_pin
+from tests.helpers.apt import MIRROR, fake_apt
 from tests.helpers.servers import ReleaseServer, release_server
 
 SUM, OTHER = "a" * 64, "b" * 64
@@ -136,30 +137,36 @@ def test_apt_reads_the_index_in_a_folder_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By stand-ins that note how they are called, and print what apt would."""
-    log = tmp_path / "calls"
     older = _PARAGRAPH.replace("3.13.16", "3.13.9")
-    (tmp_path / "shown").write_text(f"{older}\n{_PARAGRAPH}\n")
-    apt_get = f"""\
-for word; do
-    case "$word" in
-        indextargets) printf "Debian\\thttp://d.example.org/debian/\\n" ;;
-        *sourcelist=*) cat "${{word#*sourcelist=}}" >>{log} ;;
-    esac
-done
-"""
-    for name, body in {"apt-get": apt_get, "apt-cache": f"cat {tmp_path}/shown"}.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setattr("builder.runtime.offers.shutil.which", lambda name: str(tmp_path / name))
-    found = find_debian(["3.13", "3.12"], ["trixie"])
+    log = fake_apt(tmp_path, monkeypatch, shown=f"{older}\n{_PARAGRAPH}\n")
+    found = find_apt().find_debian(["3.13", "3.12"], "trixie")
     assert [(offer.version, offer.place) for offer in found] == [("3.13.16", "Debian trixie")]
-    assert log.read_text() == "deb-src http://d.example.org/debian trixie main\n"
+    assert log.read_text() == f"deb-src {MIRROR} trixie main\n"
+
+
+def test_a_suite_that_the_mirror_lacks_is_no_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_apt(tmp_path, monkeypatch, unknown=("nosuch",))
+    with pytest.raises(UsageError) as caught:
+        find_apt().find_debian(["3.13"], "nosuch")
+    assert caught.value.message == f"{MIRROR} has no suite nosuch"
+
+
+def test_a_mirror_that_does_not_answer_is_silent_and_not_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """apt calls that a warning, and goes on with nothing."""
+    fake_apt(tmp_path, monkeypatch, silent=("trixie",))
+    with pytest.raises(FetchError) as caught:
+        find_apt().find_debian(["3.13"], "trixie")
+    assert caught.value.message == f"Failed to fetch {MIRROR}/dists/trixie  Could not resolve"
 
 
 def test_a_host_without_apt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builder.runtime.offers.shutil.which", lambda _: None)
     with pytest.raises(ToolError, match="no apt"):
-        find_debian(["3.13"], ["trixie"])
+        find_apt()
 
 
 def offer(version: str, place: str, sha256: str, suite: str = "") -> SourceOffer:

@@ -18,6 +18,7 @@ from builder.cli import runtime_news as cli
 from builder.cli.runtime import runtime_group
 from builder.runtime.pins import load_pins
 from builder.spec import load_spec
+from tests.helpers.apt import MIRROR, fake_apt
 from tests.helpers.servers import ReleaseServer, release_server
 
 _VERSION = "3.13.99"
@@ -37,6 +38,12 @@ Security
 --------
 
 - gh-6: Refuse what 3.13.15 refuses.
+"""
+_SOURCE = f"""\
+Package: python3.13
+Checksums-Sha256:
+ {"a" * 64} 100 python3.13_3.13.98.orig.tar.xz
+Directory: pool/main/p/python3.13
 """
 
 
@@ -114,6 +121,56 @@ def test_check_for_machines_says_who_was_silent(run: Callable[..., Result]) -> N
     assert minor["newer"] == _VERSION
     assert [fix["issue"] for fix in minor["lacking"]["3.13.15"]] == ["gh-7"]
     assert found["silent"] == {"Debian": "no apt on this host"}
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_suite_that_debian_lacks_is_an_error_after_the_answers_of_the_others(
+    run: Callable[..., Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fake_apt(tmp_path, monkeypatch, shown=_SOURCE, unknown=("nosuch",))
+    done = run("check", "--suite", "nosuch", "--suite", "sid")
+    assert isinstance(done.exception, UsageError)
+    assert done.exception.message == f"{MIRROR} has no suite nosuch"
+    assert "  Debian sid: 3.13.98" in done.stdout.splitlines()
+    assert f"  python.org: {_VERSION}" in done.stdout.splitlines()
+    assert not warnings(caplog)  # it is said once, as the error
+    machines = run("check", "--json", "--suite", "nosuch", "--suite", "sid")
+    assert isinstance(machines.exception, UsageError)
+    found = json.loads(machines.stdout)
+    assert found["silent"] == {"Debian nosuch": f"{MIRROR} has no suite nosuch"}
+    offers = [offer["place"] for minor in found["minors"] for offer in minor["offers"]]
+    assert offers == ["Debian sid", "python.org"]
+
+
+def test_a_suite_that_nobody_named_and_that_is_silent_is_a_warning(
+    run: Callable[..., Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fake_apt(tmp_path, monkeypatch, shown=_SOURCE, silent=("sid",))
+    done = run("check")
+    assert done.exit_code == 0, done.output
+    (warning,) = warnings(caplog)
+    assert warning.startswith("Debian sid says nothing: Failed to fetch")
+    assert "  Debian forky: 3.13.98" in done.stdout.splitlines()
+
+
+def test_bump_writes_nothing_where_a_named_suite_says_nothing(
+    run: Callable[..., Result], pkgspec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_apt(tmp_path, monkeypatch, shown=_SOURCE, silent=("sid",))
+    before = (pkgspec / "runtimes.toml").read_bytes()
+    done = run("bump", "3.13", "--suite", "sid")
+    assert isinstance(done.exception, FetchError)
+    assert done.exception.message.startswith("Failed to fetch")
+    assert (pkgspec / "runtimes.toml").read_bytes() == before
 
 
 @pytest.mark.parametrize("words", [("check",), ("check", "--json"), ("bump", "3.13")])
