@@ -31,6 +31,7 @@ _INDEX = (
 _FAILED = re.compile(r"Failed to fetch: `?(?P<url>[^\s`]+)")
 _CAUSES = re.compile(r"^ *cause: (?P<text>.+?)(?:\n *\n|\Z)", re.MULTILINE | re.DOTALL)
 _DECIDES = "a release's constraints, extra-requirements and [sdist.NAME] decide what may be taken"
+_ASKED = "what is asked for is in pkgspec/packages and in the file of pkgspec/releases"
 _CAUSE = re.compile(r"^ *cause: (.+)$", re.MULTILINE)
 _NO_SOLUTION = "No solution found"
 _NO_WHEEL = re.compile(r"(?P<name>[\w.-]+)(?:[<>=!~]\S*)? has no (?:usable )?wheels")
@@ -161,7 +162,7 @@ def _failure(error: ToolError, requirements: Sequence[str], target: Target) -> B
     message = f"cannot resolve {', '.join(requirements)}"
     if _NO_SOLUTION in error.message:
         return UnresolvedError(message, reason=reason, target=target, hint=_DECIDES)
-    return LockError(_text(message, target, [reason]), hint=UV_HINT)
+    return LockError(_text(message, target, [reason]), hint=_ASKED)
 
 
 def find_reason(message: str) -> str:

@@ -125,13 +125,16 @@ def test_a_moment_with_another_offset_is_asked_for_in_utc(uv: FakeUv, cache: Cac
     assert "2026-01-02T00:00:00Z" in uv.words
 
 
-def test_a_resolution_without_solution_passes_on_uvs_explanation(
+def test_a_failure_of_uv_passes_on_its_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Cache
 ) -> None:
     fake_uv(tmp_path, monkeypatch, "because a depends on b and there is no b", status=1)
     with pytest.raises(LockError, match="because a depends on b") as caught:
         resolve(["a==1"], TARGET, Limits(), cache)
     assert "cannot resolve a==1 for x86_64-manylinux_2_28, Python 3.13" in caught.value.message
+    assert "pip compile" not in caught.value.message
+    assert not isinstance(caught.value, UnresolvedError)  # uv itself failed
+    assert "pkgspec/releases" in str(caught.value.hint)
     assert list((cache.root / "tmp").iterdir()) == []
 
 
