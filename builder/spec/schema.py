@@ -117,6 +117,7 @@ class ServiceSpec(Strict):
     config: SkipJsonSchema[tuple[Text, ...]] = ()  # files under /etc/backend.ai
     listens: SkipJsonSchema[bool] = False
     registries: SkipJsonSchema[bool] = False  # it trusts the registries of site.toml
+    first_start: SkipJsonSchema[bool] = False  # it imports while its stores are filled
 
     def stop_signal(self, version: str) -> str:
         """Return the signal that stops the release ``version`` of the service."""
@@ -128,7 +129,7 @@ class ServiceSpec(Strict):
     @classmethod
     def _refuse_facts_of_the_recipe(cls, table: object) -> object:
         if isinstance(table, dict):
-            for key in ("config", "listens", "registries"):
+            for key in ("config", "listens", "registries", "first_start"):
                 if key in table:
                     raise ValueError(f"'{key}' is written in the service's recipe.toml")
         return table

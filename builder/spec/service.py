@@ -67,6 +67,7 @@ def _facts_of_recipe(service: ServiceSpec, project: Path) -> dict[str, object]:
             "config": tuple(str(config["file"]) for config in recipe.get("config", [])),
             "listens": "listens" in recipe,
             "registries": bool(recipe.get("registries", False)),
+            "first_start": "first-start" in recipe,
         }
     except (LookupError, TypeError) as error:
         raise SpecError([f"{label}: {error}"]) from error

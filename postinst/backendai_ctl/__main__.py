@@ -1,6 +1,9 @@
 """The entry point of `python3 /usr/lib/backendai/target`; installed there as __main__.py."""
 
+import contextlib
+import os
 import sys
+from typing import NoReturn
 
 from backendai_ctl.base.libraries import load_library
 
@@ -21,5 +24,13 @@ def main() -> int:
     return run()
 
 
+def leave(status: int) -> NoReturn:
+    """End this process, without a second of taking apart what a release's commands import."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            stream.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -104,6 +104,10 @@ class Layout:
         """One empty file for each service that starts once its stores are seeded."""
         return self.seed_state / "waiting"
 
+    def held(self, service: str) -> Path:
+        """Return the file that exists while ``service`` runs and its stores are being filled."""
+        return self.root / f"run/backendai/{service}/held"
+
     @property
     def join(self) -> Path:
         """The cluster that this node has joined, and an invite that it is about to follow."""

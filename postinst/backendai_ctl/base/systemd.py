@@ -92,6 +92,14 @@ def control(action: str, *units: str, wait: bool = True, seconds: float = _CONTR
     return (done.stderr.strip() or f"exit status {done.status}") if done.status else ""
 
 
+def start_at_once(unit: str) -> str:
+    """Start ``unit`` before the units that it is ordered after; do not wait.
+
+    Returns why it could not be started, or an empty text.
+    """
+    return control("start", "--job-mode=ignore-dependencies", unit, wait=False)
+
+
 def ask(layout: Layout, action: str, unit: str) -> None:
     """Ask systemd, if it runs, to start, restart or stop ``unit``; do not wait."""
     if has_systemd(layout):

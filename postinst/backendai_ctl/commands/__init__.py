@@ -13,6 +13,7 @@ _MODULES = {
         "check-config",
         "wait",
         "check-port",
+        "first-start",
         "check-stores",
         "sql",
         "etcd",

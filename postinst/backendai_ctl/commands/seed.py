@@ -28,11 +28,12 @@ from backendai_ctl.seed.interpreter import reexec_in_service_python
 from backendai_ctl.seed.model import State, StepResult
 from backendai_ctl.seed.plan import plan, render
 from backendai_ctl.seed.session import SeededDatabase, Session
-from backendai_ctl.seed.starting import start_waiting
+from backendai_ctl.seed.starting import held_starts, start_waiting, stop_held
 from backendai_ctl.seed.state import (
     Report,
     failed,
     is_complete,
+    is_first,
     load_state,
     results_of,
     save_report,
@@ -64,11 +65,9 @@ def _apply(options: argparse.Namespace, layout: Layout, begin: float | None = No
     wait = str(session.answers.value("seed.wait")) if options.wait is None else options.wait
     with ExitStack() as stack:
         stack.enter_context(exclusive(layout.seed_state))
-        if any(recipe.uses_registries for recipe in session.recipes.values()):
-            take_registries(layout, session.answers.site, say)
+        _begin(session)
+        held = stack.enter_context(held_starts(layout, say, may_start=not options.no_start))
         databases = stack.enter_context(session.open_databases())
-        for service, problem in session.unconfigured.items():
-            say(f"{service}: left out: {problem}")
         works = _stores_work(session, databases, float(wait))
         upgraded = options.no_start or _upgrade(options, layout, session, databases)
         run = Run(say=say)
@@ -76,7 +75,8 @@ def _apply(options: argparse.Namespace, layout: Layout, begin: float | None = No
         notes = [note for database in databases for note in _notes(database, results)]
         took = time.monotonic() - begin
         late = _session(options, layout).configs.keys() - session.configs.keys()
-        complete = not failed(results) and works and upgraded and not late
+        held.are_filled = not failed(results) and works and upgraded
+        complete = held.are_filled and not late
         report = Report(complete=complete, results=results, notes=notes, seconds=took)
         save_report(layout, report)
         scans = [
@@ -102,8 +102,18 @@ def _apply(options: argparse.Namespace, layout: Layout, begin: float | None = No
     return _finish(options, layout, {})
 
 
+def _begin(session: Session) -> None:
+    for service, problem in session.unconfigured.items():
+        say(f"{service}: left out: {problem}")
+    if any(recipe.uses_registries for recipe in session.recipes.values()):
+        take_registries(session.layout, session.answers.site, say)
+
+
 def _stores_work(session: Session, databases: list[SeededDatabase], wait: float) -> bool:
     """Wait for the stores, and try the services' operations in them; report problems."""
+    for database in databases:
+        if is_first(session.layout, database.data.service):
+            database.import_commands()
     away = wait_for(stores_of(session, databases), wait, say)
     for store in away:
         say(f"{store} does not answer")
@@ -130,6 +140,7 @@ def _upgrade(
 def _finish(options: argparse.Namespace, layout: Layout, left: dict[str, str]) -> Status:
     if not options.no_start:
         left = start_waiting(layout, say)
+        stop_held(layout, left)
     for service, reason in left.items():
         say(f"{service} is not started yet: {reason}")
     return Status.NOT_READY if left else Status.OK

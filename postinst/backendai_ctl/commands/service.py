@@ -24,6 +24,7 @@ from backendai_ctl.commands.joining import follow_invite
 from backendai_ctl.join.follow import asked_line
 from backendai_ctl.registries.advise import take_registries
 from backendai_ctl.services.configure import Host, configure
+from backendai_ctl.services.first_start import run_first_start
 from backendai_ctl.services.recipe import Recipe, installed_services, load_recipe
 from backendai_ctl.services.release_validation import Validator
 from backendai_ctl.services.shown_files import show_named_files
@@ -91,6 +92,10 @@ def _port(options: argparse.Namespace, layout: Layout) -> Status:
 def _ready(options: argparse.Namespace, layout: Layout) -> Status:
     check_needs(layout, load_recipe(layout, options.service), thorough=True)
     return Status.OK
+
+
+def _first_start(options: argparse.Namespace, layout: Layout) -> Status:
+    run_first_start(layout, load_recipe(layout, options.service))
 
 
 def _sql(options: argparse.Namespace, layout: Layout) -> Status:
@@ -164,6 +169,12 @@ COMMANDS = (
         name="check-port",
         about="fail where something else holds a port of the service, or a volume is missing",
         run=_port,
+        add_arguments=service_argument,
+    ),
+    Command(
+        name="first-start",
+        about="run the service's server, which begins once its stores are filled; for its unit",
+        run=_first_start,
         add_arguments=service_argument,
     ),
     Command(

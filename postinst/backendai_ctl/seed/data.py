@@ -150,6 +150,7 @@ class SeedData:
     postgresql: int  # the oldest major version that the release works with
     rescan: bool  # whether its registries are scanned for images
     profiles: tuple[SeedProfile, ...]
+    imports: tuple[str, ...] = ()  # modules of these commands, if the release has them
 
     def profile(self, version: str) -> SeedProfile:
         """Return the profile of ``version``'s line; RecipeError if it is older than all lines."""
@@ -193,6 +194,7 @@ def _data(service: str, table: Mapping[str, Any]) -> SeedData:
         postgresql=int(table["postgresql"]),
         rescan=bool(table.get("rescan", False)),
         profiles=tuple(_profile(item) for item in table["line"]),
+        imports=tuple(table.get("imports", ())),
     )
 
 

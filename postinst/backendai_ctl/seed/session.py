@@ -1,7 +1,7 @@
 """The services of this host and the stores that one seeding run works with."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -79,13 +79,20 @@ class SeededDatabase:
         """Return the schema of the database and that of the installed release."""
         return inspect_schema(self.connection, self.layout, self.data.service, self.data.alembic)
 
+    def import_commands(self) -> None:
+        """Import the release's commands; no secret is needed for that, and none is created."""
+        self._cli().preload()
+
     @cached_property
     def cli(self) -> ReleaseCli:
         """The release's own commands."""
-        listens = self.recipe.listens
         hidden = [self.target.password, *self.answers.hidden()]
         for account in self.fixtures.accounts:
             hidden += [account.password, account.secret_key, account.access_key]
+        return self._cli(hidden)
+
+    def _cli(self, hidden: Sequence[str] = ()) -> ReleaseCli:
+        listens = self.recipe.listens
         return ReleaseCli(
             layout=self.layout,
             data=self.data,

@@ -1,10 +1,25 @@
-"""Starts the services that wait for their stores, once the stores are filled."""
+"""Starts the services that wait for their stores, once the stores are filled.
 
-from collections.abc import Callable
+The imports of a server can take as long as the whole seeding. Where this is the first, the server
+starts at its beginning, is held after its imports, and goes on once the stores are filled.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from backendai_ctl.base.errors import TargetError
+from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.systemd import control, has_systemd, is_enabled, unit_of
+from backendai_ctl.base.systemd import (
+    control,
+    has_systemd,
+    is_active,
+    is_enabled,
+    start_at_once,
+    unit_of,
+)
+from backendai_ctl.seed.state import is_first
 from backendai_ctl.services.recipe import load_recipe
 from backendai_ctl.stores.readiness import check_needs
 
@@ -40,6 +55,7 @@ def start_waiting(
             left[service] = error.message
             continue
         unit = unit_of(service)
+        layout.held(service).unlink(missing_ok=True)
         if has_systemd(layout) and is_enabled(unit):
             say(f"starting {unit}")
             if control("start", unit, wait=False):
@@ -47,3 +63,56 @@ def start_waiting(
                 continue
         (layout.waiting / service).unlink(missing_ok=True)
     return left
+
+
+@dataclass(kw_only=True)
+class HeldStarts:
+    """What becomes of the services that are held: they are stopped unless the stores are filled."""
+
+    are_filled: bool = False
+
+
+@contextlib.contextmanager
+def held_starts(
+    layout: Layout, say: Callable[[str], None], *, may_start: bool
+) -> Iterator[HeldStarts]:
+    """Start what was never seeded for: it imports its modules, and is held after that."""
+    for service in waiting_services(layout) if may_start else ():
+        if _can_be_held(layout, service):
+            _start_held(layout, service, say)
+    held = HeldStarts()
+    try:
+        yield held
+    finally:
+        if not held.are_filled:
+            stop_held(layout, waiting_services(layout))
+
+
+def _start_held(layout: Layout, service: str, say: Callable[[str], None]) -> None:
+    try:
+        private_writer().replace(layout.held(service), "")
+    except TargetError:
+        return  # it starts later
+    if start_at_once(unit_of(service)):
+        layout.held(service).unlink(missing_ok=True)
+    else:
+        say(f"{service} imports its modules meanwhile")
+
+
+def stop_held(layout: Layout, services: Iterable[str]) -> None:
+    """Stop those of ``services`` that are held."""
+    for service in services:
+        if layout.held(service).exists():
+            control("stop", unit_of(service))
+            layout.held(service).unlink(missing_ok=True)
+
+
+def _can_be_held(layout: Layout, service: str) -> bool:
+    """Whether this is the first seeding for ``service``, and nobody keeps it from starting."""
+    held = layout.held(service)
+    if load_recipe(layout, service).first_start is None or not has_systemd(layout):
+        return False
+    if held.exists() or not held.parent.is_dir() or layout.failure_note(service).exists():
+        return False
+    unit = unit_of(service)
+    return is_first(layout, service) and is_enabled(unit) and not is_active(unit)

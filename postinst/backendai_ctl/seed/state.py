@@ -56,6 +56,11 @@ def load_state(layout: Layout) -> dict[str, Any] | None:
     return table if isinstance(table, dict) else None
 
 
+def is_first(layout: Layout, service: str) -> bool:
+    """Whether no run on this host has come to the steps of ``service``."""
+    return all(result.group != service for result in results_of(load_state(layout) or {}))
+
+
 def results_of(state: Mapping[str, Any]) -> list[StepResult]:
     """Return the result of each step in a state from ``load_state``."""
     return [StepResult.from_table(step) for step in state.get("steps") or ()]

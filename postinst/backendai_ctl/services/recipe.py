@@ -111,6 +111,14 @@ class Reserved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FirstStart:
+    """A server that imports its modules while its stores are filled."""
+
+    entry: str  # MODULE:FUNCTION that is the server
+    imports: tuple[str, ...] = ()  # what its workers import, too
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All data about one service."""
 
@@ -130,6 +138,7 @@ class Recipe:
     monitor: Monitor | None = None
     tls: Tls | None = None  # of a service that shows the certificate of site.toml
     reserved: Reserved | None = None
+    first_start: FirstStart | None = None
     # The way to derive an answer from this host where it is empty.
     derive: Mapping[str, str] = field(default_factory=dict)
     uses_registries: bool = False  # whether it uses the image registries of site.toml
@@ -202,6 +211,7 @@ _KEYS = {
     "tls",
     "reserved",
     "derive",
+    "first-start",
 }
 # Keys of revision 1 that mean nothing now: rpm installs this tool before the services, whose
 # former recipes are read until their own packages follow.
@@ -222,6 +232,7 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
         monitor=_monitor(as_table(table["monitor"])) if "monitor" in table else None,
         tls=Tls(**as_table(tls)) if tls else None,  # type: ignore[arg-type]
         reserved=Reserved(**as_table(reserved)) if reserved else None,  # type: ignore[arg-type]
+        first_start=_first_start(as_table(table.get("first-start", {}))),
         derive={name: str(way) for name, way in as_table(table.get("derive", {})).items()},
         needs=Needs(
             tcp=as_words(needs.get("tcp", [])),
@@ -245,6 +256,12 @@ def _recipe(table: Mapping[str, object]) -> Recipe:
 
 def _monitor(table: Mapping[str, object]) -> Monitor:
     return Monitor(ports=as_words(table["ports"]), host=str(table.get("host", Monitor.host)))
+
+
+def _first_start(table: Mapping[str, object]) -> FirstStart | None:
+    if not table:
+        return None
+    return FirstStart(entry=str(table["entry"]), imports=as_words(table.get("imports", [])))
 
 
 def _folder(table: Mapping[str, object]) -> FolderRecipe:

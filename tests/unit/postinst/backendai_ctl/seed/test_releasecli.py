@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,17 @@ def test_a_command_is_called_by_its_group(cli: ReleaseCli) -> None:
     cli.run("schema", "oneshot", "-f", "a.ini")
     expected = "by the group: backend.ai app-proxy-coordinator schema oneshot -f a.ini\n"
     assert cli.log.read_text() == expected
+
+
+def test_what_commands_need_is_imported_before_they_are_called(
+    cli: ReleaseCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imported_early.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(ReleaseCli, "is_own", True)
+    names = ("imported_early", "of_another_line")
+    replace(cli, data=replace(cli.data, entry="json:load", imports=names)).preload()
+    assert "imported_early" in sys.modules
 
 
 def test_a_command_whose_group_does_not_work_is_called_alone(cli: ReleaseCli) -> None:

@@ -1,4 +1,4 @@
-"""Who is started once the stores are filled, and who still waits."""
+"""Who is started once the stores are filled, who is held until then, and who still waits."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,9 @@ from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.programs import Done
 from backendai_ctl.seed import starting
-from backendai_ctl.seed.starting import start_waiting
+from backendai_ctl.seed.model import Finding, State, StepResult
+from backendai_ctl.seed.starting import held_starts, start_waiting
+from backendai_ctl.seed.state import Report, save_report
 
 
 @pytest.fixture
@@ -85,4 +87,78 @@ def test_a_database_that_is_not_upgraded_keeps_its_service_waiting(
     layout.failure_note("manager").write_text("column exists\n")
     assert start_waiting(layout, lambda _: None) == {"manager": "its database is not upgraded"}
     assert note.exists()
+    assert asked == []
+
+
+_UNIT = "backendai-manager.service"
+_AT_ONCE = f"start --no-block --job-mode=ignore-dependencies {_UNIT}"
+
+
+@pytest.fixture
+def held(layout: Layout, asked: list[str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that holds a manager, which was installed and has not run; ``asked`` is empty."""
+    assert asked == []
+    recipe = SimpleNamespace(first_start=object(), needs=SimpleNamespace(database="db"))
+    monkeypatch.setattr(starting, "load_recipe", lambda *_: recipe)
+    waits(layout, "manager")
+    layout.seed_state.mkdir(parents=True, exist_ok=True)
+    layout.held("manager").parent.mkdir(parents=True)
+    return layout.held("manager")
+
+
+def test_a_server_imports_while_its_stores_are_filled(
+    layout: Layout, asked: list[str], held: Path
+) -> None:
+    with held_starts(layout, lambda _: None, may_start=True) as services:
+        assert asked[-1] == _AT_ONCE
+        assert held.exists()
+        services.are_filled = True
+    assert held.exists()
+    assert start_waiting(layout, lambda _: None) == {}
+    assert not held.exists()
+    assert asked[-1] == f"start --no-block {_UNIT}"
+
+
+def test_a_held_server_is_stopped_where_the_stores_are_not_filled(
+    layout: Layout, asked: list[str], held: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt), held_starts(layout, lambda _: None, may_start=True):
+        raise KeyboardInterrupt
+    assert asked[-1] == f"stop {_UNIT}"
+    assert not held.exists()
+    assert (layout.waiting / "manager").exists()
+
+
+def test_what_a_killed_run_left_is_stopped_by_the_next_that_fails(
+    layout: Layout, asked: list[str], held: Path
+) -> None:
+    held.touch()
+    with held_starts(layout, lambda _: None, may_start=True):
+        assert asked == []
+    assert asked == [f"stop {_UNIT}"]
+    assert not held.exists()
+
+
+def test_only_the_first_seeding_starts_a_server_early(
+    layout: Layout, asked: list[str], held: Path
+) -> None:
+    finding = Finding(state=State.WAITING, detail="PostgreSQL does not answer")
+    results = [StepResult.of("manager", "database", finding)]
+    save_report(layout, Report(complete=False, results=results, notes=[], seconds=60))
+    with held_starts(layout, lambda _: None, may_start=True):
+        assert not held.exists()
+    assert asked == []
+
+
+@pytest.mark.parametrize("kept", ["disabled", "active", "not now", "not upgraded"])
+def test_a_server_that_must_not_start_is_not_started_early(
+    layout: Layout, asked: list[str], held: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    monkeypatch.setattr(starting, "is_enabled", lambda _: kept != "disabled")
+    monkeypatch.setattr(starting, "is_active", lambda _: kept == "active")
+    if kept == "not upgraded":
+        layout.failure_note("manager").parent.mkdir(parents=True)
+        layout.failure_note("manager").touch()
+    with held_starts(layout, lambda _: None, may_start=kept != "not now"):
+        assert not held.exists()
     assert asked == []
