@@ -128,7 +128,11 @@ def filling(bare: Filling) -> Filling:
 def test_a_store_that_comes_later(bare: Filling, steps: Steps) -> None:
     """Installed without stores, a manager runs once the last of them answers."""
     host = bare.host
-    assert host.run(["systemctl", "is-active", guide.UNIT], check=False).stdout == "inactive\n"
+    # It imports its modules until the first run gives up.
+    asked = ["systemctl", "is-active", guide.UNIT]
+    host.wait_until(
+        "the manager is stopped", lambda: host.run(asked, check=False).stdout == "inactive\n"
+    )
     status = host.run(["backendai-ctl", "seed", "status"], check=False)
     assert status.status == _NOT_READY, status.stdout
     bare.fails_with("etcd on 127.0.0.1:2379 does not answer")

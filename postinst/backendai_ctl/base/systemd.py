@@ -25,6 +25,7 @@ _PROPERTIES = (
 
 
 _MICRO = 1_000_000
+_PAUSE_SECONDS = 1.0
 
 
 def has_systemd(layout: Layout) -> bool:
@@ -72,6 +73,13 @@ def show_unit(unit: str) -> Mapping[str, str]:
 def is_active(unit: str) -> bool:
     """Whether ``unit`` runs or is starting."""
     return show_unit(unit).get("ActiveState") in ("active", "activating", "reloading")
+
+
+def wait_while_starting(unit: str, seconds: float) -> None:
+    """Wait, for ``seconds`` at most, until ``unit`` does not start any more."""
+    until = time.monotonic() + seconds
+    while show_unit(unit).get("ActiveState") == "activating" and time.monotonic() < until:
+        time.sleep(_PAUSE_SECONDS)
 
 
 def is_enabled(unit: str) -> bool:

@@ -23,6 +23,7 @@ from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.registries.advise import take_registries
 from backendai_ctl.seed import images
 from backendai_ctl.seed.apply import Run
+from backendai_ctl.seed.data import load_seed_data, seeded_services
 from backendai_ctl.seed.groups import groups_of, is_shared_filled
 from backendai_ctl.seed.interpreter import reexec_in_service_python
 from backendai_ctl.seed.model import State, StepResult
@@ -43,6 +44,7 @@ from backendai_ctl.status.outlook import Seeding, predict_seeding
 from backendai_ctl.upgrade.pending import pending_upgrades
 
 _LOCK_SECONDS = 300.0
+_START_SECONDS = 120.0
 _NEVER = "not filled yet: sudo backendai-ctl seed apply\n"
 
 
@@ -184,6 +186,10 @@ def _as_text(state: dict[str, object], catalogue: dict[str, object] | None) -> s
 
 
 def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
+    for service in seeded_services(layout):
+        if load_seed_data(layout, service).rescan:
+            # A login comes before the images, and both import the whole of the release.
+            systemd.wait_while_starting(systemd.unit_of(service), _START_SECONDS)
     reexec_in_service_python(layout, most_called=True)
     session = _session(options, layout)
     with session.open_databases() as databases:

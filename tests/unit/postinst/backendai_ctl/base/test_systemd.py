@@ -26,3 +26,14 @@ def test_a_command_is_repeated_while_its_unit_is_there(monkeypatch: pytest.Monke
     monkeypatch.setattr(systemd, "has_systemd", lambda _: False)
     systemd.repeat(Layout(), "again", ["/bin/true"], seconds=60, with_unit="a.service")
     assert len(asked) == 1
+
+
+def test_a_start_is_awaited_to_its_end_or_for_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = ["activating", "activating", "active", "failed"]
+    monkeypatch.setattr(systemd, "show_unit", lambda _: {"ActiveState": states.pop(0)})
+    monkeypatch.setattr(systemd, "_PAUSE_SECONDS", 0)
+    systemd.wait_while_starting("backendai-manager.service", 60)
+    assert states == ["failed"]
+    states[:] = ["activating", "activating"]
+    systemd.wait_while_starting("backendai-manager.service", 0)
+    assert states == ["activating"]
