@@ -28,6 +28,7 @@ _IS_FULL = bool(os.environ.get("BUILDER_FULL"))
 _KILLS = int(os.environ.get("BUILDER_SEED_KILLS", "12" if _IS_FULL else "2"))
 _RACES = int(os.environ.get("BUILDER_SEED_RACES", "4"))
 _RUN_TIMEOUT_S = 120
+_START_TIMEOUT_S = 300
 _NOT_READY, _TIMED_OUT = 69, 75
 _LISTENER = "import socket, time; s = socket.create_server(('127.0.0.1', 5999)); time.sleep(600)"
 
@@ -131,7 +132,9 @@ def test_a_store_that_comes_later(bare: Filling, steps: Steps) -> None:
     # It imports its modules until the first run gives up.
     asked = ["systemctl", "is-active", guide.UNIT]
     host.wait_until(
-        "the manager is stopped", lambda: host.run(asked, check=False).stdout == "inactive\n"
+        "the manager is stopped",
+        lambda: host.run(asked, check=False).stdout == "inactive\n",
+        timeout=_START_TIMEOUT_S,
     )
     status = host.run(["backendai-ctl", "seed", "status"], check=False)
     assert status.status == _NOT_READY, status.stdout

@@ -104,6 +104,8 @@ def stop_held(layout: Layout, services: Iterable[str]) -> None:
     for service in services:
         if layout.held(service).exists():
             control("stop", unit_of(service))
+            # Its ExecStartPost= was ended by a signal, which systemd counts as a failure.
+            control("reset-failed", unit_of(service))
             layout.held(service).unlink(missing_ok=True)
 
 

@@ -124,7 +124,7 @@ def test_a_held_server_is_stopped_where_the_stores_are_not_filled(
 ) -> None:
     with pytest.raises(KeyboardInterrupt), held_starts(layout, lambda _: None, may_start=True):
         raise KeyboardInterrupt
-    assert asked[-1] == f"stop {_UNIT}"
+    assert asked[-2:] == [f"stop {_UNIT}", f"reset-failed {_UNIT}"]
     assert not held.exists()
     assert (layout.waiting / "manager").exists()
 
@@ -135,7 +135,7 @@ def test_what_a_killed_run_left_is_stopped_by_the_next_that_fails(
     held.touch()
     with held_starts(layout, lambda _: None, may_start=True):
         assert asked == []
-    assert asked == [f"stop {_UNIT}"]
+    assert asked == [f"stop {_UNIT}", f"reset-failed {_UNIT}"]
     assert not held.exists()
 
 
