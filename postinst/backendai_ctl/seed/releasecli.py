@@ -5,7 +5,6 @@ only the first call pays for them.
 """
 
 import contextlib
-import gc
 import importlib
 import os
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.files import private_writer
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.preload import import_early
 from backendai_ctl.base.programs import run_program
 from backendai_ctl.base.redact import hide, redact_urls
 from backendai_ctl.base.text import lines_of
@@ -74,13 +74,8 @@ class ReleaseCli:
         if not self.is_own:
             return
         private_writer().replace(self.log, "")
-        # Modules are not garbage: a search among their objects for each few thousand costs a tenth.
-        gc.disable()
         with _environment(self._variables()), _output_into(self.log):
-            for name in (self.data.entry.partition(":")[0], *self.data.imports):
-                with contextlib.suppress(ImportError):  # of another line
-                    importlib.import_module(name)
-        gc.enable()
+            import_early(self.data.entry.partition(":")[0], *self.data.imports)
 
     def _check(self, failure: str | None, shown: str) -> None:
         if failure:

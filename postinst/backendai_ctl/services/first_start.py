@@ -1,7 +1,6 @@
 """Runs a server for the first time: its modules are imported while its stores are being filled."""
 
 import contextlib
-import gc
 import importlib
 import signal
 import sys
@@ -12,6 +11,7 @@ from typing import NoReturn
 
 from backendai_ctl.base.errors import NotReadyError, RecipeError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.preload import import_early
 from backendai_ctl.services.recipe import Recipe
 
 # Less than the 300 s of the unit: whoever has written the note may have been killed.
@@ -29,22 +29,12 @@ def run_first_start(layout: Layout, recipe: Recipe) -> NoReturn:
         raise RecipeError(f"{recipe.service} has no [first-start]")
     module, _, name = recipe.first_start.entry.partition(":")
     with _ended_by_signals():
-        server = getattr(_import(module, recipe.first_start.imports), name)
+        import_early(module, *recipe.first_start.imports)
+        server = getattr(importlib.import_module(module), name)
         _wait_for_release(layout.held(recipe.service))
     _leave_path()
     sys.argv[:] = [module]
     sys.exit(server())
-
-
-def _import(module: str, others: tuple[str, ...]) -> object:
-    # Modules are not garbage: a search among their objects for each few thousand costs a tenth.
-    gc.disable()
-    server = importlib.import_module(module)
-    for other in others:
-        with contextlib.suppress(Exception):  # of another line; the workers report the rest
-            importlib.import_module(other)
-    gc.enable()
-    return server
 
 
 def _wait_for_release(held: Path) -> None:
