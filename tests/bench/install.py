@@ -101,6 +101,7 @@ def _round(engine: docker.DockerClient, dist: Dist, work: Path) -> dict[str, Run
 def _fill_cache(host: Host) -> None:
     apt(host, "update")
     apt(host, "--download-only", "install", *_STORES)
+    os.sync()  # else whoever comes first waits until what was copied for both is on the disk
 
 
 def _by_packages(host: Host, dist: Dist) -> Run:
