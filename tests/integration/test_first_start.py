@@ -56,6 +56,8 @@ def _main_pid(host: Host) -> str:
 def test_a_killed_run_is_completed_by_the_next(host: Host) -> None:
     """The retry finds the held server, fills the stores, and the same process goes on."""
     assert _is_held(host)
+    # Before it there is the process that looks at its port.
+    host.wait_until("it is a process", lambda: _main_pid(host) != "0\n", timeout=_TIMEOUT_S)
     held = _main_pid(host)
     host.run(["systemctl", "kill", "--signal=KILL", _SEED])
     start_stores(host, Suite.TRIXIE)
