@@ -186,11 +186,11 @@ def _as_text(state: dict[str, object], catalogue: dict[str, object] | None) -> s
 
 
 def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
+    reexec_in_service_python(layout, most_called=True)
     for service in seeded_services(layout):
         if load_seed_data(layout, service).rescan:
             # A login comes before the images, and both import the whole of the release.
             systemd.wait_while_starting(systemd.unit_of(service), _START_SECONDS)
-    reexec_in_service_python(layout, most_called=True)
     session = _session(options, layout)
     with session.open_databases() as databases:
         try:
