@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 from click.testing import Result
-from jsonschema import Draft202012Validator
 
 from builder.base.paths import PROJECT
 from builder.cli import main
+from tests.helpers.schemas import Draft202012Validator
 
 FOLDER = PROJECT / "docs/reference/schemas"
 _FLAG = "--json"

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from jsonschema import Draft202012Validator
 
 from builder.cli import main
 from builder.release.compare import Area, Line, Report, Section
@@ -19,6 +18,7 @@ from builder.release.news import LineNews, News
 from builder.verify.case import Case, Status, Step
 from builder.verify.report import as_table
 from tests.helpers.json_output import FOLDER, called, json_commands, problems, schema_file
+from tests.helpers.schemas import Draft202012Validator
 
 _NO_FLAG = {"audit"}  # it has --format json
 

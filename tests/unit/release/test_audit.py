@@ -9,7 +9,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 from packaging.version import Version
@@ -24,6 +23,7 @@ from builder.runtime.pins import load_pins
 from builder.sbom.cyclonedx import render_cyclonedx
 from builder.spec import load_spec
 from builder.spec.advisories import IgnoredSpec
+from tests.helpers import schemas
 from tests.helpers.package_files import DebFile, Payload
 from tests.helpers.parts import example_inventory, example_subject
 from tests.helpers.servers import ReleaseServer, release_server
@@ -197,7 +197,7 @@ def test_sarif_has_what_its_readers_require() -> None:
     document = {"components": [part("own", "pkg:pypi/own@1")]}
     findings = audit({"p.deb": document}, Advisories(iter(records)), [rule], TODAY)
     report = json.loads(json.dumps(sarif(findings)))
-    jsonschema.validate(report, _SARIF_SCHEMA)
+    schemas.validate(report, _SARIF_SCHEMA)
     (run,) = report["runs"]
     assert report["version"] == "2.1.0"
     assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["A", "B"]

@@ -11,7 +11,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import createrepo_c
-import jsonschema
 import pytest
 
 from builder.inspect.identity import Identity
@@ -24,6 +23,7 @@ from builder.repo.model import DebRecord, IndexRecord, RepoPackage, RpmRecord, p
 from builder.repo.sign import Signer
 from builder.sbom.cyclonedx import package_purl
 from builder.spec import ReleaseSpec
+from tests.helpers import schemas
 from tests.helpers.repos import NOW, add, write_rpm
 
 RUNTIME, SERVICE = "backendai-runtime", "backendai-manager"
@@ -204,7 +204,7 @@ def test_a_record_of_osv_is_of_what_the_repository_has_and_fixes_something() -> 
     name = "x_BACKENDAI-26.9.6-3-backendai-runtime.json"
     assert set(index) == {OSV / name, OSV / "all.zip"}
     record = json.loads(index[OSV / name])
-    jsonschema.validate(record, _OSV_SCHEMA)
+    schemas.validate(record, _OSV_SCHEMA)
     (affected,) = record["affected"]
     assert affected["package"]["name"] == RUNTIME
     assert affected["ranges"][0]["events"] == [{"introduced": "26.9~"}, {"fixed": "26.9.6-3"}]
