@@ -8,9 +8,8 @@ from backendai_ctl.commands.base import Command
 # In the order of the manual page. A module is imported when one of its commands is called: all
 # of them take half a second.
 _MODULES = {
+    "configuration": ("configure", "check-config"),
     "service": (
-        "configure",
-        "check-config",
         "wait",
         "check-port",
         "first-start",

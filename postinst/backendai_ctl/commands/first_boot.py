@@ -10,7 +10,7 @@ from backendai_ctl.base.errors import HostError, Status, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import is_active, unit_of
 from backendai_ctl.commands.base import Command, say
-from backendai_ctl.commands.service import configure_service
+from backendai_ctl.commands.configuration import configure_service
 from backendai_ctl.services.first_boot import (
     Identity,
     configure_waiting,

@@ -11,8 +11,8 @@ from backendai_ctl.base.errors import InputError, Status, TargetError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import has_systemd
 from backendai_ctl.commands.base import Command, print_out, say
+from backendai_ctl.commands.configuration import configure_service
 from backendai_ctl.commands.joining import follow_invite, make_follower, start_services
-from backendai_ctl.commands.service import configure_service
 from backendai_ctl.join.follow import asked_line, read_line_file
 from backendai_ctl.join.gather import Gathering
 from backendai_ctl.join.offer import Offer, hand_over, offer_by_unit, own_address

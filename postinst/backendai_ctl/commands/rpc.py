@@ -7,7 +7,7 @@ from backendai_ctl.base.errors import HostError, NotReadyError, Status
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import ask, repeat, unit_of
 from backendai_ctl.commands.base import Command, say, secret_store
-from backendai_ctl.commands.service import configure_service
+from backendai_ctl.commands.configuration import configure_service
 from backendai_ctl.services.recipe import load_recipe
 from backendai_ctl.stores.manager_key import take_key
 from backendai_ctl.stores.service_config import ServiceConfig, is_rpc_closed

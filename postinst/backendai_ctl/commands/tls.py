@@ -18,7 +18,7 @@ from backendai_ctl.commands.base import (
     say,
     secret_store,
 )
-from backendai_ctl.commands.service import configure_service
+from backendai_ctl.commands.configuration import configure_service
 from backendai_ctl.seed.follow_addresses import AddressFollower
 from backendai_ctl.seed.session import Session
 from backendai_ctl.services.follow_answers import Follower

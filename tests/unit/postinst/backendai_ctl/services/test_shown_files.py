@@ -2,7 +2,7 @@
 
 import pytest
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.commands import service as commands
+from backendai_ctl.commands import configuration as commands
 from backendai_ctl.services.recipe import load_recipe
 from backendai_ctl.services.shown_files import drop_in, hidden_files, show_named_files
 
