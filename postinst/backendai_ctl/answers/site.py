@@ -59,6 +59,12 @@ def load_site(layout: Layout) -> Site:
     return parse_site(layout, read_site(layout))
 
 
+def has_default_answers(layout: Layout) -> bool:
+    """Whether site.toml gives no answer that differs from its question's default."""
+    given = parse_given(layout, read_site(layout))
+    return all(given.answers[each.name] == each.default for each in given.questions.all)
+
+
 def read_site(layout: Layout) -> str:
     """Return the text of site.toml, every byte unchanged; empty if there is no such file."""
     label = str(layout.site)

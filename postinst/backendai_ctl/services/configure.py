@@ -10,7 +10,7 @@ from backendai_ctl.answers.edits import read_preseed
 from backendai_ctl.answers.kinds import Value
 from backendai_ctl.answers.resolve import Answers
 from backendai_ctl.answers.secretstore import SecretStore
-from backendai_ctl.answers.site import Site, load_site, new_site
+from backendai_ctl.answers.site import Site, has_default_answers, load_site, new_site
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import SiteError
 from backendai_ctl.base.files import Writer, exclusive
@@ -68,7 +68,9 @@ def configure(
             (layout.etc / config.file, render_config(layout, service, config, answers))
             for config in recipe.configs
         ]
-        _check_texts(service, recipe, texts, layout, host.say)
+        is_given = bool(derived) or not has_default_answers(layout)
+        if is_given or any(path.exists() for path, _ in texts):
+            _check_texts(service, recipe, texts, layout, host.say)
         for config, (path, text) in zip(recipe.configs, texts, strict=True):
             renewal = Renewal(config=config, answers=answers, text=text)
             if not (config.renewed and _renew(path, renewal, layout, writer, host.say)):
@@ -98,7 +100,9 @@ def _check_texts(
 ) -> None:
     """Validate each file with the release's own model; SiteError if it refuses a new file.
 
-    A problem in an admin's own file is only a warning, because nothing here changes that file.
+    New files of default answers alone are the same on every host: the packages were tested with
+    them, and doctor validates them. Asking the release imports it, for a second. A problem in
+    an admin's own file is only a warning, because nothing here changes that file.
     """
     validator = Validator(layout=layout, service=service)
     refused: list[str] = []

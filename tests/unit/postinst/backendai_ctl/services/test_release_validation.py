@@ -10,7 +10,7 @@ import pytest
 from backendai_ctl import cli
 from backendai_ctl.base.errors import NotReadyError, SiteError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.commands import service
+from backendai_ctl.commands import configuration
 from backendai_ctl.services import release_validation as validate
 from backendai_ctl.services.recipe import ConfigRecipe, load_recipe
 from backendai_ctl.services.release_validation import Validator
@@ -79,10 +79,14 @@ def manager_config(layout: Layout) -> ConfigRecipe:
     return load_recipe(layout, "manager").configs[0]
 
 
+_OTHER_ANSWER = '[manager]\naddress = "127.0.0.1:8081"\n'
+
+
 @pytest.mark.usefixtures("release")
 def test_what_the_release_takes_passes(layout: Layout, configured: Configured) -> None:
+    layout.site.write_text(_OTHER_ANSWER)
     said = configured()
-    assert len([line for line in said if line.startswith("made ")]) == 4
+    assert len([line for line in said if line.startswith("made ")]) == 3
     verdict = Validator(layout=layout, service="manager").check_file(manager_config(layout))
     assert verdict.refused == ()
     assert verdict.unknown == (
@@ -136,6 +140,7 @@ def test_a_release_that_cannot_be_asked_is_no_verdict(
     layout: Layout, release: Path, configured: Configured
 ) -> None:
     release.write_text("import nothing_like_this\n")
+    layout.site.write_text(_OTHER_ANSWER)
     said = configured()
     assert any(
         "could not ask the release" in line and "No module named 'nothing_like_this'" in line
@@ -149,7 +154,17 @@ def test_a_release_that_hangs_is_left(
 ) -> None:
     release.write_text("import time\ntime.sleep(60)\n")
     monkeypatch.setattr(validate, "_SECONDS", 0.5)
+    layout.site.write_text(_OTHER_ANSWER)
     assert any("took longer than 0.5 s" in line for line in configured())
+
+
+def test_new_files_of_default_answers_are_not_asked_about(
+    release: Path, configured: Configured
+) -> None:
+    release.write_text("import nothing_like_this\n")
+    assert not any("could not ask" in line for line in configured())
+    # What an admin may have edited since is.
+    assert any("could not ask" in line for line in configured())
 
 
 @pytest.mark.usefixtures("release")
@@ -178,7 +193,7 @@ def test_a_release_without_a_model_is_not_said_to_agree(
 ) -> None:
     recipe = load_recipe(layout, "manager")
     old = replace(recipe, configs=tuple(replace(config, model=None) for config in recipe.configs))
-    monkeypatch.setattr(service, "load_recipe", lambda *_: old)
+    monkeypatch.setattr(configuration, "load_recipe", lambda *_: old)
     arguments = ["--root", os.fspath(layout.root), "--as-caller", "check-config", "manager"]
     assert cli.main(arguments) == 0
     assert "has no model of its configuration" in capsys.readouterr().err
