@@ -87,6 +87,12 @@ class PythonSpec(Strict):
     )
 
 
+_FACTS_OF_THE_RECIPE = (
+    *("config", "listens", "registries"),
+    *("first_start", "needs_stores", "has_database"),
+)
+
+
 class ServiceSpec(Strict):
     """The service that a package runs."""
 
@@ -118,6 +124,8 @@ class ServiceSpec(Strict):
     listens: SkipJsonSchema[bool] = False
     registries: SkipJsonSchema[bool] = False  # it trusts the registries of site.toml
     first_start: SkipJsonSchema[bool] = False  # it imports while its stores are filled
+    needs_stores: SkipJsonSchema[bool] = False  # or something else, before it can start
+    has_database: SkipJsonSchema[bool] = False
 
     def stop_signal(self, version: str) -> str:
         """Return the signal that stops the release ``version`` of the service."""
@@ -129,7 +137,7 @@ class ServiceSpec(Strict):
     @classmethod
     def _refuse_facts_of_the_recipe(cls, table: object) -> object:
         if isinstance(table, dict):
-            for key in ("config", "listens", "registries", "first_start"):
+            for key in _FACTS_OF_THE_RECIPE:
                 if key in table:
                     raise ValueError(f"'{key}' is written in the service's recipe.toml")
         return table

@@ -20,6 +20,49 @@ finish_upgrades() {
         warn "not everything is upgraded; to see the rest: backendai-ctl status. Once fixed, run: backendai-ctl upgrade"
 }
 
+# has_waiting: whether a service waits for its first start.
+has_waiting() {
+    for note in /var/lib/backendai/seed/waiting/*; do
+        if [ -e "$note" ]; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+# join_starts: waits for the starts that the seeding has begun.
+join_starts() {
+    for recipe in /usr/lib/backendai/recipes/*.toml; do
+        unit="${recipe##*/}"
+        unit="backendai-${unit%.toml}.service"
+        if is_at_work "$unit"; then
+            systemctl start "$unit" || warn "could not start $unit; see: systemctl status $unit"
+        fi
+    done
+}
+
+# Seeds the stores and starts the services that wait for that, once, together. If a store does
+# not answer, the unit waits, not the package manager. One service may wait for another, an
+# agent for its manager: hence the second round.
+start_waiting() {
+    for _ in 1 2; do
+        if ! has_waiting || ! may_start backendai-seed.service; then
+            return 0
+        fi
+        if ! outside /usr/bin/backendai-ctl seed stores; then # it says what is not there yet
+            run_static backendai-seed.service --no-block
+            return 0
+        fi
+        if is_at_work backendai-seed.service; then
+            systemctl start backendai-seed.service 2>/dev/null || true # joins its job
+        fi
+        if has_waiting; then
+            run_static backendai-seed.service
+        fi
+        join_starts
+    done
+}
+
 # The last words: what starts by itself, where the Web UI is, what to do next.
 show_summary() {
     if has_systemd && ! may_start backendai.target; then

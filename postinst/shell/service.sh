@@ -70,29 +70,28 @@ sync_addons() {
 
 failed_note={{ ("/var/lib/backendai/upgrade/" ~ package.service.name ~ ".failed") | sh }}
 
-# True where the stores answer and are seeded, so that a first start can succeed.
+{% if package.service.holds_data %}
+# True where its needs are met, so that a first start can succeed.
 can_start() {
     [ ! -e "$failed_note" ] && tool_with_network check-stores {{ package.service.name | sh }} >/dev/null 2>&1
 }
-
-# Seeds the stores, and notes that this service waits for them: the run of the unit that
-# completes the seeding starts it. If they do not answer, the unit waits, not the package
-# manager.
-fill_stores() {
+{% else %}
+# Notes that the service waits to be started: the run of backendai-seed that fills its stores
+# starts it, and the end of the transaction waits for that, once for all services. What takes
+# long and can be done before begins here.
+await_start() {
     mkdir -p /var/lib/backendai/seed/waiting || warn "could not make /var/lib/backendai/seed"
     touch {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }} ||
         warn "could not note that {{ package.service.name }} is to be started"
-    has_systemd || return 0 # the unit seeds at the first boot
-    if tool_with_network seed stores; then # or says what is not there yet
-        run_static backendai-seed.service
-    else
-        run_static backendai-seed.service --no-block
-    fi
+    {% if package.service.has_database %}
+    run_static backendai-seed.service --no-block
+    {% elif not package.service.needs_stores %}
+    {% for unit in package.service.units %}
+    start_enabled {{ unit | sh }} --no-block
+    {% endfor %}
+    {% endif %}
 }
-
-stop_waiting() {
-    rm -f {{ ("/var/lib/backendai/seed/waiting/" ~ package.service.name) | sh }}
-}
+{% endif %}
 
 {% include "postinst/shell/pending.sh" %}
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from backendai_ctl.base import systemd
@@ -70,7 +71,7 @@ def _apply(options: argparse.Namespace, layout: Layout, begin: float | None = No
         _begin(session)
         held = stack.enter_context(held_starts(layout, say, may_start=not options.no_start))
         databases = stack.enter_context(session.open_databases())
-        works = _stores_work(session, databases, float(wait))
+        works = _stores_work(session, databases, float(wait), meanwhile=held.begin)
         upgraded = options.no_start or _upgrade(options, layout, session, databases)
         run = Run(say=say)
         results = run.apply(groups_of(session, databases, lock_seconds=_LOCK_SECONDS))
@@ -111,12 +112,18 @@ def _begin(session: Session) -> None:
         take_registries(session.layout, session.answers.site, say)
 
 
-def _stores_work(session: Session, databases: list[SeededDatabase], wait: float) -> bool:
+def _stores_work(
+    session: Session,
+    databases: list[SeededDatabase],
+    wait: float,
+    *,
+    meanwhile: Callable[[], None],
+) -> bool:
     """Wait for the stores, and try the services' operations in them; report problems."""
     for database in databases:
         if is_first(session.layout, database.data.service):
             database.import_commands()
-    away = wait_for(stores_of(session, databases), wait, say)
+    away = wait_for(stores_of(session, databases), wait, say, meanwhile=meanwhile)
     for store in away:
         say(f"{store} does not answer")
     faults = [] if away else find_faults(session)

@@ -51,7 +51,12 @@ def _ready(options: argparse.Namespace, layout: Layout) -> Status:
 
 
 def _first_start(options: argparse.Namespace, layout: Layout) -> Status:
-    run_first_start(layout, load_recipe(layout, options.service))
+    run_first_start(layout, load_recipe(layout, options.service), options.arguments)
+
+
+def _first_start_arguments(parser: argparse.ArgumentParser) -> None:
+    service_argument(parser)
+    parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="of the server, after --")
 
 
 def _sql(options: argparse.Namespace, layout: Layout) -> Status:
@@ -98,7 +103,7 @@ COMMANDS = (
         name="first-start",
         about="run the service's server, which begins once its stores are filled; for its unit",
         run=_first_start,
-        add_arguments=service_argument,
+        add_arguments=_first_start_arguments,
     ),
     Command(
         name="check-stores",

@@ -6,7 +6,7 @@ starts at its beginning, is held after its imports, and goes on once the stores 
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backendai_ctl.base.errors import TargetError
 from backendai_ctl.base.files import private_writer
@@ -69,7 +69,18 @@ def start_waiting(
 class HeldStarts:
     """What becomes of the services that are held: they are stopped unless the stores are filled."""
 
+    layout: Layout
+    say: Callable[[str], None]
+    may_start: bool
     are_filled: bool = False
+    _seen: set[str] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """Start what has come since the last call, and was never seeded for."""
+        for service in waiting_services(self.layout) if self.may_start else ():
+            if service not in self._seen and _can_be_held(self.layout, service):
+                _start_held(self.layout, service, self.say)
+            self._seen.add(service)
 
 
 @contextlib.contextmanager
@@ -77,10 +88,8 @@ def held_starts(
     layout: Layout, say: Callable[[str], None], *, may_start: bool
 ) -> Iterator[HeldStarts]:
     """Start what was never seeded for: it imports its modules, and is held after that."""
-    for service in waiting_services(layout) if may_start else ():
-        if _can_be_held(layout, service):
-            _start_held(layout, service, say)
-    held = HeldStarts()
+    held = HeldStarts(layout=layout, say=say, may_start=may_start)
+    held.begin()
     try:
         yield held
     finally:

@@ -55,8 +55,17 @@ def find_faults(session: Session) -> list[TargetError]:
     return list(faults.values())
 
 
-def wait_for(stores: Sequence[Store], seconds: float, say: Callable[[str], None]) -> list[Store]:
-    """Wait until all stores answer; return those that do not after ``seconds``."""
+def wait_for(
+    stores: Sequence[Store],
+    seconds: float,
+    say: Callable[[str], None],
+    *,
+    meanwhile: Callable[[], None],
+) -> list[Store]:
+    """Wait until all stores answer; return those that do not after ``seconds``.
+
+    ``meanwhile`` is called again and again until then.
+    """
     begin = time.monotonic()
     reported = begin
     away = [store for store in stores if not store.is_up()]
@@ -65,6 +74,7 @@ def wait_for(stores: Sequence[Store], seconds: float, say: Callable[[str], None]
             left = seconds - (time.monotonic() - begin)
             say(f"waiting up to {left:.0f} s more for {'; '.join(map(str, away))}")
             reported = time.monotonic()
+        meanwhile()
         time.sleep(_PAUSE_SECONDS)
         away = [store for store in away if not store.is_up()]
     return away

@@ -5,7 +5,7 @@ import importlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,10 +20,10 @@ _PAUSE_SECONDS = 0.1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run_first_start(layout: Layout, recipe: Recipe) -> NoReturn:
+def run_first_start(layout: Layout, recipe: Recipe, arguments: Sequence[str] = ()) -> NoReturn:
     """Import the server of ``recipe``, wait until its stores are filled, and become it.
 
-    NotReadyError if the stores are not filled after 240 s.
+    ``arguments`` are the server's own. NotReadyError if the stores are not filled after 240 s.
     """
     if recipe.first_start is None:
         raise RecipeError(f"{recipe.service} has no [first-start]")
@@ -33,7 +33,7 @@ def run_first_start(layout: Layout, recipe: Recipe) -> NoReturn:
         server = getattr(importlib.import_module(module), name)
         _wait_for_release(layout.held(recipe.service))
     _leave_path()
-    sys.argv[:] = [module]
+    sys.argv[:] = [module, *arguments]
     sys.exit(server())
 
 

@@ -62,7 +62,7 @@ def test_a_service_starts_while_another_lacks_its_store(
     started: list[bool] = []
     monkeypatch.setattr(seed, "reexec_in_service_python", lambda *_, **__: None)
     monkeypatch.setattr(seed, "_session", lambda *_: FakeSession("storage-proxy", "webserver"))
-    monkeypatch.setattr(seed, "_stores_work", lambda *_: False)
+    monkeypatch.setattr(seed, "_stores_work", lambda *_, **__: False)
     monkeypatch.setattr(seed, "groups_of", lambda *_, **__: [])
     monkeypatch.setattr(Run, "apply", lambda *_: [result])
     monkeypatch.setattr(seed, "start_waiting", lambda *_, is_filled: started.append(is_filled))

@@ -119,6 +119,20 @@ def test_a_server_imports_while_its_stores_are_filled(
     assert asked[-1] == f"start --no-block {_UNIT}"
 
 
+def test_what_is_installed_meanwhile_is_held_too(
+    layout: Layout, asked: list[str], held: Path
+) -> None:
+    layout.held("webserver").parent.mkdir(parents=True)
+    with held_starts(layout, lambda _: None, may_start=True) as services:
+        assert held.exists()
+        waits(layout, "webserver")
+        services.begin()
+        assert asked[-1] == _AT_ONCE.replace("manager", "webserver")
+        count = len(asked)
+        services.begin()
+        assert len(asked) == count
+
+
 def test_a_held_server_is_stopped_where_the_stores_are_not_filled(
     layout: Layout, asked: list[str], held: Path
 ) -> None:

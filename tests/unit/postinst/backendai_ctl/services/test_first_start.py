@@ -21,7 +21,8 @@ print("imported", flush=True)
 
 def main():
     print("runs", sys.argv, [name for name in sys.path if "postinst" in name], flush=True)
-    print("schema" in sys.modules, "absent" in sys.modules, flush=True)
+    wanted = ("schema", "absent", "pages.broken.below", "pages.last")
+    print(*(name in sys.modules for name in wanted), flush=True)
     return 3
 """
 _CALL = """
@@ -31,9 +32,9 @@ from types import SimpleNamespace
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.services.first_start import run_first_start
 from backendai_ctl.services.recipe import FirstStart
-first = FirstStart(entry="server:main", imports=("schema", "absent", "broken"))
+first = FirstStart(entry="server:main", imports=("schema", "absent", "broken", "pages.*"))
 recipe = SimpleNamespace(service="manager", first_start=first)
-run_first_start(Layout(root=Path(sys.argv[1])), recipe)
+run_first_start(Layout(root=Path(sys.argv[1])), recipe, ["-f", "server.conf"])
 """
 
 
@@ -41,16 +42,24 @@ run_first_start(Layout(root=Path(sys.argv[1])), recipe)
 def server(layout: Layout, tmp_path: Path) -> Iterator[Process]:
     """A server that has imported its modules, and is held."""
     modules = {"server": _SERVER, "schema": "", "broken": "raise ValueError"}
-    for name, text in modules.items():
-        (tmp_path / f"{name}.py").write_text(text)
+    package = {
+        "__init__": "",
+        "broken/__init__": "raise ValueError",
+        "broken/below": "",
+        "last": "",
+    }
+    for name, text in (modules | {f"pages/{name}": text for name, text in package.items()}).items():
+        path = tmp_path / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     layout.held("manager").parent.mkdir(parents=True)
     layout.held("manager").touch()
-    path = os.pathsep.join([str(PROJECT / "postinst"), str(tmp_path)])
+    found = os.pathsep.join([str(PROJECT / "postinst"), str(tmp_path)])
     with Process(
         [sys.executable, "-c", _CALL, str(layout.root)],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": found},
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "imported\n"
@@ -63,7 +72,7 @@ def test_it_begins_once_its_stores_are_filled(layout: Layout, server: Process) -
     assert server.poll() is None
     layout.held("manager").unlink()
     printed, _ = server.communicate(timeout=30)
-    assert printed == "runs ['server'] []\nTrue False\n"
+    assert printed == "runs ['server', '-f', 'server.conf'] []\nTrue False False True\n"
     assert server.returncode == 3
 
 
