@@ -30,7 +30,7 @@ SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv .ci/build .ci/plan .ci/m
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help packages package test test-full test-unit fuzz test-one test-integration e2e e2e-full proof demo lint type format locks gates bench bench-gateway bench-install \
+.PHONY: help packages package test test-full test-unit test-component fuzz test-one test-integration e2e e2e-full proof demo lint type format locks gates bench bench-gateway bench-install \
 	clean repo setup setup-dev setup-sigstore toolchain
 
 help: ## list the targets
@@ -51,17 +51,20 @@ repo: packages ## add dist/ to a repository and publish it: make repo REPO=/srv/
 test: setup-dev ## run every test that this machine can; what needs Docker is skipped without it
 	@$(BUILDER) --quiet build --out $(OUT) $(ROOT_ARGS) || \
 		echo "warning: no packages: the tests that install them are skipped" >&2
-	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit tests/fuzz tests/integration $(ARGS)
+	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit tests/component tests/fuzz tests/integration $(ARGS)
 
 test-full: ## the same, with the cases that take long; notes in docs/proof.md what has passed
 	BUILDER_FULL=1 $(MAKE) test ARGS="--proof $(PROOF) $(ARGS)"
 
-test-unit: setup-dev ## run the tests that need no network, root or Docker
+test-unit: setup-dev ## run the tests that start no other program: under a minute
 	$(PYTEST) -p no:hypothesispytest -p no:anyio -n $(JOBS) --dist worksteal tests/unit $(ARGS)
 
-test-one: setup-dev ## run one test file, one test, or all unit tests of a name: make test-one T=tests/unit/base/test_run.py
-	@test -n "$(T)" || { echo "error: T is not set; e.g. make test-one T=tests/unit/base/test_run.py" >&2; exit 2; }
-	BUILDER_FULL=1 $(PYTEST) -q $(if $(or $(findstring /,$(T)),$(findstring .py,$(T))),$(T),tests/unit -k "$(T)") $(ARGS)
+test-component: setup-dev ## run the tests of one part with real programs; no network, root or Docker
+	$(PYTEST) -p no:hypothesispytest -p no:anyio -n $(JOBS) --dist worksteal tests/component $(ARGS)
+
+test-one: setup-dev ## run one test file, one test, or all unit and component tests of a name: make test-one T=tests/unit/base/test_cache.py
+	@test -n "$(T)" || { echo "error: T is not set; e.g. make test-one T=tests/unit/base/test_cache.py" >&2; exit 2; }
+	BUILDER_FULL=1 $(PYTEST) -q $(if $(or $(findstring /,$(T)),$(findstring .py,$(T))),$(T),tests/unit tests/component -k "$(T)") $(ARGS)
 
 fuzz: setup-dev ## feed every reader with many more mutated inputs: make fuzz [CASES=100000] [SEED=…]
 	FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(PYTEST) -n $(JOBS) tests/fuzz $(ARGS)

@@ -1,6 +1,15 @@
-"""What all unit tests share: whatever a command prints with --json fits its schema."""
+"""What all unit tests share: they start no other program, and JSON fits its schema.
 
-from collections.abc import Iterator
+A test that needs gpg, uv, sh or another Python belongs to ``tests/component``: starting programs is
+what takes long, and what fails where one is missing. A fork is allowed, which runs what this
+process has loaded: steps are killed in one.
+"""
+
+import multiprocessing.util
+import os
+import subprocess
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -8,6 +17,47 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.helpers import json_output
+
+# By which Python starts a program; asyncio, pty and others go through these.
+_STARTS = (
+    (subprocess.Popen, "__init__"),  # noqa: TID251
+    (multiprocessing.util, "spawnv_passfds"),
+    (os, "posix_spawn"),
+    (os, "posix_spawnp"),
+    (os, "system"),
+)
+
+
+@contextmanager
+def _no_other_program() -> Iterator[None]:
+    """Fail where a program is started, in whichever thread and whoever catches errors there."""
+    started: list[str] = []
+
+    def refuse(*words: Any, **_more: Any) -> None:
+        shown = [word for word in words if not isinstance(word, subprocess.Popen)]  # noqa: TID251
+        message = f"a unit test starts {shown[:2]}: move it to tests/component"
+        started.append(message)
+        pytest.fail(message)
+
+    with pytest.MonkeyPatch.context() as patched:
+        for owner, name in _STARTS:
+            patched.setattr(owner, name, refuse)
+        yield
+    assert not started, started[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    """Guard the fixtures. Not what ends them: one of another folder's tests may end here."""
+    with _no_other_program():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Guard the test."""
+    with _no_other_program():
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

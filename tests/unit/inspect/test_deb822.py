@@ -1,20 +1,11 @@
 """Control paragraphs as dpkg reads them, whatever Python takes for a line's end."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 
-from builder.base.run import run
 from builder.inspect.deb822 import decode, encode, parse_fields, printable, split_control
-from builder.inspect.debfile import read_deb
 from builder.inspect.streams import DamagedError
 from builder.repo.deb_package import control_paragraph, list_paths
-from tests.helpers.package_files import DebFile, Payload
-
-# Characters that str.splitlines() or str.strip() know and dpkg's parser does not.
-SIGNS = ["\f", "\v", "\r", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\u00a0", "\u3000"]
-HEAD = "Package: tool\nVersion: 1.0\nArchitecture: all\nMaintainer: T <t@example.org>\n"
+from tests.unit.inspect.control import HEAD, SIGNS
 
 
 @pytest.mark.parametrize("sign", SIGNS)
@@ -28,22 +19,6 @@ def test_a_description_neither_hides_fields_nor_makes_any(sign: str, text: str) 
         *("package", "version", "architecture", "maintainer", "description", "depends")
     }
     assert control_paragraph(control) == control
-
-
-@pytest.mark.parametrize("sign", SIGNS)
-def test_dpkg_reads_the_same(sign: str, tmp_path: Path) -> None:
-    if shutil.which("dpkg-deb") is None:
-        pytest.skip("needs dpkg-deb")
-    path = tmp_path / "odd.deb"
-    control = f"{HEAD}Description: a{sign}b\n more{sign}\nDepends: libc6\n"
-    path.write_bytes(DebFile(control=control, payload=[Payload(path="/usr/share/x")]).build())
-    contents = read_deb(path, lambda _path: False)
-    for name in ("Depends", "Description", "Version"):
-        said = run(["dpkg-deb", "--field", str(path), name], check=False).stdout
-        expected = "\n".join(line.removeprefix(" ") for line in said.rstrip("\n").split("\n"))
-        found = parse_fields(contents.control)[name.lower()]
-        # A program's output is read as text, where a carriage return ends a line.
-        assert found.replace("\r", "\n") == expected.rstrip(" \t\r\f\v")
 
 
 def test_bytes_that_are_no_utf_8_go_through_unchanged() -> None:

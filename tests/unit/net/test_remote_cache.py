@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import multiprocessing
 import os
 import random
 import tarfile
@@ -22,14 +21,13 @@ from builder.net import packed_tree
 from builder.net.http import RetryPolicy
 from builder.net.remote_cache import RemoteCache
 from builder.net.remote_stores import FolderStore, HttpStore
+from tests.unit.net.machines import SECRET, counts, fail, fill, over_folder
 
 DATA = b"a download" * 1000
 SHA256 = hashlib.sha256(DATA).hexdigest()
 BLOB = f"blobs/{SHA256[:2]}/{SHA256}"
-SECRET = b"k" * 32
 KEY = "ab" * 32
 TREE = f"derived/wheel/{KEY}"
-_SPAWN = multiprocessing.get_context("spawn")
 _QUICK = RetryPolicy(tries=1, connect_s=0.5, read_s=0.5, window_s=0.5, window_bytes=1 << 20)
 # A busy machine is no fault.
 _PATIENT = RetryPolicy(tries=1, connect_s=20, read_s=20, window_s=20, window_bytes=1)
@@ -133,46 +131,10 @@ def over_http(server: Server, tmp_path: Path) -> Iterator[Callable[[str], Cache]
         store.close()
 
 
-def over_folder(tmp_path: Path, name: str, **settings: object) -> Cache:
-    folder = tmp_path / "shared"
-    folder.mkdir(exist_ok=True)
-    given: dict[str, object] = {"secret": SECRET, **settings}
-    return Cache(
-        root=tmp_path / name,
-        remote=RemoteCache(store=FolderStore(root=folder), **given),  # type: ignore[arg-type]
-    )
-
-
-def counts(cache: Cache) -> dict[str, int]:
-    assert isinstance(cache.remote, RemoteCache)
-    return dict(cache.remote.counts)
-
-
 def add(cache: Cache) -> Path:
     source = cache.root.with_name(f"{cache.root.name}.source")
     source.write_bytes(DATA)
     return cache.add_blob(source, SHA256)
-
-
-def fill(folder: Path) -> None:
-    """Make a tree as stages have them."""
-    program = folder / "bin" / "tool"
-    program.parent.mkdir(mode=0o755)
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    (folder / "empty").mkdir(mode=0o755)
-    text = folder / "text"
-    text.write_text("text")
-    text.chmod(0o644)
-    for path in (program, text):
-        os.utime(path, (1_700_000_000, 1_700_000_000))
-    (folder / "inner").symlink_to("bin/tool")
-    (folder / "python3.13").symlink_to("/opt/backendai/runtime/bin/python3.13")
-    (folder / "python3").symlink_to("python3.13")
-
-
-def fail(_folder: Path) -> None:
-    raise AssertionError("made again, though the remote cache has it")
 
 
 def look(folder: Path) -> dict[str, object]:
@@ -426,25 +388,6 @@ def test_a_signed_tree_that_reaches_outside_is_refused(
     assert {path for path in tmp_path.rglob("*") if "local" not in path.parts} == before
     assert list((cache.root / "tmp").iterdir()) == []
     assert cache.derive("wheel", KEY, fill).is_dir()
-
-
-def _work(root: Path, number: int) -> None:
-    cache = over_folder(root, f"machine{number}")
-    for entry in range(30):
-        cache.derive("wheel", f"{entry:064}", fill)
-
-
-def test_machines_that_write_at_once_leave_whole_entries(tmp_path: Path) -> None:
-    workers = [_SPAWN.Process(target=_work, args=(tmp_path, number)) for number in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0, 0]
-    cache = over_folder(tmp_path, "last")
-    for entry in range(30):
-        cache.derive("wheel", f"{entry:064}", fail)
-    assert counts(cache) == {"hits": 30}
 
 
 def test_an_upload_of_a_killed_build_goes_after_a_day(tmp_path: Path) -> None:

@@ -1,19 +1,12 @@
 """Rendering: strict names, exact bytes, quoting for the language of each text."""
 
-import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from builder.base.cache import Cache
 from builder.base.errors import SpecError
-from builder.base.run import run
-from builder.plan import sources
-from builder.plan.render import COMMAND_TABLE, TOOL_DESCRIPTION, Renderer, quote_systemd
+from builder.plan.render import COMMAND_TABLE, Renderer, quote_systemd
 from builder.plan.sources import read_sources
-
-AWKWARD = ["plain", "", "two words", "it's", '"quoted"', "$HOME", "`id`", "a;b", "back\\slash", "*"]
 
 
 def render(text: str, **context: object) -> str:
@@ -42,13 +35,6 @@ def test_what_is_no_template_is_left_alone() -> None:
     assert Renderer({"plain": data}).render("plain", {}) == data
 
 
-@pytest.mark.parametrize("value", AWKWARD)
-def test_the_shell_gets_one_word_back(value: str) -> None:
-    script = render("printf %s {{ value | sh }}", value=value)
-    assert run(["sh", "-c", script]).stdout == value
-    assert shlex.split(script)[2] == value
-
-
 @pytest.mark.parametrize(
     ("value", "quoted"),
     [
@@ -73,31 +59,3 @@ def test_sources_are_every_file_that_a_package_may_ship(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     assert sorted(read_sources(tmp_path)) == ["debian/a", COMMAND_TABLE, "postinst/lib/b.py"]
-
-
-def test_the_tool_is_described_once_for_each_state_of_its_files(
-    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tool = tmp_path / "postinst/backendai_ctl"
-    tool.mkdir(parents=True)
-    (tool / "__init__.py").touch()
-    text = """import argparse
-def make_parser():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--first")
-    return parser
-"""
-    (tool / "cli.py").write_text(text, encoding="utf-8")
-    runs = []
-
-    def counted(*args: Any, **named: Any) -> Any:
-        runs.append(args)
-        return run(*args, **named)
-
-    monkeypatch.setattr(sources, "run", counted)
-    first = read_sources(tmp_path, cache)[TOOL_DESCRIPTION]
-    assert b"--first" in first
-    assert read_sources(tmp_path, cache)[TOOL_DESCRIPTION] == first
-    assert len(runs) == 1
-    (tool / "cli.py").write_text(text.replace("first", "second"), encoding="utf-8")
-    assert b"--second" in read_sources(tmp_path, cache)[TOOL_DESCRIPTION]

@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 from builder.base.errors import BuilderError, PayloadError, RepoError, UsageError
-from builder.base.model import PackageFormat
-from builder.inspect import Package, inspect_package
 from builder.pack.manifest import load_manifest
-from builder.repo.add import _SIGNERS, AddRequest, add_packages
+from builder.repo.add import AddRequest, add_packages
 from builder.repo.core import (
     Repository,
     dangling_files,
@@ -21,8 +19,7 @@ from builder.repo.core import (
     promote_packages,
     prune_packages,
 )
-from builder.repo.model import RepoPackage, RpmRecord
-from builder.repo.sign import Signer
+from builder.repo.model import RepoPackage
 from tests.helpers.repos import (
     NOW,
     DebPackage,
@@ -69,18 +66,6 @@ def test_the_same_file_again_only_joins(repository: Repository, tmp_path: Path) 
     assert repository.state.channels_of(first.package.sha256) == ["stable", "testing"]
 
 
-def test_a_signed_package_is_known_by_the_file_that_was_given(
-    repository: Repository, tmp_path: Path, signer: Signer
-) -> None:
-    path = DebPackage().write(tmp_path)
-    (first,) = add(repository, path, signer=signer)
-    assert (repository.public / first.package.pool).read_bytes() != path.read_bytes()
-    (second,) = add(repository, path, signer=signer)
-    assert second.known
-    (third,) = add(repository, repository.public / first.package.pool, signer=signer)
-    assert third.known
-
-
 def test_other_bytes_under_a_known_version_are_refused(
     repository: Repository, tmp_path: Path
 ) -> None:
@@ -122,27 +107,6 @@ def test_a_manifest_is_read_once_a_call(
     request = AddRequest(channel="stable", component="main", signer=None, by_manifest=True, now=NOW)
     assert len(add_packages(repository, [tmp_path], request)) == 2
     assert reads == [tmp_path]
-
-
-def test_the_payload_of_a_signed_rpm_is_read_once(
-    repository: Repository, tmp_path: Path, signer: Signer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reads: list[Path] = []
-
-    def inspect(path: Path) -> Package:
-        reads.append(path)
-        return inspect_package(path)
-
-    def sign(path: Path, _signer: Signer) -> None:
-        path.write_bytes(path.read_bytes() + b"\0" * 8)
-
-    monkeypatch.setattr("builder.repo.repodata.inspect_package", inspect)
-    monkeypatch.setitem(_SIGNERS, PackageFormat.RPM, sign)
-    path = write_rpm(tmp_path)
-    (added,) = add(repository, path, signer=signer)
-    assert reads == [path]
-    assert isinstance(added.package.record, RpmRecord)
-    assert added.package.sha256 in added.package.record.primary
 
 
 def test_two_files_of_one_version_at_once(repository: Repository, tmp_path: Path) -> None:

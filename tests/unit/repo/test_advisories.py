@@ -1,32 +1,26 @@
 """Advisories: what dnf reads of a channel, and what scanners read of the repository."""
 
-import gzip
 import io
 import json
 import zipfile
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
-from pathlib import Path, PurePosixPath
+from datetime import date
 from typing import Any
 from xml.etree import ElementTree
 
-import createrepo_c
 import pytest
 
 from builder.inspect.identity import Identity
 from builder.release.advisories import Advisories
 from builder.release.audit import audit
 from builder.repo.advisories import OSV, list_advisories, render_osv, render_updateinfo
-from builder.repo.core import Repository
-from builder.repo.indexing import build_tree
 from builder.repo.model import DebRecord, IndexRecord, RepoPackage, RpmRecord, pool_path
-from builder.repo.sign import Signer
 from builder.sbom.cyclonedx import package_purl
 from builder.spec import ReleaseSpec
 from tests.helpers import schemas
-from tests.helpers.repos import NOW, add, write_rpm
+from tests.helpers.repos import NOW
+from tests.unit.repo.lines import FIRST, RUNTIME, SERVICE, line
 
-RUNTIME, SERVICE = "backendai-runtime", "backendai-manager"
 FIX: dict[str, Any] = {
     "version": "26.9.6",
     "revision": 3,
@@ -37,7 +31,6 @@ FIX: dict[str, Any] = {
     "fixes": ["CVE-2026-12345", "GHSA-aaaa-bbbb-cccc", "PYSEC-2026-7"],
 }
 WHOLE = {"version": "26.9.6", "revision": 2, "day": "2026-11-25", "changes": ["Give <all> roles."]}
-FIRST = {"version": "26.9.6", "revision": 1, "day": "2026-11-23", "changes": ["First packages."]}
 # The part of OSV's schema 1.7 that a record here has, and nothing beside it.
 _TEXT = {"type": "string", "minLength": 1}
 _TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"}
@@ -75,20 +68,6 @@ _OSV_SCHEMA = _closed(
     references=_list(_closed(type={"const": "ADVISORY"}, url={"type": "string", "format": "uri"})),
     database_specific={"type": "object"},
 )
-
-
-def line(*entries: dict[str, Any], name: str = "26.9", version: str = "26.9.6") -> ReleaseSpec:
-    whole = next(entry for entry in entries if "packages" not in entry)
-    return ReleaseSpec.model_validate(
-        {
-            "name": name,
-            "version": version,
-            "revision": whole["revision"],
-            "index-until": datetime(2026, 11, 23, tzinfo=UTC),
-            "packages": [RUNTIME, SERVICE],
-            "changelog": entries,
-        }
-    )
 
 
 def package(
@@ -233,26 +212,3 @@ def test_an_audit_reads_the_records(fmt: str, version: str, affected: bool) -> N
     found = audit({"p": document}, Advisories(iter([record])), (), date(2026, 12, 2))
     assert [finding.vulnerability.name for finding in found] == [record["id"]] * affected
     assert all("CVE-2026-12345" in finding.vulnerability.aliases for finding in found)
-
-
-def test_a_publication_has_them_and_makes_them_again_for_a_new_entry(
-    signed_repository: Repository, signer: Signer, tmp_path: Path
-) -> None:
-    add(signed_repository, write_rpm(tmp_path, RUNTIME, "26.9.6"))
-    build_tree(signed_repository, signer, NOW, releases=[line(FIRST)])
-    folder = signed_repository.public / "rpm/stable/main/x86_64"
-
-    def read() -> dict[str, str]:
-        repomd = createrepo_c.Repomd(str(folder / "repodata/repomd.xml"))
-        (place,) = (row.location_href for row in repomd.records if row.type == "updateinfo")
-        path = tmp_path / "updateinfo.xml"
-        path.write_bytes(gzip.decompress((folder / place).read_bytes()))
-        return {row.id: row.type for row in createrepo_c.UpdateInfo(str(path)).updates}
-
-    assert read() == {"BACKENDAI-26.9.6-1": "enhancement"}
-    assert not (signed_repository.public / OSV).exists()
-    assert build_tree(signed_repository, signer, NOW, releases=[line(FIRST)]).is_empty
-    fixed = {**FIRST, "fixes": ["CVE-2026-1111"]}
-    put = build_tree(signed_repository, signer, NOW, releases=[line(fixed)]).puts
-    assert read() == {"BACKENDAI-26.9.6-1": "security"}
-    assert PurePosixPath("osv/all.zip") in {row.path for row in put}

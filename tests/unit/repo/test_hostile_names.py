@@ -1,8 +1,6 @@
 """What a package calls itself, or its file is called, is not where it is written."""
 
 import json
-import os
-import stat
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -12,11 +10,9 @@ import pytest
 from builder.base.errors import PayloadError, RepoError, UsageError
 from builder.pack.manifest import load_manifest
 from builder.repo.core import Repository
-from builder.repo.indexing import build_tree
 from builder.repo.model import FileFacts, check_place
 from builder.repo.publication import plan_publication
 from builder.repo.publish.folder import FolderPublisher
-from builder.repo.sign import Signer
 from tests.helpers.repos import NOW, DebPackage, add, write_rpm
 
 FACTS = FileFacts(sha256="0" * 64, size=1)
@@ -120,20 +116,3 @@ def test_a_manifest_names_files_beside_it(tmp_path: Path, name: object) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"packages": [{"file": name}]}))
     with pytest.raises(UsageError, match="which is no file beside it"):
         load_manifest(tmp_path)
-
-
-def test_what_is_published_can_be_read_whatever_the_umask(
-    repository: Repository, tmp_path: Path, signer: Signer
-) -> None:
-    before = os.umask(0o077)
-    try:
-        add(repository, DebPackage().write(tmp_path), write_rpm(tmp_path))
-        build_tree(repository, signer, NOW)
-    finally:
-        os.umask(before)
-    closed = [
-        path
-        for path in (repository.public, *repository.public.rglob("*"))
-        if stat.S_IMODE(path.stat().st_mode) != (0o755 if path.is_dir() else 0o644)
-    ]
-    assert closed == []

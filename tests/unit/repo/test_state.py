@@ -1,8 +1,6 @@
 """The state survives what may happen to it, and a second command waits for the first."""
 
-import multiprocessing
 import sqlite3
-import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -15,8 +13,6 @@ from builder.repo.core import Repository
 from builder.repo.model import FileFacts
 from builder.repo.state import open_state
 from tests.helpers.repos import NOW, DebPackage, add, write_repository
-
-_HOLD_S = 0.5
 
 
 def test_a_package_comes_back_as_it_went_in(repository: Repository, tmp_path: Path) -> None:
@@ -81,23 +77,3 @@ def test_a_state_of_a_newer_builder_is_left_alone(tmp_path: Path) -> None:
         open_state(root),
     ):
         pass
-
-
-def _hold(root: Path, taken: "multiprocessing.synchronize.Event") -> None:
-    with open_state(root):
-        taken.set()
-        time.sleep(_HOLD_S)
-
-
-def test_a_second_command_waits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    root = write_repository(tmp_path / "repo")
-    context = multiprocessing.get_context("spawn")
-    taken = context.Event()
-    holder = context.Process(target=_hold, args=(root, taken))
-    holder.start()
-    assert taken.wait(30)
-    caplog.set_level("INFO", "builder")
-    with open_state(root):
-        assert not holder.is_alive() or caplog.text
-    holder.join()
-    assert "waiting for another command that changes this repository" in caplog.text

@@ -1,18 +1,15 @@
 """The inventory of wheels and of CPython: what their trees say, and nothing guessed."""
 
 import json
-import pyexpat
-import sqlite3
 import sys
 from email.message import Message
 from email.parser import HeaderParser
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 
 from builder.base.files import hash_file
-from builder.base.model import Arch, RuntimeChoice, host_arch
-from builder.runtime.model import Runtime
+from builder.base.model import Arch, host_arch
 from builder.sbom.graph import requirement_graph
 from builder.sbom.licences import licence_of
 from builder.sbom.model import LicenceFacts, Part, PartKind
@@ -20,11 +17,11 @@ from builder.sbom.runtime import library_facts, runtime_part, upstream_version
 from builder.sbom.wheels import read_metadata, wheel_part
 from tests.helpers.parts import SITE, unpacked, write_tree
 from tests.helpers.wheelhouse import Recipe
+from tests.unit.sbom.runtimes import PREFIX, runtime_at
 
 BSD3 = "Neither the name of the author nor ... may be used to endorse or promote products"
 
 
-PREFIX = PurePosixPath("/opt/backendai/own")
 TWO_LICENCES = """\
 Classifier: License :: OSI Approved :: MIT License
 Classifier: License :: OSI Approved :: Apache Software License
@@ -167,21 +164,6 @@ def test_the_graph_knows_markers_extras_and_unreadable_lines() -> None:
     assert arm["lib"] == ("arm", "speed")
 
 
-def runtime_at(tree: Path | None, python: Path, arch: Arch | None = None) -> Runtime:
-    return Runtime(
-        provider=RuntimeChoice.SOURCE,
-        version="3.13.15",
-        arch=arch or host_arch(),
-        origin="https://example.org/Python-3.13.15.tar.xz",
-        sha256="ab" * 32,
-        key="k",
-        tree=tree,
-        python=python,
-        glibc="2.28",
-        options={"built-on": "debian 12"},
-    )
-
-
 BUNDLED = (
     "# soname\tpackage\tversion\n"
     "libcrypto.so.3\tlibssl3\t3.0.19-1~deb12u2\n"
@@ -215,17 +197,6 @@ def test_the_libraries_of_a_cpython_come_from_its_table(tmp_path: Path) -> None:
     )
     assert found["zlib"].cpe == "cpe:2.3:a:zlib:zlib:1.2.13:*:*:*:*:*:*:*"
     assert found["/opt/own/libown.so.1"].purl == ""
-
-
-def test_a_cpython_that_runs_here_knows_the_libraries_inside_of_it() -> None:
-    tree = Path(sys.executable).resolve().parents[1]
-    part = runtime_part(runtime_at(tree, Path(sys.executable).resolve()), PREFIX)
-    assert part is not None
-    versions = {inner.name: inner.version for inner in part.parts}
-    assert versions["sqlite"] == sqlite3.sqlite_version
-    assert f"expat_{versions['expat']}" == pyexpat.EXPAT_VERSION
-    assert {"openssl", "zlib", "mpdecimal"} <= versions.keys()
-    assert len({inner.ref for inner in part.parts}) == len(part.parts)
 
 
 def test_the_distributions_python_is_not_in_the_package() -> None:

@@ -1,12 +1,10 @@
 """The halfstack: where it listens, what it refuses, and its script against fake tools."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from backendai_ctl.answers.resolve import Answers
@@ -18,11 +16,9 @@ from backendai_ctl.services.follow_answers import Follower
 from backendai_ctl.services.recipe import load_recipe
 
 from builder.base.paths import PROJECT
-from builder.base.run import Result, run
 from tests.unit.postinst.conftest import install_recipe
 
 Configured = Callable[..., list[str]]
-SCRIPT = PROJECT / "postinst/services/halfstack/run"
 
 
 @pytest.fixture
@@ -151,59 +147,3 @@ def test_a_string_of_a_compose_file_means_itself(halfstack: Layout, store: Secre
     answers = Answers(site=load_site(halfstack), secrets=store, overrides=said)
     filled = answers.fill('a: "{redis.password!compose}"\n')
     assert filled == 'a: "say \\"$$HOME\\""\n'
-
-
-FAKE_DOCKER = """#!/bin/sh
-echo "$*" >>"$LOG"
-case "$*" in
-    "compose version") [ "$FAKE" != v1 ] ;;
-    version*) [ "$FAKE" != off ] ;;
-    "image inspect"*) [ "$FAKE" != unpulled ] ;;
-    pull*) exit 1 ;;
-    *) true ;;
-esac
-"""
-
-
-def call(folder: Path, fake: str, *words: str) -> Result:
-    """Run the script with a docker that behaves as set up; its calls are in folder/log."""
-    for name in ("docker", "docker-compose"):
-        (folder / name).write_text(FAKE_DOCKER)
-        (folder / name).chmod(0o755)
-    (folder / "halfstack.yml").write_text('  image: "some/image:1"\n')
-    (folder / "halfstack-redis.conf").touch()
-    env = {
-        "PATH": f"{folder}:{os.environ['PATH']}",
-        "LOG": str(folder / "log"),
-        "FAKE": fake,
-        "BACKENDAI_HALFSTACK": str(folder / "halfstack.yml"),
-    }
-    return run(["sh", SCRIPT, *words], env=env, check=False)
-
-
-@pytest.mark.parametrize(
-    ("fake", "message"),
-    [
-        ("off", "error: Docker does not answer"),
-        ("unpulled", "error: cannot pull the image some/image:1"),
-    ],
-)
-def test_what_is_missing_is_reported(tmp_path: Path, fake: str, message: str) -> None:
-    result = call(tmp_path, fake, "prepare")
-    assert result.status == 69
-    assert message in result.stderr
-    assert "hint: " in result.stderr
-
-
-@pytest.mark.parametrize(("fake", "program"), [("v1", ""), ("v2", "compose ")])
-def test_either_compose_is_used(tmp_path: Path, fake: str, program: str) -> None:
-    assert call(tmp_path, fake, "prepare").status == 0
-    options = f"--ansi never --project-name backendai-halfstack --file {tmp_path}/halfstack.yml"
-    wanted = f"{program}{options} config"
-    assert wanted in (tmp_path / "log").read_text()
-
-
-def test_a_wrong_word_is_refused(tmp_path: Path) -> None:
-    result = call(tmp_path, "v2", "dance")
-    assert result.status == 2
-    assert "usage: " in result.stderr

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from backendai_ctl.answers.edits import get_answer, read_preseed, set_answer
-from backendai_ctl.base.environment import read_environment
 from backendai_ctl.base.errors import HostError, SiteError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
@@ -19,7 +18,6 @@ from backendai_ctl.base.text import (
 )
 from backendai_ctl.services.edit import edit_ini
 
-from builder.base.run import run
 from tests.unit.postinst.conftest import caller
 
 # Python's line ends that are none to a shell.
@@ -83,24 +81,6 @@ def test_edits_keep_line_separators_of_others(layout: Layout, sign: str) -> None
     assert set_answer(layout, Writer(owner=caller()), "etcd.user", "y", {})
     assert layout.site.read_bytes().decode() == before.replace('"x"', '"y"')
     assert get_answer(layout, "redis.password") == f"c{sign}d"
-
-
-def test_an_environment_file_is_read_as_the_run_script_reads_it(layout: Layout) -> None:
-    data = b"# no\nA=1\x0c2\nB=\xff x\nlower=3\n\xc3\x9cB=4\nC=a\xe2\x80\xa8D=b\r\nE="
-    path = layout.etc / "manager.env"
-    path.write_bytes(data)
-    loop = (
-        'while IFS= read -r line || [ -n "$line" ]; do case "$line" in '
-        '[A-Z]*=*) printf \'%s\\n\' "$line" ;; esac; done <"$1"'
-    )
-    shell = run(["sh", "-c", loop, "sh", str(path)], env={"LC_ALL": "C"}).stdout
-    found = read_environment(layout, "manager")
-    lines = [f"{name}={value}" for name, value in found.items()]
-    # What a program prints reaches Python without its carriage returns.
-    plain = [encode(line).decode("utf-8", "replace").replace("\r", "") for line in lines]
-    assert plain == shell.split("\n")[:-1]
-    assert found["C"] == "a\u2028D=b\r"
-    assert encode(found["B"]) == b"\xff x"
 
 
 def test_an_ini_keeps_its_lines(layout: Layout) -> None:

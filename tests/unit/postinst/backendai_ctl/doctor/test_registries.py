@@ -1,33 +1,15 @@
 """What the doctor says of registries that site.toml names."""
 
-from pathlib import Path
-
 import pytest
 from backendai_ctl.answers.site import load_site
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.doctor.checks.registries import check_registries
 from backendai_ctl.registries.advise import take_registries
 from backendai_ctl.registries.engine import is_let_in
-from backendai_ctl.registries.trust import docker_authority
 
-from tests.unit.postinst.backendai_ctl.registries.authorities import make_authority, sign_server
-from tests.unit.postinst.backendai_ctl.registries.hub import PASSWORD, registry, serving
-from tests.unit.postinst.host_views import host_view, said
-
-
-def site(layout: Layout, *lines: str) -> None:
-    """A site.toml whose registry has these answers."""
-    layout.site.write_text("\n".join(["[registry]", 'projects = "stable"', *lines]) + "\n")
-
-
-def lines_of(layout: Layout) -> list[str]:
-    """What the check finds."""
-    return said(check_registries(host_view(layout)))
-
-
-def login(password: str = PASSWORD) -> tuple[str, str]:
-    """The user whom the registries of these tests know."""
-    return 'user = "kim"', f'password = "{password}"'
+from tests.unit.postinst.backendai_ctl.doctor.registry_sites import lines_of, login, site
+from tests.unit.postinst.backendai_ctl.registries.hub import registry, serving
+from tests.unit.postinst.host_views import host_view
 
 
 def test_a_registry_that_lets_this_site_in_is_no_finding(layout: Layout) -> None:
@@ -82,28 +64,6 @@ def test_two_that_are_the_same_are_an_error(layout: Layout) -> None:
     site(layout, 'url = "http://h"', "[registry.b]", 'url = "http://h"')
     (line,) = lines_of(layout)
     assert "[registry.b] is h/stable, as [registry] is" in line
-
-
-def test_a_docker_that_does_not_trust_is_found(layout: Layout, tmp_path: Path) -> None:
-    socket = layout.root / "run/docker.sock"
-    socket.parent.mkdir(parents=True)
-    socket.touch()
-    recipe = (layout.recipes / "manager.toml").read_text()
-    (layout.recipes / "agent.toml").write_text(recipe.replace('"manager"', '"agent"'))
-    folder = tmp_path / "made"
-    folder.mkdir()
-    authority = make_authority(folder)
-    (layout.etc / "ca.pem").write_text(authority.read_text())
-    with serving("basic", sign_server(folder, authority)) as place:
-        site(layout, f'url = "https://{place}"', 'ca = "/etc/backend.ai/ca.pem"', *login())
-        (line,) = lines_of(layout)
-        assert f"Docker does not check {place} by registry.ca" in line
-        take_registries(layout, load_site(layout), lambda _: None)
-        assert lines_of(layout) == []
-        # An admin's own file may hold more.
-        path = docker_authority(layout, place)
-        path.write_text("of the admin\n" + path.read_text())
-        assert lines_of(layout) == []
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,7 @@ from backendai_ctl.base.errors import NotReadyError, TargetError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.cli import main
-from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.seed.model import State
-from backendai_ctl.seed.state import Report, save_report
 from backendai_ctl.seed.steps.cluster import EtcdStep, SecretsStep, fingerprint, shared_secrets
 from backendai_ctl.seed.tree import leaves
 from backendai_ctl.services.configure import Host, configure
@@ -223,35 +221,6 @@ def test_an_edited_configuration_is_reported_and_left(layout: Layout) -> None:
 def test_what_is_no_archive_is_refused(content: bytes) -> None:
     with pytest.raises(TargetError):
         unpack_secrets(content)
-
-
-def test_seed_status_needs_no_store(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["--root", str(layout.root), "--as-caller", "seed", "status"]
-    assert main(command) == 69
-    assert "seed apply" in capsys.readouterr().out
-    assert main([*command, "--json"]) == 69
-    assert json.loads(capsys.readouterr().out)["complete"] is False
-
-
-def test_seed_status_is_not_fooled_by_the_run_before_an_upgrade(
-    layout: Layout, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the former packages came to is no answer while the unit seeds what is new."""
-    layout.seed_state.mkdir(parents=True)
-    save_report(layout, Report(complete=True, results=[]))
-    command = ["--root", str(layout.root), "--as-caller", "seed", "status"]
-    assert main(command) == 0
-    (layout.etc / "added.toml").write_text("[new]\n")
-    assert main(command) == 0  # nothing is at work
-    busy = {"ActiveState": "activating"}
-    seen = HostView(layout, show_units=lambda names: dict.fromkeys(names, busy), is_root=True)
-    monkeypatch.setattr("backendai_ctl.commands.seed.HostView", lambda _: seen)
-    capsys.readouterr()
-    assert main(command) == 69
-    assert capsys.readouterr().out.startswith("being filled now; the last run:\nfilled at ")
-    assert main([*command, "--json"]) == 69
-    found = json.loads(capsys.readouterr().out)
-    assert (found["complete"], found["running"]) == (True, True)
 
 
 def test_an_etcd_that_is_away_is_no_answer() -> None:

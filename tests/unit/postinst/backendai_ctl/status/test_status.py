@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Callable, Iterator
 
 import pytest
-from backendai_ctl import cli
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands import doctor
@@ -17,6 +16,7 @@ from backendai_ctl.status.report import inspect_node, render
 from backendai_ctl.stores.remedies import StoreKind, find_remedy
 
 from builder.base.paths import PROJECT
+from tests.unit.postinst.backendai_ctl.status.tool import run
 from tests.unit.postinst.host_views import RUNNING, STOPPED, Programs, host_view
 
 Configured = Callable[..., list[str]]
@@ -145,11 +145,6 @@ def test_without_root(layout: Layout) -> None:
     assert "as root you would see, too: configuration" in render(node)
 
 
-def run(layout: Layout, *arguments: str) -> int:
-    """The command line on that tree."""
-    return cli.main(["--root", os.fspath(layout.root), "--as-caller", *arguments])
-
-
 def test_doctor_prints_the_worst_and_its_remedy(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,14 +174,6 @@ def test_doctor_prints_the_worst_and_its_remedy(
     assert [finding["severity"] for finding in answer["findings"]] == ["warning", "note"]
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert run(layout, "doctor", "--fix") == 71
-
-
-def test_status_of_a_host_without_systemd(
-    layout: Layout, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(layout, "status", "--json") == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert [service["service"] for service in answer["services"]] == ["manager"]
 
 
 def test_every_recipe_keeps_to_run() -> None:

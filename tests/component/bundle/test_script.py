@@ -10,8 +10,8 @@ from builder.base.model import PackageFormat
 from builder.base.run import Result, find_tool, run
 from builder.bundle.model import Bundle, parse_size
 from builder.bundle.tree import TARGET
+from tests.component.bundle.conftest import Maker
 from tests.helpers.repos import TestKey
-from tests.unit.bundle.conftest import Maker
 
 _USAGE, _BROKEN, _PARTS = 2, 3, 4
 

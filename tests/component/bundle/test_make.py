@@ -10,8 +10,8 @@ from builder.base.model import Arch, PackageFormat
 from builder.bundle.make import make_bundle, plan_bundle
 from builder.repo.core import open_repository
 from builder.repo.sign import open_signer
+from tests.component.bundle.conftest import Maker
 from tests.helpers.repos import NOW, DebPackage, TestKey, add, write_repository
-from tests.unit.bundle.conftest import Maker
 
 
 def test_the_same_inputs_make_the_same_bytes(maker: Maker, tmp_path: Path) -> None:
