@@ -68,9 +68,9 @@ sync_addons() {
         warn "add-ons are not enabled or disabled. Once fixed, run: backendai-ctl addon sync {{ package.service.name }}"
 }
 
+{% if package.service.holds_data %}
 failed_note={{ ("/var/lib/backendai/upgrade/" ~ package.service.name ~ ".failed") | sh }}
 
-{% if package.service.holds_data %}
 # True where its needs are met, so that a first start can succeed.
 can_start() {
     [ ! -e "$failed_note" ] && tool_with_network check-stores {{ package.service.name | sh }} >/dev/null 2>&1
