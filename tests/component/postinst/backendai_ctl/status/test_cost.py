@@ -132,7 +132,7 @@ def test_plain_http_reads_no_certificates(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(ssl, "_create_default_https_context", refuse)
     monkeypatch.setattr(ssl, "SSLContext", refuse)
     server = HTTPServer(("127.0.0.1", 0), _Member)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         address = Address(host="127.0.0.1", port=server.server_address[1])
         etcd = Etcd(address=address, namespace="local")
