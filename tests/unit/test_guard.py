@@ -9,7 +9,10 @@ from threading import Thread
 
 import pytest
 
+from builder.base.paths import PROJECT
 from builder.base.run import run
+from builder.plan.render import TOOL_DESCRIPTION
+from builder.plan.sources import read_sources
 from tests.unit.conftest import _no_other_program
 
 
@@ -44,6 +47,11 @@ def test_one_of_a_thread_is_found_at_the_end() -> None:
         thread = Thread(target=work)
         thread.start()
         thread.join()
+
+
+def test_the_tool_is_described_whichever_test_is_the_first() -> None:
+    with _no_other_program():
+        assert b"configure" in read_sources(PROJECT)[TOOL_DESCRIPTION]
 
 
 def test_a_fork_is_none() -> None:
