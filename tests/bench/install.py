@@ -45,7 +45,7 @@ _UNITS = (
 )
 _WEB_PORT, _MANAGER_PORT = 8090, 8081
 _TIMEOUT_S = 2400
-_PAUSE_S = 1.0
+_PAUSE_S = 0.2
 _FIXTURE = {"username": "admin@lablup.com", "password": "wJalrXUt"}  # as everybody knows it
 _STATE = "/var/lib/backendai/seed/state.json"
 # Apt's phases, by dpkg's own log: what begins with each word lasts until the next line. The last
@@ -185,7 +185,6 @@ def _wait_for_login(host: Host, account: Mapping[str, str]) -> None:
             answer = httpx.post(url, json=dict(account), timeout=30)
             return answer.json().get("authenticated") is True
         except (httpx.HTTPError, ValueError):
-            time.sleep(_PAUSE_S)
             return False
 
     # Logins that fail for want of a manager count: after ten the webserver refuses the account.
@@ -194,8 +193,9 @@ def _wait_for_login(host: Host, account: Mapping[str, str]) -> None:
         "the manager listens",
         lambda: host.run(listens, check=False).status == 0,
         timeout=_TIMEOUT_S,
+        every=_PAUSE_S,
     )
-    host.wait_until("a login", is_in, timeout=_TIMEOUT_S)
+    host.wait_until("a login", is_in, timeout=_TIMEOUT_S, every=_PAUSE_S)
 
 
 def _result(rounds: list[dict[str, Run]], version: str, load: float) -> dict[str, Any]:
