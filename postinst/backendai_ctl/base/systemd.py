@@ -25,7 +25,7 @@ _PROPERTIES = (
 
 
 _MICRO = 1_000_000
-_PAUSE_SECONDS = 1.0
+_PAUSE_SECONDS = 0.5
 
 
 def has_systemd(layout: Layout) -> bool:

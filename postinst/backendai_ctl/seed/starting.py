@@ -18,10 +18,13 @@ from backendai_ctl.base.systemd import (
     is_enabled,
     start_at_once,
     unit_of,
+    wait_while_starting,
 )
 from backendai_ctl.seed.state import is_first
 from backendai_ctl.services.recipe import load_recipe
 from backendai_ctl.stores.readiness import check_needs
+
+_HEAD_START_SECONDS = 20.0
 
 
 def waiting_services(layout: Layout) -> list[str]:
@@ -38,24 +41,24 @@ def start_waiting(
     """Start the services that can start now; return what each of the others waits for.
 
     A service that the admin has disabled in the meantime is left alone. Unless the stores are
-    filled, a service with a database waits, whose schema alone does not make it ready.
+    filled, a service with a database waits, whose schema alone does not make it ready. What was
+    held has the processors first: systemd orders no unit after a job of `start_at_once`.
     """
     left: dict[str, str] = {}
-    for service in waiting_services(layout):
-        if layout.failure_note(service).exists():
-            left[service] = "its database is not upgraded"
+    released: list[str] = []
+    # The held ones first.
+    for service in sorted(waiting_services(layout), key=lambda name: not _is_held(layout, name)):
+        reason = _why_not_yet(layout, service, is_filled=is_filled)
+        if reason:
+            left[service] = reason
             continue
-        recipe = load_recipe(layout, service)
-        if not is_filled and recipe.needs.database is not None:
-            left[service] = "its stores are not filled"
-            continue
-        try:
-            check_needs(layout, recipe)
-        except TargetError as error:
-            left[service] = error.message
-            continue
-        unit = unit_of(service)
+        if _is_held(layout, service):
+            released.append(service)
+        else:
+            while released:
+                wait_while_starting(unit_of(released.pop()), _HEAD_START_SECONDS)
         layout.held(service).unlink(missing_ok=True)
+        unit = unit_of(service)
         if has_systemd(layout) and is_enabled(unit):
             say(f"starting {unit}")
             if control("start", unit, wait=False):
@@ -63,6 +66,24 @@ def start_waiting(
                 continue
         (layout.waiting / service).unlink(missing_ok=True)
     return left
+
+
+def _is_held(layout: Layout, service: str) -> bool:
+    return layout.held(service).exists()
+
+
+def _why_not_yet(layout: Layout, service: str, *, is_filled: bool) -> str:
+    """Return why ``service`` cannot start now, or an empty text."""
+    if layout.failure_note(service).exists():
+        return "its database is not upgraded"
+    recipe = load_recipe(layout, service)
+    if not is_filled and recipe.needs.database is not None:
+        return "its stores are not filled"
+    try:
+        check_needs(layout, recipe)
+    except TargetError as error:
+        return error.message
+    return ""
 
 
 @dataclass(kw_only=True)

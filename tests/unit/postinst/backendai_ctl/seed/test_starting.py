@@ -133,6 +133,24 @@ def test_what_is_installed_meanwhile_is_held_too(
         assert len(asked) == count
 
 
+def test_what_was_held_starts_before_the_others(
+    layout: Layout, asked: list[str], held: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(unit: str, seconds: float) -> None:
+        assert seconds > 0
+        asked.append(f"wait {unit}")
+
+    monkeypatch.setattr(starting, "wait_while_starting", wait)
+    held.touch()
+    waits(layout, "graphql")
+    assert start_waiting(layout, lambda _: None) == {}
+    assert [line for line in asked if not line.startswith("is-enabled")] == [
+        f"start --no-block {_UNIT}",
+        f"wait {_UNIT}",
+        "start --no-block backendai-graphql.service",
+    ]
+
+
 def test_a_held_server_is_stopped_where_the_stores_are_not_filled(
     layout: Layout, asked: list[str], held: Path
 ) -> None:
