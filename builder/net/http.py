@@ -27,8 +27,10 @@ from builder.base.redact import redact
 from builder.net.credentials import load_credentials
 
 if TYPE_CHECKING:
+    import httpcore
     import httpx
 else:
+    httpcore = LazyModule("httpcore")
     httpx = LazyModule("httpx")
 
 NETWORK_HINT = (
@@ -36,6 +38,8 @@ NETWORK_HINT = (
     " BUILDER_PYTHON_MIRROR, or use --runtime source or --runtime archive"
 )
 _MAX_TEXT = 16 << 20
+_READ = 1 << 20  # bytes
+_DIGITS = 19  # of a length
 # A try that fetched this much restarts the count of tries.
 _REAL_GAIN = 1 << 20
 
@@ -75,6 +79,8 @@ _SHOWN = 200  # characters of a URL in a message
 
 def open_client(policy: RetryPolicy = DEFAULT_POLICY) -> httpx.Client:
     """Open a client to share between threads, with the environment's proxies and CA bundle."""
+    # Each read goes through a parser in Python: httpcore's own 64 KiB make it the costliest part.
+    httpcore.HTTP11Connection.READ_NUM_BYTES = _READ
     timeout = httpx.Timeout(policy.read_s, connect=policy.connect_s, pool=None)
     credentials = load_credentials()
 
@@ -149,6 +155,33 @@ def stream(http: httpx.Client, url: str, headers: dict[str, str]) -> Iterator[ht
         _raise_for(error, url)
     except httpx.TooManyRedirects as error:
         raise FetchError(f"{redact(url)} redirects in circles", hint=NETWORK_HINT) from error
+
+
+def read_body(answer: httpx.Response, policy: RetryPolicy) -> Iterator[bytes]:
+    """Yield the body as it was sent; a large one from its connection, which then is closed.
+
+    The parser of HTTP copies each byte three times. Of a body of known length it is needed for
+    the beginning only: what it has read with the header is in the first chunk.
+    """
+    chunks = answer.iter_raw()
+    first = next(chunks, b"")
+    yield first
+    length = answer.headers.get("Content-Length", "")
+    source = answer.extensions.get("network_stream")
+    left = int(length) - len(first) if length.isdecimal() and len(length) < _DIGITS else 0
+    is_plain = answer.http_version == "HTTP/1.1" and "Transfer-Encoding" not in answer.headers
+    if source is None or left < _READ or not is_plain:
+        yield from chunks
+        return
+    while left:
+        try:
+            data = source.read(min(left, _READ), timeout=policy.read_s)
+        except (httpcore.TimeoutException, httpcore.NetworkError) as error:
+            raise TransientError("the server fell silent") from error
+        if not data:
+            raise TransientError(f"the server closed the connection {left} bytes before the end")
+        left -= len(data)
+        yield data
 
 
 def _check_host(url: str) -> None:

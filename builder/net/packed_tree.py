@@ -114,7 +114,10 @@ def _fill_large(
         status = path.stat()
         part.chmod(stat.S_IMODE(status.st_mode))
         os.utime(part, ns=(status.st_mtime_ns, status.st_mtime_ns))
-        part.replace(path)
+        # Not renamed over the empty one: ext4 then writes the file out at once, and the tree is
+        # nobody's yet.
+        path.unlink()
+        part.rename(path)
         hashes[identify(path.stat())] = sha256
     return hashes
 

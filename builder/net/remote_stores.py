@@ -23,7 +23,14 @@ from builder.base.errors import BuilderError, UsageError
 from builder.base.files import PUBLIC_FILE, hash_file, remove_unused
 from builder.base.lazy import LazyModule
 from builder.base.redact import redact
-from builder.net.http import RetryPolicy, TransientError, enforce_min_rate, open_client, stream
+from builder.net.http import (
+    RetryPolicy,
+    TransientError,
+    enforce_min_rate,
+    open_client,
+    read_body,
+    stream,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -171,7 +178,8 @@ class HttpStore:
                 if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
                     return None
                 self._check(answer)
-                return _write(enforce_min_rate(answer.iter_raw(), self.policy), target)
+                chunks = read_body(answer, self.policy)
+                return _write(enforce_min_rate(chunks, self.policy), target)
         except (TransientError, BuilderError, OSError) as error:
             raise StoreError(f"{redact(self.url)}: {error}") from error
 
