@@ -36,7 +36,7 @@ Listings = Callable[[str], bytes]
 Former = Callable[[PurePosixPath], bytes | None]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DebRecord:
     """The record of a deb in apt's indexes."""
 
@@ -44,7 +44,7 @@ class DebRecord:
     control: str  # its control paragraph, as it stands in Packages
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RpmRecord:
     """The record of an rpm in the indexes for dnf and zypper: fragments of XML."""
 
@@ -56,7 +56,7 @@ class RpmRecord:
 IndexRecord = DebRecord | RpmRecord
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RepoPackage:
     """A package that the repository holds, and its record in the indexes."""
 

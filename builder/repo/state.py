@@ -99,7 +99,8 @@ class State(TargetRecord):
             "ORDER BY fmt, name, version, arch, sha256",
             values,
         )
-        return [stored_package(row, self._record) for row in rows]
+        load = self._record  # one for all
+        return [stored_package(row, load) for row in rows]
 
     def _record(self, sha256: str) -> IndexRecord:
         """Return the record of a package in the indexes."""
