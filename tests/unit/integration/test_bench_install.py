@@ -16,12 +16,13 @@ _LOG = """\
 2026-11-26 12:00:20 configure backendai-manager:amd64 26.9.6-2 <none>
 2026-11-26 12:00:21 status installed backendai-manager:amd64 26.9.6-2
 2026-11-26 12:00:30 trigproc backendai-common:all 26.9.6-2 <none>
+2026-11-26 12:00:40 trigproc libc-bin:amd64 2.41 <none>
 """
 
 
 def test_each_second_of_apt_belongs_to_one_phase() -> None:
     phases = _dpkg_phases(_LOG, _BEGIN, _BEGIN + 33)
-    assert phases == {"stores": 2 + 3 + 6, "unpack": 6 + 3, "configure": 10 + 3}
+    assert phases == {"stores": 2 + 3 + 6, "unpack": 6 + 3, "configure": 10, "seed": 3}
     assert sum(phases.values()) == 33
 
 
