@@ -9,6 +9,7 @@ import hashlib
 import http.server
 import socketserver
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -120,6 +121,7 @@ def measure_updates(root: Path, signer: Signer, nights: Nights) -> Iterator[Upda
             build_tree(repository, signer, now - timedelta(days=last - night))
             if last - night in nights.behind:
                 apt_update(root / f"host-{last - night}", server, repository)
+                time.sleep(1.1)  # the server dates files by the second: the next state is newer
             if night < last:
                 _add_night(repository, reading, first + night)
         for late in nights.behind:

@@ -12,6 +12,7 @@ import resource
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,32 +26,27 @@ from builder.repo.add import AddRequest, add_packages
 from builder.repo.core import Repository, open_repository
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.indexing import build_tree, publish_target
-from builder.repo.model import POOL
+from builder.repo.model import POOL, PUBLIC
 from builder.repo.sign import KeySource, Signer, open_signer
 from tests.bench.apt_update import Nights, Update, measure_updates
+from tests.bench.chart import draw
 from tests.bench.repo_files import START, fill, write_packages
 from tests.helpers.keys import export_secret, make_key
 from tests.helpers.repos import write_repository
 
-_HEADINGS = (
-    *("versions", "add", "make and sign the indexes", "publish to a folder"),
-    *("publish, nothing changed", "others read", "indexes, MB", "peak memory, MB"),
-)
+_STEPS = ("add", "make and sign the indexes", "publish to a folder", "publish, nothing changed")
 _TARGETS = '[targets.www]\nkind = "folder"\npath = "www"\n'
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What adding one package to so many versions cost, in processor seconds."""
+    """What adding one package to so many versions cost, by the steps of :data:`_STEPS`."""
 
     versions: int
-    add: float
-    tree: float
-    publish: float
-    again: float  # publishing when nothing changed
+    processor_seconds: list[float]
+    peak_bytes: list[int]  # resident memory of a process that does only this step
     opened: int  # files of other packages
     index_bytes: int
-    peak: int  # of the process so far
 
 
 def main() -> None:
@@ -79,6 +75,8 @@ def main() -> None:
         json.dump([*map(asdict, rows), *map(asdict, updates)], sys.stdout, indent=2)
     elif options.docs:
         (PROJECT / "docs/reference/repo.md").write_text(page, encoding="utf-8")
+        chart = PROJECT / "docs/reference/repo-memory.svg"
+        chart.write_text(draw_memory(rows), encoding="utf-8")
     else:
         sys.stdout.write(page)
 
@@ -99,32 +97,64 @@ def _signer() -> Iterator[Signer]:
 
 def _measure(root: Path, count: int, files: int, signer: Signer) -> Row:
     write_repository(root, *signer.fingerprints, channels=f"[channels.stable]\n{_TARGETS}")
-    with open_repository(root) as repository:
-        with _not_waiting_for_disks():
-            fill(repository, count, files)
-            build_tree(repository, signer, START)
-            publish_target(repository, "www", START)
-        fresh = write_packages(root / "dist", "2.0.0", files)
-        mine = {path.name for path in fresh}
-        later = START + timedelta(hours=1)
-        request = AddRequest(
-            channel="stable", component="main", signer=None, by_manifest=False, now=later
-        )
-        with _opened(repository.public / POOL) as opened:
-            add = _seconds(lambda: add_packages(repository, fresh, request))
-            tree = _seconds(lambda: build_tree(repository, signer, later))
-            publish = _seconds(lambda: publish_target(repository, "www", later))
-        others = [path for path in opened if Path(path).name not in mine]
-        return Row(
-            versions=count,
-            add=add,
-            tree=tree,
-            publish=publish,
-            again=_seconds(lambda: build_tree(repository, signer, later)),
-            opened=len(others),
-            index_bytes=_index_bytes(repository),
-            peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        )
+    later = START + timedelta(hours=1)
+    fresh = write_packages(root / "dist", "2.0.0", files)
+    request = AddRequest(
+        channel="stable", component="main", signer=None, by_manifest=False, now=later
+    )
+    steps: list[Callable[[Repository], object]] = [
+        lambda repository: add_packages(repository, fresh, request),
+        lambda repository: build_tree(repository, signer, later),
+        lambda repository: publish_target(repository, "www", later),
+        lambda repository: build_tree(repository, signer, later),
+    ]
+    _in_child(root, lambda repository: _begin(repository, count, files, signer))
+    found = [_in_child(root, step) for step in steps]
+    mine = {path.name for path in fresh}
+    others = [path for step in found for path in step.opened if Path(path).name not in mine]
+    return Row(
+        versions=count,
+        processor_seconds=[step.seconds for step in found],
+        peak_bytes=[step.peak for step in found],
+        opened=len(others),
+        index_bytes=_index_bytes(root / PUBLIC),
+    )
+
+
+def _begin(repository: Repository, count: int, files: int, signer: Signer) -> None:
+    """Fill a repository and publish it, which is not measured."""
+    with _not_waiting_for_disks():
+        fill(repository, count, files)
+        build_tree(repository, signer, START)
+        publish_target(repository, "www", START)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    seconds: float
+    peak: int
+    opened: list[str]
+
+
+def _in_child(root: Path, work: Callable[[Repository], object]) -> _Step:
+    """Do one step in a process of its own, which begins without what others left in memory."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writer)
+        with open(reader, encoding="utf-8") as answer:  # noqa: PTH123 - a descriptor
+            text = answer.read()
+        os.waitpid(child, 0)
+        return _Step(**json.loads(text))
+    try:
+        with open_repository(root) as repository, _opened(repository.public / POOL) as opened:
+            seconds = _seconds(lambda: work(repository))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        step = _Step(seconds=seconds, peak=peak, opened=opened)
+        os.write(writer, json.dumps(asdict(step)).encode())
+    except BaseException:  # nothing of this copy may go on
+        traceback.print_exc()
+    os._exit(0)
 
 
 @contextmanager
@@ -161,8 +191,8 @@ def _opened(folder: Path) -> Iterator[list[str]]:
         _watched.pop()
 
 
-def _index_bytes(repository: Repository) -> int:
-    folders = [repository.public / name for name in ("dists", "rpm")]
+def _index_bytes(public: Path) -> int:
+    folders = [public / name for name in ("dists", "rpm")]
     return sum(
         file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file()
     )
@@ -173,22 +203,58 @@ def write_page(rows: Sequence[Row], updates: Sequence[Update], files: int) -> st
     lines = [
         "# A repository of many versions",
         "",
-        "Measured by `python -m tests.bench.repo --docs`, in seconds of the builder's processor",
-        f"time. Half of the versions are debs, half rpms, of {files} files each. They are made of",
-        "the record of one real package, and in the pool lie names in place of packages. Then a",
-        "version in both formats is added and published to `public/` and to a folder. *Others",
-        "read* are files of other packages that were opened for that.",
+        "Measured by `python -m tests.bench.repo --docs`. Half of the versions are debs, half",
+        f"rpms, of {files} files each. They are made of the record of one real package, and in",
+        "the pool lie names in place of packages. Then a version in both formats is added, and",
+        "published to `public/` and to a folder, each step by a process of its own.",
         "",
-        f"| {' | '.join(_HEADINGS)} |",
-        f"|{'---:|' * len(_HEADINGS)}",
+        "![peak memory](repo-memory.svg)",
+        "",
+        *_table(
+            "Processor seconds of the builder", [(r.versions, r.processor_seconds) for r in rows], 2
+        ),
+        *_table(
+            "Peak memory, in MB", [(r.versions, [p / 1e6 for p in r.peak_bytes]) for r in rows], 0
+        ),
+        *_growth(rows),
+        "",
+        "| versions | files of other packages that were opened | indexes, MB |",
+        "|---:|---:|---:|",
+        *(f"| {r.versions:,} | {r.opened} | {r.index_bytes / 1e6:.0f} |" for r in rows),
     ]
-    for row in rows:
-        times = " | ".join(f"{value:.2f}" for value in (row.add, row.tree, row.publish, row.again))
-        sizes = " | ".join(f"{value / 1e6:.0f}" for value in (row.index_bytes, row.peak))
-        lines.append(f"| {row.versions:,} | {times} | {row.opened} | {sizes} |")
     if updates:
         lines += _update_lines(updates)
     return "\n".join([*lines, ""])
+
+
+def _table(title: str, rows: Sequence[tuple[int, Sequence[float]]], digits: int) -> Iterator[str]:
+    yield from (f"{title}:", "", f"| versions | {' | '.join(_STEPS)} |")
+    yield f"|---:|{'---:|' * len(_STEPS)}"
+    for versions, values in rows:
+        yield f"| {versions:,} | {' | '.join(f'{value:.{digits}f}' for value in values)} |"
+    yield ""
+
+
+def _growth(rows: Sequence[Row]) -> Iterator[str]:
+    """Say how far memory is from flat."""
+    if len(rows) < 2:
+        return
+    first, last = rows[0], rows[-1]
+    pairs = zip(last.peak_bytes, first.peak_bytes, strict=True)
+    grown = max(end - begin for end, begin in pairs)
+    each = grown / (last.versions - first.versions) * 1000
+    yield f"From {first.versions:,} to {last.versions:,} versions the step that grows most needs"
+    yield f"{grown / 1e6:.0f} MB more: {each / 1e6:.1f} MB for each 1,000 versions. It holds a"
+    yield "list of all packages, without their records and lists of files."
+
+
+def draw_memory(rows: Sequence[Row]) -> str:
+    """Return the chart of the peaks of making the indexes, and of publishing them."""
+    bars = [
+        (f"{r.versions:,} versions: indexes, publish", [p / 1e6 for p in r.peak_bytes[1:3]])
+        for r in rows
+    ]
+    return draw("Peak memory by the number of versions", "MB", bars)
 
 
 def _update_lines(updates: Sequence[Update]) -> list[str]:
