@@ -91,6 +91,27 @@ def test_every_module_that_stays_imports_as_before(
     assert len(failed) < len(stays) / 5
 
 
+# What the release calls: images of ECR, objects of S3, and the credentials for both.
+_AWS = ("s3", "ecr", "ecr-public", "sts", "sso", "sso-oidc")
+_CLIENTS = """
+import sys, boto3
+for name in sys.argv[1:]:
+    boto3.client(name, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    print(name)
+"""
+
+
+@pytest.mark.parametrize("service", ["manager", "storage-proxy"])
+def test_the_services_of_aws_that_a_release_calls_are_known(
+    service: str, dist: Dist, runtime: Unpacked, tmp_path: Path
+) -> None:
+    own = unpack(dist, f"backendai-{service}", service, tmp_path)
+    python = next(runtime.site.parents[2].glob("bin/python3.*"))
+    path = f"{own.site}:{runtime.site}"
+    done = run([python, "-c", _CLIENTS, *_AWS], env={"PYTHONPATH": path, "HOME": str(tmp_path)})
+    assert done.stdout.split() == list(_AWS)
+
+
 def find_uses(sites: Sequence[Path], removed: set[str]) -> list[str]:
     """The modules that name a removed one in an import, wherever in their code."""
     return sorted(
