@@ -1,7 +1,9 @@
 """Reads TOML, and reports errors in it uniformly."""
 
 import contextlib
+import pickle
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +47,20 @@ def parse_table(text: str) -> dict[str, Any]:
     if tomllib is not None:
         # Ten times faster. What it refuses, the other parser decides on, and words the error.
         with contextlib.suppress(ValueError, RecursionError):
-            return tomllib.loads(text)
+            table: dict[str, Any] = pickle.loads(_parsed(text))
+            return table
     document = parse_document(text)
     with _parsing():  # some values fail only here
         return document.unwrap()
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> bytes:
+    """Return the values in ``text``, packed: every caller may change those that it unpacks.
+
+    One command reads the same recipes and questions up to seven times.
+    """
+    return pickle.dumps(tomllib.loads(text))
 
 
 def read_table(path: Path, *, hint: str | None = None) -> dict[str, Any]:
