@@ -1,14 +1,19 @@
 # The end of a transaction, once for all services.
 # shellcheck disable=SC2329
 
-# has_pending: whether a service waits for the end of its upgrade.
-has_pending() {
-    for note in /var/lib/backendai/upgrade/*.pending; do
-        if [ -e "$note" ]; then
+# is_any PATH ...: whether one of them exists; a pattern without a match is no path.
+is_any() {
+    for path in "$@"; do
+        if [ -e "$path" ]; then
             return 0
         fi
     done
     return 1
+}
+
+# has_pending: whether a service waits for the end of its upgrade.
+has_pending() {
+    is_any /var/lib/backendai/upgrade/*.pending
 }
 
 # Completes the upgrades that services have noted: databases are migrated, and all units that
@@ -22,12 +27,7 @@ finish_upgrades() {
 
 # has_waiting: whether a service waits for its first start.
 has_waiting() {
-    for note in /var/lib/backendai/seed/waiting/*; do
-        if [ -e "$note" ]; then
-            return 0
-        fi
-    done
-    return 1
+    is_any /var/lib/backendai/seed/waiting/*
 }
 
 # join_starts: waits for the starts that the seeding has begun.
