@@ -88,3 +88,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         return RsyncPublisher(str(tmp_path / "www"))
     client = request.getfixturevalue("s3")
     return S3Publisher(client, BUCKET, tmp_path.name)
+
+
+@pytest.fixture(scope="module")
+def gpg() -> Iterator[Gpg]:
+    """A home for keys."""
+    with private_home() as home:
+        yield Gpg(home)

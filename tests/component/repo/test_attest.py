@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from builder.base.files import hash_file
 from builder.cli import main
 from builder.repo.attest import encode_for_signing, load_provenance, sign_statement
 from builder.repo.deb_package import sign_deb
-from builder.repo.gpg import Gpg, private_home
+from builder.repo.gpg import Gpg
 from builder.repo.sign import KeySource, open_signer
 from tests.helpers.keys import export_secret, make_key, needs_gpg
 from tests.helpers.package_files import DebFile, Payload
@@ -24,12 +23,6 @@ from tests.helpers.statements import statement_on
 pytestmark = needs_gpg
 
 CONTROL = "Package: a\nVersion: 1-1\nArchitecture: all\nMaintainer: A\nDescription: a\n"
-
-
-@pytest.fixture(scope="module")
-def gpg() -> Iterator[Gpg]:
-    with private_home() as home:
-        yield Gpg(home)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Which hosts refuse a key: keys that gpg makes for the test, each with one fault."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,19 +8,13 @@ from click.testing import CliRunner
 
 from builder.base.errors import ExitCode
 from builder.cli import main
-from builder.repo.gpg import LOOPBACK, Gpg, private_home
+from builder.repo.gpg import LOOPBACK, Gpg
 from builder.repo.keylint import lint_keys
 from tests.helpers.keys import make_key, needs_gpg
 
 pytestmark = needs_gpg
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture(scope="module")
-def gpg() -> Iterator[Gpg]:
-    with private_home() as home:
-        yield Gpg(home)
 
 
 def public(gpg: Gpg, fingerprint: str, folder: Path) -> str:

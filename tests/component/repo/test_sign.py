@@ -22,13 +22,6 @@ _DATA = b"Origin: tests\nSuite: stable\n"
 
 
 @pytest.fixture(scope="module")
-def gpg() -> Iterator[Gpg]:
-    """A home for keys."""
-    with private_home() as home:
-        yield Gpg(home)
-
-
-@pytest.fixture(scope="module")
 def keys(gpg: Gpg) -> tuple[str, str]:
     """Two keys without passphrase."""
     return make_key(gpg, "Old <old@example.org>"), make_key(gpg, "New <new@example.org>")
