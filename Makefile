@@ -30,7 +30,7 @@ SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv .ci/build .ci/plan .ci/m
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help packages package test test-full test-unit test-component fuzz test-one test-integration e2e e2e-full proof demo lint type format locks gates bench bench-gateway bench-install \
+.PHONY: help packages package test test-full test-local test-hosts test-unit test-component fuzz test-one test-integration e2e e2e-full proof images demo lint type format locks gates bench bench-gateway bench-install \
 	clean repo setup setup-dev setup-sigstore toolchain
 
 help: ## list the targets
@@ -56,6 +56,12 @@ test: setup-dev ## run every test that this machine can; what needs Docker is sk
 test-full: ## the same, with the cases that take long; notes in docs/proof.md what has passed
 	BUILDER_FULL=1 $(MAKE) test ARGS="--proof $(PROOF) $(ARGS)"
 
+test-local: setup-dev ## the part of it that needs no host: unit tests, component tests and fuzzing
+	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit tests/component tests/fuzz $(ARGS)
+
+test-hosts: setup-dev ## the other part and 'make e2e' in one run, the longest first, as in CI
+	$(PYTEST) -n $(JOBS) --dist loadgroup tests/integration tests/e2e $(ARGS)
+
 test-unit: setup-dev ## run the tests that start no other program: under a minute
 	$(PYTEST) -p no:hypothesispytest -p no:anyio -n $(JOBS) --dist worksteal tests/unit $(ARGS)
 
@@ -80,6 +86,9 @@ e2e-full: setup-dev ## the same, with the cases that take long; notes in docs/pr
 
 proof: setup-dev ## merge records of other machines into docs/proof.json and .md: make proof RECORDS="FILE ..."
 	BUILDER_FULL=1 $(BIN)/python -m tests.proof $(RECORDS)
+
+images: setup-dev ## make what the hosts of tests are made of, which tests else do when they need it
+	$(BIN)/python -m tests.e2e.images
 
 demo: setup-dev ## a running single node to look at: make demo [DISTRO=bookworm|trixie|rpm]
 	@ls $(OUT)/*.deb $(OUT)/*.rpm >/dev/null 2>&1 || $(MAKE) packages
