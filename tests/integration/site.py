@@ -162,6 +162,24 @@ def make_key(user: str = "Tests <tests@localhost>", expires: str = "2y") -> tupl
         return key.fingerprint, gpg.call(export, stdin="")
 
 
+def expire_key(key: tuple[str, str], public: Path) -> str:
+    """Let a key of make_key end a second from now; ``public`` is written as readers get it then.
+
+    Returns the secret key, as make_key does. It has the former word on its life, too, without
+    which sqv takes nothing that it signed before.
+    """
+    fingerprint, secret = key
+    with private_home() as home:
+        gpg = Gpg(home)
+        gpg.import_keys(secret)
+        former = gpg.call(["--armor", "--export", fingerprint])
+        gpg.call([*LOOPBACK, "--quick-set-expire", fingerprint, "seconds=1"], stdin="")
+        gpg.import_keys(former)
+        gpg.call(["--yes", "--output", public, "--export", fingerprint])
+        export = [*LOOPBACK, "--armor", "--export-secret-keys", fingerprint]
+        return gpg.call(export, stdin="")
+
+
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """The address of a server of ``folder``, for as long as the block runs."""

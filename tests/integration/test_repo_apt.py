@@ -20,6 +20,7 @@ from tests.integration.site import (
     Client,
     Site,
     ask_for_credentials,
+    expire_key,
     give_credentials,
     make_key,
     open_client,
@@ -32,7 +33,6 @@ pytestmark = pytest.mark.docker
 _UPDATE = "apt-get update -q -o APT::Update::Error-Mode=any"
 _INSTALL = "apt-get install -q -y --allow-downgrades"
 _KEYRING = f"{NAME}-archive-keyring"
-_SHORT_LIFE_S = 30
 _KILLS = 12 if os.environ.get("BUILDER_FULL") else 6
 _PASSWORD = "s3cret%2B+@:~"
 
@@ -291,26 +291,25 @@ def test_another_key_is_refused(client: Client, site: Site) -> None:
 def test_a_key_that_has_expired_is_refused_and_named(
     engine: docker.DockerClient, images: Images, site: Site
 ) -> None:
-    key = make_key("Brief <brief@localhost>", expires=f"seconds={_SHORT_LIFE_S}")
-    begin = time.monotonic()
+    key = make_key("Brief <brief@localhost>")
     site = _use_keys(site, [key])
     site.publish()
+    # It was good when it signed; from now on it has a second left.
+    site.key_file.write_text(expire_key(key, site.public / "keys" / f"{NAME}.gpg"))
     with (
         open_client(engine, images.base(Suite.BOOKWORM), "apt-expired-12") as older,
         open_client(engine, images.base(Suite.TRIXIE), "apt-expired-13") as newer,
     ):
         for client in (older, newer):
             set_up_apt(client, site)
-        time.sleep(max(0.0, _SHORT_LIFE_S + 2 - (time.monotonic() - begin)))
+        time.sleep(2)
         assert "EXPKEYSIG" in _refused(older, _UPDATE)
         # Its apt judges by sqv, for which a signature stays as good as on the day it was made.
         _update(newer)
-    problem = site.builder("check", check=False)
-    assert problem.status != 0
-    assert f"key {key[0]}" in problem.stderr
-    assert "expired on" in problem.stderr
+    # What a check says of a published key past its end is in tests/component/repo/test_check.py.
     problem = site.builder("publish", check=False)
-    assert "expired on" in problem.stderr
+    assert problem.status != 0
+    assert f"key {key[0]} (Brief <brief@localhost>) expired on" in problem.stderr
     assert "--quick-set-expire" in problem.stderr
 
 
