@@ -83,6 +83,7 @@ def move(host: Host) -> None:
 
 def refuse_without_mount(host: Host) -> None:
     """The empty folder below is no volume; once it is mounted, the service starts by itself."""
+    guide.wait_for_workers(host, "storage-proxy")
     host.run(["systemctl", "stop", _UNIT])
     host.run(["umount", _POINT])
     # The account could use it: only the mount is missing.
