@@ -25,6 +25,7 @@ _UNITS = re.compile(r"(/usr)?/lib/systemd/system/[^/]+|/etc/systemd/system/[^/]+
 _SITE = re.compile(r"(.*/site-packages/[^/]+)/.*")
 _LIBRARY = re.compile(r"(.*/lib/python3\.\d+)/.*")
 _BYTECODE = re.compile(r"(.*)/__pycache__/([^/]+)\.cpython-\d+(?:\.opt-\d)?\.pyc")
+_ARCHIVE = re.compile(r".*/site-packages/[^/]+\.bytecode")
 _TOP_PARTS = 5  # of a path, the root counted: /usr/share/doc/NAME
 _WHOLE_HINT = "fetch or build the file again: it was damaged after it was written"
 
@@ -175,6 +176,8 @@ def _source_of(path: str) -> str:
 
 
 def _top_folder(path: str) -> str:
+    if _ARCHIVE.fullmatch(path):
+        return "bytecode"
     match = _SITE.fullmatch(path) or _LIBRARY.fullmatch(path)
     if match:
         return match[1]

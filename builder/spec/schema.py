@@ -89,7 +89,7 @@ class PythonSpec(Strict):
 
 _FACTS_OF_THE_RECIPE = (
     *("config", "listens", "registries"),
-    *("first_start", "needs_stores", "has_database"),
+    *("first_start", "has_database"),
 )
 
 
@@ -124,7 +124,6 @@ class ServiceSpec(Strict):
     listens: SkipJsonSchema[bool] = False
     registries: SkipJsonSchema[bool] = False  # it trusts the registries of site.toml
     first_start: SkipJsonSchema[bool] = False  # it imports while its stores are filled
-    needs_stores: SkipJsonSchema[bool] = False  # or something else, before it can start
     has_database: SkipJsonSchema[bool] = False
 
     def stop_signal(self, version: str) -> str:

@@ -68,7 +68,6 @@ def _facts_of_recipe(service: ServiceSpec, project: Path) -> dict[str, object]:
             "listens": "listens" in recipe,
             "registries": bool(recipe.get("registries", False)),
             "first_start": "first-start" in recipe,
-            "needs_stores": "needs" in recipe,
             "has_database": "database" in recipe.get("needs", {}),
         }
     except (LookupError, TypeError) as error:

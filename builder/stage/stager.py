@@ -24,6 +24,7 @@ from builder.sbom.model import save_inventory
 from builder.sbom.take import Surroundings, take_inventory
 from builder.spec.schema import AddonSpec
 from builder.stage.addon_rules import check_entry_points, refuse_shared_files
+from builder.stage.bytecode_archive import archive_bytecode, place_loader
 from builder.stage.fit import check_shared_places
 from builder.stage.libraries import RUNTIME, Binary, Needs, Rules, check_libraries
 from builder.stage.linking import (
@@ -153,6 +154,9 @@ class _StageBuilder:
         beside = given.base.wheels() if given.base else ()
         with phase("stage", self.plan.name):
             self._place(pruned, prefix, python, runtime)
+            archive_bytecode(prefix / site, self.plan.name)
+            if python.base is None:
+                place_loader(prefix / site, runtime.python)
             if given.base:
                 check_shared_places(self.plan.name, installed, given.base.places())
             if python.addon and given.host:

@@ -85,10 +85,6 @@ await_start() {
         warn "could not note that {{ package.service.name }} is to be started"
     {% if package.service.has_database %}
     run_static backendai-seed.service --no-block
-    {% elif not package.service.needs_stores %}
-    {% for unit in package.service.units %}
-    start_enabled {{ unit | sh }} --no-block
-    {% endfor %}
     {% endif %}
 }
 {% endif %}

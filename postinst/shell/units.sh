@@ -31,12 +31,6 @@ is_at_work() {
     [ "$(systemctl show --property=ActiveState --value "$1")" = activating ]
 }
 
-# start_enabled UNIT [OPTION]: unless the admin has disabled it.
-start_enabled() {
-    may_start "$1" && systemctl --quiet is-enabled "$1" 2>/dev/null || return 0
-    systemctl start ${2:+"$2"} "$1" || warn "could not start $1; see: systemctl status $1"
-}
-
 # run_static UNIT [OPTION]: a unit that nothing enables, and that Debian's helper would
 # therefore not start. With --no-block, one that is at work has to find out by itself
 # what came meanwhile.

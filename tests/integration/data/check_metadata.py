@@ -1,7 +1,7 @@
 """Runs in a service's environment: prints what is wrong with what is installed there.
 
 Every distribution is there once, has a name and a version, came from no URL, each file of its
-RECORD exists with the hash it states, and what it requires is there.
+RECORD exists with the hash it states, and what it requires is there. Each module has bytecode.
 """
 
 import base64
@@ -9,6 +9,7 @@ import collections
 import hashlib
 import importlib
 import importlib.metadata
+import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -49,6 +50,30 @@ def unmet(distribution: importlib.metadata.Distribution, versions: dict[str, str
     return found
 
 
+def without_bytecode() -> list[str]:
+    """The modules whose bytecode no archive has, except for those that are no Python."""
+    loader = importlib.import_module("_backendai_bytecode")
+    found = []
+    for site in (folder for folder in sys.path if folder.endswith("/site-packages")):
+        archived = loader.places(site)
+        for source in Path(site).rglob("*.py"):
+            cached = Path(importlib.util.cache_from_source(source))
+            if str(cached.relative_to(site)) in archived:
+                found += [f"{cached}: beside the archive"] * cached.exists()
+            elif not cached.exists() and _compiles(source):
+                found.append(f"{source}: has no bytecode")
+        found += [f"{path}: of no source" for path in Path(site).rglob("*/__pycache__/*")]
+    return found
+
+
+def _compiles(source: Path) -> bool:
+    try:
+        compile(source.read_bytes(), source, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
 def plain(name: str) -> str:
     """A distribution's name as it is compared."""
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -62,6 +87,7 @@ def main() -> None:
     lines = [f"{name}: installed {count} times" for name, count in names.items() if count > 1]
     for distribution in installed:
         lines += problems_of(distribution) + unmet(distribution, versions)
+    lines += without_bytecode()
     sys.stdout.write("\n".join([*lines, f"checked {len(installed)}", ""]))
 
 

@@ -287,6 +287,7 @@ def test_folders_are_summed_by_distribution_then_by_place() -> None:
         entry(f"{SITE}/owned/a.py", 3),
         entry(f"{SITE}/owned/__pycache__/a.cpython-313.pyc", 2),
         entry(f"{SITE}/stray/sub/b.py", 7),
+        entry(f"{SITE}/demo.bytecode", 5),
         entry("/opt/backendai/manager/lib/python3.13/json/c.py", 11),
         entry("/usr/share/doc/demo/deep/d", 13),
         entry("/top", 1),
@@ -297,6 +298,7 @@ def test_folders_are_summed_by_distribution_then_by_place() -> None:
         ("/usr/share/doc/demo", 13, 1),
         ("/opt/backendai/manager/lib/python3.13", 11, 1),
         (f"{SITE}/stray", 7, 1),
+        ("bytecode", 5, 1),
         ("owned 1.0", 5, 2),
         ("/", 1, 1),
     ]
