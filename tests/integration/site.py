@@ -9,6 +9,7 @@ import io
 import json
 import os
 import secrets
+import shutil
 import socket
 import sys
 import threading
@@ -91,6 +92,29 @@ class Site:
             open_signer([self.fingerprint], source, now) as signer,
         ):
             build_tree(repository, signer, now, releases=[release])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A site as it was once, for several tests that each change it; its server runs on."""
+
+    site: Site
+    kept: Path  # its repository as it was
+    key: str
+
+    @classmethod
+    def of(cls, site: Site) -> "Begun":
+        """Keep what a site is now."""
+        kept = site.root.with_name("kept")
+        shutil.copytree(site.root, kept, symlinks=True)
+        return cls(site=site, kept=kept, key=site.key_file.read_text())
+
+    def again(self) -> Site:
+        """Return the site as it was."""
+        shutil.rmtree(self.site.root)
+        shutil.copytree(self.kept, self.site.root, symlinks=True)
+        self.site.key_file.write_text(self.key)
+        return self.site
 
 
 def pack_tiny(folder: Path, version: str) -> list[Path]:

@@ -17,6 +17,7 @@ from builder.base.run import Result, run
 from tests.integration.images import Images, Suite
 from tests.integration.site import (
     NAME,
+    Begun,
     Client,
     Site,
     ask_for_credentials,
@@ -52,13 +53,19 @@ _ON_ONE = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
     """A repository with the first version, published."""
-    with open_site(tmp_path) as opened:
+    with open_site(tmp_path_factory.mktemp("site")) as opened:
         opened.add("1.0")
         opened.publish("--snapshot")
-        yield opened
+        yield Begun.of(opened)
+
+
+@pytest.fixture
+def site(published: Begun) -> Site:
+    """The same for each test, whatever the one before has made of it."""
+    return published.again()
 
 
 def _update(client: Client, *, check: bool = True) -> Result:
