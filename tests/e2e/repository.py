@@ -22,9 +22,14 @@ _HELPER = "/usr/lib/apt/apt-helper"
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """A published repository, and where hosts find it."""
+    """A published repository, and where hosts find it.
+
+    It has the packages under test in the formats of the hosts that were set up: what a worker's
+    hosts do not ask for is neither read nor signed by it.
+    """
 
     site: Site
+    waiting: dict[PackageFormat, list[Path]]
 
     @property
     def url(self) -> str:
@@ -38,6 +43,7 @@ class Repository:
 
     def set_up_apt(self, host: Host) -> None:
         """Give the host the key and the source, as the repository's page says."""
+        self._have(PackageFormat.DEB)
         address = self.url.partition("://")[2].partition(":")[0]
         direct = f'Acquire::http::Proxy::{address} "DIRECT";\n'
         host.write("/etc/apt/apt.conf.d/95local", direct)
@@ -54,7 +60,13 @@ class Repository:
         """The same for zypper."""
         self._set_up_rpm(host, "/etc/zypp/repos.d")
 
+    def _have(self, kind: PackageFormat) -> None:
+        """Have the packages under test in this format."""
+        if files := self.waiting.pop(kind, []):
+            self.add(*files)
+
     def _set_up_rpm(self, host: Host, folder: str) -> None:
+        self._have(PackageFormat.RPM)
         key = f"/etc/pki/rpm-gpg/RPM-GPG-KEY-{NAME}"
         host.run(["mkdir", "-p", "/etc/pki/rpm-gpg", folder])
         host.run(f"{_HELPER} download-file {self.url}/keys/{NAME}.asc {key}")
@@ -77,22 +89,18 @@ def open_repository(client: Client, folder: Path, dist: Dist) -> Iterator[Reposi
             root = folder / "repository"
             site = Site(root=root, url=server.url, fingerprint=fingerprint, key_file=key_file)
             site.builder("init", "--base-url", server.url, "--key", fingerprint, "--name", NAME)
-            repository = Repository(site=site)
-            repository.add(*_files(dist))
-            yield repository
+            yield Repository(site=site, waiting=_files(dist))
         finally:
             server.shutdown()
             thread.join()
 
 
-def _files(dist: Dist) -> list[Path]:
-    found = [
-        path
-        for kind in PackageFormat
-        for path in sorted(dist.folder.glob(f"*.{kind}"))
-        if f"{dist.version}-" in path.name
-    ]
-    assert found, f"nothing of {dist.version} in {dist.folder}"
+def _files(dist: Dist) -> dict[PackageFormat, list[Path]]:
+    found: dict[PackageFormat, list[Path]] = {}
+    for kind in PackageFormat:
+        paths = sorted(dist.folder.glob(f"*.{kind}"))
+        found[kind] = [path for path in paths if f"{dist.version}-" in path.name]
+    assert all(found.values()), f"not both formats of {dist.version} in {dist.folder}"
     return found
 
 
