@@ -30,7 +30,7 @@ SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv .ci/build .ci/plan .ci/m
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help packages package test test-full test-local test-hosts test-unit test-component fuzz test-one test-integration e2e e2e-full proof images demo lint type format locks gates bench bench-gateway bench-install \
+.PHONY: help packages package test test-full test-local test-hosts test-unit test-component fuzz test-one test-integration e2e e2e-full proof images node-image demo lint type format locks gates bench bench-gateway bench-install \
 	clean repo setup setup-dev setup-sigstore toolchain
 
 help: ## list the targets
@@ -89,6 +89,9 @@ proof: setup-dev ## merge records of other machines into docs/proof.json and .md
 
 images: setup-dev ## make what the hosts of tests are made of, which tests else do when they need it
 	$(BIN)/python -m tests.e2e.images
+
+node-image: setup-dev ## the same for the node of dist/ that tests clone
+	$(BIN)/python -m tests.integration.clones
 
 demo: setup-dev ## a running single node to look at: make demo [DISTRO=bookworm|trixie|rpm]
 	@ls $(OUT)/*.deb $(OUT)/*.rpm >/dev/null 2>&1 || $(MAKE) packages

@@ -3,19 +3,22 @@
 An image of Debian 13's stores and of our services, installed and filled as an operator does it,
 then stopped. Its tag carries the hash of the packages and of the stores' image, so another build
 gets another image. On a clone nothing runs until ``start_clone``: a test can change answers first.
+The first test that needs one makes it, or ``python -m tests.integration.clones`` while none waits.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from builder.base import log
 from builder.base.cache import key_of
 from builder.base.files import hash_file
 from builder.base.model import PackageFormat
+from builder.verify.engine import connect
 from builder.verify.hosts import Host, HostSetup
 from tests.integration import guide
 from tests.integration.apt import apt, refresh_lists
-from tests.integration.dist import MOUNT, Dist
+from tests.integration.dist import MOUNT, Dist, tested
 from tests.integration.images import REPOSITORY, Images, Suite
 from tests.integration.stores import start_stores
 
@@ -88,3 +91,13 @@ def _install(host: Host, files: Sequence[str]) -> None:
     host.run(["systemctl", "disable", *_UNITS])
     units = Suite.TRIXIE.store_units
     host.run(["systemctl", "disable", "--now", *units], timeout=_START_TIMEOUT_S)
+
+
+def main() -> None:
+    """Make the image of the packages under test."""
+    log.configure(0)
+    log.step(have_node(Images(connect()), tested()))
+
+
+if __name__ == "__main__":
+    main()

@@ -2,16 +2,14 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import docker
 import pytest
 
-from builder.base.paths import PROJECT
 from builder.verify.engine import EngineUnavailableError, connect
 from builder.verify.hosts import Host, HostSetup
 from tests.integration.apt import refresh_lists
-from tests.integration.dist import MOUNT, Dist, NoPackagesError, find_dist, freeze
+from tests.integration.dist import MOUNT, Dist, NoPackagesError, freeze, tested
 from tests.integration.images import Images, Suite
 from tests.integration.steps import Steps
 from tests.integration.stores import start_stores
@@ -45,9 +43,8 @@ def images(engine: docker.DockerClient) -> Images:
 @pytest.fixture(scope="session")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Dist:
     """The packages to test: those of BUILDER_DIST, or of the project's dist/."""
-    folder = Path(os.environ.get("BUILDER_DIST") or PROJECT / "dist")
     try:
-        found = find_dist(folder, release=os.environ.get("BUILDER_TEST_RELEASE"))
+        found = tested()
     except NoPackagesError as error:
         pytest.skip(f"{error.message}; {error.hint}")
     return freeze(found, tmp_path_factory.mktemp("dist"))

@@ -98,6 +98,12 @@ def find_dist(folder: Path, *, release: str | None = None) -> Dist:
     return Dist(folder=folder, version=release or max(versions, key=_order))
 
 
+def tested() -> Dist:
+    """The packages to test: those of BUILDER_DIST, or of the project's dist/."""
+    folder = Path(os.environ.get("BUILDER_DIST") or PROJECT / "dist")
+    return find_dist(folder, release=os.environ.get("BUILDER_TEST_RELEASE"))
+
+
 def _index(folder: Path, kind: PackageFormat, package: str) -> dict[str, str]:
     """The file of each version of a package, in its newest revision."""
     found: dict[str, tuple[Version, str]] = {}
