@@ -21,6 +21,7 @@ from builder.repo.config import ChannelSpec, RepoConfig
 from builder.repo.core import Repository
 from builder.repo.keyfiles import armored_path, index_key_files, make_key_files
 from builder.repo.model import KEYS, Index, RepoPackage
+from builder.repo.packages import HeldPackages
 from builder.repo.parts import Output
 from builder.repo.repodata import RpmIndexer
 from builder.repo.sign import Signer
@@ -91,10 +92,10 @@ def write_repository(
     debs = [package for package in packages if package.fmt is PackageFormat.DEB]
     rpms = [package for package in packages if package.fmt is PackageFormat.RPM]
     if debs:
-        AptIndexer(output, listing).index(channel, debs, config, given.time)
+        AptIndexer(output, listing).index(channel, HeldPackages(debs), config, given.time)
         sources |= _sources(given, channel, config, "bundle")
     if rpms:
-        RpmIndexer(output, listing).index(channel, rpms, config, given.time)
+        RpmIndexer(output, listing).index(channel, HeldPackages(rpms), config, given.time)
         sources |= _render_repo(given, channel, config)
     log.step(f"signing the indexes of {len(packages)} packages")
     sign_index(output.spool, given.signer)
@@ -109,7 +110,8 @@ def write_dependencies(
     channel = dependencies_channel(suite)
     config = given.config(channel, given.repository.config.components[:1])
     output = Output(spool=Spool(tree))
-    AptIndexer(output, lambda _sha256: b"").index(channel, packages, config, given.time)
+    indexer = AptIndexer(output, lambda _sha256: b"")
+    indexer.index(channel, HeldPackages(packages), config, given.time)
     sign_index(output.spool, given.signer)
     output.spool.write_all(_sources(given, channel, config, suite))
 

@@ -14,8 +14,8 @@ _DAYS = 7
 def repository_stats(repository: Repository) -> Stats:
     """Return the numbers of an open repository."""
     state = repository.state
-    channels = {name: state.packages(name) for name in repository.config.channels}
-    return make_stats(state.packages(), channels)
+    channels = {name: state.select(name) for name in repository.config.channels}
+    return make_stats(state.everything(), channels)
 
 
 def stats_text(stats: Stats, *, as_json: bool) -> str:

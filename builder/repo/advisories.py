@@ -8,7 +8,8 @@ fix known vulnerabilities are records in OSV's format, too, for scanners and ``b
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import PurePosixPath
@@ -81,27 +82,56 @@ class Advisory:
         """The beginning of its day."""
         return datetime.combine(self.entry.day, time(), UTC)
 
-    def brought_by(self, packages: Iterable[RepoPackage]) -> list[RepoPackage]:
-        """Return the packages that have the changes.
+    def brings(self, package: RepoPackage) -> bool:
+        """Return whether the package has the changes.
 
         Where a later version of the line has taken the place of a fix, it is that one.
         """
-        found: dict[tuple[str, ...], RepoPackage] = {}
-        for package in packages:
-            if package.name in self.packages and self._is_in(package):
-                key = (package.fmt.value, package.name, package.arch)
-                known = found.setdefault(key, package)
-                if _order(package) < _order(known):
-                    found[key] = package
-        return [found[key] for key in sorted(found)]
-
-    def _is_in(self, package: RepoPackage) -> bool:
-        number = package.version.rpartition(":")[2]  # without the epoch
+        if package.name not in self.packages:
+            return False
+        number = _number(package)
         if not self.entry.fixes:  # of no interest once it is gone
             return number == self.version
-        wanted = version_key(package.fmt, self.version)
         is_of_line = number.startswith(tuple(f"{self.line}{sign}" for sign in ".-~+"))
-        return is_of_line and not _order(package) < wanted
+        return is_of_line and not _order(package) < version_key(package.fmt, self.version)
+
+
+_Brought = tuple[Advisory, dict[tuple[str, ...], RepoPackage]]
+
+
+def find_brought(
+    advisories: Iterable[Advisory], packages: Iterable[RepoPackage]
+) -> list[tuple[Advisory, list[RepoPackage]]]:
+    """Return the packages that have the changes of each advisory; those without one are left out.
+
+    Of each name, format and architecture it is the first version that has them. The packages
+    are read once, and not held.
+    """
+    # Most are of one version alone: few are compared with a package.
+    likely: defaultdict[tuple[str, str], list[_Brought]] = defaultdict(list)
+    found: list[_Brought] = []
+    for advisory in advisories:
+        found.append((advisory, {}))
+        for name in advisory.packages:
+            likely[name, "" if advisory.entry.fixes else advisory.version].append(found[-1])
+    for package in packages if found else ():
+        exact = likely.get((package.name, _number(package)), ())
+        for advisory, brought in (*exact, *likely.get((package.name, ""), ())):
+            if advisory.brings(package):
+                key = (package.fmt.value, package.name, package.arch)
+                known = brought.setdefault(key, package)
+                if _order(package) < _order(known):
+                    brought[key] = package
+    return [
+        (advisory, [brought[key] for key in sorted(brought)])
+        for advisory, brought in found
+        if brought
+    ]
+
+
+def _number(package: RepoPackage) -> str:
+    """Return the version without the epoch."""
+    return package.version.rpartition(":")[2]
 
 
 def _order(package: RepoPackage) -> Any:
@@ -127,25 +157,24 @@ def list_advisories(releases: Iterable[ReleaseSpec]) -> list[Advisory]:
     return [found[name] for name in sorted(found)]
 
 
-def advisories_key(advisories: Iterable[Advisory], packages: Sequence[RepoPackage]) -> str:
+def advisories_key(advisories: Iterable[Advisory], packages: Iterable[RepoPackage]) -> str:
     """Return a hash of what ``updateinfo.xml`` has of these packages."""
     rows = [
         [advisory.name, advisory.entry.model_dump(mode="json"), [str(p.pool) for p in brought]]
-        for advisory in advisories
-        if (brought := advisory.brought_by(packages))
+        for advisory, brought in find_brought(advisories, packages)
     ]
     return key_of(rows)
 
 
 def render_updateinfo(
-    advisories: Iterable[Advisory], packages: Sequence[RepoPackage], channel: str
+    advisories: Iterable[Advisory], packages: Iterable[RepoPackage], channel: str
 ) -> bytes:
     """Render the advisories of the rpms of a channel; empty where there are none."""
     info = createrepo_c.UpdateInfo()
-    for advisory in advisories:
-        brought = advisory.brought_by(p for p in packages if p.fmt is PackageFormat.RPM)
-        if brought:
-            info.append(_update(advisory, brought, channel))
+    for advisory, brought in find_brought(advisories, packages):
+        rpms = [package for package in brought if package.fmt is PackageFormat.RPM]
+        if rpms:
+            info.append(_update(advisory, rpms, channel))
     return info.xml_dump().encode() if info.updates else b""
 
 
@@ -191,16 +220,13 @@ def _address(name: str) -> str:
     return f"{base}{name}"
 
 
-def render_osv(advisories: Iterable[Advisory], packages: Sequence[RepoPackage]) -> Index:
+def render_osv(advisories: Iterable[Advisory], packages: Iterable[RepoPackage]) -> Index:
     """Render the advisories that fix vulnerabilities of these packages, in OSV's format.
 
     A file for each, and all of them in a ZIP. https://ossf.github.io/osv-schema/
     """
-    records = [
-        _osv_record(advisory)
-        for advisory in advisories
-        if advisory.entry.fixes and advisory.brought_by(packages)
-    ]
+    fixing = [advisory for advisory in advisories if advisory.entry.fixes]
+    records = [_osv_record(advisory) for advisory, _ in find_brought(fixing, packages)]
     files = {f"{record['id']}.json": _json(record) for record in records}
     if not files:
         return {}

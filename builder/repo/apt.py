@@ -5,10 +5,14 @@ here, and only parts that changed are compressed. The same packages and time giv
 """
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
+from itertools import islice
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
@@ -25,7 +29,8 @@ from builder.repo.model import (
     archive_root,
     dists_folder,
 )
-from builder.repo.parts import Output, Piece, part_key, split_packages
+from builder.repo.packages import Packages, Run, split_packages
+from builder.repo.parts import Output, Piece, part_key
 from builder.repo.pdiffs import pack_unit
 from builder.repo.spool import Digests
 from builder.repo.version import Key, deb_key
@@ -63,7 +68,7 @@ class AptIndexer:
         self._former = former
 
     def index(
-        self, channel: str, packages: Sequence[RepoPackage], config: RepoConfig, now: datetime
+        self, channel: str, packages: Packages, config: RepoConfig, now: datetime
     ) -> datetime:
         """Write every metadata file of a channel to its place in the tree; Release is unsigned.
 
@@ -75,18 +80,15 @@ class AptIndexer:
         described: dict[PurePosixPath, Digests] = {}
         for component in config.components:
             for arch in config.architectures:
-                chosen = [
-                    package
-                    for package in packages
-                    if package.component == component and package.fits(arch)
-                ]
+                chosen = packages.where(component=component, arch=arch)
                 base = folder / component
                 forms = config.apt.compressions
-                places = self._packages(base / f"binary-{arch}" / "Packages", chosen, forms)
+                place = base / f"binary-{arch}" / "Packages"
+                places, shown = self._packages(place, chosen, forms)
                 if config.apt.contents:
                     forms = forms or (IndexCompression.GZIP,)
                     contents = base / f"Contents-{arch}"
-                    described[contents], written = self._contents(contents, chosen, forms)
+                    described[contents], written = self._contents(contents, shown, forms)
                     places += written
                 named |= {path: self._output.spool.files[path] for path in places}
         for path, digests in named.items():
@@ -115,23 +117,25 @@ class AptIndexer:
         return date
 
     def _packages(
-        self,
-        path: PurePosixPath,
-        packages: Sequence[RepoPackage],
-        forms: Iterable[IndexCompression],
-    ) -> list[PurePosixPath]:
-        """Write Packages, plain and compressed; returns the places."""
+        self, path: PurePosixPath, packages: Packages, forms: Iterable[IndexCompression]
+    ) -> tuple[list[PurePosixPath], list[RepoPackage]]:
+        """Write Packages, plain and compressed; returns the places, and the newest versions."""
         places = {form: path.with_suffix(f".{form}") for form in forms}
         up = "../" * len(archive_root(path).parts)
-        runs = list(split_packages(packages, _RUN))
-        self._output.write([self._piece(run, up) for run in runs], places, plain=path)
-        return [path, *places.values(), *self._patches(path, places.values(), runs, up)]
+        runs: list[_KeptRun] = []
+        latest: list[RepoPackage] = []
+        for run in split_packages(packages, _RUN):
+            runs.append(self._kept_run(run, up))
+            latest = newest((*latest, *run.packages))
+        self._output.write([run.paragraphs for run in runs], places, plain=path)
+        patches = self._patches(path, places.values(), runs, up)
+        return [path, *places.values(), *patches], latest
 
     def _patches(
         self,
         path: PurePosixPath,
         packed: Iterable[PurePosixPath],
-        runs: Sequence[Sequence[RepoPackage]],
+        runs: Sequence["_KeptRun"],
         up: str,
     ) -> list[PurePosixPath]:
         """Write the patches that lead to a list; returns their index, if it is worth it."""
@@ -139,36 +143,47 @@ class AptIndexer:
         smallest = min((output.spool.files[place].size for place in packed), default=0)
         if output.pdiffs is None or smallest < _PATCHED_FROM:
             return []
-        units = output.parts.text(self._piece(run, up, units=True) for run in runs)
-        packages = [package for run in runs for package in run]
-        return output.pdiffs.write(
-            path, units, lambda at: self._paragraph(packages[at], up), output.spool
-        )
+        units = output.parts.text(run.units for run in runs)
+
+        @lru_cache(maxsize=_RUN)  # the same paragraphs are in the patches of all states
+        def paragraph(at: int) -> bytes:
+            run = runs[bisect_right(runs, at, key=lambda run: run.at) - 1]
+            return self._paragraph(next(islice(run.again, at - run.at, None)), up)
+
+        return output.pdiffs.write(path, units, paragraph, output.spool)
 
     def _paragraph(self, package: RepoPackage, up: str) -> bytes:
         return encode(f"{stanza(package, self._rollouts.get(package.sha256), up)}\n")
 
-    def _piece(self, run: Sequence[RepoPackage], up: str, *, units: bool = False) -> Piece:
-        """Return a run of paragraphs, or of what patches are made by."""
-        rollouts = {p.sha256: self._rollouts[p.sha256] for p in run if p.sha256 in self._rollouts}
-        phased = [[sha256, r.percent, r.source] for sha256, r in rollouts.items()]
+    def _kept_run(self, run: Run, up: str) -> "_KeptRun":
+        """Return the paragraphs of a run, and what patches are made by; it is not held."""
+        again, rollouts = run.again, self._rollouts
+        phased = [
+            [p.sha256, rollouts[p.sha256].percent, rollouts[p.sha256].source]
+            for p in run.packages
+            if p.sha256 in rollouts
+        ]
 
-        def texts() -> Iterator[bytes]:
-            for package in run:
-                paragraph = self._paragraph(package, up)
-                yield pack_unit(paragraph) if units else paragraph
+        def paragraphs() -> Iterator[bytes]:
+            return (self._paragraph(package, up) for package in again)
 
-        kind = "Packages, units" if units else "Packages"
-        return Piece(texts=texts, key=part_key(kind, run, up, phased))
+        return _KeptRun(
+            at=run.at,
+            again=again,
+            paragraphs=Piece(texts=paragraphs, key=part_key("Packages", run.packages, up, phased)),
+            units=Piece(
+                texts=lambda: map(pack_unit, paragraphs()),
+                key=part_key("Packages, units", run.packages, up, phased),
+            ),
+        )
 
     def _contents(
         self,
         path: PurePosixPath,
-        packages: Sequence[RepoPackage],
+        shown: Sequence[RepoPackage],
         forms: Iterable[IndexCompression],
     ) -> tuple[Digests, list[PurePosixPath]]:
         """Write Contents, compressed only; returns the digests of its text, and the places."""
-        shown = newest(packages)
 
         def texts() -> Iterator[bytes]:
             yield render_contents(shown, self._listings)
@@ -176,6 +191,16 @@ class AptIndexer:
         places = {form: path.with_suffix(f".{form}") for form in forms}
         pieces = [Piece(texts=texts, key=part_key("Contents", shown))] if shown else []
         return self._output.write(pieces, places), list(places.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _KeptRun:
+    """A run of Packages, without the packages."""
+
+    at: int
+    again: Iterable[RepoPackage]
+    paragraphs: Piece
+    units: Piece
 
 
 def stanza(package: RepoPackage, rollout: Rollout | None = None, up: str = "") -> str:
@@ -202,7 +227,7 @@ def _control(package: RepoPackage) -> str:
     return package.record.control
 
 
-def render_contents(packages: Sequence[RepoPackage], listings: Listings) -> bytes:
+def render_contents(packages: Iterable[RepoPackage], listings: Listings) -> bytes:
     """Render Contents: the package of each file, for the newest version of each package."""
     owners: defaultdict[str, list[str]] = defaultdict(list)
     for package in newest(packages):
@@ -214,7 +239,7 @@ def render_contents(packages: Sequence[RepoPackage], listings: Listings) -> byte
     return encode("".join(rows))
 
 
-def newest(packages: Sequence[RepoPackage]) -> list[RepoPackage]:
+def newest(packages: Iterable[RepoPackage]) -> list[RepoPackage]:
     """Return the newest version of each package, by name."""
     found: dict[str, RepoPackage] = {}
     keys: dict[str, Key] = {}
@@ -257,12 +282,6 @@ def render_release(
     for name in _HASHES:
         lines += [f"{name}:", *_hash_rows(name, named)]
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _snapshots(config: RepoConfig) -> dict[str, str]:
-    """Return the field that names the address of snapshots for ``apt --snapshot``, if served."""
-    served = config.snapshots.apt_option
-    return {"Snapshots": f"{config.base_url}/{APT_SNAPSHOTS}"} if served else {}
 
 
 def _hash_rows(name: str, named: Mapping[PurePosixPath, Digests]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The indexes of one channel: what they are made of, what of them stays, and their signatures."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,12 +13,13 @@ from builder.repo.advisories import Advisory, advisories_key
 from builder.repo.apt import RELEASE, AptIndexer
 from builder.repo.core import Repository
 from builder.repo.dated import Snapshot, config_for, parse_snapshot
-from builder.repo.model import FileFacts, RepoPackage, dists_folder
+from builder.repo.model import FileFacts, dists_folder
 from builder.repo.parts import Output
 from builder.repo.publication import Record
 from builder.repo.repodata import REPOMD, RpmIndexer
 from builder.repo.sign import Signer
 from builder.repo.spool import Spool
+from builder.repo.state_packages import StoredPackages
 
 _NOT_OF_INDEXES = {
     *("targets", "retention", "grace_hours", "channels", "provenance", "snapshots", "private"),
@@ -30,7 +32,7 @@ class Channel:
     """A channel or snapshot, its packages, and the advisories that its readers may know."""
 
     name: str
-    packages: Sequence[RepoPackage]
+    packages: StoredPackages
     advisories: Sequence[Advisory]
 
     @property
@@ -44,10 +46,6 @@ class Channel:
         snapshot = self.snapshot
         return [a for a in self.advisories if snapshot is None or a.entry.day <= snapshot.day]
 
-    def of(self, fmt: PackageFormat) -> list[RepoPackage]:
-        """Return the packages of one format."""
-        return [package for package in self.packages if package.fmt is fmt]
-
 
 def inputs_key(repository: Repository, channel: Channel, signer: Signer) -> str:
     """Return one hash of all inputs of a channel's indexes."""
@@ -55,13 +53,15 @@ def inputs_key(repository: Repository, channel: Channel, signer: Signer) -> str:
     settings = config.model_dump(mode="json", exclude=_NOT_OF_INDEXES)
     spec = config_for(config, channel.name).channels[channel.name]
     own = spec.model_dump(mode="json", exclude={"retention"})
-    members = [(package.sha256, str(package.pool)) for package in packages]
+    members = hashlib.sha256()
+    for place in packages.places():
+        members.update(repr(place).encode())
     known = [*signer.fingerprints, advisories_key(channel.known, packages)]
     rollouts = repository.state.rollouts(channel.name)
     phased = [[sha256, rollouts[sha256].percent] for sha256 in sorted(rollouts)]
     more: list[object] = [phased] if phased else []
     more += ["apt --snapshot"] if config.snapshots.apt_option else []
-    return key_of(_FORMAT, channel.name, settings, own, members, known, *more)
+    return key_of(_FORMAT, channel.name, settings, own, members.hexdigest(), known, *more)
 
 
 def kept_files(
@@ -102,9 +102,9 @@ def index_channel(
     # A snapshot never changes.
     apt_output = replace(output, pdiffs=None) if channel.snapshot else output
     apt = AptIndexer(apt_output, state.listing, state.rollouts(channel.name), former=former)
-    date = apt.index(channel.name, channel.of(PackageFormat.DEB), config, now)
+    date = apt.index(channel.name, channel.packages.where(fmt=PackageFormat.DEB), config, now)
     rpm = RpmIndexer(output, state.listing, channel.known, former)
-    rpm.index(channel.name, channel.of(PackageFormat.RPM), config, now)
+    rpm.index(channel.name, channel.packages.where(fmt=PackageFormat.RPM), config, now)
     _index_for_option(repository, channel, now, output)
     return date
 
@@ -124,7 +124,7 @@ def _index_for_option(
     indexer = AptIndexer(
         replace(output, pdiffs=None), repository.state.listing, folder=snapshot.dists
     )
-    indexer.index(channel.name, channel.of(PackageFormat.DEB), plain, now)
+    indexer.index(channel.name, channel.packages.where(fmt=PackageFormat.DEB), plain, now)
 
 
 def sign_index(

@@ -64,16 +64,15 @@ def take_snapshots(state: State, channels: Sequence[str], now: datetime) -> list
     present = list_snapshots(state.channels())
     taken = []
     for channel in channels:
-        members = {package.sha256 for package in state.packages(channel)}
         before = [snapshot for snapshot in present if snapshot.of == channel]
-        newest = {p.sha256 for p in state.packages(before[0].channel)} if before else set()
-        if members == newest:
+        newest = before[0].channel if before else ""  # no channel, which has no members
+        if state.has_same_members(channel, newest):
             continue
         day = now.astimezone(UTC).date()
         number = max((s.number for s in before if s.day == day), default=0) + 1
         snapshot = Snapshot(day=day, number=number, of=channel)
         with state.transaction():
-            state.join(snapshot.channel, members)
+            state.join_all(snapshot.channel, channel)
         taken.append(snapshot)
     return taken
 

@@ -5,22 +5,17 @@ counters. ``setup/`` has the sources of each channel, which the commands on the 
 """
 
 import functools
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
-from xml.etree import ElementTree as Xml
 
 from jinja2 import Environment
-from packaging.version import Version as PythonVersion
 
 from builder.base.pages import page_environment
 from builder.base.words import size_text
-from builder.inspect.deb822 import parse_fields, printable
+from builder.inspect.deb822 import printable
+from builder.repo.catalog import Listed, list_lines, list_packages
 from builder.repo.chart import HEIGHT, WIDTH, growth_bars
 from builder.repo.config import RepoConfig
 from builder.repo.dated import SNAPSHOTS, Snapshot, list_snapshots
@@ -32,77 +27,37 @@ from builder.repo.keyring import (
     render_sources,
     rpm_key,
 )
-from builder.repo.model import DebRecord, Index, RepoPackage, RpmRecord
+from builder.repo.model import Index, RepoPackage
+from builder.repo.packages import Packages
 from builder.repo.stats import make_stats
-from builder.repo.version import deb_key
 from builder.spec import ReleaseSpec
 
 SETUP = PurePosixPath("setup")
 _TEMPLATES = Path(__file__).parent / "templates"
 _SHOWN_FIRST = "backendai"  # the package that most people want, if the repository has it
-_VERSIONS_SHOWN = 50  # a longer page is of no use
 _SIZES_SHOWN = 30  # largest packages of a channel
 _DAYS_SHOWN = 10
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """One entry of a changelog."""
-
-    day: date
-    title: str
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Version:
-    """One version of a package in every format and architecture."""
-
-    version: str
-    channels: tuple[str, ...]
-    files: tuple[RepoPackage, ...]
-
-    @property
-    def added(self) -> datetime:
-        """The time when its first file was added."""
-        return min(file.added for file in self.files)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listed:
-    """A package with its versions, the newest first."""
-
-    name: str
-    summary: str
-    versions: tuple[Version, ...]
-    changes: tuple[Change, ...]
-
-    def newest(self, channel: str) -> Version | None:
-        """Return the package's newest version in a channel."""
-        return next((version for version in self.versions if channel in version.channels), None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LineRow:
-    """One release line, as the first page lists it."""
-
-    name: str
-    newest: Mapping[str, str]  # channel to version
-    maintained: str  # until when
+def _no_documents(_sha256: str) -> Iterable[PurePosixPath]:
+    return ()
 
 
 def render_pages(
     config: RepoConfig,
-    packages: Mapping[str, Sequence[RepoPackage]],
-    releases: Iterable[ReleaseSpec] = (),
-    documents: Mapping[str, Sequence[PurePosixPath]] = MappingProxyType({}),
+    packages: Mapping[str, Packages],
+    everything: Iterable[RepoPackage],
+    releases: Collection[ReleaseSpec] = (),
+    documents: Callable[[str], Iterable[PurePosixPath]] = _no_documents,
 ) -> Index:
     """Render every page by its place in the tree, and the sources that the pages link to.
 
-    ``packages`` are by channel, snapshots included, ``documents`` by the sha256 of their
-    package. The same arguments give the same bytes.
+    ``packages`` are by channel, snapshots included; ``everything`` has each of them once.
+    ``documents`` returns those of the package with a sha256. The same arguments give the same
+    bytes.
     """
-    listed = list_packages({name: packages[name] for name in config.channels})
+    lines = {release.line for release in releases}
+    listed = list_packages({name: packages[name] for name in config.channels}, lines)
     snapshots = list_snapshots(packages)
     page = _Renderer(config)
     present = {
@@ -116,18 +71,16 @@ def render_pages(
             lines=list_lines(listed, releases, tuple(config.channels)),
             root="",
         ),
-        PurePosixPath("sizes.html"): page("sizes.html.j2", **_sizes(config, packages), root=""),
+        PurePosixPath("sizes.html"): page(
+            "sizes.html.j2", **_sizes(config, packages, everything), root=""
+        ),
     }
     pages |= _channel_pages(page, present, snapshots)
     pages |= _snapshot_pages(page, packages, snapshots)
     pages |= _setup_files(config, (*present, *(snapshot.channel for snapshot in snapshots)))
     for package in listed:
         pages[PurePosixPath("packages") / f"{package.name}.html"] = page(
-            "package.html.j2",
-            package=package,
-            shown=_VERSIONS_SHOWN,
-            documents=documents,
-            root="../",
+            "package.html.j2", package=package, documents=documents, root="../"
         )
     return pages
 
@@ -163,7 +116,7 @@ def _channel_pages(
 
 
 def _snapshot_pages(
-    page: _Renderer, packages: Mapping[str, Sequence[RepoPackage]], snapshots: Sequence[Snapshot]
+    page: _Renderer, packages: Mapping[str, Packages], snapshots: Sequence[Snapshot]
 ) -> Index:
     pages: Index = {}
     for name in dict.fromkeys(snapshot.name for snapshot in snapshots):
@@ -188,11 +141,11 @@ def _setup_files(config: RepoConfig, channels: Iterable[str]) -> Index:
     return files
 
 
-def _sizes(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage]]) -> dict[str, object]:
+def _sizes(
+    config: RepoConfig, packages: Mapping[str, Packages], everything: Iterable[RepoPackage]
+) -> dict[str, object]:
     """Return what the page of sizes shows."""
-    everything = {package.sha256: package for some in packages.values() for package in some}
-    channels = {name: packages[name] for name in config.channels}
-    stats = make_stats(list(everything.values()), channels)
+    stats = make_stats(everything, {name: packages[name] for name in config.channels})
     return {
         "stats": stats,
         "bars": growth_bars(stats.added),
@@ -201,113 +154,6 @@ def _sizes(config: RepoConfig, packages: Mapping[str, Sequence[RepoPackage]]) ->
         "shown": _SIZES_SHOWN,
         "shown_days": _DAYS_SHOWN,
     }
-
-
-def list_lines(
-    packages: Sequence[Listed], releases: Iterable[ReleaseSpec], channels: Sequence[str]
-) -> list[LineRow]:
-    """Return the release lines that the repository has packages of, the newest first."""
-    newest_first = sorted(
-        releases, key=lambda release: PythonVersion(release.version), reverse=True
-    )
-    rows: dict[str, LineRow] = {}
-    for release in newest_first:
-        found = {channel: _newest_of(packages, release.line, channel) for channel in channels}
-        newest = {channel: version for channel, version in found.items() if version}
-        if newest and release.line not in rows:
-            rows[release.line] = LineRow(
-                name=release.line, newest=newest, maintained=_maintained(release)
-            )
-    return list(rows.values())
-
-
-def _release_order(release: ReleaseSpec) -> PythonVersion:
-    return PythonVersion(release.version)
-
-
-def _newest_of(packages: Sequence[Listed], line: str, channel: str) -> str | None:
-    """Return the newest version of any package of a line in a channel."""
-    files = [
-        version.files[0]
-        for package in packages
-        for version in package.versions
-        if channel in version.channels and version.version.startswith(f"{line}.")
-    ]
-    newest = max(files, key=lambda file: deb_key(file.version), default=None)
-    return newest.version if newest else None
-
-
-def _maintained(release: ReleaseSpec) -> str:
-    until = release.maintained_until
-    if until is None:
-        return "no: to upgrade from it"
-    return "yes" if until == "open" else f"until {until}"
-
-
-def list_packages(packages: Mapping[str, Sequence[RepoPackage]]) -> list[Listed]:
-    """Return the packages of all channels, by name."""
-    channels: defaultdict[str, list[str]] = defaultdict(list)
-    by_name: defaultdict[str, dict[str, RepoPackage]] = defaultdict(dict)
-    for channel, members in packages.items():
-        for package in members:
-            channels[package.sha256].append(channel)
-            by_name[package.name][package.sha256] = package
-    return [_listed(name, by_name[name].values(), channels) for name in sorted(by_name)]
-
-
-def _listed(
-    name: str, packages: Iterable[RepoPackage], channels: Mapping[str, Sequence[str]]
-) -> Listed:
-    groups: defaultdict[str, list[RepoPackage]] = defaultdict(list)
-    for package in packages:
-        groups[package.version].append(package)
-    # Both formats order the versions that we build in the same way.
-    newest_first = sorted(
-        groups.values(), key=lambda files: deb_key(files[0].version), reverse=True
-    )
-    versions = tuple(
-        Version(
-            version=files[0].version,
-            channels=tuple(dict.fromkeys(name for file in files for name in channels[file.sha256])),
-            files=tuple(sorted(files, key=lambda file: (file.fmt, file.arch))),
-        )
-        for files in newest_first
-    )
-    records = (file.record for version in versions for file in version.files)
-    rpm = next((record for record in records if isinstance(record, RpmRecord)), None)
-    return Listed(
-        name=name,
-        summary=_summary(versions[0].files[0]),
-        versions=versions,
-        changes=_changes(rpm) if rpm else (),
-    )
-
-
-def _summary(package: RepoPackage) -> str:
-    match package.record:
-        case DebRecord(control=control):
-            return parse_fields(control).get("description", "").partition("\n")[0]
-        case RpmRecord(primary=primary):
-            return _parse_fragment(primary).findtext("summary", "")
-
-
-def _changes(record: RpmRecord) -> tuple[Change, ...]:
-    """Return the changelog of an rpm, the newest entry first; a deb keeps its own inside."""
-    entries = _parse_fragment(record.other).iter("changelog")
-    found = [
-        Change(
-            day=datetime.fromtimestamp(int(entry.get("date", "0")), UTC).date(),
-            title=entry.get("author", ""),
-            lines=tuple(line.removeprefix("- ") for line in (entry.text or "").splitlines()),
-        )
-        for entry in entries
-    ]
-    return tuple(sorted(found, key=lambda change: change.day, reverse=True))
-
-
-def _parse_fragment(text: str) -> Xml.Element:
-    # An index declares the prefix once for all packages, in the element around them.
-    return Xml.fromstring(f'<x xmlns:rpm="http://linux.duke.edu/metadata/rpm">{text}</x>')[0]
 
 
 def _install(packages: Sequence[Listed], config: RepoConfig) -> list[str]:

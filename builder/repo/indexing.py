@@ -5,7 +5,7 @@ targets of ``repo.toml`` then get the very same files. A channel in which nothin
 keeps its files, signatures included; where nothing at all changed, nothing is made.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -15,11 +15,11 @@ from builder.base import log
 from builder.base.cache import key_of
 from builder.base.errors import RepoError, UsageError
 from builder.base.files import hash_sources, link_file, make_public_folder
-from builder.base.model import PackageFormat
 from builder.base.storage import storage_guard
 from builder.repo.advisories import list_advisories, render_osv
 from builder.repo.beside import sign_statements
-from builder.repo.changelogs import find_changelogs, join_changelogs
+from builder.repo.changelog_files import KeptChangelogs, write_changelogs
+from builder.repo.changelogs import CHANGELOGS
 from builder.repo.channel_index import (
     Channel,
     index_channel,
@@ -31,7 +31,7 @@ from builder.repo.core import Repository, workspace
 from builder.repo.dated import config_for, list_snapshots, parse_snapshot, take_snapshots
 from builder.repo.html import render_pages
 from builder.repo.keyfiles import index_key_files, make_key_files
-from builder.repo.model import LOCAL, POOL, STATE, FileFacts, Index, Publisher, RepoPackage
+from builder.repo.model import LOCAL, POOL, STATE, FileFacts, Index, Publisher
 from builder.repo.parts import Output, Parts
 from builder.repo.pdiffs import Pdiffs
 from builder.repo.publication import Publication, Record, plan_publication
@@ -41,6 +41,7 @@ from builder.repo.publish.execute import Destination, publish
 from builder.repo.publish.folder import FolderPublisher
 from builder.repo.sign import Signer
 from builder.repo.spool import Spool, digests_of
+from builder.repo.state_packages import StoredPackages
 from builder.spec import ReleaseSpec
 
 _PARTS, _PDIFFS = "parts", "pdiffs"  # below the state's folder
@@ -52,7 +53,8 @@ _WHOLE_TREE, _SIGNERS = "*tree", "*signers"
 class _Standing:
     """What a target has on record."""
 
-    files: Record  # that are there; of the pool only those that it need not have
+    # That are there; of packages, documents and changelogs only those that it need not have.
+    files: Record
     lost: frozenset[PurePosixPath]  # on record, but not there
     missing: Mapping[PurePosixPath, FileFacts]  # that it should have; see State.missing
 
@@ -88,16 +90,20 @@ def build_tree(
     with workspace(repository.root) as work, storage_guard(repository.public):
         spool = Spool(work / "tree")
         indexed: dict[str, tuple[str, datetime]] = {}
+        changelogs = KeptChangelogs()
         if _is_unchanged(job, standing, keys):
             kept = {p: known.facts for p, known in standing.files.items() if not known.retired}
         else:
             spool.write_all(keys)
             kept = _make_tree(job, standing, spool, indexed)
+            changelogs = write_changelogs(repository, standing.lost, spool)
+            kept |= changelogs.wanted
         made = {path: digests.facts for path, digests in spool.files.items()}
         # Again, because statements may have been signed.
         missing = _missing(repository, LOCAL, standing.lost)
         wanted = {**missing, **made, **kept}
-        publication = plan_publication(wanted, standing.files, now, _grace(repository))
+        present = {**standing.files, **changelogs.present}
+        publication = plan_publication(wanted, present, now, _grace(repository))
         _write(repository, publication, spool, now)
     with state.transaction():
         state.record_deleted(LOCAL, standing.lost - set(wanted))
@@ -120,7 +126,7 @@ def _examine(
     )
     files = state.unwanted(name)
     if name == LOCAL:
-        files |= state.published(name, pool=False)
+        files |= state.published(name, without=(POOL, CHANGELOGS))
     return _Standing(
         files={path: published for path, published in files.items() if path not in lost},
         lost=lost,
@@ -177,7 +183,7 @@ def _make_tree(
     """
     repository, state = job.repository, job.repository.state
     advisories = list_advisories(job.releases)
-    everything, members = _members(repository, job.signer, job.now)
+    members = _members(repository, job.signer, job.now)
     kept: dict[PurePosixPath, FileFacts] = {}
     parts = Parts(repository.root / STATE / _PARTS)
     kept_states = repository.config.apt.pdiffs
@@ -199,9 +205,9 @@ def _make_tree(
         indexed[name] = (inputs, date)
     indexed[_SIGNERS] = (signers, job.now)
     parts.sweep()
-    spool.write_all(render_pages(repository.config, members, job.releases, state.all_documents()))
-    spool.write_all(render_osv(advisories, everything))
-    kept |= _add_changelogs(repository, everything, standing.files, spool)
+    listed = state.select(*members)
+    spool.write_all(render_pages(repository.config, members, listed, job.releases, state.documents))
+    spool.write_all(render_osv(advisories, state.everything()))
     return kept
 
 
@@ -209,10 +215,8 @@ def _is_dated(job: _Job, channel: str) -> bool:
     return config_for(job.repository.config, channel).channels[channel].is_dated
 
 
-def _members(
-    repository: Repository, signer: Signer, now: datetime
-) -> tuple[list[RepoPackage], dict[str, list[RepoPackage]]]:
-    """Return all packages, and those of each channel and snapshot.
+def _members(repository: Repository, signer: Signer, now: datetime) -> dict[str, StoredPackages]:
+    """Return the packages of each channel and snapshot.
 
     Signs the statements that nobody has signed and takes the snapshots that are due.
     """
@@ -221,40 +225,12 @@ def _members(
     for taken in take_snapshots(state, config.snapshots.channels, now):
         log.step(f"took snapshot {taken.name} of {taken.of}")
     snapshots = [snapshot.channel for snapshot in list_snapshots(state.channels())]
-    packages = {package.sha256: package for package in state.packages()}  # each once
-    members = {
-        channel: [packages[sha256] for sha256 in state.members(channel)]
-        for channel in (*config.channels, *snapshots)
-    }
-    return list(packages.values()), members
+    return {channel: state.select(channel) for channel in (*config.channels, *snapshots)}
 
 
 def _time_of(channel: str, before: datetime, now: datetime) -> datetime:
     """Return the time that the indexes of a channel state; a snapshot's never changes."""
     return before if parse_snapshot(channel) else max(now, before)
-
-
-def _add_changelogs(
-    repository: Repository, packages: Sequence[RepoPackage], present: Record, spool: Spool
-) -> dict[PurePosixPath, FileFacts]:
-    """Write the changelogs of debs that are not there; returns those that are."""
-    debs = [package for package in packages if package.fmt is PackageFormat.DEB]
-    facts = {path: published.facts for path, published in present.items()}
-    places = {package: repository.public / package.pool for package in debs}
-    listing = repository.state.listing
-    old, new = find_changelogs(places, facts, listing)
-    sources = {
-        sha256: rollout.source
-        for channel in repository.config.channels
-        for sha256, rollout in repository.state.rollouts(channel).items()
-    }
-    known: dict[PurePosixPath, Path | bytes] = {
-        **{place: repository.public / place for place in old},
-        **new,
-    }
-    joined = join_changelogs(places, sources, known, listing)
-    spool.write_all(new | joined)
-    return {place: facts for place, facts in old.items() if place not in joined}
 
 
 def _grace(repository: Repository) -> timedelta:

@@ -32,7 +32,6 @@ _TEXT_LEVEL = 3
 _DIGEST = 32
 _KEPT_S = 30 * 24 * 3600
 _STEP = 1 << 20
-_LONGEST = 4  # times the mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,22 +162,6 @@ class Output:
     ) -> Digests:
         """Write a list: see :meth:`Parts.write`."""
         return self.parts.write(pieces, self.spool, places, plain)
-
-
-def split_packages(packages: Sequence[RepoPackage], mean: int) -> Iterator[tuple[RepoPackage, ...]]:
-    """Split into runs of about ``mean`` packages; one more package changes only its own run.
-
-    A run ends where the hash of a package says so, hence not at a place that others move. Pure.
-    """
-    run: list[RepoPackage] = []
-    for package in packages:
-        run.append(package)
-        ends = int(package.sha256[:8], 16) % mean == 0
-        if ends or len(run) == mean * _LONGEST:
-            yield tuple(run)
-            run = []
-    if run:
-        yield tuple(run)
 
 
 def part_key(kind: str, run: Iterable[RepoPackage], *more: object) -> str:

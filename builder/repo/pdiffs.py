@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import json
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -22,10 +22,11 @@ from builder.base.storage import replacing
 from builder.repo.spool import Digests, Spool, digests_of
 
 _FORMAT = "pdiffs 1"
-_UNIT = struct.Struct(">8sI")
+_UNIT = struct.Struct(">8sI")  # a hash, and a number of lines
 _NAMED = 16  # digits of a state's hash in the names of its patches
 _INDEX = "Index"
-Units = list[tuple[bytes, int]]
+_NAME = 8  # bytes of a paragraph's hash
+_BLOCK = 64  # paragraphs, about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class _State:
 
 def pack_unit(paragraph: bytes) -> bytes:
     """Return what is kept of a paragraph: a hash, and the number of its lines."""
-    return _UNIT.pack(hashlib.sha256(paragraph).digest()[:8], paragraph.count(b"\n"))
+    return _UNIT.pack(hashlib.sha256(paragraph).digest()[:_NAME], paragraph.count(b"\n"))
 
 
 class Pdiffs:
@@ -67,9 +68,8 @@ class Pdiffs:
         self._save(packages, [*history, state])
         folder = packages.with_name(f"{packages.name}.diff")
         rows = []
-        new = _unpack(units)
         for old in history:
-            patch = make_patch(_unpack(old.units), new, paragraph)
+            patch = make_patch(old.units, units, paragraph)
             if patch is None:
                 continue
             name = f"T-{state.sha256[:_NAMED]}-F-{old.sha256[:_NAMED]}"
@@ -117,14 +117,10 @@ class Pdiffs:
             part.write_bytes(json.dumps(head).encode() + b"\n" + packed)
 
 
-def _unpack(units: bytes) -> Units:
-    return list(_UNIT.iter_unpack(units))
-
-
-def make_patch(old: Units, new: Units, paragraph: Callable[[int], bytes]) -> bytes | None:
+def make_patch(old: bytes, new: bytes, paragraph: Callable[[int], bytes]) -> bytes | None:
     """Return the ed script that makes the new list of the old one, as ``diff --ed`` would.
 
-    None if paragraphs that both have are not in the same order. Pure.
+    The lists are packed units. None if paragraphs that both have are not in the same order. Pure.
     """
     steps = _steps(old, new)
     if steps is None:
@@ -142,27 +138,55 @@ class _Step:
     added: range
 
 
-def _steps(old: Units, new: Units) -> list[_Step] | None:
+def _names(units: bytes, others: bytes) -> set[bytes]:
+    """Return the hashes of a list, without those of blocks that both lists have as they are.
+
+    Such a block is named by its hash: the lists are long, and nearly the same.
+    """
+    same = {hash(block) for block in _blocks(others)}
+    changed = (block for block in _blocks(units) if hash(block) not in same)
+    return {name for block in changed for name, _ in _UNIT.iter_unpack(block)}
+
+
+def _blocks(units: bytes) -> Iterator[bytes]:
+    """Split a list where the hash of a paragraph says so, hence not where others move it."""
+    begin = 0
+    for at in range(0, len(units), _UNIT.size):
+        if not units[at] % _BLOCK:
+            yield units[begin:at]
+            begin = at
+    yield units[begin:]
+
+
+def _steps(old: bytes, new: bytes) -> list[_Step] | None:
     steps = []
-    in_old, in_new = {name for name, _ in old}, {name for name, _ in new}
+    # Only of what changed: a paragraph outside is in both.
+    gone, come = _names(old, new), _names(new, old)
+    gone, come = gone - come, come - gone
+    size = _UNIT.size
     at_old = at_new = 0
     line = 1
     while at_old < len(old) or at_new < len(new):
         begin, deleted = at_new, 0
-        while at_old < len(old) and old[at_old][0] not in in_new:
-            deleted += old[at_old][1]
-            at_old += 1
-        while at_new < len(new) and new[at_new][0] not in in_old:
-            at_new += 1
+        while at_old < len(old) and old[at_old : at_old + _NAME] in gone:
+            deleted += _lines(old, at_old)
+            at_old += size
+        while at_new < len(new) and new[at_new : at_new + _NAME] in come:
+            at_new += size
         if deleted or at_new > begin:
-            steps.append(_Step(line=line, deleted=deleted, added=range(begin, at_new)))
+            added = range(begin // size, at_new // size)
+            steps.append(_Step(line=line, deleted=deleted, added=added))
             line += deleted
-        elif at_old < len(old) and at_new < len(new) and old[at_old] == new[at_new]:
-            line += old[at_old][1]
-            at_old, at_new = at_old + 1, at_new + 1
+        elif old[at_old : at_old + size] == new[at_new : at_new + size]:
+            line += _lines(old, at_old)
+            at_old, at_new = at_old + size, at_new + size
         else:
             return None
     return steps
+
+
+def _lines(units: bytes, at: int) -> int:
+    return int.from_bytes(units[at + _NAME : at + _UNIT.size], "big")
 
 
 def _command(step: _Step, paragraph: Callable[[int], bytes]) -> bytes:

@@ -16,7 +16,7 @@ file that changes, and then only files that never do.
 import hashlib
 import html
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -29,7 +29,8 @@ from builder.inspect import inspect_package
 from builder.repo.advisories import Advisory, render_updateinfo
 from builder.repo.config import RepoConfig
 from builder.repo.model import Former, Listings, ParsedPackage, RepoPackage, RpmRecord, rpm_folder
-from builder.repo.parts import Output, Piece, part_key, split_packages
+from builder.repo.packages import Packages, Run, Splitter
+from builder.repo.parts import Output, Piece, part_key
 from builder.repo.spool import Digests, Spool
 
 REPODATA = "repodata"
@@ -128,9 +129,7 @@ class RpmIndexer:
         self._advisories = advisories
         self._former = former
 
-    def index(
-        self, channel: str, packages: Sequence[RepoPackage], config: RepoConfig, now: datetime
-    ) -> None:
+    def index(self, channel: str, packages: Packages, config: RepoConfig, now: datetime) -> None:
         """Write every metadata file of a channel to its place in the tree, unsigned.
 
         ``packages`` are rpms, sorted by name, version and architecture. ``now`` becomes the
@@ -138,11 +137,7 @@ class RpmIndexer:
         """
         for component in config.components:
             for arch in config.architectures:
-                chosen = [
-                    package
-                    for package in packages
-                    if package.component == component and package.fits(arch)
-                ]
+                chosen = packages.where(component=component, arch=arch)
                 folder = rpm_folder(channel, component, arch)
                 updates = render_updateinfo(self._advisories, chosen, channel)
                 self._index_folder(folder, chosen, updates, config, int(now.timestamp()))
@@ -150,15 +145,13 @@ class RpmIndexer:
     def _index_folder(
         self,
         folder: PurePosixPath,
-        packages: Sequence[RepoPackage],
+        packages: Packages,
         updates: bytes,
         config: RepoConfig,
         time: int,
     ) -> None:
         spool, compression = self._output.spool, config.rpm.compression
-        lists = {
-            part.value: _pieces(part, packages, self._listings, len(folder.parts)) for part in Part
-        }
+        lists = _pieces(packages, self._listings, len(folder.parts))
         if updates:
             lists[UPDATEINFO] = [Piece(texts=lambda: [updates])]
         records: dict[PurePosixPath, tuple[str, Digests]] = {}
@@ -188,21 +181,38 @@ def _keep_time(render: Callable[[int], bytes], former: bytes | None, time: int) 
     return render(max(before, time))
 
 
-def _pieces(
-    part: Part, packages: Sequence[RepoPackage], listings: Listings, depth: int
-) -> list[Piece]:
-    def piece(run: Sequence[RepoPackage]) -> Piece:
+def _pieces(packages: Packages, listings: Listings, depth: int) -> dict[str, list[Piece]]:
+    """Return what each list is joined from; the packages are read once."""
+
+    def piece(part: Part, run: Run) -> Piece:
+        again = run.again  # and not the packages
         return Piece(
-            texts=lambda: _texts(part, run, listings, depth), key=part_key(part.value, run, depth)
+            texts=lambda: _texts(part, again, listings, depth),
+            key=part_key(part.value, run.packages, depth),
         )
 
-    head, tail = part.head(len(packages)).encode(), part.tail.encode()
-    runs = split_packages(packages, _RUNS[part])
-    return [Piece(texts=lambda: [head]), *map(piece, runs), Piece(texts=lambda: [tail])]
+    splitters = {part: Splitter(packages, mean) for part, mean in _RUNS.items()}
+    found: dict[Part, list[Piece]] = {part: [] for part in Part}
+    count = 0
+    for package in packages:
+        count += 1
+        for part, splitter in splitters.items():
+            if run := splitter.add(package):
+                found[part].append(piece(part, run))
+    for part, splitter in splitters.items():
+        if run := splitter.end():
+            found[part].append(piece(part, run))
+    return {
+        part.value: [_plain(part.head(count)), *found[part], _plain(part.tail)] for part in Part
+    }
+
+
+def _plain(text: str) -> Piece:
+    return Piece(texts=lambda: [text.encode()])
 
 
 def _texts(
-    part: Part, packages: Sequence[RepoPackage], listings: Listings, depth: int
+    part: Part, packages: Iterable[RepoPackage], listings: Listings, depth: int
 ) -> Iterator[bytes]:
     for package in packages:
         if part is Part.FILELISTS:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from builder.base import log
 from builder.base.errors import UsageError
 from builder.base.model import PackageFormat
-from builder.repo.advisories import Advisory
+from builder.repo.advisories import Advisory, find_brought
 from builder.repo.core import Repository, by_version
 from builder.repo.model import RepoPackage, Rollout
 from builder.repo.version import version_key
@@ -31,9 +31,8 @@ def begin_rollout(
     state = repository.state
     fresh = {package.sha256 for package in packages}
     members = state.packages(channel, PackageFormat.DEB)
-    for advisory in advisories:
-        brought = fresh & {package.sha256 for package in advisory.brought_by(members)}
-        if advisory.entry.fixes and brought:
+    for advisory, brought in find_brought(advisories, members):
+        if advisory.entry.fixes and any(package.sha256 in fresh for package in brought):
             names = ", ".join(advisory.entry.fixes)
             log.warn(f"nothing is phased: {advisory.version} fixes {names}")
             return []

@@ -7,9 +7,9 @@ row is deleted before the file is. So a crash leaves at most a file without a ro
 
 import hashlib
 import sqlite3
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +21,7 @@ from builder.base.scratch import file_lock
 from builder.base.storage import storage_guard
 from builder.repo.model import STATE, FileFacts, IndexRecord, RepoPackage, Rollout
 from builder.repo.state_format import prepare_state
+from builder.repo.state_packages import COLUMNS, StoredPackages
 from builder.repo.state_records import parse_record, record_text, stored_package
 from builder.repo.state_targets import WANTED_LOCALLY, TargetRecord, facts_of
 
@@ -28,8 +29,6 @@ _FILE = "repo.sqlite"
 _LOCK = "lock"
 _BUSY_S = 30.0
 _WHOLE = 100  # percent
-
-_COLUMNS = "fmt, name, version, arch, component, file, pool, sha256, size, added"
 
 
 class State(TargetRecord):
@@ -46,7 +45,7 @@ class State(TargetRecord):
             *(package.added.isoformat(), record_text(package.record), given),
         )
         marks = ", ".join("?" * len(row))
-        self._db.execute(f"INSERT INTO package ({_COLUMNS}, metadata, given) VALUES ({marks})", row)
+        self._db.execute(f"INSERT INTO package ({COLUMNS}, metadata, given) VALUES ({marks})", row)
         content = zstandard.ZstdCompressor().compress(listing)
         self._db.execute("INSERT INTO listing VALUES (?, ?)", (package.sha256, content))
 
@@ -80,22 +79,27 @@ class State(TargetRecord):
             (fmt.value if fmt else None, channel, channel),
         )
 
-    def documented(self) -> list[RepoPackage]:
-        """Return the packages that have documents."""
-        return self._select("sha256 IN (SELECT package FROM document)", ())
-
-    def members(self, channel: str) -> list[str]:
-        """Return the hashes of the packages of a channel, sorted as :meth:`packages`."""
-        rows = self._db.execute(
-            "SELECT sha256 FROM package JOIN member USING (sha256) WHERE channel = ? "
-            "ORDER BY fmt, name, version, arch, sha256",
-            (channel,),
+    def select(self, *channels: str) -> StoredPackages:
+        """Return the packages that any of the channels has; none of them is held."""
+        marks = ", ".join("?" * len(channels))
+        clause = (
+            "EXISTS (SELECT 1 FROM member m WHERE m.sha256 = package.sha256 "
+            f"AND m.channel IN ({marks}))"
         )
-        return [sha256 for (sha256,) in rows]
+        return replace(self.everything(), clauses=(clause,), values=channels)
+
+    def everything(self) -> StoredPackages:
+        """Return all packages; none of them is held."""
+        return StoredPackages(db=self._db, load=self._record)
+
+    def documented(self) -> StoredPackages:
+        """Return the packages that have documents; none of them is held."""
+        clause = "EXISTS (SELECT 1 FROM document d WHERE d.package = package.sha256)"
+        return replace(self.everything(), clauses=(clause,))
 
     def _select(self, clause: str, values: Sequence[object]) -> list[RepoPackage]:
         rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM package WHERE {clause} "
+            f"SELECT {COLUMNS} FROM package WHERE {clause} "
             "ORDER BY fmt, name, version, arch, sha256",
             values,
         )
@@ -118,17 +122,9 @@ class State(TargetRecord):
     def documents(self, sha256: str) -> dict[PurePosixPath, FileFacts]:
         """Return the documents of a package by their places in the tree."""
         rows = self._db.execute(
-            "SELECT path, sha256, size FROM document WHERE package = ?", (sha256,)
+            "SELECT path, sha256, size FROM document WHERE package = ? ORDER BY path", (sha256,)
         )
         return facts_of(rows)
-
-    def all_documents(self) -> dict[str, tuple[PurePosixPath, ...]]:
-        """Return the places of all documents by the sha256 of their package."""
-        rows = self._db.execute("SELECT package, path FROM document ORDER BY path")
-        found: defaultdict[str, list[PurePosixPath]] = defaultdict(list)
-        for package, path in rows:
-            found[package].append(PurePosixPath(path))
-        return {package: tuple(paths) for package, paths in found.items()}
 
     def record_document(self, package: str, path: PurePosixPath, facts: FileFacts) -> None:
         """Record a document of the package with this sha256, whose file is in the pool."""
@@ -155,6 +151,22 @@ class State(TargetRecord):
         """Return the channels that have packages."""
         rows = self._db.execute("SELECT DISTINCT channel FROM member ORDER BY channel")
         return [channel for (channel,) in rows]
+
+    def has_same_members(self, channel: str, other: str) -> bool:
+        """Return whether two channels have the same packages."""
+        statement = (
+            "SELECT EXISTS (SELECT 1 FROM member a WHERE a.channel = ? AND NOT EXISTS "
+            "(SELECT 1 FROM member b WHERE b.channel = ? AND b.sha256 = a.sha256))"
+        )
+        pairs = ((channel, other), (other, channel))
+        return not any(self._db.execute(statement, pair).fetchone()[0] for pair in pairs)
+
+    def join_all(self, channel: str, other: str) -> None:
+        """Make all packages of another channel members of a channel."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO member SELECT ?, sha256 FROM member WHERE channel = ?",
+            (channel, other),
+        )
 
     def join(self, channel: str, hashes: Iterable[str]) -> int:
         """Make packages members of a channel; returns how many were not yet."""

@@ -41,6 +41,11 @@ CREATE TABLE rollout (
 ) WITHOUT ROWID;
 """,
 }
+# An older builder needs no such index, and keeps it: it is no part of the format.
+_INDEXES = """
+CREATE INDEX IF NOT EXISTS package_order ON package
+    (fmt, name, version, arch, component, file, pool, sha256, size, added);
+"""
 
 
 def prepare_state(connection: sqlite3.Connection, path: Path) -> None:
@@ -58,6 +63,8 @@ def prepare_state(connection: sqlite3.Connection, path: Path) -> None:
             connection.executescript(
                 f"BEGIN IMMEDIATE; {''.join(scripts)} PRAGMA user_version = {_VERSION}; COMMIT;"
             )
+        if version <= _VERSION:
+            connection.executescript(_INDEXES)
     except sqlite3.DatabaseError as error:
         raise RepoError(
             f"{path}: not the state of a repository: {error}", hint="restore it from a backup"

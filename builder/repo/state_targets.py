@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -11,6 +12,7 @@ from builder.repo.model import LOCAL, POOL, FileFacts
 from builder.repo.publication import Published
 
 _POOL = f"{POOL}/*"
+_TOGETHER = 1000
 # What a target should have: the local one the packages with their documents, others the local's.
 WANTED_LOCALLY = (
     "SELECT pool AS path, sha256, size FROM package UNION ALL "
@@ -44,14 +46,47 @@ class TargetRecord:
         with self.transaction():
             self._db.executemany(statement, rows)
 
-    def published(self, target: str, *, pool: bool = True) -> dict[PurePosixPath, Published]:
-        """Return the files that earlier publications put on a target; the pool's on request."""
+    def published(
+        self, target: str, *, without: Iterable[PurePosixPath] = ()
+    ) -> dict[PurePosixPath, Published]:
+        """Return the files that earlier publications put on a target.
+
+        Of the folders ``without`` only those that are retired.
+        """
+        globs = [f"{folder}/*" for folder in without]
         rows = self._db.execute(
             "SELECT path, sha256, size, retired FROM published WHERE target = ? "
-            "AND (? OR path NOT GLOB ?)",
-            (target, pool, _POOL),
+            f"AND (retired IS NOT NULL OR NOT ({' OR '.join(['path GLOB ?'] * len(globs)) or 0}))",
+            (target, *globs),
         )
         return _published(rows)
+
+    def published_at(self, target: str, path: PurePosixPath) -> Published | None:
+        """Return the file that an earlier publication put at a place."""
+        rows = self._db.execute(
+            "SELECT path, sha256, size, retired FROM published WHERE target = ? AND path = ?",
+            (target, str(path)),
+        )
+        return _published(rows).get(path)
+
+    def unlisted(
+        self, target: str, folder: PurePosixPath, listed: Iterable[PurePosixPath]
+    ) -> dict[PurePosixPath, Published]:
+        """Return the files of a folder on a target that are not listed; none is held that is."""
+        with self.transaction():
+            self._db.execute(
+                "CREATE TEMP TABLE IF NOT EXISTS listed (path TEXT PRIMARY KEY) WITHOUT ROWID"
+            )
+            self._db.execute("DELETE FROM listed")
+            rows = ((str(path),) for path in listed)
+            while batch := list(islice(rows, _TOGETHER)):
+                self._db.executemany("INSERT OR IGNORE INTO listed VALUES (?)", batch)
+            rest = self._db.execute(
+                "SELECT path, sha256, size, retired FROM published WHERE target = ? "
+                "AND path GLOB ? AND path NOT IN listed",
+                (target, f"{folder}/*"),
+            )
+            return _published(rest)
 
     def recorded(self, target: str) -> Iterator[tuple[PurePosixPath, FileFacts]]:
         """Yield the files that are on record, without holding them; change nothing meanwhile."""

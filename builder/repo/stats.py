@@ -1,11 +1,11 @@
 """How large a repository is, and how it grows: by channel, by package, by day. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-from builder.repo.core import by_version
 from builder.repo.model import RepoPackage
+from builder.repo.version import Key, version_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,45 +46,72 @@ class Stats:
         return asdict(self)
 
 
+@dataclass
+class _Versions:
+    """The newest two versions of a package so far, and how many there are."""
+
+    newest: RepoPackage
+    key: Key
+    second: RepoPackage | None = None
+    second_key: Key = ()
+    count: int = 1
+
+    def add(self, package: RepoPackage) -> None:
+        key = version_key(package.fmt, package.version)
+        self.count += 1
+        if key > self.key:
+            self.second, self.second_key = self.newest, self.key
+            self.newest, self.key = package, key
+        elif self.second is None or key > self.second_key:
+            self.second, self.second_key = package, key
+
+
 def make_stats(
-    everything: Sequence[RepoPackage], channels: Mapping[str, Sequence[RepoPackage]]
+    everything: Iterable[RepoPackage], channels: Mapping[str, Iterable[RepoPackage]]
 ) -> Stats:
-    """Count what the repository has, and what each of its channels has."""
+    """Count what the repository has, and what each of its channels has; none is held."""
     days: defaultdict[str, int] = defaultdict(int)
+    count = 0
     for package in everything:
         days[package.added.date().isoformat()] += package.size
+        count += 1
     return Stats(
-        packages=len(everything),
-        bytes=_sum(everything),
+        packages=count,
+        bytes=sum(days.values()),
         channels=tuple(_channel(name, packages) for name, packages in channels.items()),
         added={day: days[day] for day in sorted(days)},
     )
 
 
-def _channel(name: str, packages: Sequence[RepoPackage]) -> ChannelSize:
-    groups = by_version(packages).values()
-    sizes = [_package(group) for group in groups]
+def _channel(name: str, packages: Iterable[RepoPackage]) -> ChannelSize:
+    found: dict[tuple[str, ...], _Versions] = {}
+    size = 0
+    for package in packages:
+        size += package.size
+        identity = (package.fmt.value, package.name, package.arch)
+        if identity in found:
+            found[identity].add(package)
+        else:
+            key = version_key(package.fmt, package.version)
+            found[identity] = _Versions(newest=package, key=key)
+    sizes = map(_package, found.values())
     return ChannelSize(
         name=name,
-        packages=len(packages),
-        bytes=_sum(packages),
-        newest_bytes=_sum(group[0] for group in groups),
+        packages=sum(versions.count for versions in found.values()),
+        bytes=size,
+        newest_bytes=sum(versions.newest.size for versions in found.values()),
         largest=tuple(sorted(sizes, key=lambda size: (-size.bytes, size.name, size.fmt))),
     )
 
 
-def _package(newest_first: Sequence[RepoPackage]) -> PackageSize:
-    newest, *older = newest_first
+def _package(versions: _Versions) -> PackageSize:
+    newest, second = versions.newest, versions.second
     return PackageSize(
         name=newest.name,
         fmt=newest.fmt.value,
         arch=newest.arch,
         version=newest.version,
         bytes=newest.size,
-        versions=len(newest_first),
-        grown_by=newest.size - older[0].size if older else None,
+        versions=versions.count,
+        grown_by=newest.size - second.size if second else None,
     )
-
-
-def _sum(packages: Iterable[RepoPackage]) -> int:
-    return sum(package.size for package in packages)

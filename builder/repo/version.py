@@ -1,6 +1,7 @@
 """The order of versions in dpkg and rpm, by which ``prune`` finds the newest. Pure."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from builder.base.model import PackageFormat
@@ -46,6 +47,7 @@ def _deb_part(text: str) -> Key:
     return (*pairs, _NOTHING, _NOTHING)
 
 
+@lru_cache(maxsize=1 << 10)  # versions have few, and repositories many versions
 def _deb_words(text: str) -> Key:
     """Return a key that sorts a tilde first, then the end, then letters, then all else."""
     # The closing zero is the end of the part.
@@ -58,6 +60,7 @@ def _deb_weight(sign: str) -> int:
     return ord(sign) if sign.isalpha() else ord(sign) + 256
 
 
+@lru_cache(maxsize=1 << 10)
 def _number(digits: str) -> tuple[int, str]:
     """Return a key for a number of any length: int() refuses more than 4,300 digits."""
     plain = digits.lstrip("0")

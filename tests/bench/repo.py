@@ -244,8 +244,10 @@ def _growth(rows: Sequence[Row]) -> Iterator[str]:
     grown = max(end - begin for end, begin in pairs)
     each = grown / (last.versions - first.versions) * 1000
     yield f"From {first.versions:,} to {last.versions:,} versions the step that grows most needs"
-    yield f"{grown / 1e6:.0f} MB more: {each / 1e6:.1f} MB for each 1,000 versions. It holds a"
-    yield "list of all packages, without their records and lists of files."
+    yield f"{grown / 1e6:.0f} MB more: {each / 1e6:.2f} MB for each 1,000 versions. No list of"
+    yield "packages is held: each is read when it is needed. In memory are the keys of the indexes'"
+    yield "parts, one for about 500 debs and for 32 rpms, and 12 bytes for each deb of a list and"
+    yield "of the former list that a patch leads from."
 
 
 def draw_memory(rows: Sequence[Row]) -> str:

@@ -19,7 +19,8 @@ from builder.repo.config import IndexCompression
 from builder.repo.core import Repository
 from builder.repo.joining import compress_part, open_joiner
 from builder.repo.model import DebRecord, RepoPackage
-from builder.repo.parts import Output, Parts, part_key, split_packages
+from builder.repo.packages import HeldPackages, split_packages
+from builder.repo.parts import Output, Parts, part_key
 from builder.repo.spool import Spool
 from tests.helpers.repos import NOW
 
@@ -96,7 +97,7 @@ def _write(
 ) -> dict[str, bytes]:
     spool = Spool(folder)
     indexer = AptIndexer(Output(spool=spool, parts=parts), lambda _sha256: b"usr/bin/tool\n")
-    indexer.index("stable", packages, repository.config, NOW)
+    indexer.index("stable", HeldPackages(packages), repository.config, NOW)
     names = ("Packages", "Packages.gz", "Packages.xz")
     return {name: spool.read(_PACKAGES.with_name(name)) for name in names}
 
@@ -156,9 +157,9 @@ def test_the_key_of_a_part_is_of_all_that_its_text_has() -> None:
 
 def test_runs_are_all_packages_in_order_and_none_is_long() -> None:
     packages = [_deb(number) for number in range(_MANY)]
-    runs = list(split_packages(packages, 64))
+    runs = [run.packages for run in split_packages(HeldPackages(packages), 64)]
     assert [package for run in runs for package in run] == packages
     assert len(runs) > _MANY / 64 / 2
     assert max(map(len, runs)) <= 256
     same = [replace(package, sha256="f" * 64) for package in packages]
-    assert max(map(len, split_packages(same, 64))) == 256
+    assert max(len(run.packages) for run in split_packages(HeldPackages(same), 64)) == 256

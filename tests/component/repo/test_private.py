@@ -8,7 +8,7 @@ from builder.base.run import find_tool, run
 from builder.repo.config import RepoConfig
 from builder.repo.html import render_pages
 from builder.repo.keyring import render_credentials, render_repo
-from builder.repo.model import RepoPackage
+from builder.repo.packages import HeldPackages
 
 _CONFIG = RepoConfig.model_validate(
     {
@@ -53,9 +53,11 @@ def test_the_sources_read_the_credentials_from_dnfs_variables() -> None:
 
 
 def test_the_pages_say_how() -> None:
-    channels: dict[str, list[RepoPackage]] = {"stable": [], "nightly": []}
-    pages = {str(path): data.decode() for path, data in render_pages(_PRIVATE, channels).items()}
+    channels = {"stable": HeldPackages(), "nightly": HeldPackages()}
+    pages = {
+        str(path): data.decode() for path, data in render_pages(_PRIVATE, channels, ()).items()
+    }
     assert "setup/credentials.sh" in pages["channels/stable.html"]
     assert "auth.conf.d" in pages["setup/credentials.sh"]
-    public = render_pages(_CONFIG, channels)
+    public = render_pages(_CONFIG, channels, ())
     assert not [path for path, data in public.items() if b"credentials" in data]

@@ -21,7 +21,7 @@ _STABLE = PurePosixPath("dists/stable")
 
 
 def _index(repository: Repository, config: RepoConfig | None = None) -> Index:
-    packages = repository.state.packages("stable")
+    packages = repository.state.select("stable")
     with workspace(repository.root) as work:
         output = Output(spool=Spool(work))
         indexer = AptIndexer(output, repository.state.listing)

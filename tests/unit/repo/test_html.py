@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -13,9 +14,10 @@ import pytest
 from builder.base.model import PackageFormat
 from builder.base.words import size_text
 from builder.inspect.identity import Identity
+from builder.repo.catalog import list_packages
 from builder.repo.chart import growth_bars
 from builder.repo.config import RepoConfig
-from builder.repo.html import list_packages, render_pages
+from builder.repo.html import render_pages
 from builder.repo.model import (
     DebRecord,
     Index,
@@ -24,8 +26,9 @@ from builder.repo.model import (
     RpmRecord,
     pool_path,
 )
+from builder.repo.packages import HeldPackages
 from builder.repo.publication import Phase, phase_of
-from builder.spec import Spec
+from builder.spec import ReleaseSpec, Spec
 
 _KEY = "0123456789ABCDEF0123456789ABCDEF01234567"
 _VOID = {"meta", "link", "br"}
@@ -119,10 +122,24 @@ def _text(page: bytes) -> str:
     return " ".join("".join(_read(page).text).split())
 
 
+def _held(channels: Mapping[str, Sequence[RepoPackage]]) -> dict[str, HeldPackages]:
+    return {
+        name: HeldPackages(sorted(packages, key=lambda p: (p.fmt, p.name, p.version, p.arch)))
+        for name, packages in channels.items()
+    }
+
+
+def _render(
+    channels: Mapping[str, Sequence[RepoPackage]], releases: Collection[ReleaseSpec] = ()
+) -> Index:
+    everything = {package.sha256: package for some in channels.values() for package in some}
+    return render_pages(_CONFIG, _held(channels), everything.values(), releases)
+
+
 @pytest.fixture(scope="module")
 def pages() -> Index:
     """The pages of a repository with two channels."""
-    return render_pages(_CONFIG, _CHANNELS)
+    return _render(_CHANNELS)
 
 
 def test_there_is_a_page_for_each_channel_and_package(pages: Index) -> None:
@@ -177,7 +194,7 @@ def test_the_first_page_says_how_long_lines_are_maintained(real_spec: Spec) -> N
     older = _package("backendai-manager", "26.4.9-3", PackageFormat.DEB, "amd64")
     channels = {"stable": [_NEW, lts, older], "nightly": [older]}
     chosen = [real_spec.releases[name] for name in ("26.3", "26.4", "26.9.5", "26.9")]
-    pages = render_pages(_CONFIG, channels, chosen)
+    pages = _render(channels, chosen)
     text = _text(pages[PurePosixPath("index.html")])
     _, found, after = text.partition("Release lines")
     assert found
@@ -186,7 +203,7 @@ def test_the_first_page_says_how_long_lines_are_maintained(real_spec: Spec) -> N
     assert "26.4 26.4.16-1 26.4.9-3 until 2027-04-30" in listed
     assert "26.3" not in listed
     assert listed.count("26.9.6-1") == 1
-    none = _text(render_pages(_CONFIG, channels)[PurePosixPath("index.html")])
+    none = _text(_render(channels)[PurePosixPath("index.html")])
     assert "Release lines" not in none
 
 
@@ -206,7 +223,7 @@ def test_a_channel_says_how_to_install_from_it(pages: Index) -> None:
 
 def test_the_keyring_is_installed_too_where_there_is_one() -> None:
     keyring = _package("backendai-archive-keyring", "2026.11.1-1", PackageFormat.DEB, "all")
-    pages = render_pages(_CONFIG, {"stable": [keyring, _NEW], "nightly": []})
+    pages = _render({"stable": [keyring, _NEW], "nightly": []})
     text = _text(pages[PurePosixPath("channels/stable.html")])
     assert "sudo apt install backendai-archive-keyring backendai-manager" in text
 
@@ -233,7 +250,7 @@ def test_a_package_lists_versions_newest_first_with_its_changelog(pages: Index) 
 
 def test_a_page_does_not_grow_without_end() -> None:
     many = [_package("tool", f"1.{n}-1", PackageFormat.DEB, "all") for n in range(1002)]
-    pages = render_pages(_CONFIG, {"stable": many, "nightly": []})
+    pages = _render({"stable": many, "nightly": []})
     page = pages[PurePosixPath("packages/tool.html")]
     text = _text(page)
     assert "tool_1.1001-1_all.deb" in text
@@ -242,7 +259,7 @@ def test_a_page_does_not_grow_without_end() -> None:
 
 
 def test_versions_are_joined_over_formats_and_channels() -> None:
-    (_, manager) = list_packages(_CHANNELS)
+    (_, manager) = list_packages(_held(_CHANNELS))
     newest = manager.versions[0]
     assert newest.files == (_NEW, _RPM)
     assert newest.channels == ("stable", "nightly")
@@ -255,7 +272,7 @@ def test_versions_are_joined_over_formats_and_channels() -> None:
 
 
 def test_an_empty_repository_has_pages_too() -> None:
-    pages = render_pages(_CONFIG, {"stable": [], "nightly": []})
+    pages = _render({"stable": [], "nightly": []})
     assert "No packages yet." in _text(pages[PurePosixPath("index.html")])
     assert "sudo apt install backendai" in _text(pages[PurePosixPath("channels/stable.html")])
 
@@ -263,7 +280,7 @@ def test_an_empty_repository_has_pages_too() -> None:
 def test_sizes_and_growth_are_drawn_without_a_script() -> None:
     first = replace(_OLD, added=_OLD.added - timedelta(days=3), size=40_000_000)
     channels = {"stable": [first, _NEW], "nightly": [first]}
-    page = render_pages(_CONFIG, channels)[PurePosixPath("sizes.html")]
+    page = _render(channels)[PurePosixPath("sizes.html")]
     text = _text(page)
     assert "2 packages, 160.4 MB." in text
     assert "from 40.0 MB on 2026-11-17 to 160.4 MB on 2026-11-20" in text
@@ -277,7 +294,7 @@ def test_sizes_and_growth_are_drawn_without_a_script() -> None:
         [0.0, 120.1, 240.0, 39.9],
         [300.0, 0.0, 240.0, 160.0],
     ]
-    empty = _text(render_pages(_CONFIG, {"stable": [], "nightly": []})[PurePosixPath("sizes.html")])
+    empty = _text(_render({"stable": [], "nightly": []})[PurePosixPath("sizes.html")])
     assert "Growth" not in empty.replace("Sizes and growth", "")
 
 
@@ -291,9 +308,9 @@ def test_a_chart_has_an_end() -> None:
 
 
 def test_same_arguments_give_the_same_bytes(pages: Index) -> None:
-    assert render_pages(_CONFIG, _CHANNELS) == pages
+    assert _render(_CHANNELS) == pages
     renamed = {"stable": [replace(_NEW, file="b.deb")], "nightly": []}
-    assert render_pages(_CONFIG, renamed) != pages
+    assert _render(renamed) != pages
 
 
 @pytest.mark.parametrize(

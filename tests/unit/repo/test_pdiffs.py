@@ -14,8 +14,8 @@ from builder.repo.spool import Spool
 _PLACE = PurePosixPath("dists/stable/main/binary-amd64/Packages")
 
 
-def _units(paragraphs: list[bytes]) -> list[tuple[bytes, int]]:
-    return [(hashlib.sha256(text).digest()[:8], text.count(b"\n")) for text in paragraphs]
+def _units(paragraphs: list[bytes]) -> bytes:
+    return b"".join(map(pack_unit, paragraphs))
 
 
 def _apply(lines: list[bytes], script: bytes) -> list[bytes]:

@@ -16,6 +16,7 @@ from builder.base.files import hash_file
 from builder.base.model import PackageFormat
 from builder.repo.config import RepoConfig
 from builder.repo.model import Index, RepoPackage, RpmRecord, pool_path
+from builder.repo.packages import HeldPackages
 from builder.repo.parts import Output
 from builder.repo.publication import Phase, phase_of
 from builder.repo.repodata import RpmIndexer, read_rpm_package
@@ -89,7 +90,8 @@ def _index(*taken: Taken, config: RepoConfig | None = None, now: datetime = _NOW
     with tempfile.TemporaryDirectory() as folder:
         output = Output(spool=Spool(Path(folder)))
         indexer = RpmIndexer(output, lambda sha256: listings[sha256])
-        indexer.index("stable", [package for package, _ in taken], config or _config(), now)
+        packages = HeldPackages([package for package, _ in taken])
+        indexer.index("stable", packages, config or _config(), now)
         return {path: output.spool.read(path) for path in output.spool.files}
 
 
