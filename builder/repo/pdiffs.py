@@ -9,9 +9,10 @@ the whole list once.
 
 import gzip
 import hashlib
+import itertools
 import json
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +20,7 @@ import zstandard
 
 from builder.base.parse import TextError, parse_json_object
 from builder.base.storage import replacing
+from builder.repo.joining import Compressor
 from builder.repo.spool import Digests, Spool, digests_of
 
 _FORMAT = "pdiffs 1"
@@ -31,11 +33,11 @@ _BLOCK = 64  # paragraphs, about
 
 @dataclass(frozen=True, kw_only=True)
 class _State:
-    """A list as it was published: the hash and size of its text, and its paragraphs."""
+    """A list as it was published: the hash and size of its text, and how long its units are."""
 
     sha256: str
     size: int
-    units: bytes
+    length: int
 
 
 def pack_unit(paragraph: bytes) -> bytes:
@@ -62,20 +64,25 @@ class Pdiffs:
         ``paragraph`` returns a paragraph of the list by its number.
         """
         present = spool.files[packages]
-        state = _State(sha256=present.sha256, size=present.size, units=units)
-        before = [old for old in self._load(packages) if old.sha256 != state.sha256]
+        state = _State(sha256=present.sha256, size=present.size, length=len(units))
+        before = [old for old in self._states(packages) if old.sha256 != state.sha256]
         history = before[-self._kept :]
-        self._save(packages, [*history, state])
         folder = packages.with_name(f"{packages.name}.diff")
         rows = []
-        for old in history:
-            patch = make_patch(old.units, units, paragraph)
-            if patch is None:
-                continue
-            name = f"T-{state.sha256[:_NAMED]}-F-{old.sha256[:_NAMED]}"
-            packed = gzip.compress(patch, mtime=0)
-            spool.write(folder / f"{name}.gz", packed)
-            rows.append((name, old, digests_of(patch), digests_of(packed)))
+
+        def kept() -> Iterator[bytes]:
+            """Yield the units of each state to be kept, one at a time, once it has its patch."""
+            for old, former in self._read(packages, history):
+                patch = make_patch(former, units, paragraph)
+                if patch is not None:
+                    name = f"T-{state.sha256[:_NAMED]}-F-{old.sha256[:_NAMED]}"
+                    packed = gzip.compress(patch, mtime=0)
+                    spool.write(folder / f"{name}.gz", packed)
+                    rows.append((name, old, digests_of(patch), digests_of(packed)))
+                yield former
+            yield units
+
+        self._save(packages, [*history, state], kept())
         if not rows:
             return []
         spool.write(folder / _INDEX, _render_index(present, rows))
@@ -84,37 +91,61 @@ class Pdiffs:
     def _place(self, packages: PurePosixPath) -> Path:
         return self._folder / hashlib.sha256(str(packages).encode()).hexdigest()[:32]
 
-    def _load(self, packages: PurePosixPath) -> list[_State]:
+    def _states(self, packages: PurePosixPath) -> list[_State]:
         """Return the former states, the oldest first; none if the file is not whole."""
         try:
-            data = self._place(packages).read_bytes()
-        except OSError:
-            return []
-        line, _, packed = data.partition(b"\n")
-        try:
-            head = parse_json_object(line)
-            if head["format"] != _FORMAT or head["sha256"] != hashlib.sha256(packed).hexdigest():
+            with self._place(packages).open("rb") as file:
+                head = parse_json_object(file.readline())
+                whole = hashlib.file_digest(file, "sha256").hexdigest()
+            if head["format"] != _FORMAT or head["sha256"] != whole:
                 return []
-            whole = zstandard.ZstdDecompressor().decompress(packed)
-        except (TextError, KeyError, zstandard.ZstdError):
+            return [
+                _State(sha256=name, size=n, length=length) for name, n, length in head["states"]
+            ]
+        except (OSError, TextError, KeyError):
             return []
-        states, at = [], 0
-        for sha256, size, length in head["states"]:
-            states.append(_State(sha256=sha256, size=size, units=whole[at : at + length]))
-            at += length
-        return states
 
-    def _save(self, packages: PurePosixPath, states: Iterable[_State]) -> None:
+    def _read(
+        self, packages: PurePosixPath, wanted: Collection[_State]
+    ) -> Iterator[tuple[_State, bytes]]:
+        """Yield some of the states with their units, one at a time."""
+        if not wanted:
+            return
+        states = self._states(packages)
+        with self._place(packages).open("rb") as file:
+            file.readline()
+            reader = zstandard.ZstdDecompressor().stream_reader(file)
+            for state in states:
+                units = reader.read(state.length)
+                if state in wanted:
+                    yield state, units
+
+    def _save(
+        self, packages: PurePosixPath, states: Iterable[_State], units: Iterable[bytes]
+    ) -> None:
         kept = list(states)
-        packed = zstandard.ZstdCompressor().compress(b"".join(state.units for state in kept))
-        head = {
-            "format": _FORMAT,
-            "sha256": hashlib.sha256(packed).hexdigest(),
-            "states": [[state.sha256, state.size, len(state.units)] for state in kept],
-        }
-        place = self._place(packages)
-        with replacing(place) as part:
-            part.write_bytes(json.dumps(head).encode() + b"\n" + packed)
+        rows = [[state.sha256, state.size, state.length] for state in kept]
+        compressor = zstandard.ZstdCompressor().compressobj(
+            size=sum(state.length for state in kept)
+        )
+        digest = hashlib.sha256()
+        with replacing(self._place(packages)) as part, part.open("wb") as file:
+            # The head comes first, and its length is known before its hash.
+            file.write(_head("0" * 64, rows))
+            packed = itertools.chain(map(compressor.compress, units), _flushed(compressor))
+            for data in packed:
+                digest.update(data)
+                file.write(data)
+            file.seek(0)
+            file.write(_head(digest.hexdigest(), rows))
+
+
+def _flushed(compressor: Compressor) -> Iterator[bytes]:
+    yield compressor.flush()  # and not before the last was compressed
+
+
+def _head(sha256: str, rows: list[list[object]]) -> bytes:
+    return json.dumps({"format": _FORMAT, "sha256": sha256, "states": rows}).encode() + b"\n"
 
 
 def make_patch(old: bytes, new: bytes, paragraph: Callable[[int], bytes]) -> bytes | None:
