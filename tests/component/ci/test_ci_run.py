@@ -1,6 +1,7 @@
 """`.ci/run` with a stand-in for make: what runs beside what, and how it ends."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -68,7 +69,7 @@ def test_a_failure_beside_the_hosts_is_shown_and_fails_the_run(place: Path) -> N
     done = call(place, FAILS="test-local")
     assert done.status != 0
     assert begun(place) == _ORDER
-    assert "local ended with status 7; it printed:\ntest-local says this" in done.stdout
+    assert re.search(r"== local ended with status 7 .*\ntest-local says this\n", done.stdout)
     assert "== done" in done.stdout
 
 
@@ -98,7 +99,11 @@ def test_what_runs_beside_is_ended_with_the_run(place: Path) -> None:
     # As a terminal does: what runs beside is in a group of its own.
     os.killpg(child.pid, signal.SIGINT)
     child.wait(timeout=60)
-    assert not is_running(noted.read_text().strip())
+    # It was sent the signal; on a busy machine it has not come to its end yet.
+    ended = time.monotonic()
+    while is_running(noted.read_text().strip()):
+        assert time.monotonic() - ended < 30
+        time.sleep(0.05)
 
 
 def is_running(pid: str) -> bool:
