@@ -1,6 +1,7 @@
 """Guides, comments and docstrings name only files and headings that exist."""
 
 import ast
+import functools
 import io
 import re
 import tokenize
@@ -50,11 +51,19 @@ def _python_words(text: str) -> Iterator[str]:
 
 def _words(path: Path) -> str:
     text = path.read_text(encoding="utf-8", errors="replace")
-    if not _PATH.search(text):
+    if not missing_paths(text):  # nor in a part of it, and finding the comments takes long
         return ""
     if path.suffix == ".py":
         return "\n".join(_python_words(text))
     return "\n".join(match[1] for match in _COMMENT.finditer(text))
+
+
+@functools.cache
+def _exists(pattern: str) -> bool:
+    try:
+        return any(PROJECT.glob(pattern))
+    except ValueError:  # no pattern of Python's, such as a**b
+        return False
 
 
 def missing_paths(text: str) -> list[str]:
@@ -64,8 +73,7 @@ def missing_paths(text: str) -> list[str]:
         name = match[0].replace("../", "").rstrip(".")
         if _NOT_OURS.match(name):
             continue
-        pattern = _PLACEHOLDER.sub("*", name).rstrip("/")
-        if not any(PROJECT.glob(pattern)):
+        if not _exists(_PLACEHOLDER.sub("*", name).rstrip("/")):
             missing.append(name)
     return missing
 
