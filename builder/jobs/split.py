@@ -8,6 +8,7 @@ others wait for it and build the services. Longest first (LPT), so that the jobs
 import heapq
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import TypeVar
 
 from builder.base.errors import UsageError
@@ -105,25 +106,35 @@ def _share_out(
 
     A member for which all that are left change nothing gets no more.
     """
-    counts = dict.fromkeys(members, 1)
-    open_ = list(members)
-    while open_ and (left := count - sum(counts.values())):
-        last = max(open_, key=lambda member: end_of(member, counts[member]))
+    counts = [1] * len(members)
+    open_ = list(range(len(members)))
+
+    @cache  # each is asked for again for every job that is given away
+    def end(at: int, jobs: int) -> float:
+        return end_of(members[at], jobs)
+
+    while open_ and (left := count - sum(counts)):
+        last = max(open_, key=lambda at: end(at, counts[at]))
         now = counts[last]
-        before = end_of(last, now)
+        before = end(last, now)
         steps = range(now + 1, now + left + 1)
-        better = next((jobs for jobs in steps if end_of(last, jobs) < before), None)
+        better = next((jobs for jobs in steps if end(last, jobs) < before), None)
         if better is None:
             open_.remove(last)
         else:
             counts[last] = better
-    return counts
+    return dict(zip(members, counts, strict=True))
+
+
+@lru_cache(maxsize=1 << 12)
+def _group_end(group: Group, parts: int) -> float:
+    return ends(_group_jobs(group, parts))
 
 
 def _jobs_of(groups: Sequence[Group], count: int) -> list[SplitJob]:
     if count <= len(groups):
         return _whole_groups(groups, count)
-    parts = _share_out(groups, count, lambda group, jobs: ends(_group_jobs(group, jobs)))
+    parts = _share_out(groups, count, _group_end)
     return [job for group in groups for job in _group_jobs(group, parts[group])]
 
 

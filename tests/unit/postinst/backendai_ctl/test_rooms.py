@@ -97,9 +97,15 @@ def words(tree: ast.Module) -> Iterator[str]:
 
 
 @functools.cache
+def parsed(path: Path) -> ast.Module:
+    """The module as the oldest CPython reads it, parsed once for all rules."""
+    return ast.parse(path.read_text(), feature_version=_OLDEST)
+
+
+@functools.cache
 def words_of(path: Path) -> frozenset[str]:
     """The same of a file, which is read once for all doors."""
-    return frozenset(words(ast.parse(path.read_text())))
+    return frozenset(words(parsed(path)))
 
 
 def is_upward(room: str, imported: str) -> bool:
@@ -112,7 +118,7 @@ def test_a_room_imports_from_the_floors_below(path: Path) -> None:
     room = room_of(path)
     if room == "__init__":
         return
-    found = set(imported_rooms(ast.parse(path.read_text())))
+    found = set(imported_rooms(parsed(path)))
     assert not [name for name in found if is_upward(room, name)]
 
 
@@ -140,8 +146,7 @@ def test_a_door_has_one_keeper(word: str) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(_TOOL)))
 def test_a_module_needs_nothing_that_the_oldest_cpython_lacks(path: Path) -> None:
-    tree = ast.parse(path.read_text(), feature_version=_OLDEST)
-    assert not list(newer_names(tree))
+    assert not list(newer_names(parsed(path)))
 
 
 def test_newer_names_are_found_however_they_are_imported() -> None:
