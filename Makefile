@@ -12,6 +12,14 @@ PYTEST := $(BIN)/pytest --durations=25 --durations-min=5 --costs=20
 # Where the runs of long cases note what has passed; docs/proof.md is made from it.
 PROOF ?= docs/proof.json
 RECORDS ?=
+# Of 'make test': as in CI, what needs no host (local), and the others with 'make e2e' (hosts).
+PART ?= all
+TESTS_local := tests/unit tests/component tests/fuzz
+TESTS_hosts := tests/integration tests/e2e
+TESTS_all := $(TESTS_local) tests/integration
+SPREAD_local := worksteal
+SPREAD_hosts := loadgroup
+SPREAD_all := worksteal
 OUT ?= dist
 ARGS ?=
 PROFILE ?= fast
@@ -30,7 +38,7 @@ SHELLCHECK_FILES := .ci/run .ci/engine .ci/install-venv .ci/build .ci/plan .ci/m
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help packages package test test-full test-local test-hosts test-unit test-component fuzz test-one test-integration e2e e2e-full proof images node-image demo lint type format locks gates bench bench-gateway bench-install \
+.PHONY: help packages package test test-full test-unit test-component fuzz test-one test-integration e2e e2e-full proof images node-image demo lint type format locks gates bench bench-gateway bench-install \
 	clean repo setup setup-dev setup-sigstore toolchain
 
 help: ## list the targets
@@ -51,16 +59,10 @@ repo: packages ## add dist/ to a repository and publish it: make repo REPO=/srv/
 test: setup-dev ## run every test that this machine can; what needs Docker is skipped without it
 	@$(BUILDER) --quiet build --out $(OUT) $(ROOT_ARGS) || \
 		echo "warning: no packages: the tests that install them are skipped" >&2
-	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit tests/component tests/fuzz tests/integration $(ARGS)
+	$(PYTEST) -n $(JOBS) --dist $(SPREAD_$(PART)) $(TESTS_$(PART)) $(ARGS)
 
 test-full: ## the same, with the cases that take long; notes in docs/proof.md what has passed
 	BUILDER_FULL=1 $(MAKE) test ARGS="--proof $(PROOF) $(ARGS)"
-
-test-local: setup-dev ## the part of it that needs no host: unit tests, component tests and fuzzing
-	$(PYTEST) -n $(JOBS) --dist worksteal tests/unit tests/component tests/fuzz $(ARGS)
-
-test-hosts: setup-dev ## the other part and 'make e2e' in one run, the longest first, as in CI
-	$(PYTEST) -n $(JOBS) --dist loadgroup tests/integration tests/e2e $(ARGS)
 
 test-unit: setup-dev ## run the tests that start no other program: under a minute
 	$(PYTEST) -p no:hypothesispytest -p no:anyio -n $(JOBS) --dist worksteal tests/unit $(ARGS)

@@ -23,7 +23,7 @@ case " $WAITS " in *" $target "*) until grep -q "begin $FOR" "$LOG"; do sleep 0.
 echo "end $target" >>"$LOG"
 case " $FAILS " in *" $target "*) exit 7 ;; esac
 """
-_ORDER = ["setup-dev", "type", "packages", "packages", "test-hosts"]
+_ORDER = ["setup-dev", "type", "packages", "packages", "PART=hosts"]
 
 
 @pytest.fixture
@@ -53,28 +53,28 @@ def call(place: Path, **more: str) -> Result:
 def begun(place: Path) -> list[str]:
     """The targets in their order, but for what runs beside the others."""
     lines = [line.split() for line in (place / "log").read_text().splitlines()]
-    return [name for word, name in lines if word == "begin" and name != "test-local"]
+    return [name for word, name in lines if word == "begin" and name != "PART=local"]
 
 
 def test_what_needs_no_host_runs_beside_the_hosts(place: Path) -> None:
     """Each waits here for the beginning of the other."""
-    done = call(place, WAITS="test-local", FOR="test-hosts")
+    done = call(place, WAITS="PART=local", FOR="PART=hosts")
     assert done.status == 0, done.stdout + done.stderr
     assert begun(place) == _ORDER
     assert "local ended with status 0" in done.stdout
-    assert "test-local says this" in done.stdout
+    assert "PART=local says this" in done.stdout
 
 
 def test_a_failure_beside_the_hosts_is_shown_and_fails_the_run(place: Path) -> None:
-    done = call(place, FAILS="test-local")
+    done = call(place, FAILS="PART=local")
     assert done.status != 0
     assert begun(place) == _ORDER
-    assert re.search(r"== local ended with status 7 .*\ntest-local says this\n", done.stdout)
+    assert re.search(r"== local ended with status 7 .*\nPART=local says this\n", done.stdout)
     assert "== done" in done.stdout
 
 
 def test_hosts_that_fail_do_not_hide_what_ran_beside_them(place: Path) -> None:
-    done = call(place, FAILS="test-hosts", WAITS="test-local", FOR="test-hosts")
+    done = call(place, FAILS="PART=hosts", WAITS="PART=local", FOR="PART=hosts")
     assert done.status != 0
     assert "local ended with status 0" in done.stdout
 
@@ -87,13 +87,13 @@ def test_the_first_failure_of_what_all_need_ends_the_run(place: Path) -> None:
 def test_what_runs_beside_is_ended_with_the_run(place: Path) -> None:
     child = subprocess.Popen(  # noqa: TID251
         [place / ".ci/run"],
-        env=settings(place, HANGS="test-local", WAITS="test-hosts", FOR="nothing"),
+        env=settings(place, HANGS="PART=local", WAITS="PART=hosts", FOR="nothing"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     noted = place / "log.pid"
-    while not (noted.exists() and noted.read_text().strip() and "test-hosts" in begun(place)):
+    while not (noted.exists() and noted.read_text().strip() and "PART=hosts" in begun(place)):
         assert child.poll() is None
         time.sleep(0.05)
     # As a terminal does: what runs beside is in a group of its own.
