@@ -90,7 +90,7 @@ def json_index(folder: Path) -> Iterator[JsonIndex]:
     server = _Server(("127.0.0.1", 0), _Handler)
     server.index = index
     index.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
     thread.start()
     try:
         yield index

@@ -137,7 +137,7 @@ def release_server() -> Iterator[ReleaseServer]:
         server.daemon_threads = True
         server.block_on_close = False
         state.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.005,))
         thread.start()
         try:
             yield state

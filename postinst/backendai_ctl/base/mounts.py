@@ -1,6 +1,7 @@
 """The mounts of this host, and bounded questions to file systems whose server may be gone."""
 
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from backendai_ctl.base.text import decode, encode, fields_of, lines_if_any, une
 # A dead server of NFS never answers, and neither does a process that waits for it.
 ANSWER_SECONDS = 5.0
 NO_FOLDER = "no such folder"
-_POLL_SECONDS = 0.01
+_POLL_SECONDS = 0.001
 _REPLY_BYTES = 65536
 
 
@@ -105,12 +106,12 @@ def _answer(question: Callable[[], str], writer: int) -> None:
 
 
 def _await(child: int, reader: int, end: float) -> str | None:
-    while True:
-        done, _ = os.waitpid(child, os.WNOHANG)
-        if done:
-            return decode(os.read(reader, _REPLY_BYTES))
-        if time.monotonic() > end:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, os.WNOHANG)
-            return None
-        time.sleep(_POLL_SECONDS)
+    answers = select.poll()
+    answers.register(reader, select.POLLIN)  # and its end, which nobody has to ask for
+    if answers.poll(max(0.0, end - time.monotonic()) * 1000):
+        while not os.waitpid(child, os.WNOHANG)[0] and time.monotonic() < end:
+            time.sleep(_POLL_SECONDS)  # it has answered, and ends now
+        return decode(os.read(reader, _REPLY_BYTES))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, os.WNOHANG)
+    return None

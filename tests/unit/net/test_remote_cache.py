@@ -107,7 +107,7 @@ def server() -> Iterator[Server]:
     state = Server()
     with ThreadingHTTPServer(("127.0.0.1", 0), _handler(state)) as http:
         state.url = f"http://127.0.0.1:{http.server_port}"
-        thread = threading.Thread(target=http.serve_forever, args=(0.05,))
+        thread = threading.Thread(target=http.serve_forever, args=(0.005,))
         thread.start()
         yield state
         http.shutdown()

@@ -147,7 +147,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[_Bucket]:
     """A store on a loopback port, which the environment names."""
     with _Bucket() as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", _KEY_ID)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", _SECRET)

@@ -1,5 +1,6 @@
 """Makes the configuration tool importable, as it lies in postinst/."""
 
+import functools
 import os
 import sys
 import tomllib
@@ -81,15 +82,21 @@ def layout(tmp_path: Path) -> Layout:
 
 def install_recipe(layout: Layout, service: str) -> None:
     """Put the recipe of ``service`` where its package would."""
-    recipe = PROJECT / f"postinst/services/{service}/recipe.toml"
-    (layout.recipes / f"{service}.toml").write_text(recipe.read_text())
-    for config in tomllib.loads(recipe.read_text())["config"]:
-        if "template" in config:
-            template = layout.shipped / config["template"]
-            template.parent.mkdir(parents=True, exist_ok=True)
-            source = PROJECT / "postinst/services" / config["template"]
-            if source.is_file():
-                template.write_text(source.read_text())
+    text, templates = _recipe(service)
+    (layout.recipes / f"{service}.toml").write_text(text)
+    for name, content in templates.items():
+        (layout.shipped / name).parent.mkdir(parents=True, exist_ok=True)
+        (layout.shipped / name).write_text(content)
+
+
+@functools.cache
+def _recipe(service: str) -> tuple[str, dict[str, str]]:
+    """Return the recipe and its templates; it is parsed once for all tests."""
+    folder = PROJECT / "postinst/services"
+    text = (folder / service / "recipe.toml").read_text()
+    named = [config["template"] for config in tomllib.loads(text)["config"] if "template" in config]
+    found = {name: folder / name for name in named}
+    return text, {name: path.read_text() for name, path in found.items() if path.is_file()}
 
 
 @pytest.fixture

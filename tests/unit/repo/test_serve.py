@@ -46,7 +46,7 @@ def root(tmp_path: Path) -> Path:
 def server(root: Path) -> Iterator[RepoServer]:
     """It serves the tree on a free port."""
     with open_server(root) as made:
-        thread = threading.Thread(target=made.serve_forever, args=(0.02,))
+        thread = threading.Thread(target=made.serve_forever, args=(0.005,))
         thread.start()
         yield made
         made.shutdown()

@@ -160,7 +160,7 @@ def etcd() -> Iterator[FakeEtcd]:
     """An open etcd."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
     server.etcd = FakeEtcd(port=server.server_port)  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True).start()
     yield server.etcd  # type: ignore[attr-defined]
     server.shutdown()
     server.server_close()
@@ -172,7 +172,7 @@ def redis() -> Iterator[FakeRedis]:
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection)
     server.daemon_threads = True
     server.redis = FakeRedis(port=server.server_address[1])  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True).start()
     yield server.redis  # type: ignore[attr-defined]
     server.shutdown()
     server.server_close()

@@ -24,6 +24,12 @@ from tests.unit.postinst.backendai_ctl.join.invites import Served, open_invite, 
 WRONG = b"w" * 18
 
 
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a server see soon that it has ended."""
+    monkeypatch.setattr(server, "_POLL_SECONDS", 0.02)
+
+
 def open_peer(served: Served) -> ssl.SSLSocket:
     """A peer that speaks TLS and nothing else yet."""
     where = (served.invite.address.host, served.invite.address.port)

@@ -65,7 +65,7 @@ def etcd() -> Iterator[Etcd]:
     """An etcd that holds nothing."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
     server.kept = {}  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.005,))
     thread.start()
     host, port = server.server_address[:2]
     yield Etcd(address=Address(host=str(host), port=port), namespace="local")

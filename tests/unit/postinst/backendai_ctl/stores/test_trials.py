@@ -59,7 +59,7 @@ def etcd_server(
             """Say nothing."""
 
     with http.server.ThreadingHTTPServer((LOOPBACK, 0), Gateway) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
         thread.start()
         try:
             address = Address(host=LOOPBACK, port=server.server_port)

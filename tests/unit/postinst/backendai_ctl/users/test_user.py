@@ -87,7 +87,7 @@ def manager() -> Iterator[Manager]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True).start()
         state.url = f"http://127.0.0.1:{server.server_address[1]}"
         yield state
         server.shutdown()

@@ -46,11 +46,11 @@ def test_a_subscription_that_is_refused_or_fails_is_reported() -> None:
 
 def test_a_subscription_outlives_the_limit_of_a_query() -> None:
     async def scenario(client: Client, manager: FakeManager) -> None:
-        manager.pause = 0.5
+        manager.pause = 0.2
         answer = await client.ask(_CHANGES, {"id": "r1"})
         assert [kind for kind, _ in answer.events()] == ["next", "next", "complete"]
 
-    play(scenario, timeout_seconds=0.2)
+    play(scenario, timeout_seconds=0.1)
 
 
 def test_a_client_that_leaves_ends_its_subscription(monkeypatch: pytest.MonkeyPatch) -> None:
