@@ -50,19 +50,21 @@ def archive_bytecode(site: Path, package: str) -> None:
     if not paths:
         return
     index: dict[str, tuple[int, int]] = {}
-    contents = []
     offset = 0
     for path in paths:
-        data = (site / path).read_bytes()
-        index[path] = (offset, len(data))
-        offset += len(data)
-        contents.append(data)
-        (site / path).unlink()
-    remove_empty(site, paths)
+        size = (site / path).stat().st_size
+        index[path] = (offset, size)
+        offset += size
     head = marshal.dumps(index, _MARSHAL_VERSION)
     length = len(head).to_bytes(loader.LENGTH_BYTES, "little")
     archive = site / f"{package}{loader.SUFFIX}"
-    write_file(archive, b"".join((loader.MAGIC, length, head, *contents)), 0o644)
+    with archive.open("xb") as file:
+        file.write(loader.MAGIC + length + head)
+        for path in paths:
+            file.write((site / path).read_bytes())
+            (site / path).unlink()
+    archive.chmod(0o644)
+    remove_empty(site, paths)
 
 
 def _bytecode_below(site: Path) -> list[str]:
