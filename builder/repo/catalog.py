@@ -17,7 +17,7 @@ from builder.base.model import PackageFormat
 from builder.inspect.deb822 import parse_fields
 from builder.repo.model import DebRecord, RepoPackage, RpmRecord
 from builder.repo.packages import Packages
-from builder.repo.version import Key, deb_key
+from builder.repo.version import Newest, deb_key
 from builder.spec import ReleaseSpec
 
 VERSIONS_SHOWN = 50  # a longer page is of no use
@@ -104,16 +104,16 @@ def _maintained(release: ReleaseSpec) -> str:
 
 
 def list_packages(packages: Mapping[str, Packages], lines: Collection[str] = ()) -> list[Listed]:
-    """Return the packages of all channels, by name; ``lines`` are those to be told apart."""
+    """Return the packages of all channels, by name, with the newest version of each line."""
     names = sorted({name for some in packages.values() for name in some.names()})
     return [_listed(name, packages, lines) for name in names]
 
 
 def _listed(name: str, packages: Mapping[str, Packages], lines: Collection[str]) -> Listed:
-    newest = _Newest()
-    in_channels: defaultdict[str, _Newest] = defaultdict(lambda: _Newest(1))
-    in_lines: defaultdict[tuple[str, str], _Newest] = defaultdict(lambda: _Newest(1))
-    with_rpm = _Newest(1)
+    newest: Newest[Version] = Newest(VERSIONS_SHOWN)
+    in_channels: defaultdict[str, Newest[Version]] = defaultdict(lambda: Newest(1))
+    in_lines: defaultdict[tuple[str, str], Newest[Version]] = defaultdict(lambda: Newest(1))
+    with_rpm: Newest[Version] = Newest(1)
     for version in _versions(name, packages):
         # Both formats order the versions that we build in the same way.
         key = deb_key(version.version)
@@ -125,8 +125,8 @@ def _listed(name: str, packages: Mapping[str, Packages], lines: Collection[str])
                 in_lines[line, channel].add(key, version)
         if any(file.fmt is PackageFormat.RPM for file in version.files):
             with_rpm.add(key, version)
-    versions = newest.versions
-    records = (file.record for version in with_rpm.versions for file in version.files)
+    versions = newest.held
+    records = (file.record for version in with_rpm.held for file in version.files)
     rpm = next((record for record in records if isinstance(record, RpmRecord)), None)
     return Listed(
         name=name,
@@ -134,30 +134,9 @@ def _listed(name: str, packages: Mapping[str, Packages], lines: Collection[str])
         versions=versions,
         older=newest.count - len(versions),
         changes=_changes(rpm) if rpm else (),
-        in_channels={channel: found.versions[0] for channel, found in in_channels.items()},
-        in_lines={row: found.versions[0].version for row, found in in_lines.items()},
+        in_channels={channel: found.held[0] for channel, found in in_channels.items()},
+        in_lines={row: found.held[0].version for row, found in in_lines.items()},
     )
-
-
-class _Newest:
-    """Holds so many of the newest versions; of equal ones the first that was added."""
-
-    def __init__(self, held: int = VERSIONS_SHOWN) -> None:
-        self._held = held
-        self._heap: list[tuple[Key, int, Version]] = []
-        self.count = 0
-
-    def add(self, key: Key, version: Version) -> None:
-        row = (key, -self.count, version)  # no two have the same number
-        self.count += 1
-        if len(self._heap) < self._held:
-            heapq.heappush(self._heap, row)
-        else:
-            heapq.heappushpop(self._heap, row)
-
-    @property
-    def versions(self) -> tuple[Version, ...]:
-        return tuple(version for _, _, version in sorted(self._heap, reverse=True))
 
 
 def _versions(name: str, packages: Mapping[str, Packages]) -> Iterator[Version]:

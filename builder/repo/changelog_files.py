@@ -48,7 +48,7 @@ def _write_new(
     state = repository.state
     for package in state.everything().where(fmt=PackageFormat.DEB):
         place = changelog_place(package)
-        known = None if place in lost else state.published_at(LOCAL, place)
+        known = _known(repository, place, lost)
         if known is not None and known.retired is not None:  # needed again
             kept.wanted[place], kept.present[place] = known.facts, known
         elif known is None and place not in spool.files:
@@ -57,7 +57,7 @@ def _write_new(
                 spool.write(place, text)
         yield place
     for place, text in _joined(repository, lost, spool).items():
-        known = None if place in lost else state.published_at(LOCAL, place)
+        known = _known(repository, place, lost)
         kept.wanted.pop(place, None)
         if known is not None:
             kept.present[place] = known
@@ -84,12 +84,19 @@ def _joined(
         # At the source's own place is what is made here.
         if own != place and own in spool.files:
             text = spool.read(own)
-        elif own != place and own not in lost and state.published_at(LOCAL, own):
+        elif own != place and _known(repository, own, lost):
             text = (repository.public / own).read_bytes()
         text = text or _read(repository, package)
         if text and text not in joined[place]:
             joined[place].append(text)
     return {place: b"\n".join(texts) for place, texts in joined.items() if texts}
+
+
+def _known(
+    repository: Repository, place: PurePosixPath, lost: Collection[PurePosixPath]
+) -> Published | None:
+    """Return the changelog on record that is there."""
+    return None if place in lost else repository.state.published_at(LOCAL, place)
 
 
 def _read(repository: Repository, package: RepoPackage) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from builder.repo.model import RepoPackage
-from builder.repo.version import Key, version_key
+from builder.repo.version import Newest, version_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,26 +46,6 @@ class Stats:
         return asdict(self)
 
 
-@dataclass
-class _Versions:
-    """The newest two versions of a package so far, and how many there are."""
-
-    newest: RepoPackage
-    key: Key
-    second: RepoPackage | None = None
-    second_key: Key = ()
-    count: int = 1
-
-    def add(self, package: RepoPackage) -> None:
-        key = version_key(package.fmt, package.version)
-        self.count += 1
-        if key > self.key:
-            self.second, self.second_key = self.newest, self.key
-            self.newest, self.key = package, key
-        elif self.second is None or key > self.second_key:
-            self.second, self.second_key = package, key
-
-
 def make_stats(
     everything: Iterable[RepoPackage], channels: Mapping[str, Iterable[RepoPackage]]
 ) -> Stats:
@@ -84,28 +64,24 @@ def make_stats(
 
 
 def _channel(name: str, packages: Iterable[RepoPackage]) -> ChannelSize:
-    found: dict[tuple[str, ...], _Versions] = {}
+    found: defaultdict[tuple[str, ...], Newest[RepoPackage]] = defaultdict(lambda: Newest(2))
     size = 0
     for package in packages:
         size += package.size
-        identity = (package.fmt.value, package.name, package.arch)
-        if identity in found:
-            found[identity].add(package)
-        else:
-            key = version_key(package.fmt, package.version)
-            found[identity] = _Versions(newest=package, key=key)
+        key = version_key(package.fmt, package.version)
+        found[package.fmt.value, package.name, package.arch].add(key, package)
     sizes = map(_package, found.values())
     return ChannelSize(
         name=name,
         packages=sum(versions.count for versions in found.values()),
         bytes=size,
-        newest_bytes=sum(versions.newest.size for versions in found.values()),
+        newest_bytes=sum(versions.held[0].size for versions in found.values()),
         largest=tuple(sorted(sizes, key=lambda size: (-size.bytes, size.name, size.fmt))),
     )
 
 
-def _package(versions: _Versions) -> PackageSize:
-    newest, second = versions.newest, versions.second
+def _package(versions: Newest[RepoPackage]) -> PackageSize:
+    newest, *older = versions.held
     return PackageSize(
         name=newest.name,
         fmt=newest.fmt.value,
@@ -113,5 +89,5 @@ def _package(versions: _Versions) -> PackageSize:
         version=newest.version,
         bytes=newest.size,
         versions=versions.count,
-        grown_by=newest.size - second.size if second else None,
+        grown_by=newest.size - older[0].size if older else None,
     )

@@ -1,14 +1,39 @@
 """The order of versions in dpkg and rpm, by which ``prune`` finds the newest. Pure."""
 
+import heapq
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from builder.base.model import PackageFormat
 
 Key = tuple[Any, ...]
+_Held = TypeVar("_Held")
 _WORDS = re.compile(r"([^0-9]*)([0-9]*)")
 _SEGMENT = re.compile(r"[0-9]+|[a-zA-Z]+|~|\^")
+
+
+class Newest(Generic[_Held]):
+    """Holds so many of the newest versions; of equal ones the first that was added."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._heap: list[tuple[Key, int, _Held]] = []
+        self.count = 0  # of all that were added
+
+    def add(self, key: Key, version: _Held) -> None:
+        """Add a version with the key that sorts it."""
+        row = (key, -self.count, version)  # no two have the same number
+        self.count += 1
+        if len(self._heap) < self._limit:
+            heapq.heappush(self._heap, row)
+        else:
+            heapq.heappushpop(self._heap, row)
+
+    @property
+    def held(self) -> tuple[_Held, ...]:
+        """The newest versions, the newest first."""
+        return tuple(version for _, _, version in sorted(self._heap, reverse=True))
 
 
 def compare_deb(left: str, right: str) -> int:

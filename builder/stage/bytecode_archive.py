@@ -4,9 +4,7 @@ For each file, dpkg makes, flushes, renames and lists it: a node's packages have
 of bytecode in 2,400 folders of their own, which is four of ten of all their entries.
 """
 
-import hashlib
 import marshal
-import os
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -14,17 +12,12 @@ from builder.base.bytecode import compile_tree
 from builder.stage import _bytecode_loader as loader
 from builder.stage.linking import files_below, remove_empty, write_file
 
-_SOURCE = Path(loader.__file__)
+LOADER = Path(loader.__file__)
 _MODULE = "_backendai_bytecode"
 _FOLDER = "__pycache__"
 # Version 3 and later mark what else in this process holds an object, so the bytes would
 # depend on what was made before.
 _MARSHAL_VERSION = 2
-
-
-def loader_digest() -> str:
-    """Return what the loader's content is identified by."""
-    return hashlib.sha256(_SOURCE.read_bytes()).hexdigest()
 
 
 def place_loader(site: Path, python: Path) -> None:
@@ -33,7 +26,7 @@ def place_loader(site: Path, python: Path) -> None:
     Its own bytecode, by ``python``, is a file: no archive can be read before.
     """
     with TemporaryDirectory() as made:
-        write_file(Path(made, f"{_MODULE}.py"), _SOURCE.read_bytes(), 0o644)
+        write_file(Path(made, f"{_MODULE}.py"), LOADER.read_bytes(), 0o644)
         compile_tree(python, Path(made), jobs=1)
         for path in files_below(Path(made)):
             write_file(site / path, Path(made, path).read_bytes(), 0o644)
@@ -68,9 +61,8 @@ def archive_bytecode(site: Path, package: str) -> None:
 
 
 def _bytecode_below(site: Path) -> list[str]:
-    found = []
-    for folder, _, names in os.walk(site):
-        if PurePosixPath(folder).name == _FOLDER:
-            below = os.path.relpath(folder, site)
-            found += [f"{below}/{name}" for name in names if name.endswith(".pyc")]
-    return found
+    return [
+        path
+        for path in files_below(site)
+        if path.endswith(".pyc") and PurePosixPath(path).parent.name == _FOLDER
+    ]

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from builder.base.cache import key_of
+from builder.base.files import hash_file
 from builder.base.model import Arch
 from builder.plan import PackagePlan, plan_fingerprint
 from builder.runtime.model import Runtime, runtime_info
 from builder.spec.schema import LibrarySpec
-from builder.stage.bytecode_archive import loader_digest
+from builder.stage.bytecode_archive import LOADER
 from builder.stage.fit import Places
 from builder.stage.libraries import Needs
 from builder.stage.shared_scripts import SharedScripts
@@ -79,7 +80,7 @@ def stage_key(plan: PackagePlan, given: StageInput) -> str:
         plan_fingerprint(plan),
         given.arch.value,
         stage_runtime(plan, given.runtime),
-        loader_digest() if plan.python and plan.python.base is None else None,
+        hash_file(LOADER) if plan.python and plan.python.base is None else None,
         given.base.scripts.digest if given.base and not given.host else None,
         given.epoch,
         {soname: library.model_dump() for soname, library in given.libraries.items()},
