@@ -57,6 +57,7 @@ repo: packages ## add dist/ to a repository and publish it: make repo REPO=/srv/
 	$(BUILDER) repo publish --root $(REPO)
 
 test: setup-dev ## run every test that this machine can; what needs Docker is skipped without it
+	@test -n "$(TESTS_$(PART))" || { echo "error: PART=$(PART): there are all, local and hosts" >&2; exit 2; }
 	@$(BUILDER) --quiet build --out $(OUT) $(ROOT_ARGS) || \
 		echo "warning: no packages: the tests that install them are skipped" >&2
 	$(PYTEST) -n $(JOBS) --dist $(SPREAD_$(PART)) $(TESTS_$(PART)) $(ARGS)

@@ -6,12 +6,21 @@ a bundle of a few holds them itself. Pure.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 from builder.base.model import Arch, PackageFormat
 from builder.repo.model import RepoPackage
 
 _LONGEST = 4  # times the mean
+
+
+class Wanted(TypedDict, total=False):
+    """What packages are chosen by; None, or nothing, chooses all."""
+
+    fmt: PackageFormat | None
+    name: str | None
+    component: str | None
+    arch: Arch | None  # of the hosts that can install them
 
 
 class Packages(Protocol):
@@ -25,14 +34,7 @@ class Packages(Protocol):
         """Return how many there are."""
         ...
 
-    def where(
-        self,
-        *,
-        fmt: PackageFormat | None = None,
-        name: str | None = None,
-        component: str | None = None,
-        arch: Arch | None = None,
-    ) -> "Packages":
+    def where(self, **wanted: Unpack[Wanted]) -> "Packages":
         """Return those of a format, of a name, of a component, for hosts of an architecture."""
         ...
 
@@ -57,15 +59,10 @@ class HeldPackages:
     def __len__(self) -> int:
         return len(self.packages)
 
-    def where(
-        self,
-        *,
-        fmt: PackageFormat | None = None,
-        name: str | None = None,
-        component: str | None = None,
-        arch: Arch | None = None,
-    ) -> "HeldPackages":
+    def where(self, **wanted: Unpack[Wanted]) -> "HeldPackages":
         """Return some of them: see :meth:`Packages.where`."""
+        fmt, name = wanted.get("fmt"), wanted.get("name")
+        component, arch = wanted.get("component"), wanted.get("arch")
         return HeldPackages(
             [
                 package

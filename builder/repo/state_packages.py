@@ -3,9 +3,11 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Unpack
 
-from builder.base.model import Arch, PackageFormat
+from builder.base.model import PackageFormat
 from builder.repo.model import RepoPackage
+from builder.repo.packages import Wanted
 from builder.repo.state_records import Load, stored_package
 
 COLUMNS = "fmt, name, version, arch, component, file, pool, sha256, size, added"
@@ -43,15 +45,10 @@ class StoredPackages:
         (count,) = self.db.execute(statement, self.values).fetchone()
         return int(count)
 
-    def where(
-        self,
-        *,
-        fmt: PackageFormat | None = None,
-        name: str | None = None,
-        component: str | None = None,
-        arch: Arch | None = None,
-    ) -> "StoredPackages":
+    def where(self, **wanted: Unpack[Wanted]) -> "StoredPackages":
         """Return some of them: see :meth:`Packages.where`."""
+        fmt, name = wanted.get("fmt"), wanted.get("name")
+        component, arch = wanted.get("component"), wanted.get("arch")
         archs = [f.arch_name(fits) for f in PackageFormat for fits in (arch, None)] if arch else []
         chosen: dict[str, list[object]] = {
             "fmt = ?": [fmt.value] if fmt else [],
