@@ -5,11 +5,12 @@
 # Removes what the packages made in /etc/backend.ai; a file that an admin had put
 # there before is recorded as found, and stays.
 purge_config() {
-    erase_file "/etc/backend.ai/$1.new" "/etc/backend.ai/.$1.backendai-tmp"
+    erase_file "/etc/backend.ai/$1.new"
+    erase_all /etc/backend.ai/."$1".*backendai-tmp /var/lib/backendai/generated/."$1".*backendai-tmp
     if grep -q '^made ' "/var/lib/backendai/generated/$1" 2>/dev/null; then
         erase_file "/etc/backend.ai/$1"
     fi
-    erase_file "/var/lib/backendai/generated/$1" "/var/lib/backendai/generated/.$1.backendai-tmp"
+    erase_file "/var/lib/backendai/generated/$1"
 }
 
 # purge_service NAME: state, logs and secrets of that service.
@@ -19,9 +20,11 @@ purge_service() {
 }
 
 purge_secrets() {
-    erase_all /var/lib/backendai/secrets/"$1"-* /var/lib/backendai/secrets/."$1"-*
+    erase_all /var/lib/backendai/secrets/"$1"-* /var/lib/backendai/secrets/."$1"-* \
+        /var/lib/backendai/credentials/."$1".* /var/lib/backendai/seed/."$1".* \
+        /var/lib/backendai/seed/scan/."$1".*
     erase_file "/var/lib/backendai/credentials/$1.toml" "/var/lib/backendai/seed/$1.log" \
-        "/var/lib/backendai/first-boot/$1"
+        "/var/lib/backendai/seed/scan/$1.log" "/var/lib/backendai/first-boot/$1"
     # Dumps of its database stay: nobody can make them again.
     erase_all /var/lib/backendai/upgrade/"$1".*
 }
@@ -61,7 +64,7 @@ remove_empty_folders() {
     for folder in /run/backendai /var/log/backendai /var/lib/backendai/secrets \
         /var/lib/backendai/generated /var/lib/backendai/credentials \
         /var/lib/backendai/upgrade /var/lib/backendai/first-boot /var/lib/backendai/backup \
-        /var/lib/backendai/seed/waiting /var/lib/backendai/seed \
+        /var/lib/backendai/seed/scan /var/lib/backendai/seed/waiting /var/lib/backendai/seed \
         /var/lib/backendai /etc/backend.ai; do
         rmdir "$folder" 2>/dev/null || true # not empty, or never made
     done

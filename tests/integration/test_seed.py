@@ -27,6 +27,8 @@ _CONFIG = "/etc/backend.ai/manager.toml"
 _IS_FULL = bool(os.environ.get("BUILDER_FULL"))
 _KILLS = int(os.environ.get("BUILDER_SEED_KILLS", "12" if _IS_FULL else "2"))
 _RACES = int(os.environ.get("BUILDER_SEED_RACES", "4"))
+_BESIDE = Path(__file__).parent / "data" / "beside_trials.py"
+_BESIDE_S = 60 if _IS_FULL else 20
 _RUN_TIMEOUT_S = 120
 _START_TIMEOUT_S = 300
 _NOT_READY, _TIMED_OUT = 69, 75
@@ -349,6 +351,19 @@ def test_a_node_with_other_secrets(filling: Filling) -> None:
     assert refused.status != 0
     host.run(["backendai-ctl", "secrets", "import", "--replace", "/root/secrets.tar"])
     filling.succeeds()
+
+
+@pytest.mark.full  # tests of the writer stand for it
+def test_commands_beside_each_other(filling: Filling, steps: Steps) -> None:
+    """As a timer's scan, a unit's seeding and an admin's commands may come at one time."""
+    host = filling.host
+    host.copy_in(_BESIDE, "/root/beside_trials.py")
+    command = [f"{guide.PREFIX}/bin/python3", "-I", "-B", "/root/beside_trials.py", str(_BESIDE_S)]
+    # Retries that the scans ask for go on for themselves.
+    report = json.loads(host.run(command, timeout=_RUN_TIMEOUT_S + 2 * _BESIDE_S).stdout)
+    host.run("systemctl stop backendai-image-rescan-retry.timer")
+    steps.say(f"runs: {report['runs']}")
+    assert not report["problems"], json.dumps(report["problems"], indent=1)
 
 
 def test_kills(filling: Filling, steps: Steps) -> None:

@@ -1,15 +1,15 @@
 """Secrets and key pairs of this host: created once, then only read."""
 
 import secrets
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from backendai_ctl.base.errors import HostError
-from backendai_ctl.base.files import Writer, private_writer
+from backendai_ctl.base.files import Writer, exclusive, private_writer
 from backendai_ctl.base.libraries import load_library
+from backendai_ctl.base.temporary import new_folder
 from backendai_ctl.base.text import value_of
 
 # Creates NAME.key and NAME.key_secret in a folder.
@@ -76,17 +76,17 @@ class SecretStore:
         secret, public = self.folder / f"{name}.key_secret", self.folder / f"{name}.key"
         if secret.exists():
             return secret
-        made = self.folder / f".{name}.backendai-tmp"
-        shutil.rmtree(made, ignore_errors=True)
-        made.mkdir(mode=0o700)
-        try:
+        with exclusive(self.folder):
+            if not secret.exists():
+                self._make_pair(name, secret, public)
+        return secret
+
+    def _make_pair(self, name: str, secret: Path, public: Path) -> None:
+        with new_folder(self.folder / name) as (made, _):
             self.make_pair(made, name)
             # The secret half comes last: it marks the pair as complete.
             self.writer_of(public.name).adopt(made / public.name, public)
             self.writer_of(secret.name).adopt(made / secret.name, secret)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-        return secret
 
 
 def _read(path: Path) -> str:

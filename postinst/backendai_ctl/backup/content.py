@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.temporary import is_temporary
 
 FILES = "files"
-_TEMPORARY = ".backendai-tmp"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def _below(folder: Path) -> Iterator[Path]:
         return
     for above, folders, files in os.walk(folder):
         for name in sorted([*folders, *files]):
-            if not name.endswith(_TEMPORARY):
+            if not is_temporary(name):
                 yield Path(above) / name
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,8 @@ from pathlib import Path
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.handles import opened
+from backendai_ctl.base.temporary import new_file, new_folder
 from backendai_ctl.base.text import encode
-
-_SUFFIX = ".backendai-tmp"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,22 +27,13 @@ class Writer:
             return
         try:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            temporary = _temporary(path)
-            temporary.mkdir(mode=0o700, exist_ok=True)
-            with opened(temporary) as descriptor:
+            with new_folder(path) as (temporary, descriptor):
                 os.fchown(descriptor, self.owner.uid, self.owner.gid)
                 os.fchmod(descriptor, mode)
-            temporary.rename(path)
+                temporary.rename(path)
         except OSError as error:
-            raise HostError(f"cannot make {path}: {error.strerror}") from error
-
-    def sweep(self, folder: Path) -> None:
-        """Remove what killed runs left in ``folder``; no other run may be active there."""
-        for left in folder.glob(f".*{_SUFFIX}"):
-            if left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left)
-            else:
-                left.unlink()
+            if not path.is_dir():  # else another run was faster
+                raise HostError(f"cannot make {path}: {error.strerror}") from error
 
     def create(self, path: Path, text: str) -> bool:
         """Write ``text`` to ``path`` unless something exists there; return whether it did."""
@@ -71,31 +60,22 @@ class Writer:
 
     @contextlib.contextmanager
     def _beside(self, path: Path, text: str) -> Iterator[Path]:
-        temporary = _temporary(path)
-        temporary.unlink(missing_ok=True)
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as stream:
-                os.fchown(stream.fileno(), self.owner.uid, self.owner.gid)
-                os.fchmod(stream.fileno(), self.mode)
-                stream.write(encode(text))
-                stream.flush()
-                os.fsync(stream.fileno())
-            yield temporary
+            with new_file(path) as (temporary, descriptor):
+                with os.fdopen(os.dup(descriptor), "wb") as stream:
+                    os.fchown(descriptor, self.owner.uid, self.owner.gid)
+                    os.fchmod(descriptor, self.mode)
+                    stream.write(encode(text))
+                    stream.flush()
+                    os.fsync(descriptor)
+                yield temporary
         except OSError as error:
             raise HostError(f"cannot write {path}: {error.strerror}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def private_writer() -> Writer:
     """Return a writer of files that only the current user, root, can read."""
     return Writer(owner=Owner.caller(), mode=0o600)
-
-
-def _temporary(path: Path) -> Path:
-    """Return a fixed name, so that a killed run's file is replaced and never piles up."""
-    return path.with_name(f".{path.name}{_SUFFIX}")
 
 
 @contextlib.contextmanager

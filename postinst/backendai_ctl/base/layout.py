@@ -100,6 +100,11 @@ class Layout:
         return self.state / "seed"
 
     @property
+    def scan_state(self) -> Path:
+        """What a scan for images leaves; its folder is its lock."""
+        return self.seed_state / "scan"
+
+    @property
     def waiting(self) -> Path:
         """One empty file for each service that starts once its stores are seeded."""
         return self.seed_state / "waiting"

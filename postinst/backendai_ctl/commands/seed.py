@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from backendai_ctl.base import systemd
 from backendai_ctl.base.account import require_root
 from backendai_ctl.base.errors import NotReadyError, Status
-from backendai_ctl.base.files import exclusive
+from backendai_ctl.base.files import exclusive, private_writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.commands.base import (
     Command,
@@ -199,7 +199,8 @@ def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
             # A login comes before the images, and both import the whole of the release.
             systemd.wait_while_starting(systemd.unit_of(service), _START_SECONDS)
     session = _session(options, layout)
-    with session.open_databases() as databases:
+    private_writer().ensure_folder(layout.scan_state, mode=0o755)
+    with exclusive(layout.scan_state), session.open_databases() as databases:
         try:
             for database in databases:
                 if database.data.rescan:

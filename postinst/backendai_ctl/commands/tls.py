@@ -61,7 +61,7 @@ def _apply(options: argparse.Namespace, layout: Layout) -> Status:
         say(change)
     if is_due and options.restart:
         restart_services(layout)
-    note.unlink()
+    note.unlink(missing_ok=True)
     say("all that users reach is as [tls] says")
     return Status.OK
 

@@ -18,9 +18,9 @@ from backendai_ctl.base.account import Owner, is_root
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.mounts import ask_in_time, folder_problem, list_mounts, mount_of
 from backendai_ctl.base.words import Word
+from backendai_ctl.doctor.trial_names import remove_trials, trial_at
 
 _SECONDS = 10.0
-_SCRATCH = ".backendai-volume-check"
 _MIB = 1024 * 1024
 _HOLE = 64 * _MIB
 _PROGRAM = 0o750
@@ -105,8 +105,7 @@ def _sweep(place: Path, account: Owner) -> None:
 
     def remove(owner: Owner) -> str:
         _become(owner)
-        for left in place.glob(f"{_SCRATCH}-*"):
-            shutil.rmtree(left, ignore_errors=True)
+        remove_trials(place)
         return ""
 
     for owner in (account, Owner(uid=0, gid=0)):
@@ -124,8 +123,8 @@ def _become(owner: Owner) -> None:
 def _scratch(place: Path, owner: Owner) -> Iterator[Path]:
     """Yield a new folder of ``owner``, who runs this process from now on."""
     _become(owner)
-    folder = place / f"{_SCRATCH}-{owner.uid}"
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = trial_at(place)
+    remove_trials(place)
     folder.mkdir(mode=0o700)
     try:
         yield folder

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from backendai_ctl.base.certificates import CertificateError, read_authorities
 from backendai_ctl.base.errors import HostError, NotReadyError, SiteError, TargetError
+from backendai_ctl.base.files import exclusive
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.text import decode
 from backendai_ctl.registries.model import Registry
@@ -74,10 +75,14 @@ def sync_trust(layout: Layout, registries: Sequence[Registry], say: Say) -> None
             pem = read_ca(layout, registry)
             if pem and pem not in authorities.get(registry.name, ""):
                 authorities[registry.name] = authorities.get(registry.name, "") + pem
-    keep_authorities(kept_authorities(layout), "".join(authorities.values()))
-    with contextlib.suppress(NotReadyError):
-        check_docker(layout)
-        sync_docker(layout, authorities, say)
+    if not authorities and not layout.trust.is_dir():
+        return
+    certificate_writer().ensure_folder(layout.trust, mode=0o755)
+    with exclusive(layout.trust):
+        keep_authorities(kept_authorities(layout), "".join(authorities.values()))
+        with contextlib.suppress(NotReadyError):
+            check_docker(layout)
+            sync_docker(layout, authorities, say)
 
 
 def docker_authority(layout: Layout, name: str) -> Path:

@@ -69,7 +69,7 @@ class Catalogue:
 
     def _scan(self, name: str, registry: Registry) -> int:
         try:
-            self.database.cli.run("image", "rescan", name)
+            self.database.scan_cli.run("image", "rescan", name)
         except NotReadyError as error:
             raise self._explained(registry, error) from error
         count = int(self.database.connection.value(_COUNT, name))
@@ -79,7 +79,7 @@ class Catalogue:
                 registry,
                 NotReadyError(
                     f"the scan of {name} found no image",
-                    hint=f"see {self.database.cli.log}; again: backendai-ctl seed rescan",
+                    hint=f"see {self.database.scan_cli.log}; again: backendai-ctl seed rescan",
                 ),
             )
         return count

@@ -33,20 +33,17 @@ command.main(args=sys.argv[3:], prog_name="backend.ai")
 
 @dataclass(kw_only=True)
 class ReleaseCli:
-    """The commands of one service; their output goes to a log that only root can read.
+    """The commands of one service; their output goes to ``log``, which only root can read.
 
-    A failing fixture prints its rows, so nothing is shown before ``hidden`` is masked.
+    The log is that of the last command, so runs that may go on at once have one each. A failing
+    fixture prints its rows, so nothing is shown before ``hidden`` is masked.
     """
 
     layout: Layout
     data: SeedData
     config: Path
+    log: Path
     hidden: Sequence[str] = ()
-
-    @property
-    def log(self) -> Path:
-        """The file with the output of the last commands."""
-        return self.layout.seed_state / f"{self.data.service}.log"
 
     def run(self, *words: str) -> None:
         """Run one command; NotReadyError with the end of its output if it fails."""

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from backendai_ctl.answers.resolve import Answers
 from backendai_ctl.base.environment import use_environment
@@ -81,22 +82,31 @@ class SeededDatabase:
 
     def import_commands(self) -> None:
         """Import the release's commands; no secret is needed for that, and none is created."""
-        self._cli().preload()
+        self._cli(self.layout.seed_state).preload()
 
     @cached_property
     def cli(self) -> ReleaseCli:
-        """The release's own commands."""
+        """The release's own commands, for a seeding run."""
+        return self._cli(self.layout.seed_state, self._hidden())
+
+    @cached_property
+    def scan_cli(self) -> ReleaseCli:
+        """The release's own commands, for a scan for images: it goes on beside seeding runs."""
+        return self._cli(self.layout.scan_state, self._hidden())
+
+    def _hidden(self) -> list[str]:
         hidden = [self.target.password, *self.answers.hidden()]
         for account in self.fixtures.accounts:
             hidden += [account.password, account.secret_key, account.access_key]
-        return self._cli(hidden)
+        return hidden
 
-    def _cli(self, hidden: Sequence[str] = ()) -> ReleaseCli:
+    def _cli(self, logs: Path, hidden: Sequence[str] = ()) -> ReleaseCli:
         listens = self.recipe.listens
         return ReleaseCli(
             layout=self.layout,
             data=self.data,
             config=self.layout.etc / (listens.file if listens else ""),
+            log=logs / f"{self.data.service}.log",
             hidden=hidden,
         )
 

@@ -16,6 +16,7 @@ from backendai_ctl.base.errors import SiteError
 from backendai_ctl.base.files import Writer, exclusive
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.systemd import reload_units
+from backendai_ctl.base.temporary import remove_left
 from backendai_ctl.services.edit import edit_ini, edit_toml, make_env
 from backendai_ctl.services.folders import prepare_folder
 from backendai_ctl.services.host_answers import check_reserved, derived_answers
@@ -54,7 +55,7 @@ def configure(
         writer.ensure_folder(folder)
     with exclusive(layout.generated):
         for folder in (layout.etc, layout.secrets, layout.generated):
-            writer.sweep(folder)
+            remove_left(folder)
         if not layout.site.exists():
             given = {**read_preseed(layout), **host.environment}
             _offer(layout.site, new_site(layout, given), layout, writer, host.say)

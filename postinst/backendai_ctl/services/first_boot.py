@@ -29,7 +29,7 @@ def configure_waiting(
     installed = installed_services(layout)
     for note in sorted(layout.first_boot.glob("[!.]*")):
         if note.name not in installed:
-            note.unlink()  # the service was removed again before the image booted
+            note.unlink(missing_ok=True)  # the service was removed again before the image booted
             continue
         try:
             configure(note.name)
@@ -37,7 +37,7 @@ def configure_waiting(
             failed[note.name] = error
             say(f"{note.name}: not configured: {error.message}")
         else:
-            note.unlink()
+            note.unlink(missing_ok=True)
     return failed
 
 

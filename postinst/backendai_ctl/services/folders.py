@@ -8,6 +8,7 @@ from backendai_ctl.base.account import Owner
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.mounts import NO_FOLDER, folder_problem
+from backendai_ctl.base.temporary import is_temporary
 from backendai_ctl.services.recipe import FolderRecipe
 from backendai_ctl.services.volumes import unmounted_point
 
@@ -52,6 +53,6 @@ def _give_files(path: Path, folder: FolderRecipe, account: Owner, label: str, sa
             f"warning: {label} belongs to {status.st_uid}:{status.st_gid}, "
             f"the services run as {account.uid}:{account.gid}"
         )
-    elif not any(path.iterdir()):
+    elif all(is_temporary(found.name) for found in path.iterdir()):
         for file, text in folder.files.items():
             Writer(owner=account).create(path / file, text)

@@ -23,6 +23,7 @@ from backendai_ctl.base.issue import (
     signs_for,
 )
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.temporary import remove_left
 from backendai_ctl.services.authorities import certificate_writer
 
 # Earlier than the doctor reports it.
@@ -36,7 +37,7 @@ def ensure_certificate(layout: Layout, host: str, account: Owner) -> list[Path]:
     """
     names = tuple(dict.fromkeys((host.lower(), *LOOPBACK)))
     certificate_writer().ensure_folder(layout.tls, mode=0o755)
-    certificate_writer().sweep(layout.tls)
+    remove_left(layout.tls)
     authority, authority_key = layout.tls / "ca.pem", layout.tls / "ca.key"
     certificate, key = layout.tls / "node.pem", layout.tls / "node.key"
     private = Writer(owner=Owner.caller(), mode=0o600)

@@ -58,7 +58,7 @@ def show_named_files(layout: Layout, recipe: Recipe) -> bool:
     if text == known or (known and not known.startswith(_HEADS)):
         return False  # already as wanted, or the admin's own
     if not text:
-        path.unlink()
+        path.unlink(missing_ok=True)
         return True
     private = private_writer()
     private.ensure_folder(path.parent, mode=0o755)

@@ -27,6 +27,6 @@ def start_stopped(layout: Layout, service: str, say: Callable[[str], None]) -> N
     note = layout.stopped_note(service)
     if not note.exists():
         return
-    note.unlink()
+    note.unlink(missing_ok=True)
     if has_systemd(layout) and control("start", unit_of(service), seconds=_START_SECONDS):
         say(f"{unit_of(service)} did not start; see: systemctl status {unit_of(service)}")

@@ -1,6 +1,5 @@
 """Checks the volumes of users' folders: mounted, the same for every service, the account's."""
 
-import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -19,12 +18,13 @@ from backendai_ctl.base.mounts import (
     mount_of,
     planned_mounts,
 )
+from backendai_ctl.base.temporary import is_temporary
 from backendai_ctl.doctor.host_view import HostView
 from backendai_ctl.doctor.model import Finding, error, note, warning
+from backendai_ctl.doctor.trial_names import is_trial, remove_trials, trial_at
 from backendai_ctl.services.volumes import volumes_of
 
 _NOBODY = 65534
-_TRIAL = ".backendai-doctor"
 _TRIAL_SECONDS = 10.0
 
 
@@ -160,7 +160,8 @@ def _marker(view: HostView, path: str, marker: Path, text: str) -> Iterator[Find
         found = marker.read_text(encoding="utf-8")
     except FileNotFoundError:
         account = view.account
-        others = [path_below for path_below in marker.parent.iterdir() if path_below.name != _TRIAL]
+        names = [found.name for found in marker.parent.iterdir()]
+        is_empty = all(is_trial(name) or is_temporary(name) for name in names)
 
         def make() -> str:
             assert account is not None
@@ -171,7 +172,7 @@ def _marker(view: HostView, path: str, marker: Path, text: str) -> Iterator[Find
             f"has no {marker.name}, by which Backend.AI knows the layout of its folders",
             path,
             f"echo {text.strip()} >{path}/{marker.name}, unless an older release filled it",
-            fix=make if account and view.is_root and not others else None,
+            fix=make if account and view.is_root and is_empty else None,
         )
         return
     except (OSError, UnicodeDecodeError):
@@ -192,15 +193,13 @@ def _write_as(place: Path, owner: Owner) -> str:
 
 
 def _trial(place: Path, owner: Owner) -> str:
-    trial = place / f"{_TRIAL}-{owner.uid}"
     try:
         if is_root():
             os.setgroups([])
             os.setresgid(owner.gid, owner.gid, owner.gid)
             os.setresuid(owner.uid, owner.uid, owner.uid)
-        # A file that a killed run left.
-        with contextlib.suppress(FileNotFoundError):
-            trial.unlink()
+        remove_trials(place)
+        trial = trial_at(place)
         descriptor = os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             made = os.fstat(descriptor)

@@ -389,7 +389,8 @@ def kill_at(command: list[str], call: int) -> bool:
         "    return run\n"
         "pathlib.Path.rename = trap(pathlib.Path.rename)\n"
         "pathlib.Path.unlink = trap(pathlib.Path.unlink)\n"
-        "os.link = trap(os.link)\n"
+        "for name in ('link', 'fchown', 'fchmod', 'fsync'):\n"
+        "    setattr(os, name, trap(getattr(os, name)))\n"
     )
     changed = [*command[:4], trap + command[4].replace("; ", "\n"), *command[5:]]
     done = run(changed, env={"KILL_AT": str(call)}, check=False)

@@ -43,7 +43,8 @@ def cli(layout: Layout, tmp_path: Path) -> ReleaseCli:
     script.chmod(0o755)
     layout.seed_state.mkdir(parents=True, exist_ok=True)
     data = load_seed_data(layout, _SERVICE)
-    return ReleaseCli(layout=layout, data=data, config=layout.etc / "x.toml")
+    log = layout.seed_state / f"{_SERVICE}.log"
+    return ReleaseCli(layout=layout, data=data, config=layout.etc / "x.toml", log=log)
 
 
 def test_a_command_is_called_by_its_group(cli: ReleaseCli) -> None:

@@ -10,6 +10,7 @@ from backendai_ctl import cli
 from backendai_ctl.base.account import Owner
 from backendai_ctl.base.layout import Layout
 from backendai_ctl.doctor import volume_trials
+from backendai_ctl.doctor.trial_names import trial_at
 from backendai_ctl.doctor.volume_trials import Result, Verdict, try_volume
 
 from tests.unit.postinst.conftest import caller
@@ -93,7 +94,7 @@ def test_a_server_that_hangs_is_reported_in_time(
     monkeypatch.setattr(volume_trials, "_SECONDS", 0.3)
 
     def hang(_: Path, __: Owner) -> str:
-        (volume / f"{volume_trials._SCRATCH}-{os.geteuid()}").mkdir()
+        trial_at(volume).mkdir()
         while True:
             os.sched_yield()
 
@@ -103,11 +104,16 @@ def test_a_server_that_hangs_is_reported_in_time(
     assert not list(volume.iterdir())
 
 
-def test_what_a_killed_run_left_is_removed(layout: Layout, volume: Path) -> None:
-    left = volume / f"{volume_trials._SCRATCH}-{os.geteuid()}"
-    (left / "sub").mkdir(parents=True)
-    try_volume(layout, "/srv/v", "", caller())
-    assert not list(volume.iterdir())
+def test_what_a_killed_run_left_is_removed_and_no_trial_of_another_node(
+    layout: Layout, volume: Path
+) -> None:
+    left, other = (volume / f".backendai-trial-{run}-0" for run in ("killed", "other"))
+    for folder in (left, other):
+        (folder / "sub").mkdir(parents=True)
+    os.utime(left, (0, 0))
+    found = try_volume(layout, "/srv/v", "", caller())
+    assert {result.verdict for result in found} <= {Verdict.OK, Verdict.WARNING}
+    assert list(volume.iterdir()) == [other]
 
 
 @pytest.mark.usefixtures("volume")
