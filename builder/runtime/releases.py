@@ -18,7 +18,7 @@ from builder.base.errors import FetchError, SpecError, UsageError
 from builder.base.model import Arch
 from builder.base.parse import TextError, parse_json
 from builder.base.redact import redact
-from builder.base.storage import storage_guard
+from builder.base.storage import replacing
 from builder.net.http import fetch_text
 from builder.runtime.pbs import RELEASE_TREE
 from builder.runtime.pins import Pins, StandalonePin, parse_pins
@@ -129,10 +129,8 @@ def write_updates(path: Path, updates: Iterable[Update]) -> None:
         _put(tables, update)
     text = tomlkit.dumps(document)
     parse_pins(text, path.name)  # never leave a file that the next build refuses
-    part = path.with_name(f".{path.name}.part")
-    with storage_guard(path):
+    with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
-        part.replace(path)
 
 
 def _put(tables: AoT, update: Update) -> None:

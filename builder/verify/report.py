@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from builder.base.storage import replacing
 from builder.verify.case import Case, Status
 
 _NO_XML = re.compile("[^\\t\\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # its "Char"
@@ -66,10 +67,8 @@ def as_junit(cases: Sequence[Case]) -> str:
 
 def write_junit(path: Path, cases: Sequence[Case]) -> None:
     """Write the XML by rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.new")
-    scratch.write_text(as_junit(cases), encoding="utf-8")
-    scratch.replace(path)
+    with replacing(path) as part:
+        part.write_text(as_junit(cases), encoding="utf-8")
 
 
 def _printable(text: str) -> str:

@@ -67,7 +67,7 @@ def _apply(options: argparse.Namespace, layout: Layout, begin: float | None = No
     session = _session(options, layout)
     wait = str(session.answers.value("seed.wait")) if options.wait is None else options.wait
     with ExitStack() as stack:
-        stack.enter_context(exclusive(layout.seed_state))
+        stack.enter_context(exclusive(layout.seed_state, on_wait=_say_waiting))
         _begin(session)
         held = stack.enter_context(held_starts(layout, say, may_start=not options.no_start))
         databases = stack.enter_context(session.open_databases())
@@ -103,6 +103,10 @@ def _apply(options: argparse.Namespace, layout: Layout, begin: float | None = No
         )
     say(f"the stores are filled, after {took:.1f} s")
     return _finish(options, layout, {})
+
+
+def _say_waiting() -> None:
+    say("another run of this command is active; this one waits for its end")
 
 
 def _begin(session: Session) -> None:
@@ -200,7 +204,10 @@ def _rescan(options: argparse.Namespace, layout: Layout) -> Status:
             systemd.wait_while_starting(systemd.unit_of(service), _START_SECONDS)
     session = _session(options, layout)
     private_writer().ensure_folder(layout.scan_state, mode=0o755)
-    with exclusive(layout.scan_state), session.open_databases() as databases:
+    with (
+        exclusive(layout.scan_state, on_wait=_say_waiting),
+        session.open_databases() as databases,
+    ):
         try:
             for database in databases:
                 if database.data.rescan:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from backendai_ctl.answers.secretstore import SecretStore
-from backendai_ctl.base.files import private_writer
+from backendai_ctl.base.files import exclusive, private_writer
 from backendai_ctl.base.temporary import is_temporary, new_file, remove_left
 
 _RUNS = 6
@@ -131,6 +131,23 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     private_writer().replace(tmp_path / "log", "whole")
     private_writer().ensure_folder(tmp_path / "folder")
     assert {path.name for path in tmp_path.iterdir()} == {"log", "folder"}
+
+
+def test_a_run_that_waits_for_another_says_so(tmp_path: Path) -> None:
+    said: list[str] = []
+    with exclusive(tmp_path, on_wait=lambda: said.append("nobody has it")):
+        second = threading.Thread(target=lambda: _lock(tmp_path, said))
+        second.start()
+        while not said:
+            os.sched_yield()
+        said.append("the first ends")
+    second.join()
+    assert said == ["waits", "the first ends", "has it"]
+
+
+def _lock(folder: Path, said: list[str]) -> None:
+    with exclusive(folder, on_wait=lambda: said.append("waits")):
+        said.append("has it")
 
 
 def test_a_planted_pipe_does_not_keep_a_writer(tmp_path: Path) -> None:
