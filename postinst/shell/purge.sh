@@ -59,13 +59,17 @@ purge_shared_secrets() {
 END
 }
 
-# The shared folders go with the last that was in them.
+# The shared folders go with the last that was in them. What a killed run left unfinished does
+# not keep a folder; where there is something else, an active run may be writing.
 remove_empty_folders() {
     for folder in /run/backendai /var/log/backendai /var/lib/backendai/secrets \
         /var/lib/backendai/generated /var/lib/backendai/credentials \
         /var/lib/backendai/upgrade /var/lib/backendai/first-boot /var/lib/backendai/backup \
         /var/lib/backendai/seed/scan /var/lib/backendai/seed/waiting /var/lib/backendai/seed \
         /var/lib/backendai /etc/backend.ai; do
+        if [ -z "$(find "$folder" -mindepth 1 -maxdepth 1 ! -name '.*.backendai-tmp' -print -quit 2>/dev/null)" ]; then
+            erase_all "$folder"/.*.backendai-tmp
+        fi
         rmdir "$folder" 2>/dev/null || true # not empty, or never made
     done
 }

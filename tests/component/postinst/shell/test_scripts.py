@@ -308,11 +308,18 @@ def write_postrm(root: Path, of: str = "backendai-manager") -> Path:
 
 def test_purge_removes_what_was_made_and_leaves_what_was_found(tmp_path: Path) -> None:
     script = write_postrm(tmp_path)
-    kept = ("etc/backend.ai/alembic.ini", "etc/backend.ai/site.toml")
+    kept = (
+        "etc/backend.ai/alembic.ini",
+        "etc/backend.ai/site.toml",
+        "etc/backend.ai/.site.toml.0123abcd.backendai-tmp",  # a run may be writing it
+    )
     gone = (
         "etc/backend.ai/manager.toml",
         "etc/backend.ai/manager.toml.new",
         "var/lib/backendai/generated/.manager.toml.backendai-tmp",
+        "var/lib/backendai/generated/.manager.toml.0123abcd.backendai-tmp",
+        "var/lib/backendai/upgrade/.manager.stopped.0123abcd.backendai-tmp",
+        "var/lib/backendai/seed/scan/.manager.log.0123abcd.backendai-tmp",
         "var/lib/backendai/secrets/manager-secret",
         "var/lib/backendai/secrets/.manager-rpc.backendai-tmp/x",
         "var/lib/backendai/manager/state/x",
