@@ -53,17 +53,6 @@ def wait_until_up(host: Host, services: Sequence[str], *, timeout: int = _READY_
         wait_for_port(host, _PORTS[service], timeout=timeout)
 
 
-def wait_for_workers(host: Host, service: str, *, timeout: int = _READY_TIMEOUT_S) -> None:
-    """Wait until each worker of a service takes connections, of which it has one a processor.
-
-    Stopped before, the service takes the whole time that systemd gives it: 26.9's main process
-    hands the signal to a worker that does not heed it yet, and waits for the worker.
-    """
-    sockets = f"ss -ltnH 'sport = :{_PORTS[service]}' | wc -l"
-    script = f"until [ $({sockets}) -ge $(getconf _NPROCESSORS_ONLN) ]; do sleep 0.3; done"
-    host.run(script, timeout=timeout)
-
-
 def wait_for_answer(host: Host, *, timeout: int = _READY_TIMEOUT_S) -> None:
     """Wait until the manager answers a request."""
     wait_for_port(host, _PORTS["manager"], timeout=timeout)

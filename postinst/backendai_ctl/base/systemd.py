@@ -15,8 +15,9 @@ from backendai_ctl.base.text import fields_of, lines_of
 
 _SECONDS = 10.0
 _CONTROL_SECONDS = 30.0
-# What a unit may take: TimeoutStartSec= until it answers, and TimeoutStopSec= until it has ended.
-UNIT_SECONDS = 330.0
+# What a unit may take: TimeoutStopSec= for its program that stops it, and once more until it has
+# ended; TimeoutStartSec= until it answers.
+UNIT_SECONDS = 360.0
 _PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,ControlGroup,"
     "ActiveEnterTimestamp,StateChangeTimestamp,ExecMainStartTimestampMonotonic,"

@@ -11,6 +11,7 @@ _MODULES = {
     "configuration": ("configure", "check-config"),
     "service": (
         "wait",
+        "stop",
         "check-port",
         "first-start",
         "check-stores",

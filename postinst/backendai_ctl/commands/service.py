@@ -4,10 +4,14 @@ import argparse
 import contextlib
 import json
 import os
+import signal
+from collections.abc import Iterator
 
 from backendai_ctl.answers.resolve import Answers, resolve_tree
-from backendai_ctl.base.errors import Status, TargetError
+from backendai_ctl.base.errors import NotReadyError, RefusedError, Status, TargetError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.processes import repeat_signal, send_signal
+from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.commands.base import (
     Command,
     answers,
@@ -21,18 +25,76 @@ from backendai_ctl.stores.ports import wait_until_answering
 from backendai_ctl.stores.readiness import check_needs, check_start
 from backendai_ctl.stores.service_config import ServiceConfig, as_configured
 
+# Less than the 30 s of the unit, which then sends the signal once more, and waits as long again.
+STOP_SECONDS = 25.0
+
+
+class _StopRequest(Exception):  # noqa: N818 - no error: systemd stops the unit while it starts
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
 
 def _wait(options: argparse.Namespace, layout: Layout) -> Status:
-    # systemd sets MAINPID for ExecStartPost=.
-    main_pid = os.environ.get("MAINPID", "")
-    address = wait_until_answering(
-        layout,
-        load_recipe(layout, options.service),
-        seconds=options.timeout,
-        main_pid=int(main_pid) if main_pid.isdigit() else None,
-    )
+    main_pid = _main_pid()
+    try:
+        with _raised_as_request() if main_pid else contextlib.nullcontext():
+            address = wait_until_answering(
+                layout,
+                load_recipe(layout, options.service),
+                seconds=options.timeout,
+                main_pid=main_pid,
+            )
+    except _StopRequest as request:
+        # systemd has sent it to the main process, too. A failed start is not what was asked for.
+        _end(options.service, main_pid or 0, request.number)
+        return Status.OK
     say(f"{options.service} answers on {address}")
     return Status.OK
+
+
+@contextlib.contextmanager
+def _raised_as_request() -> Iterator[None]:
+    """Raise a signal that stops the unit as a _StopRequest."""
+
+    def handle(number: int, _frame: object) -> None:
+        raise _StopRequest(number)
+
+    kept = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _stop(options: argparse.Namespace, _layout: Layout) -> Status:
+    main_pid = _main_pid()
+    if main_pid is None:
+        raise RefusedError(
+            "only a unit stops its service like this",
+            hint=f"sudo systemctl stop {unit_of(options.service)}",
+        )
+    number = signal.Signals[options.signal]
+    send_signal(main_pid, number)
+    _end(options.service, main_pid, number)
+    return Status.OK
+
+
+def _end(service: str, main_pid: int, number: int) -> None:
+    if not repeat_signal(main_pid, number, seconds=STOP_SECONDS):
+        raise NotReadyError(f"{service} has not ended {STOP_SECONDS:g} s after the signal")
+
+
+def _main_pid() -> int | None:
+    """Return the main process of the unit that calls; systemd sets it for what runs beside it."""
+    found = os.environ.get("MAINPID", "")
+    return int(found) if found.isdigit() else None
+
+
+def _stop_arguments(parser: argparse.ArgumentParser) -> None:
+    service_argument(parser)
+    parser.add_argument("--signal", choices=("SIGINT", "SIGTERM"), default="SIGTERM")
 
 
 def _wait_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +154,13 @@ COMMANDS = (
         about="wait until the service answers on its port",
         run=_wait,
         add_arguments=_wait_arguments,
+    ),
+    Command(
+        name="stop",
+        about="send the service's main process the signal that stops it until it ends; "
+        "for its unit",
+        run=_stop,
+        add_arguments=_stop_arguments,
     ),
     Command(
         name="check-port",

@@ -134,7 +134,7 @@ def stop_held(layout: Layout, services: Iterable[str]) -> None:
     for service in services:
         if layout.held(service).exists():
             control("stop", unit_of(service))
-            # Its ExecStartPost= was ended by a signal, which systemd counts as a failure.
+            # Its ExecStartPre= may have been ended by a signal: systemd counts that as a failure.
             control("reset-failed", unit_of(service))
             layout.held(service).unlink(missing_ok=True)
 

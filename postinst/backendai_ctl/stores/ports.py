@@ -1,6 +1,5 @@
 """Checks whether a port is free, and whether something answers on it."""
 
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from backendai_ctl.answers.kinds import Address
 from backendai_ctl.base.errors import NotReadyError
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.processes import is_running
 from backendai_ctl.services.recipe import Recipe
 from backendai_ctl.stores.service_config import ServiceConfig
 
@@ -63,7 +63,7 @@ def wait_until_answering(
     address = ServiceConfig.load(layout, recipe).addresses(key)[0]
     until = time.monotonic() + seconds
     while not answers(address):
-        if main_pid is not None and not _is_running(main_pid):
+        if main_pid is not None and not is_running(main_pid):
             raise NotReadyError(f"{recipe.service} ended before it answered on {address}")
         if time.monotonic() >= until:
             raise NotReadyError(
@@ -83,13 +83,3 @@ def answers(address: Address) -> bool:
     # UnicodeError: a name that no name server accepts, from an admin's own file.
     except (OSError, UnicodeError):
         return False
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

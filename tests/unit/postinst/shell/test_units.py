@@ -73,6 +73,15 @@ def test_unit_waits_longer_than_the_check() -> None:
     assert {"LimitNOFILE": ["5242880"], "LimitNPROC": ["131072"]}.items() <= unit.items()
 
 
+def test_unit_repeats_its_signal_for_less_than_its_stop_may_take() -> None:
+    from backendai_ctl.commands.service import STOP_SECONDS  # noqa: PLC0415
+
+    unit = settings(payload_text(UNIT))
+    (program,) = unit["ExecStop"]
+    assert program.endswith(f"/target stop manager --signal {unit['KillSignal'][0]}")
+    assert int(unit["TimeoutStopSec"][0]) > STOP_SECONDS
+
+
 # Shared by all services, and started by their scripts and units.
 SEEDING = {
     "backendai-certificate.service",
