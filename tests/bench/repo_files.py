@@ -6,6 +6,7 @@ indexes are those of real packages.
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OLD = "1.0.0"  # a version as long as those that are made from it
 _NAME = "backendai-manager"
 _FILE_DIGESTS = 1035
+_RPM_SIZE = re.compile(r'(<size package=")[0-9]+')
+_RPM_HASH = re.compile(r'(pkgid="(?:YES">)?)[0-9a-f]{64}')
 _WIDTH = 5
 
 
@@ -53,7 +56,7 @@ def take_in(repository: Repository, path: Path, reading: ParsedPackage, version:
         sha256=sha256,
         size=len(content),
         added=START,
-        record=_of_version(reading.record, version),
+        record=_of_version(reading.record, version, sha256, len(content)),
     )
     place = repository.public / package.pool
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -62,8 +65,11 @@ def take_in(repository: Repository, path: Path, reading: ParsedPackage, version:
     repository.state.join("stable", [sha256])
 
 
-def _of_version(record: IndexRecord, version: str) -> IndexRecord:
+def _of_version(record: IndexRecord, version: str, sha256: str, size: int) -> IndexRecord:
     texts = {name: text.replace(OLD, version) for name, text in asdict(record).items()}
+    # An rpm's record states the size and the hash of the file, which 'check' compares.
+    for pattern, value in ((_RPM_SIZE, size), (_RPM_HASH, sha256)):
+        texts = {name: pattern.sub(rf"\g<1>{value}", text) for name, text in texts.items()}
     return type(record)(**texts)
 
 
