@@ -1,9 +1,10 @@
 """Files and folders: names, hashes, and modes that do not depend on the caller's umask."""
 
 import hashlib
+import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,6 +35,21 @@ def hash_sources(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
+
+
+def walk_files(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    """Yield every file below ``folder``, in no order and without holding them.
+
+    Links to folders are not followed; what cannot be read, or is not there, has no files.
+    """
+    waiting = [os.fspath(folder)]
+    while waiting:
+        with suppress(FileNotFoundError, PermissionError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif entry.is_file():
+                    yield entry
 
 
 def remove_unused(paths: Iterable[Path], seconds: float) -> None:

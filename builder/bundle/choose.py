@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from builder.base.errors import PayloadError, UsageError
 from builder.base.model import Arch, PackageFormat
@@ -19,7 +19,7 @@ _XML = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
 
 
 def choose_packages(
-    present: Sequence[RepoPackage], words: Sequence[str], fmt: PackageFormat, arch: Arch
+    present: Iterable[RepoPackage], words: Sequence[str], fmt: PackageFormat, arch: Arch
 ) -> list[RepoPackage]:
     """Return what ``words`` name and what of ``present`` that needs, sorted by name and version.
 

@@ -172,8 +172,8 @@ def _choose(repository: Repository, request: BundleRequest) -> tuple[RepoPackage
     channel = repository.channel(request.channel)
     found: list[RepoPackage] = []
     for fmt in request.formats:
-        present = repository.state.packages(channel, fmt)
-        if present:
+        present = repository.state.select(channel).where(fmt=fmt)
+        if len(present):
             found += choose_packages(present, request.words, fmt, request.arch)
     if not found:
         listed = " and ".join(fmt.value for fmt in request.formats)

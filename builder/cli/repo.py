@@ -1,6 +1,5 @@
 """``builder repo``."""
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 from builder.base import log
 from builder.base.errors import RepoError, UsageError
 from builder.base.paths import PROJECT
+from builder.cli.json_output import print_json
 from builder.cli.options import (
     json_option,
     key_options,
@@ -25,17 +25,12 @@ from builder.plan.sources import read_sources
 from builder.repo.add import AddRequest, add_packages
 from builder.repo.check import Problem, check_target
 from builder.repo.config import load_config
-from builder.repo.core import (
-    Repository,
-    dangling_files,
-    open_repository,
-    promote_packages,
-    prune_packages,
-)
+from builder.repo.core import Repository, open_repository, promote_packages
 from builder.repo.indexing import build_tree, publish_target
 from builder.repo.init import InitRequest, init_repository
 from builder.repo.keyfiles import make_key_files
 from builder.repo.model import LOCAL, PUBLIC, RepoPackage
+from builder.repo.prune import dangling_files, prune_packages
 from builder.repo.publication import Publication
 from builder.repo.sign import Signer, find_source, open_signer
 
@@ -99,7 +94,7 @@ def add_command(
             known = sum(addition.known for addition in added)
             log.step(f"{len(added) - known} added to {channel}, {known} were here before")
             if options["as_json"]:
-                _print_json([_package_dict(addition.package) for addition in added])
+                print_json(_package_dict(addition.package) for addition in added)
 
         if repository.config.signing.packages:
             with _signer(repository, options) as signer:
@@ -124,8 +119,7 @@ def promote_command(packages: Sequence[str], root: Path, as_json: bool, **option
         raise UsageError("say which packages to promote", hint="name them, or say --all")
     with open_repository(root) as repository:
         if not packages:
-            present = repository.state.packages(repository.channel(source))
-            packages = sorted({package.name for package in present})
+            packages = repository.state.select(repository.channel(source)).names()
         with repository.state.transaction():
             promoted = promote_packages(repository, packages, source, target, move=options["move"])
             phase_promoted(repository, target, promoted, options["phased"])
@@ -133,7 +127,7 @@ def promote_command(packages: Sequence[str], root: Path, as_json: bool, **option
         log.step(f"{package.label} is in {target} now")
     log.step(f"{len(promoted)} promoted; 'builder repo publish' shows them to readers")
     if as_json:
-        _print_json([_package_dict(package) for package in promoted])
+        print_json(map(_package_dict, promoted))
 
 
 @repo_group.command("prune")
@@ -147,15 +141,17 @@ def prune_command(root: Path, dry_run: bool, as_json: bool) -> None:
         dangling = dangling_files(repository)
         for path in () if dry_run else dangling:
             (repository.public / path).unlink()
-    verb = "would leave" if dry_run else "left"
-    for channel, packages in pruned.left.items():
-        for package in packages:
-            log.step(f"{package.label} {verb} {channel}")
-    log.step(f"{len(pruned.removed)} packages in no channel any more, {len(dangling)} stray files")
-    if as_json:
-        left = {name: [_package_dict(p) for p in rows] for name, rows in pruned.left.items()}
-        removed = [_package_dict(package) for package in pruned.removed]
-        _print_json({"left": left, "removed": removed, "stray": [str(path) for path in dangling]})
+        verb = "would leave" if dry_run else "left"
+        for channel, packages in pruned.left.items():
+            for package in packages:
+                log.step(f"{package.label} {verb} {channel}")
+        log.step(
+            f"{len(pruned.removed)} packages in no channel any more, {len(dangling)} stray files"
+        )
+        if as_json:
+            left = {name: map(_package_dict, rows) for name, rows in pruned.left.items()}
+            removed = map(_package_dict, pruned.removed)
+            print_json({"left": left, "removed": removed, "stray": map(str, dangling)})
 
 
 @repo_group.command("publish")
@@ -198,7 +194,7 @@ def publish_command(
         place = repository.public if name == LOCAL else name
         log.step(f"{place}: {len(publication.puts)} files put, {len(publication.delete)} deleted")
     if as_json:
-        _print_json({name: _publication_dict(publication) for name, publication in done.items()})
+        print_json({name: _publication_dict(publication) for name, publication in done.items()})
 
 
 @repo_group.command("check")
@@ -212,7 +208,7 @@ def check_command(root: Path, targets: Sequence[str], as_json: bool) -> None:
         for name in targets or (LOCAL,):
             found[name] = check_target(repository, name, _now())
     if as_json:
-        _print_json({name: [p.as_dict() for p in rows] for name, rows in found.items()})
+        print_json({name: [p.as_dict() for p in rows] for name, rows in found.items()})
     problems = [problem for rows in found.values() for problem in rows]
     for problem in problems:
         if not problem.is_error:
@@ -316,7 +312,3 @@ def _publication_dict(publication: Publication) -> dict[str, object]:
         "retired": [str(path) for path in publication.retire],
         "deleted": [str(path) for path in publication.delete],
     }
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2))

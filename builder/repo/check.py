@@ -180,11 +180,9 @@ def _check_packages(repository: Repository, tree: Tree, gpg: Gpg) -> Iterator[Pr
     armored = tree.get(armored_path(repository.config.name))
     if armored is None or not gpg.list_keys():
         return  # reported already
-    packages = repository.state.packages()
+    packages = repository.state.everything()
     with PackageCheck(tree, SignatureCheck(gpg, gpg.list_keys()), armored) as check:
-        if not check.can_judge_rpm and any(
-            package.fmt is PackageFormat.RPM for package in packages
-        ):
+        if not check.can_judge_rpm and len(packages.where(fmt=PackageFormat.RPM)):
             text = "rpmkeys is not installed, so no signature in an rpm was checked: install rpm"
             yield Problem(text=text, is_error=False)
         for package in packages:

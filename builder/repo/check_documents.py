@@ -36,14 +36,14 @@ def check_documents(repository: Repository, tree: _Tree) -> Iterator[str]:
     Their bytes were compared with the record before; the SBOMs need no more than that.
     """
     state, demand = repository.state, repository.config.provenance.require
-    packages = state.packages()
-    found = {package.sha256: documents_of(repository, package) for package in packages}
-    for package in packages:
-        problem = lacking(found[package.sha256], demand)
+    kinds = set[Document]()
+    for package in state.everything():
+        found = documents_of(repository, package)
+        kinds |= found.keys()
+        problem = lacking(found, demand)
         if problem:
             yield f"{package.pool}: {problem}"
     judged = {Document.ENVELOPE, Document.STATEMENT, Document.BUILDINFO, Document.BUNDLE}
-    kinds = {kind for documents in found.values() for kind in documents}
     trust = None
     try:
         trust = trusted_identities(repository) if Document.BUNDLE in kinds else None
@@ -57,8 +57,8 @@ def check_documents(repository: Repository, tree: _Tree) -> Iterator[str]:
             gpg.import_keys(keys.armored)
             keys = replace(keys, home=gpg)
         check = _StatementCheck(tree=tree, keys=keys, trust=trust, home=home)
-        for package in packages:
-            for kind in sorted(judged & found[package.sha256].keys()):
+        for package in state.documented():
+            for kind in sorted(judged & documents_of(repository, package).keys()):
                 yield from check.judge(package, kind, state.given(package.sha256))
 
 

@@ -6,12 +6,13 @@ a host has not yet, nor a version that is named.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from builder.base import log
 from builder.base.errors import UsageError
 from builder.base.model import PackageFormat
 from builder.repo.advisories import Advisory, find_brought
-from builder.repo.core import Repository, by_version
+from builder.repo.core import Repository
 from builder.repo.model import RepoPackage, Rollout
 from builder.repo.version import version_key
 
@@ -30,18 +31,17 @@ def begin_rollout(
     """
     state = repository.state
     fresh = {package.sha256 for package in packages}
-    members = state.packages(channel, PackageFormat.DEB)
+    members = state.select(channel).where(fmt=PackageFormat.DEB)
     for advisory, brought in find_brought(advisories, members):
         if advisory.entry.fixes and any(package.sha256 in fresh for package in brought):
             names = ", ".join(advisory.entry.fixes)
             log.warn(f"nothing is phased: {advisory.version} fixes {names}")
             return []
-    groups = by_version(members).values()
-    chosen = [versions[0] for versions in groups if len(versions) > 1]
-    chosen = [package for package in chosen if package.sha256 in fresh]
+    newest = [tuple(islice(versions, 2)) for versions in members.newest_first()]
+    chosen = [first for first, *older in newest if older and first.sha256 in fresh]
     if chosen:
-        newest = max((p.version for p in chosen), key=lambda v: version_key(PackageFormat.DEB, v))
-        rollout = Rollout(percent=percent, source=f"{repository.config.name} ({newest})")
+        version = max((p.version for p in chosen), key=lambda v: version_key(PackageFormat.DEB, v))
+        rollout = Rollout(percent=percent, source=f"{repository.config.name} ({version})")
         state.record_rollouts(channel, dict.fromkeys((p.sha256 for p in chosen), rollout))
     return chosen
 

@@ -19,11 +19,12 @@ from builder.base.errors import RepoError
 from builder.base.model import PackageFormat
 from builder.base.scratch import file_lock
 from builder.base.storage import storage_guard
-from builder.repo.model import STATE, FileFacts, IndexRecord, RepoPackage, Rollout
+from builder.repo.model import LOCAL, STATE, FileFacts, IndexRecord, RepoPackage, Rollout
 from builder.repo.state_format import prepare_state
+from builder.repo.state_going import Going
 from builder.repo.state_packages import COLUMNS, StoredPackages
 from builder.repo.state_records import parse_record, record_text, stored_package
-from builder.repo.state_targets import WANTED_LOCALLY, TargetRecord, facts_of
+from builder.repo.state_targets import TargetRecord, facts_of
 
 _FILE = "repo.sqlite"
 _LOCK = "lock"
@@ -69,16 +70,6 @@ class State(TargetRecord):
         """Return the package whose file lies at this place."""
         return next(iter(self._select("pool = ?", (str(pool),))), None)
 
-    def packages(
-        self, channel: str | None = None, fmt: PackageFormat | None = None
-    ) -> list[RepoPackage]:
-        """Return the packages of a channel and a format, or all; sorted by name and version."""
-        return self._select(
-            "fmt = ifnull(?, fmt) AND (? IS NULL OR sha256 IN "
-            "(SELECT sha256 FROM member WHERE channel = ?))",
-            (fmt.value if fmt else None, channel, channel),
-        )
-
     def select(self, *channels: str) -> StoredPackages:
         """Return the packages that any of the channels has; none of them is held."""
         marks = ", ".join("?" * len(channels))
@@ -96,6 +87,10 @@ class State(TargetRecord):
         """Return the packages that have documents; none of them is held."""
         clause = "EXISTS (SELECT 1 FROM document d WHERE d.package = package.sha256)"
         return replace(self.everything(), clauses=(clause,))
+
+    def begin_pruning(self) -> Going:
+        """Return an empty list of packages that leave channels."""
+        return Going(self._db, self._record)
 
     def _select(self, clause: str, values: Sequence[object]) -> list[RepoPackage]:
         rows = self._db.execute(
@@ -115,9 +110,18 @@ class State(TargetRecord):
             raise RepoError(f"the state has no package with sha256 {sha256}")
         return parse_record(PackageFormat(row[0]), row[1])
 
-    def pool(self) -> dict[PurePosixPath, FileFacts]:
-        """Return every package's file and documents by their places in the tree."""
-        return facts_of(self._db.execute(WANTED_LOCALLY))
+    def knows(self, path: PurePosixPath) -> bool:
+        """Return whether a file of the pool is that of a package, or was published."""
+        statement = (
+            "SELECT EXISTS (SELECT 1 FROM package WHERE pool = :path) OR EXISTS "
+            "(SELECT 1 FROM document WHERE path = :path) OR EXISTS "
+            "(SELECT 1 FROM published WHERE target = :target AND path = :path)"
+        )
+        try:
+            row = self._db.execute(statement, {"path": str(path), "target": LOCAL}).fetchone()
+        except UnicodeEncodeError:  # a name that no package has
+            return False
+        return bool(row[0])
 
     def documents(self, sha256: str) -> dict[PurePosixPath, FileFacts]:
         """Return the documents of a package by their places in the tree."""
@@ -213,10 +217,6 @@ class State(TargetRecord):
             for row in self._db.execute(f"SELECT {columns} FROM {table} ORDER BY {columns}"):
                 digest.update(repr(row).encode())
         return digest.hexdigest()
-
-    def orphans(self) -> list[RepoPackage]:
-        """Return the packages that no channel refers to."""
-        return self._select("sha256 NOT IN (SELECT sha256 FROM member)", ())
 
     def forget(self, hashes: Iterable[str]) -> None:
         """Drop packages from the state; the caller removes their files."""

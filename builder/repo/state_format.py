@@ -4,6 +4,8 @@ import sqlite3
 from pathlib import Path
 
 from builder.base.errors import RepoError
+from builder.base.model import PackageFormat
+from builder.repo.version import version_bytes
 
 _VERSION = 2
 _SCHEMA = """
@@ -48,6 +50,10 @@ CREATE INDEX IF NOT EXISTS package_order ON package
 """
 
 
+def _version_bytes(fmt: str, version: str) -> bytes:
+    return version_bytes(PackageFormat(fmt), version)
+
+
 def prepare_state(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables of a new state, or bring those of an older builder up to date.
 
@@ -56,6 +62,7 @@ def prepare_state(connection: sqlite3.Connection, path: Path) -> None:
     try:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.create_function("version_bytes", 2, _version_bytes, deterministic=True)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version < _VERSION:
             scripts = [_SCHEMA] if version == 0 else []

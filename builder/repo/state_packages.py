@@ -68,6 +68,25 @@ class StoredPackages:
         place = (first.fmt.value, first.name, first.version, first.arch)
         return replace(self, first=place, count=count)
 
+    def newest_first(self) -> Iterator[Iterator[RepoPackage]]:
+        """Yield the versions of each package and architecture, the newest first.
+
+        Change none of them while they are read.
+        """
+        groups = self.db.execute(
+            f"SELECT fmt, name, arch FROM package {_where(self.clauses)} "
+            "GROUP BY fmt, name, arch ORDER BY fmt, name, min(version), arch",
+            self.values,
+        ).fetchall()
+        clauses = (*self.clauses, "fmt = ?", "name = ?", "arch = ?")
+        for group in groups:
+            rows = self.db.execute(
+                f"SELECT {COLUMNS} FROM package {_where(clauses)} "
+                "ORDER BY version_bytes(fmt, version) DESC, version",
+                (*self.values, *group),
+            )
+            yield (stored_package(row, self.load) for row in rows)
+
     def names(self) -> list[str]:
         """Return their names."""
         # By the index of the order, each format alone: a sort of all names is not needed.

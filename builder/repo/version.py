@@ -10,6 +10,7 @@ from builder.base.model import PackageFormat
 Key = tuple[Any, ...]
 _Held = TypeVar("_Held")
 _WORDS = re.compile(r"([^0-9]*)([0-9]*)")
+_WEIGHT = 4  # bytes of a number in a key
 _SEGMENT = re.compile(r"[0-9]+|[a-zA-Z]+|~|\^")
 
 
@@ -109,6 +110,21 @@ def _rpm_segment(segment: str) -> Key:
     if segment in ("~", "^"):
         return ({"~": 0, "^": 2}[segment],)
     return (4, *_number(segment)) if segment.isdigit() else (3, segment)
+
+
+def version_bytes(fmt: PackageFormat, version: str) -> bytes:
+    """Return bytes that sort as the keys of :func:`version_key` do: a database can sort by them."""
+    return _bytes(version_key(fmt, version))
+
+
+def _bytes(key: Key | int | str) -> bytes:
+    # No key of a part begins another one: so what follows it does not matter.
+    match key:
+        case int():
+            return (key + 1).to_bytes(_WEIGHT, "big")  # -1 is the least
+        case str():
+            return key.encode() + b"\0"
+    return b"".join(map(_bytes, key))
 
 
 _KEYS = {PackageFormat.DEB: deb_key, PackageFormat.RPM: rpm_key}

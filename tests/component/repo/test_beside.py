@@ -14,13 +14,12 @@ from builder.repo.check import check_target
 from builder.repo.config import CONFIG_NAME, load_config
 from builder.repo.core import (
     Repository,
-    dangling_files,
     open_repository,
     promote_packages,
-    prune_packages,
 )
 from builder.repo.indexing import build_tree
 from builder.repo.model import LOCAL
+from builder.repo.prune import dangling_files, prune_packages
 from builder.repo.sign import Signer
 from builder.repo.state import open_state
 from tests.helpers.package_files import DebFile, Payload
@@ -125,7 +124,7 @@ def test_a_package_without_what_is_demanded_is_refused(
         with pytest.raises(RepoError) as error:
             add(repository, good, bare, signer=signer)
         assert said in error.value.message
-        assert repository.state.packages() == []
+        assert list(repository.state.everything()) == []
         assert dangling_files(repository) == []
         add(repository, good, signer=signer)
 
@@ -173,7 +172,7 @@ def test_what_is_false_is_refused_and_nothing_is_taken(
             add(signed_repository, other, package)
         assert said in error.value.message
         assert "\n" not in error.value.message
-        assert signed_repository.state.packages() == []
+        assert list(signed_repository.state.everything()) == []
         assert dangling_files(signed_repository) == []
         path.unlink()
 
@@ -231,4 +230,4 @@ def test_a_state_of_an_older_builder_is_brought_up(tmp_path: Path) -> None:
         state._db.executescript("DROP TABLE document; DROP TABLE rollout; PRAGMA user_version = 1;")
     with open_repository(root) as repository:
         add(repository, _with_statement(DebPackage().write(tmp_path)))
-        assert len(repository.state.pool()) == 2
+        assert len(dict(repository.state.missing(LOCAL))) == 2

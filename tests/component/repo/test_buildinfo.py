@@ -13,10 +13,11 @@ from builder.base.files import hash_file
 from builder.cli import main
 from builder.repo.buildinfo import is_signed, sign_buildinfo
 from builder.repo.check import check_target
-from builder.repo.core import Repository, dangling_files, open_repository
+from builder.repo.core import Repository, open_repository
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.indexing import build_tree
 from builder.repo.model import LOCAL
+from builder.repo.prune import dangling_files
 from builder.repo.sign import Signer
 from tests.helpers.repos import NOW, SMALL, DebPackage, TestKey, add, write_repository
 from tests.helpers.statements import statement_on
@@ -114,7 +115,7 @@ def test_one_of_another_package_is_refused(
     with pytest.raises(BuilderError) as error:
         add(signed_repository, package)
     assert said in error.value.message
-    assert signed_repository.state.packages() == []
+    assert list(signed_repository.state.everything()) == []
     assert dangling_files(signed_repository) == []
 
 

@@ -11,11 +11,12 @@ from builder.base.errors import BuilderError, RepoError
 from builder.base.files import hash_file
 from builder.repo.bundles import sign_bundle
 from builder.repo.check import check_target
-from builder.repo.core import Repository, dangling_files, open_repository
+from builder.repo.core import Repository, open_repository
 from builder.repo.identity_token import parse_token
 from builder.repo.indexing import build_tree
 from builder.repo.keyless_sign import open_keyless
 from builder.repo.model import LOCAL
+from builder.repo.prune import dangling_files
 from builder.repo.sign import Signer
 from tests.helpers.repos import NOW, SMALL, DebPackage, TestKey, add, write_repository, write_rpm
 from tests.helpers.sigstore_server import Instance, sigstore_instance
@@ -87,7 +88,7 @@ def test_a_bundle_that_is_not_accepted_refuses_the_package(
     DebPackage(content="other").write(tmp_path)
     with pytest.raises(BuilderError, match="is not the package that the provenance is of"):
         add(repository, bare)
-    assert repository.state.packages() == []
+    assert list(repository.state.everything()) == []
     assert dangling_files(repository) == []
 
 

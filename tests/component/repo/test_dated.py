@@ -10,10 +10,11 @@ import pytest
 from builder.base.errors import SpecError
 from builder.repo.check import check_target
 from builder.repo.config import CONFIG_NAME, RepoConfig, load_config
-from builder.repo.core import Repository, prune_packages
+from builder.repo.core import Repository
 from builder.repo.dated import Snapshot, list_snapshots, parse_snapshot, take_snapshots
 from builder.repo.indexing import build_tree
 from builder.repo.model import LOCAL
+from builder.repo.prune import prune_packages
 from builder.repo.publication import Phase, phase_of
 from builder.repo.sign import Signer
 from tests.helpers.repos import NOW, DebPackage, add, write_rpm
@@ -88,7 +89,7 @@ def test_a_snapshot_never_changes_whatever_is_published(
         kept, config=kept.config.model_copy(update={"snapshots": _spec(kept.config, keep="all")})
     )
     _add_and_publish(kept, signer, tmp_path, "2.0", NOW + _DAY)
-    assert prune_packages(kept, NOW + _DAY).removed == ()
+    assert not len(prune_packages(kept, NOW + _DAY).removed)
     for days in (2, 3):
         build_tree(kept, signer, NOW + days * _DAY)
     assert _names(kept) == ["snapshots/2026-11-25/stable", "snapshots/2026-11-24/stable", _FIRST]
@@ -122,7 +123,7 @@ def test_a_snapshot_that_is_not_kept_goes_with_its_packages(
     assert len(_names(taken)) == 2
     pruned = prune_packages(taken, NOW + _DAY)
     assert [package.name for package in pruned.left[_FIRST]] == ["tool", "tool"]
-    assert pruned.removed == ()  # the newer snapshot has the older version, too
+    assert not len(pruned.removed)  # the newer snapshot has the older version, too
     build_tree(taken, signer, NOW + 2 * _DAY)
     pruned = prune_packages(taken, NOW + 2 * _DAY)
     assert {package.version for package in pruned.removed} == {"1.0-1"}

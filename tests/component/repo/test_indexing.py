@@ -10,9 +10,10 @@ import pytest
 
 from builder.base.errors import RepoError, UsageError
 from builder.repo.check import check_target
-from builder.repo.core import Repository, open_repository, prune_packages
+from builder.repo.core import Repository, open_repository
 from builder.repo.indexing import build_tree, publish_target
 from builder.repo.model import LOCAL
+from builder.repo.prune import prune_packages
 from builder.repo.publication import Publication
 from builder.repo.publish.folder import FolderPublisher
 from builder.repo.sign import Signer, open_signer
@@ -136,7 +137,7 @@ def test_refresh_repairs_what_was_damaged_here_and_on_a_target(
             build_tree(repository, signer, NOW, refresh=True)
         (again,) = add(repository, artifact, signer=signer, channel="stable")
         assert not again.known
-        assert len(repository.state.packages("stable")) == 1
+        assert len(repository.state.select("stable")) == 1
         build_tree(repository, signer, NOW)
         publish_target(repository, "web", NOW)
         assert _errors(repository) == []

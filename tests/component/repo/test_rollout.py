@@ -10,9 +10,10 @@ from builder.base.errors import ExitCode, UsageError
 from builder.cli import main
 from builder.inspect.deb822 import parse_fields
 from builder.repo.advisories import Advisory
-from builder.repo.core import Repository, open_repository, promote_packages, prune_packages
+from builder.repo.core import Repository, open_repository, promote_packages
 from builder.repo.dated import take_snapshots
 from builder.repo.indexing import build_tree
+from builder.repo.prune import prune_packages
 from builder.repo.rollout import begin_rollout, continue_rollouts
 from builder.repo.sign import Signer
 from builder.spec.release import ChangelogSpec
@@ -101,7 +102,7 @@ def test_a_fix_of_a_vulnerability_is_never_held_back(
 ) -> None:
     for version in ("1.0-1", "1.1-2", "1.1-3"):
         add(signed_repository, DebPackage(version=version).write(tmp_path), channel="testing")
-    tools = signed_repository.state.packages("testing")
+    tools = list(signed_repository.state.select("testing"))
     first, second, third = ([package] for package in tools)
     state = signed_repository.state
     state.join("stable", [first[0].sha256, second[0].sha256])

@@ -1,7 +1,7 @@
 """Adding packages, or refusing them; promoting and pruning."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,12 +14,11 @@ from builder.pack.manifest import load_manifest
 from builder.repo.add import AddRequest, add_packages
 from builder.repo.core import (
     Repository,
-    dangling_files,
     open_repository,
     promote_packages,
-    prune_packages,
 )
 from builder.repo.model import RepoPackage
+from builder.repo.prune import Pruned, dangling_files, prune_packages
 from tests.helpers.repos import (
     NOW,
     DebPackage,
@@ -30,8 +29,12 @@ from tests.helpers.repos import (
 )
 
 
-def _labels(packages: Sequence[RepoPackage]) -> list[str]:
+def _labels(packages: Iterable[RepoPackage]) -> list[str]:
     return [f"{package.name} {package.version}" for package in packages]
+
+
+def _lists(pruned: Pruned) -> dict[str, list[RepoPackage]]:
+    return {"": list(pruned.removed), **{name: list(rows) for name, rows in pruned.left.items()}}
 
 
 def _refused(repository: Repository, *paths: Path, **changes: object) -> BuilderError:
@@ -53,7 +56,7 @@ def test_added_packages_lie_in_the_pool_and_are_known(
     ]
     for addition in added:
         assert (repository.public / addition.package.pool).stat().st_size == addition.package.size
-    assert repository.state.packages("stable") == [addition.package for addition in added]
+    assert list(repository.state.select("stable")) == [addition.package for addition in added]
     assert repository.state.listing(added[0].package.sha256) == b"usr/bin/tool"
     assert dangling_files(repository) == []
 
@@ -87,7 +90,7 @@ def test_one_bad_file_keeps_all_out(repository: Repository, tmp_path: Path) -> N
     assert isinstance(error, PayloadError)
     assert "bad_1.0-1_amd64.deb" in error.message
     assert "is for s390x; a deb of this repository is for amd64, arm64 or all" in error.message
-    assert repository.state.packages() == []
+    assert list(repository.state.everything()) == []
     assert not repository.public.exists()
 
 
@@ -161,7 +164,7 @@ def test_killed_between_the_pool_and_the_state(
         patch.setattr(repository.state, "join", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             add(repository, path)
-    assert repository.state.packages() == []
+    assert list(repository.state.everything()) == []
     (stray,) = dangling_files(repository)
     assert stray.name == "tool_1.0-1_amd64.deb"
     (again,) = add(repository, path)
@@ -187,11 +190,11 @@ def test_promote_takes_the_newest_or_the_one_named(repository: Repository, tmp_p
     named = promote_packages(repository, ["tool=1.9-1", "tool=1.9-1"], "testing", "stable")
     assert _labels(named) == ["tool 1.9-1"]
     assert sorted(repository.public.rglob("*.deb")) == before
-    assert len(repository.state.packages("testing")) == 3
+    assert len(repository.state.select("testing")) == 3
     promote_packages(repository, ["tool=1.9-1"], "testing", "stable", move=True)
     promote_packages(repository, ["tool=1.10-1"], "testing", "testing", move=True)
-    assert len(repository.state.packages("testing")) == 2
-    assert len(repository.state.packages("stable")) == 2
+    assert len(repository.state.select("testing")) == 2
+    assert len(repository.state.select("stable")) == 2
     for words, said in (
         ("tol", "no package 'tol'"),
         ("tool=2.0-1", "no version '2.0-1' of tool"),
@@ -217,15 +220,15 @@ def test_prune_keeps_the_newest_the_young_and_what_others_have(tmp_path: Path) -
             for channel in ("stable", "testing"):
                 add(repository, path, channel=channel, now=NOW - timedelta(days=age))
         add(repository, DebPackage(version="1.1-1").write(tmp_path), channel="nightly")
-        preview = prune_packages(repository, NOW, dry_run=True)
-        assert len(repository.state.packages("stable")) == 4
+        preview = _lists(prune_packages(repository, NOW, dry_run=True))
+        assert len(repository.state.select("stable")) == 4
         pruned = prune_packages(repository, NOW)
-        assert pruned == preview
+        assert _lists(pruned) == preview
         assert _labels(pruned.left["stable"]) == ["tool 1.1-1", "tool 1.0-1"]
         assert _labels(pruned.left["testing"]) == ["tool 1.1-1", "tool 1.0-1"]
         assert _labels(pruned.removed) == ["tool 1.0-1"]
-        assert _labels(repository.state.packages("nightly")) == ["tool 1.1-1"]
-        assert len(repository.state.packages("testing")) == 2  # 1.2-1 is young
+        assert _labels(repository.state.select("nightly")) == ["tool 1.1-1"]
+        assert len(repository.state.select("testing")) == 2  # 1.2-1 is young
         assert prune_packages(repository, NOW).left == {}
 
 
@@ -236,8 +239,8 @@ def test_a_channel_that_left_the_configuration_keeps_its_packages(tmp_path: Path
     config = root / "repo.toml"
     config.write_text(config.read_text().split("[channels.nightly]")[0])
     with open_repository(root) as repository:
-        assert prune_packages(repository, NOW).removed == ()
-        assert len(repository.state.packages()) == 1
+        assert not len(prune_packages(repository, NOW).removed)
+        assert len(repository.state.everything()) == 1
 
 
 def test_a_manifest_that_is_no_json_lists_nothing(repository: Repository, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_contents_is_of_the_newest_versions(filled: Repository) -> None:
 
 
 def test_a_file_of_two_packages_names_both(filled: Repository) -> None:
-    packages = filled.state.packages("stable")
+    packages = list(filled.state.select("stable"))
     rows = render_contents(packages, lambda _: b"usr/bin/same").decode()
     assert rows.split() == ["usr/bin/same", "misc/data,net/other,net/tool"]
 

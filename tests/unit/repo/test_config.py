@@ -105,7 +105,7 @@ def test_init_writes_a_config_that_loads_and_an_empty_state(tmp_path: Path) -> N
     assert config.signing.keys == (_KEY,)
     assert config.retention.max_age_days == 90
     with open_state(path.parent) as state:
-        assert state.packages() == []
+        assert list(state.everything()) == []
     with pytest.raises(RepoError, match="is there already"):
         init_repository(tmp_path / "new", _REQUEST)
 

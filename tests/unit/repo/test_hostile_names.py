@@ -75,7 +75,7 @@ def test_a_package_that_is_called_like_a_path_writes_nothing(
         add(repository, DebPackage(name="good").write(tmp_path / "given"), given)
     assert str(given) in caught.value.message
     assert everything(tmp_path) - before == {"given/good_1.0-1_amd64.deb"}
-    assert repository.state.packages() == []
+    assert list(repository.state.everything()) == []
 
 
 def test_a_place_that_an_older_file_name_took_is_not_overwritten(

@@ -8,8 +8,9 @@ import pytest
 from builder.base.model import Arch, PackageFormat
 from builder.repo import state_packages
 from builder.repo.core import Repository
-from builder.repo.model import DebRecord, RepoPackage, RpmRecord
+from builder.repo.model import DebRecord, FileFacts, RepoPackage, RpmRecord
 from builder.repo.packages import HeldPackages, Packages, split_packages
+from builder.repo.state import State
 from tests.helpers.repos import NOW
 
 _ARCHS = {PackageFormat.DEB: ("amd64", "arm64", "all"), PackageFormat.RPM: ("x86_64", "noarch")}
@@ -50,11 +51,16 @@ def _package(fmt: PackageFormat, name: str, version: str, arch: str) -> RepoPack
     )
 
 
+def _is_tested(state: State, package: RepoPackage) -> bool:
+    return "testing" in state.channels_of(package.sha256)
+
+
 def test_every_choice_has_the_same_packages_in_the_same_order(filled: Repository) -> None:
     state = filled.state
+    ordered = sorted(state.everything(), key=lambda p: (p.fmt, p.name, p.version, p.arch))
     pairs: list[tuple[Packages, Packages]] = [
-        (state.everything(), HeldPackages(state.packages())),
-        (state.select("testing"), HeldPackages(state.packages("testing"))),
+        (state.everything(), HeldPackages(ordered)),
+        (state.select("testing"), HeldPackages([p for p in ordered if _is_tested(state, p)])),
         (state.select("none"), HeldPackages()),
     ]
     assert len(state.everything()) == 60
@@ -74,7 +80,7 @@ def test_every_choice_has_the_same_packages_in_the_same_order(filled: Repository
                     assert found == expected
                     assert len(chosen[0]) == len(expected)
                     assert chosen[0].names() == chosen[1].names()
-    assert list(state.select("stable", "testing")) == state.packages()
+    assert list(state.select("stable", "testing")) == ordered
 
 
 @pytest.mark.parametrize("mean", [1, 2, 5, 100])
@@ -99,6 +105,21 @@ def test_packages_may_be_changed_while_they_are_read(filled: Repository) -> None
     assert len(filled.state.select("stable")) == 0
 
 
+def test_versions_come_newest_first_of_each_package(repository: Repository) -> None:
+    numbers = ("1.9-1", "1.10-1", "1.10~rc1-1", "1.010-1")
+    with repository.state.transaction():
+        for arch, version in itertools.product(("arm64", "amd64"), numbers):
+            package = _package(PackageFormat.DEB, "tool", version, arch)
+            repository.state.add(package, b"", package.sha256)
+    found = [
+        [f"{package.arch} {package.version}" for package in versions]
+        for versions in repository.state.everything().newest_first()
+    ]
+    # Of two that are equal the one that sorts first as text.
+    order = ("1.010-1", "1.10-1", "1.10~rc1-1", "1.9-1")
+    assert found == [[f"{arch} {v}" for v in order] for arch in ("amd64", "arm64")]
+
+
 def test_channels_are_compared_and_copied_without_reading_them(filled: Repository) -> None:
     state = filled.state
     assert not state.has_same_members("stable", "testing")
@@ -112,7 +133,7 @@ def test_channels_are_compared_and_copied_without_reading_them(filled: Repositor
 def test_files_that_are_not_listed_are_found(filled: Repository) -> None:
     state, folder = filled.state, PurePosixPath("changelogs")
     paths = [folder / f"{number:04}" for number in range(2500)]
-    facts = state.pool()[PurePosixPath("pool/tool_1.0-1_amd64.deb")]
+    facts = FileFacts(sha256="00", size=1)
     state.record_put("local", dict.fromkeys([*paths, PurePosixPath("index.html")], facts))
     assert set(state.unlisted("local", folder, iter(paths[1:]))) == {paths[0]}
     assert set(state.unlisted("local", folder, iter(paths[:-1]))) == {paths[-1]}

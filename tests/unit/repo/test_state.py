@@ -10,7 +10,7 @@ import pytest
 from builder.base.errors import RepoError
 from builder.base.model import PackageFormat
 from builder.repo.core import Repository
-from builder.repo.model import FileFacts
+from builder.repo.model import LOCAL, FileFacts
 from builder.repo.state import open_state
 from tests.helpers.repos import NOW, DebPackage, add, write_repository
 
@@ -24,7 +24,8 @@ def test_a_package_comes_back_as_it_went_in(repository: Repository, tmp_path: Pa
     assert state.find(PackageFormat.DEB, "tool") == [package]
     assert state.find(PackageFormat.DEB, "tool", "1:1.0~rc1-1", "arm64") == []
     assert state.find(PackageFormat.RPM, "tool") == []
-    assert state.pool() == {package.pool: FileFacts(sha256=package.sha256, size=package.size)}
+    facts = FileFacts(sha256=package.sha256, size=package.size)
+    assert dict(state.missing(LOCAL)) == {package.pool: facts}
     with pytest.raises(RepoError, match="has no package with sha256 00"):
         state.listing("00")
 
@@ -32,7 +33,7 @@ def test_a_package_comes_back_as_it_went_in(repository: Repository, tmp_path: Pa
 def test_a_package_that_is_forgotten_leaves_nothing(repository: Repository, tmp_path: Path) -> None:
     (added,) = add(repository, DebPackage().write(tmp_path))
     repository.state.forget([added.package.sha256])
-    assert repository.state.packages() == []
+    assert list(repository.state.everything()) == []
     assert repository.state.channels() == []
     with pytest.raises(RepoError):
         repository.state.listing(added.package.sha256)
@@ -50,7 +51,7 @@ def test_a_transaction_is_all_or_nothing(repository: Repository, tmp_path: Path)
 
     with pytest.raises(sqlite3.IntegrityError):
         add_twice()
-    assert state.packages() == [added.package]
+    assert list(state.everything()) == [added.package]
 
 
 def test_what_was_published_is_kept_by_target(repository: Repository) -> None:
