@@ -18,7 +18,8 @@ from builder.stage.shared_scripts import SharedScripts
 from builder.wheels.install import InstalledWheel
 from builder.wheels.model import WheelFile
 
-FORMAT = 10  # of a stage; raise it when stages are made differently
+# Of a stage; raise it when stages are made differently, and with it the revisions of all releases.
+FORMAT = 10
 ROOT = "root"
 REPORT = "report.json"
 
