@@ -12,7 +12,8 @@ from pathlib import Path
 
 from backendai_ctl.base.errors import HostError
 
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+# Neither follows a link nor waits for the other end of a pipe.
+OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 @contextlib.contextmanager
@@ -23,7 +24,7 @@ def opened(path: Path) -> Iterator[int]:
     folder, because another user may have chosen what would be changed.
     """
     try:
-        descriptor = os.open(path, _OPEN)
+        descriptor = os.open(path, OPEN_FLAGS)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise HostError(f"{path}: is a link", hint="change what it leads to by hand") from error

@@ -15,8 +15,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from backendai_ctl.base.handles import OPEN_FLAGS
+
 _SUFFIX = ".backendai-tmp"
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
@@ -77,14 +78,14 @@ def _claim(path: Path, *, is_folder: bool) -> tuple[Path, int]:
 def _make_folder(path: Path) -> int | None:
     path.mkdir(mode=0o700)
     try:
-        return os.open(path, _OPEN | os.O_DIRECTORY)
+        return os.open(path, OPEN_FLAGS | os.O_DIRECTORY)
     except FileNotFoundError:
         return None  # another run took it for one that was left
 
 
 def _remove_unless_used(left: Path) -> None:
     try:
-        descriptor = os.open(left, _OPEN)
+        descriptor = os.open(left, OPEN_FLAGS)
     except OSError as error:
         if error.errno == errno.ELOOP:  # a link, which no writer makes
             left.unlink(missing_ok=True)

@@ -71,6 +71,8 @@ def _raised_as_request() -> Iterator[None]:
 def _stop(options: argparse.Namespace, _layout: Layout) -> Status:
     main_pid = _main_pid()
     if main_pid is None:
+        if "INVOCATION_ID" in os.environ:  # of a unit, whose server has ended by itself
+            return Status.OK
         raise RefusedError(
             "only a unit stops its service like this",
             hint=f"sudo systemctl stop {unit_of(options.service)}",

@@ -158,5 +158,8 @@ def test_only_a_unit_stops_its_service(
     from backendai_ctl.cli import main  # noqa: PLC0415
 
     monkeypatch.delenv("MAINPID", raising=False)
+    monkeypatch.setenv("INVOCATION_ID", "0" * 32)
+    assert main([f"--root={layout.root}", "stop", "manager"]) == 0  # the server has ended by itself
+    monkeypatch.delenv("INVOCATION_ID")
     assert main([f"--root={layout.root}", "stop", "manager"]) == 77
     assert "hint: sudo systemctl stop backendai-manager.service" in capsys.readouterr().err
