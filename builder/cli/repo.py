@@ -308,7 +308,7 @@ def _package_dict(package: RepoPackage) -> dict[str, object]:
 
 def _publication_dict(publication: Publication) -> dict[str, object]:
     return {
-        "put": [str(put.path) for put in publication.puts],
-        "retired": [str(path) for path in publication.retire],
-        "deleted": [str(path) for path in publication.delete],
+        "put": (str(put.path) for put in publication.puts),
+        "retired": map(str, publication.retire),
+        "deleted": map(str, publication.delete),
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from builder.base.model import PackageFormat
-from builder.repo.changelogs import CHANGELOGS, changelog_place, read_changelog
+from builder.repo.changelogs import changelog_place, read_changelog
 from builder.repo.core import Repository
 from builder.repo.model import LOCAL, FileFacts, RepoPackage
 from builder.repo.publication import Published
@@ -19,7 +19,7 @@ from builder.repo.spool import Spool
 
 @dataclass(frozen=True, kw_only=True)
 class KeptChangelogs:
-    """Of those on record what a publication has to know: what is needed again, or no more."""
+    """Of those on record and needed what a publication has to know."""
 
     wanted: dict[PurePosixPath, FileFacts] = field(default_factory=dict)
     present: dict[PurePosixPath, Published] = field(default_factory=dict)
@@ -28,14 +28,13 @@ class KeptChangelogs:
 def write_changelogs(
     repository: Repository, lost: Collection[PurePosixPath], spool: Spool
 ) -> KeptChangelogs:
-    """Write the changelogs that are not there; returns what changes of those that are.
+    """Write the changelogs that are not there; returns what changes of those that are needed.
 
+    The others are those that the state has not listed: see ``State.unlisted``.
     ``lost`` are files on record that are not there.
     """
     state, kept = repository.state, KeptChangelogs()
-    kept.present.update(
-        state.unlisted(LOCAL, CHANGELOGS, _write_new(repository, lost, spool, kept))
-    )
+    state.list_needed(_write_new(repository, lost, spool, kept))
     for place in lost:
         kept.present.pop(place, None)
     return kept

@@ -5,10 +5,11 @@ targets of ``repo.toml`` then get the very same files. A channel in which nothin
 keeps its files, signatures included; where nothing at all changed, nothing is made.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from builder.base import log
@@ -18,7 +19,7 @@ from builder.base.files import hash_sources, link_file, make_public_folder
 from builder.base.storage import storage_guard
 from builder.repo.advisories import list_advisories, render_osv
 from builder.repo.beside import sign_statements
-from builder.repo.changelog_files import KeptChangelogs, write_changelogs
+from builder.repo.changelog_files import write_changelogs
 from builder.repo.changelogs import CHANGELOGS
 from builder.repo.channel_index import (
     Channel,
@@ -34,7 +35,7 @@ from builder.repo.keyfiles import index_key_files, make_key_files
 from builder.repo.model import LOCAL, POOL, STATE, FileFacts, Index, Publisher
 from builder.repo.parts import Output, Parts
 from builder.repo.pdiffs import Pdiffs
-from builder.repo.publication import Publication, Record, plan_publication
+from builder.repo.publication import Difference, Publication, Published, Record, plan_publication
 from builder.repo.publish import open_publisher
 from builder.repo.publish.claim import publishing_alone
 from builder.repo.publish.execute import Destination, publish
@@ -53,10 +54,17 @@ _WHOLE_TREE, _SIGNERS = "*tree", "*signers"
 class _Standing:
     """What a target has on record."""
 
-    # That are there; of packages, documents and changelogs only those that it need not have.
-    files: Record
+    files: Record  # that are there, but packages, documents and changelogs, which may be many
     lost: frozenset[PurePosixPath]  # on record, but not there
-    missing: Mapping[PurePosixPath, FileFacts]  # that it should have; see State.missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Needed:
+    """What a publication needs of the files on record."""
+
+    kept: dict[PurePosixPath, FileFacts]
+    changelogs: Record = field(default_factory=dict)  # that it has to compare
+    dropped: Iterable[tuple[PurePosixPath, Published]]  # changelogs that it need not have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,28 +93,16 @@ def build_tree(
     """
     job = _Job(repository=repository, signer=signer, releases=releases, now=now, refresh=refresh)
     state = repository.state
-    standing = _examine(repository, LOCAL, FolderPublisher(repository.public), refresh=refresh)
+    standing = _examine_local(repository, refresh=refresh)
     keys = index_key_files(repository.config.name, make_key_files(repository, signer))
     with workspace(repository.root) as work, storage_guard(repository.public):
         spool = Spool(work / "tree")
         indexed: dict[str, tuple[str, datetime]] = {}
-        changelogs = KeptChangelogs()
-        if _is_unchanged(job, standing, keys):
-            kept = {p: known.facts for p, known in standing.files.items() if not known.retired}
-        else:
-            spool.write_all(keys)
-            kept = _make_tree(job, standing, spool, indexed)
-            changelogs = write_changelogs(repository, standing.lost, spool)
-            kept |= changelogs.wanted
-        made = {path: digests.facts for path, digests in spool.files.items()}
-        # Again, because statements may have been signed.
-        missing = _missing(repository, LOCAL, standing.lost)
-        wanted = {**missing, **made, **kept}
-        present = {**standing.files, **changelogs.present}
-        publication = plan_publication(wanted, present, now, _grace(repository))
+        needed = _make_changes(job, standing, keys, spool, indexed)
+        publication, gone = _plan(job, standing, spool, needed)
         _write(repository, publication, spool, now)
     with state.transaction():
-        state.record_deleted(LOCAL, standing.lost - set(wanted))
+        state.record_deleted(LOCAL, gone)
         for channel, (inputs, time) in indexed.items():
             state.record_indexed(channel, inputs, time)
         # Last, after statements were signed and snapshots taken.
@@ -114,31 +110,69 @@ def build_tree(
     return publication
 
 
-def _examine(
+def _make_changes(
+    job: _Job,
+    standing: _Standing,
+    keys: Index,
+    spool: Spool,
+    indexed: dict[str, tuple[str, datetime]],
+) -> _Needed:
+    """Write what changed: see :func:`_make_tree`; returns what is needed of the rest."""
+    state = job.repository.state
+    if _is_unchanged(job, standing, keys):
+        kept = {path: known.facts for path, known in standing.files.items() if not known.retired}
+        return _Needed(kept=kept, dropped=state.retired(LOCAL, CHANGELOGS))
+    spool.write_all(keys)
+    kept = _make_tree(job, standing, spool, indexed)
+    changelogs = write_changelogs(job.repository, standing.lost, spool)
+    return _Needed(
+        kept=kept | changelogs.wanted,
+        changelogs=changelogs.present,
+        dropped=state.unlisted(LOCAL, CHANGELOGS),
+    )
+
+
+def _plan(
+    job: _Job, standing: _Standing, spool: Spool, needed: _Needed
+) -> tuple[Publication, frozenset[PurePosixPath]]:
+    """Plan the publication to ``public/``; returns with it the lost files that nobody needs."""
+    state, lost = job.repository.state, standing.lost
+    again = state.wanted(LOCAL, lost)
+    wanted = {path: digests.facts for path, digests in spool.files.items()} | needed.kept
+    publication = plan_publication(
+        wanted,
+        {**standing.files, **needed.changelogs},
+        job.now,
+        _grace(job.repository),
+        Difference(
+            missing=chain(state.missing(LOCAL), again.items()),
+            unwanted=_there(chain(state.unwanted(LOCAL), needed.dropped), lost),
+        ),
+    )
+    return publication, lost - {*wanted, *again}
+
+
+def _examine_local(repository: Repository, *, refresh: bool) -> _Standing:
+    """Compare what ``public/`` has on record with what is there; ``refresh`` reads every file."""
+    lost = _find_lost(repository, LOCAL, FolderPublisher(repository.public), refresh=refresh)
+    files = repository.state.published(LOCAL, without=(POOL, CHANGELOGS))
+    return _Standing(files=dict(_there(files.items(), lost)), lost=lost)
+
+
+def _find_lost(
     repository: Repository, name: str, publisher: Publisher, *, refresh: bool
-) -> _Standing:
-    """Compare what a target has on record with what is there; ``refresh`` reads every file."""
-    state = repository.state
-    lost = frozenset(
+) -> frozenset[PurePosixPath]:
+    return frozenset(
         path
-        for path, facts in state.recorded(name)
+        for path, facts in repository.state.recorded(name)
         if not _is_there(publisher, path, facts, refresh)
     )
-    files = state.unwanted(name)
-    if name == LOCAL:
-        files |= state.published(name, without=(POOL, CHANGELOGS))
-    return _Standing(
-        files={path: published for path, published in files.items() if path not in lost},
-        lost=lost,
-        missing=_missing(repository, name, lost),
-    )
 
 
-def _missing(
-    repository: Repository, name: str, lost: Iterable[PurePosixPath]
-) -> dict[PurePosixPath, FileFacts]:
-    state = repository.state
-    return {**state.missing(name), **state.wanted(name, lost)}
+def _there(
+    files: Iterable[tuple[PurePosixPath, Published]], lost: Collection[PurePosixPath]
+) -> Iterator[tuple[PurePosixPath, Published]]:
+    return ((path, published) for path, published in files if path not in lost)
 
 
 def _is_there(publisher: Publisher, path: PurePosixPath, facts: FileFacts, refresh: bool) -> bool:
@@ -152,7 +186,9 @@ def _is_unchanged(job: _Job, standing: _Standing, keys: Index) -> bool:
     config, before = job.repository.config, job.repository.state.indexed(_WHOLE_TREE)
     # Without a new index, the date of validity would pass.
     dated = any(channel.is_dated for channel in config.channels.values())
-    if before is None or dated or job.refresh or standing.missing or standing.lost:
+    if before is None or dated or job.refresh or standing.lost:
+        return False
+    if any(True for _ in job.repository.state.missing(LOCAL)):
         return False
     return before[0] == _tree_key(job, keys)
 
@@ -239,17 +275,16 @@ def _grace(repository: Repository) -> timedelta:
 
 def _write(repository: Repository, publication: Publication, spool: Spool, now: datetime) -> None:
     """Publish to ``public/``, whose pool has the packages already."""
-    pool = {put.path: put.facts for put in publication.puts if put.path.is_relative_to(POOL)}
-    local = FolderPublisher(repository.public)
-    for path, facts in pool.items():
-        if not local.has(path, facts):
+    local, pool = FolderPublisher(repository.public), publication.puts.below(POOL)
+    for put in pool:
+        if not local.has(put.path, put.facts):
             raise RepoError(
-                f"{repository.public / path} is lost or damaged, but the repository has it "
+                f"{repository.public / put.path} is lost or damaged, but the repository has it "
                 "on record",
                 hint="add the package again from its artifact, or restore it from a target",
             )
-    repository.state.record_put(LOCAL, pool)
-    rest = replace(publication, puts=tuple(p for p in publication.puts if p.path not in pool))
+    repository.state.record_put(LOCAL, ((put.path, put.facts) for put in pool))
+    rest = replace(publication, puts=publication.puts.below(POOL, inside=False))
     for put in rest.puts:
         if put.path not in spool.files:  # it was not needed for a while, and is again
             link_file(repository.public / put.path, spool.root / put.path)
@@ -279,8 +314,13 @@ def publish_target(
     publisher = open_publisher(targets[name], repository.root)
     note = repository.root / STATE / f"publishing-{name}.json"
     with publishing_alone(publisher, name, note, break_claims=break_lock):
-        standing = _examine(repository, name, publisher, refresh=refresh)
-        publication = plan_publication(standing.missing, standing.files, now, _grace(repository))
+        state = repository.state
+        lost = _find_lost(repository, name, publisher, refresh=refresh)
+        known = Difference(
+            missing=chain(state.missing(name), state.wanted(name, lost).items()),
+            unwanted=_there(state.unwanted(name), lost),
+        )
+        publication = plan_publication({}, {}, now, _grace(repository), known)
         to = Destination(target=name, publisher=publisher, record=repository.state)
         publish(publication, to, source=repository.public, now=now)
     return publication

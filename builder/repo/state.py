@@ -128,7 +128,7 @@ class State(TargetRecord):
         rows = self._db.execute(
             "SELECT path, sha256, size FROM document WHERE package = ? ORDER BY path", (sha256,)
         )
-        return facts_of(rows)
+        return dict(facts_of(rows))
 
     def record_document(self, package: str, path: PurePosixPath, facts: FileFacts) -> None:
         """Record a document of the package with this sha256, whose file is in the pool."""

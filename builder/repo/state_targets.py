@@ -1,20 +1,20 @@
 """The part of the state that records what lies on each target."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
 from builder.repo.model import LOCAL, POOL, FileFacts
 from builder.repo.publication import Published
+from builder.repo.spill import batches
 
 _POOL = f"{POOL}/*"
 _TOGETHER = 1000
 # What a target should have: the local one the packages with their documents, others the local's.
-WANTED_LOCALLY = (
+_WANTED_LOCALLY = (
     "SELECT pool AS path, sha256, size FROM package UNION ALL "
     "SELECT path, sha256, size FROM document"
 )
@@ -49,17 +49,14 @@ class TargetRecord:
     def published(
         self, target: str, *, without: Iterable[PurePosixPath] = ()
     ) -> dict[PurePosixPath, Published]:
-        """Return the files that earlier publications put on a target.
-
-        Of the folders ``without`` only those that are retired.
-        """
+        """Return the files that earlier publications put on a target, but those of some folders."""
         globs = [f"{folder}/*" for folder in without]
         rows = self._db.execute(
             "SELECT path, sha256, size, retired FROM published WHERE target = ? "
-            f"AND (retired IS NOT NULL OR NOT ({' OR '.join(['path GLOB ?'] * len(globs)) or 0}))",
+            f"AND NOT ({' OR '.join(['path GLOB ?'] * len(globs)) or 0})",
             (target, *globs),
         )
-        return _published(rows)
+        return dict(_published(rows))
 
     def published_at(self, target: str, path: PurePosixPath) -> Published | None:
         """Return the file that an earlier publication put at a place."""
@@ -67,37 +64,49 @@ class TargetRecord:
             "SELECT path, sha256, size, retired FROM published WHERE target = ? AND path = ?",
             (target, str(path)),
         )
-        return _published(rows).get(path)
+        return dict(_published(rows)).get(path)
 
-    def unlisted(
-        self, target: str, folder: PurePosixPath, listed: Iterable[PurePosixPath]
-    ) -> dict[PurePosixPath, Published]:
-        """Return the files of a folder on a target that are not listed; none is held that is."""
+    def retired(
+        self, target: str, folder: PurePosixPath
+    ) -> Iterator[tuple[PurePosixPath, Published]]:
+        """Yield the files of a folder on a target that are unreferenced."""
+        rows = self._db.execute(
+            "SELECT path, sha256, size, retired FROM published WHERE target = ? "
+            "AND path GLOB ? AND retired IS NOT NULL",
+            (target, f"{folder}/*"),
+        )
+        return _published(rows)
+
+    def list_needed(self, listed: Iterable[PurePosixPath]) -> None:
+        """List the files that :meth:`unlisted` does not yield; none is held."""
         with self.transaction():
             self._db.execute(
                 "CREATE TEMP TABLE IF NOT EXISTS listed (path TEXT PRIMARY KEY) WITHOUT ROWID"
             )
             self._db.execute("DELETE FROM listed")
-            rows = ((str(path),) for path in listed)
-            while batch := list(islice(rows, _TOGETHER)):
-                self._db.executemany("INSERT OR IGNORE INTO listed VALUES (?)", batch)
-            rest = self._db.execute(
-                "SELECT path, sha256, size, retired FROM published WHERE target = ? "
-                "AND path GLOB ? AND path NOT IN listed",
-                (target, f"{folder}/*"),
-            )
-            return _published(rest)
+            for some in batches(((str(path),) for path in listed), _TOGETHER):
+                self._db.executemany("INSERT OR IGNORE INTO listed VALUES (?)", some)
+
+    def unlisted(
+        self, target: str, folder: PurePosixPath
+    ) -> Iterator[tuple[PurePosixPath, Published]]:
+        """Yield the files of a folder on a target that were not listed last."""
+        rows = self._db.execute(
+            "SELECT path, sha256, size, retired FROM published WHERE target = ? "
+            "AND path GLOB ? AND path NOT IN listed",
+            (target, f"{folder}/*"),
+        )
+        return _published(rows)
 
     def recorded(self, target: str) -> Iterator[tuple[PurePosixPath, FileFacts]]:
         """Yield the files that are on record, without holding them; change nothing meanwhile."""
         rows = self._db.execute(
             "SELECT path, sha256, size FROM published WHERE target = ?", (target,)
         )
-        for path, sha256, size in rows:
-            yield PurePosixPath(path), FileFacts(sha256=sha256, size=size)
+        return facts_of(rows)
 
-    def missing(self, target: str) -> dict[PurePosixPath, FileFacts]:
-        """Return the files that a target should have, and does not have as they are.
+    def missing(self, target: str) -> Iterator[tuple[PurePosixPath, FileFacts]]:
+        """Yield the files that a target should have, and does not have as they are.
 
         Of the local one only packages and documents; what else is there is made anew.
         """
@@ -119,11 +128,11 @@ class TargetRecord:
                 "SELECT path, sha256, size FROM wanted WHERE path = ?",
                 (str(path),),
             )
-            found |= facts_of(rows)
+            found.update(facts_of(rows))
         return found
 
-    def unwanted(self, target: str) -> dict[PurePosixPath, Published]:
-        """Return the files on record that a target need not have any more.
+    def unwanted(self, target: str) -> Iterator[tuple[PurePosixPath, Published]]:
+        """Yield the files on record that a target need not have any more.
 
         Of the local one only those of the pool.
         """
@@ -143,11 +152,11 @@ class TargetRecord:
             )
         return _published(rows)
 
-    def record_put(self, target: str, files: Mapping[PurePosixPath, FileFacts]) -> None:
+    def record_put(self, target: str, files: Iterable[tuple[PurePosixPath, FileFacts]]) -> None:
         """Record files that are in place on a target."""
         self._many(
             "INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, NULL)",
-            ((target, str(path), facts.sha256, facts.size) for path, facts in files.items()),
+            ((target, str(path), facts.sha256, facts.size) for path, facts in files),
         )
 
     def record_retired(self, target: str, paths: Iterable[PurePosixPath], now: datetime) -> None:
@@ -166,19 +175,19 @@ class TargetRecord:
 
 
 def _wanted(target: str) -> str:
-    return WANTED_LOCALLY if target == LOCAL else _WANTED
+    return _WANTED_LOCALLY if target == LOCAL else _WANTED
 
 
-def facts_of(rows: Iterable[Sequence[Any]]) -> dict[PurePosixPath, FileFacts]:
-    """Return the files of rows of path, sha256 and size."""
-    return {PurePosixPath(path): FileFacts(sha256=sha256, size=size) for path, sha256, size in rows}
+def facts_of(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[PurePosixPath, FileFacts]]:
+    """Yield the files of rows of path, sha256 and size."""
+    for path, sha256, size in rows:
+        yield PurePosixPath(path), FileFacts(sha256=sha256, size=size)
 
 
-def _published(rows: Iterable[Sequence[Any]]) -> dict[PurePosixPath, Published]:
-    return {
-        PurePosixPath(path): Published(
-            facts=FileFacts(sha256=sha256, size=size),
-            retired=datetime.fromisoformat(retired) if retired else None,
+def _published(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[PurePosixPath, Published]]:
+    for path, sha256, size, retired in rows:
+        time = datetime.fromisoformat(retired) if retired else None
+        yield (
+            PurePosixPath(path),
+            Published(facts=FileFacts(sha256=sha256, size=size), retired=time),
         )
-        for path, sha256, size, retired in rows
-    }

@@ -4,8 +4,8 @@ Each file of a phase is in place before the next phase begins. Every change is r
 once, so that the next run finishes an interrupted one without sending a file twice.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,15 +15,18 @@ from typing import Protocol, runtime_checkable
 from builder.base import log
 from builder.repo.model import FileFacts, Publisher
 from builder.repo.publication import Phase, Publication, Put
+from builder.repo.spill import batches
 
 _CONNECTIONS = 8
+_WAITING = 4 * _CONNECTIONS  # files that have been given to a connection, or will be next
 _RECORDED_TOGETHER = 64
+_SENT_TOGETHER = 4_000  # by a place that takes many: its calls cost more than their files
 
 
 class Record(Protocol):
     """The record of a target's files; builder.repo.state has one."""
 
-    def record_put(self, target: str, /, files: Mapping[PurePosixPath, FileFacts]) -> None:
+    def record_put(self, target: str, /, files: Iterable[tuple[PurePosixPath, FileFacts]]) -> None:
         """Record files that are in place on a target."""
         ...
 
@@ -60,11 +63,10 @@ def publish(publication: Publication, to: Destination, *, source: Path, now: dat
     ``source`` is the tree with the files. Raises RepoError, StorageError or ToolError where
     the place refuses; a further run continues where this one ended.
     """
-    size = sum(put.facts.size for put in publication.puts)
-    with log.progress(f"publishing to {to.target}", size) as advance:
+    with log.progress(f"publishing to {to.target}", publication.puts.size) as advance:
         for phase in Phase:
-            puts = publication.in_phase(phase)
-            if puts:
+            puts = publication.puts.in_phase(phase)
+            if len(puts):
                 log.detail(f"{to.target}: {phase.name.lower()}: {len(puts)} files")
                 with _recording(to) as note:
                     for put in _put_phase(phase, puts, to.publisher, source):
@@ -72,30 +74,40 @@ def publish(publication: Publication, to: Destination, *, source: Path, now: dat
                         advance(put.facts.size)
     # After all entry points are in place, and only files whose grace is over.
     to.record.record_retired(to.target, publication.retire, now)
-    if publication.delete:
-        to.publisher.delete(publication.delete)
-        to.record.record_deleted(to.target, publication.delete)
+    for some in batches(publication.delete, _SENT_TOGETHER):
+        to.publisher.delete(some)
+        to.record.record_deleted(to.target, some)
 
 
 def _put_phase(
-    phase: Phase, puts: Sequence[Put], publisher: Publisher, source: Path
+    phase: Phase, puts: Iterable[Put], publisher: Publisher, source: Path
 ) -> Iterator[Put]:
     """Put the files of one phase; yields each that is in place."""
     if isinstance(publisher, BulkPublisher):
-        publisher.put_many({put.path: put.facts for put in puts}, source)
-        yield from puts
+        for some in batches(puts, _SENT_TOGETHER):
+            publisher.put_many({put.path: put.facts for put in some}, source)
+            yield from some
         return
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        jobs: dict[Future[None], Put] = {
-            pool.submit(_put, phase, put, publisher, source): put for put in puts
-        }
+        jobs: dict[Future[None], Put] = {}
         try:
-            for job in as_completed(jobs):
-                job.result()
-                yield jobs[job]
+            for put in puts:
+                jobs[pool.submit(_put, phase, put, publisher, source)] = put
+                if len(jobs) == _WAITING:
+                    yield from _ended(jobs)
+            while jobs:
+                yield from _ended(jobs)
         finally:
             # After a failure or an interrupt, no further put begins.
             pool.shutdown(cancel_futures=True)
+
+
+def _ended(jobs: dict[Future[None], Put]) -> Iterator[Put]:
+    """Yield what has been put, and take it out of ``jobs``; waits until there is one."""
+    for job in wait(jobs, return_when=FIRST_COMPLETED).done:
+        put = jobs.pop(job)
+        job.result()
+        yield put
 
 
 def _put(phase: Phase, put: Put, publisher: Publisher, source: Path) -> None:
@@ -109,15 +121,15 @@ def _put(phase: Phase, put: Put, publisher: Publisher, source: Path) -> None:
 @contextmanager
 def _recording(to: Destination) -> Iterator[Callable[[Put], None]]:
     """Collect the files in place and record them, also when the phase ends by an error."""
-    waiting: dict[PurePosixPath, FileFacts] = {}
+    waiting: list[tuple[PurePosixPath, FileFacts]] = []
 
     def flush() -> None:
         if waiting:
-            to.record.record_put(to.target, dict(waiting))
+            to.record.record_put(to.target, waiting)
             waiting.clear()
 
     def note(put: Put) -> None:
-        waiting[put.path] = put.facts
+        waiting.append((put.path, put.facts))
         if len(waiting) >= _RECORDED_TOGETHER:
             flush()
 

@@ -20,6 +20,7 @@ from builder.repo.model import FileFacts, check_place
 from builder.repo.publish.claim import CLAIMS
 from builder.repo.publish.source import check_source
 from builder.repo.publish.web import cache_control, content_type, never_changes
+from builder.repo.spill import batches
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -186,7 +187,7 @@ class S3Publisher:
 
     def delete(self, paths: Iterable[PurePosixPath]) -> None:
         """Remove objects; an absent object is no error to the store."""
-        for some in _batches(paths):
+        for some in batches(paths, _PAGE):
             keys: list[ObjectIdentifierTypeDef] = [{"Key": self._key(path)} for path in some]
             with self._wording("delete", keys[0]["Key"]):
                 answer = self._client.delete_objects(
@@ -243,9 +244,3 @@ def _kind(code: str) -> type[RepoError]:
     if code in _CHANGED:
         return _ChangedError
     return _NoConditionsError if code in _NO_CONDITIONS else RepoError
-
-
-def _batches(paths: Iterable[PurePosixPath]) -> Iterator[list[PurePosixPath]]:
-    listed = list(paths)
-    for start in range(0, len(listed), _PAGE):
-        yield listed[start : start + _PAGE]

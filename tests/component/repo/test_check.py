@@ -72,7 +72,7 @@ def _forget_the_record(repository: Repository) -> None:
     recorded = repository.state.published(LOCAL)
     repository.state.record_deleted(LOCAL, recorded)
     key = next(path for path in recorded if path.name == "example.asc")
-    repository.state.record_put(LOCAL, {key: recorded[key].facts})
+    repository.state.record_put(LOCAL, [(key, recorded[key].facts)])
 
 
 @pytest.mark.parametrize(

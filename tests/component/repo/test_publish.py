@@ -66,8 +66,8 @@ class Notes:
     def __init__(self) -> None:
         self.files: dict[PurePosixPath, Published] = {}
 
-    def record_put(self, _target: str, files: Mapping[PurePosixPath, FileFacts]) -> None:
-        self.files |= {path: Published(facts=facts) for path, facts in files.items()}
+    def record_put(self, _target: str, files: Iterable[tuple[PurePosixPath, FileFacts]]) -> None:
+        self.files |= {path: Published(facts=facts) for path, facts in files}
 
     def record_retired(self, _target: str, paths: Iterable[PurePosixPath], now: datetime) -> None:
         for path in paths:

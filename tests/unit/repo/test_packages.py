@@ -10,6 +10,7 @@ from builder.repo import state_packages
 from builder.repo.core import Repository
 from builder.repo.model import DebRecord, FileFacts, RepoPackage, RpmRecord
 from builder.repo.packages import HeldPackages, Packages, split_packages
+from builder.repo.publication import Published
 from builder.repo.state import State
 from tests.helpers.repos import NOW
 
@@ -134,12 +135,15 @@ def test_files_that_are_not_listed_are_found(filled: Repository) -> None:
     state, folder = filled.state, PurePosixPath("changelogs")
     paths = [folder / f"{number:04}" for number in range(2500)]
     facts = FileFacts(sha256="00", size=1)
-    state.record_put("local", dict.fromkeys([*paths, PurePosixPath("index.html")], facts))
-    assert set(state.unlisted("local", folder, iter(paths[1:]))) == {paths[0]}
-    assert set(state.unlisted("local", folder, iter(paths[:-1]))) == {paths[-1]}
+    state.record_put("local", dict.fromkeys([*paths, PurePosixPath("index.html")], facts).items())
+    for needed, rest in ((paths[1:], paths[0]), (paths[:-1], paths[-1])):
+        state.list_needed(iter(needed))
+        assert [path for path, _ in state.unlisted("local", folder)] == [rest]
     assert set(state.published("local", without=(folder,))) == {PurePosixPath("index.html")}
     state.record_retired("local", paths[:1], NOW)
-    kept = state.published("local", without=(folder,))
-    assert set(kept) == {paths[0], PurePosixPath("index.html")}
-    assert state.published_at("local", paths[0]) == kept[paths[0]]
+    assert set(state.published("local", without=(folder,))) == {PurePosixPath("index.html")}
+    assert list(state.retired("local", folder)) == [(paths[0], Published(facts=facts, retired=NOW))]
+    published = state.published_at("local", paths[0])
+    assert published is not None
+    assert published.retired == NOW
     assert state.published_at("local", folder) is None

@@ -99,8 +99,9 @@ def test_only_what_differs_is_put_and_strangers_are_left_alone() -> None:
         Phase.ENTRY,
     ]
     assert len(publication.retire) == 2
-    assert publication.delete == ()
-    assert publication.in_phase(Phase.ENTRY)[0].path.name == "InRelease"
+    assert not len(publication.delete)
+    (entry,) = publication.puts.in_phase(Phase.ENTRY)
+    assert entry.path.name == "InRelease"
 
 
 def test_what_is_wanted_again_ends_its_grace() -> None:
@@ -108,6 +109,6 @@ def test_what_is_wanted_again_ends_its_grace() -> None:
     retired = {path: Published(facts=_facts("a"), retired=NOW - 2 * _GRACE)}
     again = plan_publication({path: _facts("a")}, retired, NOW, _GRACE)
     assert [put.path for put in again.puts] == [path]
-    assert again.delete == ()
-    assert plan_publication({}, retired, NOW, _GRACE).delete == (path,)
+    assert not len(again.delete)
+    assert list(plan_publication({}, retired, NOW, _GRACE).delete) == [path]
     assert plan_publication({}, retired, NOW - 2 * _GRACE, _GRACE).is_empty

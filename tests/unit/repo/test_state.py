@@ -57,12 +57,12 @@ def test_a_transaction_is_all_or_nothing(repository: Repository, tmp_path: Path)
 def test_what_was_published_is_kept_by_target(repository: Repository) -> None:
     state = repository.state
     path, facts = PurePosixPath("dists/stable/InRelease"), FileFacts(sha256="aa", size=1)
-    state.record_put("web", {path: facts})
+    state.record_put("web", [(path, facts)])
     state.record_retired("web", [path], NOW)
     state.record_retired("web", [path], NOW + timedelta(hours=1))  # the first time counts
     assert state.published("web")[path].retired == NOW
     assert state.published("local") == {}
-    state.record_put("web", {path: facts})
+    state.record_put("web", [(path, facts)])
     assert state.published("web")[path].retired is None
     state.record_deleted("web", [path])
     assert state.published("web") == {}
