@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 PUBLIC_FOLDER = 0o755
 PUBLIC_FILE = 0o644
+_BLOCK = 1 << 18
 LONGEST_NAME = 255  # bytes; the limit of every file system in use
 
 
@@ -26,6 +28,15 @@ def hash_file(path: str | Path) -> str:
     """Return the sha256 of a file, in hex."""
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - thousands, by their names
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_stream(file: BinaryIO, name: str) -> tuple[str, int]:
+    """Return the hash of this name, in hex, and the size of what a file has from here on."""
+    hasher, size = hashlib.new(name), 0
+    while block := file.read(_BLOCK):
+        hasher.update(block)
+        size += len(block)
+    return hasher.hexdigest(), size
 
 
 def hash_sources(folder: Path) -> dict[str, str]:

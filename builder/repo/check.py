@@ -1,14 +1,15 @@
 """Verifies a whole published tree: recorded files, the indexes that readers see, the keys."""
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from builder.base import log
 from builder.base.errors import RepoError, UsageError
-from builder.base.files import hash_file
+from builder.base.files import digest_stream, hash_file
 from builder.base.model import PackageFormat
 from builder.repo.check_documents import check_documents
 from builder.repo.check_index import IndexCheck
@@ -24,6 +25,9 @@ from builder.repo.publication import Published
 from builder.repo.publish import open_publisher
 from builder.repo.publish.folder import FolderPublisher
 from builder.repo.sign import EXPIRY_WARNING
+from builder.repo.spill import Spill, key_path, path_key
+
+_TABLE = "CREATE TABLE file (key BLOB PRIMARY KEY, size INTEGER, sha256 TEXT) WITHOUT ROWID;"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,47 +47,80 @@ class Tree:
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
-        self.sizes: Mapping[PurePosixPath, int] = publisher.list()
-        self._hashes: dict[PurePosixPath, str] = {}
+        self._spill = Spill(_TABLE)
+        rows = ((path_key(path), size) for path, size in publisher.list())
+        self._spill.db.executemany("INSERT OR REPLACE INTO file (key, size) VALUES (?, ?)", rows)
+
+    def below(self, folder: PurePosixPath) -> Iterator[PurePosixPath]:
+        """Yield every file in a folder, sorted."""
+        key = path_key(folder)
+        rows = self._spill.db.execute(
+            "SELECT key FROM file WHERE key > ? AND key < ? ORDER BY key",
+            (key + b"\0", key + b"\1"),
+        )
+        return (key_path(found) for (found,) in rows)
+
+    def unread(self) -> Iterator[PurePosixPath]:
+        """Yield every file that :meth:`facts` was not asked for yet, sorted."""
+        rows = self._spill.db.execute("SELECT key FROM file WHERE sha256 IS NULL ORDER BY key")
+        return (key_path(key) for (key,) in rows)
+
+    @contextmanager
+    def open(self, path: PurePosixPath) -> Iterator[BinaryIO | None]:
+        """Open a file to read it; None if it does not exist."""
+        file = None
+        if self._known(path):
+            with suppress(RepoError):  # listed, and gone or unreadable since
+                file = self._publisher.open(path)
+        with file or nullcontext():
+            yield file
 
     def get(self, path: PurePosixPath) -> bytes | None:
         """Return the content of a file; None if it does not exist."""
-        if path not in self.sizes:
-            return None
-        try:
-            return self._publisher.get(path)
-        except RepoError:  # listed, and gone or unreadable since
-            return None
+        with self.open(path) as file, suppress(OSError):
+            return file.read() if file else None
+        return None
 
     def facts(self, path: PurePosixPath) -> FileFacts | None:
         """Return the hash and size of a file; None if it does not exist."""
-        if path not in self.sizes:
+        known = self._known(path)
+        if known is None:
             return None
-        if path not in self._hashes:
-            self._hashes[path] = self._hash(path)
-        return FileFacts(sha256=self._hashes[path], size=self.sizes[path])
+        size, sha256 = known
+        if sha256 is None:
+            sha256 = self._hash(path)
+            self._spill.db.execute(
+                "UPDATE file SET sha256 = ? WHERE key = ?", (sha256, path_key(path))
+            )
+        return FileFacts(sha256=sha256, size=size)
 
     def local(self, path: PurePosixPath) -> Path | None:
         """Return the file itself if the tree is a folder of this machine."""
-        if isinstance(self._publisher, FolderPublisher) and path in self.sizes:
+        if isinstance(self._publisher, FolderPublisher) and self._known(path):
             return self._publisher.root / path
         return None
+
+    def _known(self, path: PurePosixPath) -> tuple[int, str | None] | None:
+        statement = "SELECT size, sha256 FROM file WHERE key = ?"
+        row: tuple[int, str | None] | None
+        row = self._spill.db.execute(statement, (path_key(path),)).fetchone()
+        return row
 
     def _hash(self, path: PurePosixPath) -> str:
         if isinstance(self._publisher, FolderPublisher):
             return hash_file(self._publisher.root / path)
-        return hashlib.sha256(self._publisher.get(path)).hexdigest()
+        with self._publisher.open(path) as file:
+            return digest_stream(file, "sha256")[0]
 
 
 def check_target(repository: Repository, name: str, now: datetime) -> list[Problem]:
     """Return every problem of a target of ``repo.toml``, or of ``public/``."""
     log.step(f"checking {repository.public if name == LOCAL else name}")
     publisher = _publisher(repository, name)
-    recorded = repository.state.published(name)
-    if not recorded:
+    if not any(True for _ in repository.state.recorded(name)):
         return [Problem(text=f"nothing was published to {name} yet", is_error=False)]
     tree = Tree(publisher)
-    problems = list(_check_record(tree, recorded))
+    problems = list(_check_record(tree, repository.state.published(name)))
     with private_home() as home:
         gpg = Gpg(home)
         problems += _check_keys(repository, tree, gpg, now)
@@ -106,8 +143,10 @@ def _publisher(repository: Repository, name: str) -> Publisher:
     return open_publisher(targets[name], repository.root)
 
 
-def _check_record(tree: Tree, recorded: Mapping[PurePosixPath, Published]) -> Iterator[Problem]:
-    for path, published in sorted(recorded.items()):
+def _check_record(
+    tree: Tree, recorded: Iterable[tuple[PurePosixPath, Published]]
+) -> Iterator[Problem]:
+    for path, published in recorded:
         found = tree.facts(path)
         if found is None:
             if published.retired is None:
@@ -118,7 +157,7 @@ def _check_record(tree: Tree, recorded: Mapping[PurePosixPath, Published]) -> It
             )
         elif found.sha256 != published.facts.sha256:
             yield Problem(text=f"{path}: is not what was published: it was damaged or replaced")
-    for path in sorted(set(tree.sizes) - set(recorded)):
+    for path in tree.unread():
         yield Problem(text=f"{path}: was not published by this repository", is_error=False)
 
 

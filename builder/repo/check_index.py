@@ -9,16 +9,18 @@ import hashlib
 import lzma
 import posixpath
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import BinaryIO, Protocol, cast
 from xml.etree import ElementTree
 
 import zstandard
 
+from builder.base.files import digest_stream
 from builder.inspect.deb822 import decode, parse_fields
 from builder.repo.check_signature import SignatureCheck
 from builder.repo.config import IndexCompression
@@ -27,6 +29,7 @@ from builder.repo.model import FileFacts, archive_root, dists_folder
 _HASHES = ("sha256", "sha512")
 _REPO = "{http://linux.duke.edu/metadata/repo}"
 _COMMON = "{http://linux.duke.edu/metadata/common}"
+_BLOCK = 1 << 18
 _ROW_WORDS = 3  # hash, size, path
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
@@ -34,9 +37,12 @@ _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 class TreeReader(Protocol):
     """The tree that is checked; builder.repo.check implements it."""
 
-    @property
-    def sizes(self) -> Mapping[PurePosixPath, int]:
-        """Every file with its size."""
+    def below(self, folder: PurePosixPath) -> Iterator[PurePosixPath]:
+        """Yield every file in a folder, sorted."""
+        ...
+
+    def open(self, path: PurePosixPath) -> AbstractContextManager[BinaryIO | None]:
+        """Open a file to read it; None if it does not exist."""
         ...
 
     def get(self, path: PurePosixPath) -> bytes | None:
@@ -107,36 +113,44 @@ class IndexCheck:
         digest, size, relative = words
         path = folder / relative
         by_hash = path.parent / "by-hash" / name.upper() / digest
-        found = {place: self.tree.get(place) for place in (path, by_hash)}
         if path.name.startswith("Contents-") and not path.suffix:
-            found = {path: self._unpacked(path)}
-        for place, data in found.items():
-            if data is None:
+            found = {path: self._unpacked(path, name)}
+        else:
+            found = {place: self._stored(place, name) for place in (path, by_hash)}
+        for place, facts in found.items():
+            if facts is None:
                 yield f"{place}: is missing, and {folder}/InRelease names it"
-            elif len(data) != int(size) or hashlib.new(name, data).hexdigest() != digest:
+            elif facts != (digest, int(size)):
                 yield f"{place}: does not have the {name} that {folder}/InRelease states"
 
-    def _unpacked(self, path: PurePosixPath) -> bytes | None:
-        """Unpack a file that is published only in compressed forms, as in Debian's archive."""
+    def _stored(self, path: PurePosixPath, name: str) -> tuple[str, int] | None:
+        """Return the hash of this name and the size of a file; None if it cannot be read."""
+        with self.tree.open(path) as file, suppress(OSError):
+            return digest_stream(file, name) if file else None
+        return None
+
+    def _unpacked(self, path: PurePosixPath, name: str) -> tuple[str, int] | None:
+        """Likewise of a file that is published only compressed, as in Debian's archive."""
         for suffix in IndexCompression:
             packed = path.with_suffix(f".{suffix}")
-            data = self.tree.get(packed)
-            if data is not None:
-                try:
-                    return _plain(packed, data)
-                except _BROKEN:
-                    return b""
+            with self.tree.open(packed) as file:
+                if file is not None:
+                    try:
+                        return digest_stream(_plain(packed, file), name)
+                    except _BROKEN:
+                        return hashlib.new(name).hexdigest(), 0
         return None
 
     def _packages(self, path: PurePosixPath, root: PurePosixPath) -> Iterator[str]:
-        for paragraph in decode(self.tree.get(path) or b"").split("\n\n"):
-            fields = parse_fields(paragraph)
-            if fields:
-                # Those of 'apt --snapshot' lead out of their archive, to the pool.
-                place = PurePosixPath(posixpath.normpath(root / fields.get("filename", "?")))
-                yield from self._package(
-                    path, place, fields.get("sha256", ""), fields.get("size", "")
-                )
+        with self.tree.open(path) as file:
+            for paragraph in _paragraphs(file) if file else ():
+                fields = parse_fields(decode(paragraph))
+                if fields:
+                    # Those of 'apt --snapshot' lead out of their archive, to the pool.
+                    place = PurePosixPath(posixpath.normpath(root / fields.get("filename", "?")))
+                    yield from self._package(
+                        path, place, fields.get("sha256", ""), fields.get("size", "")
+                    )
 
     def _package(
         self, index: PurePosixPath, place: PurePosixPath, sha256: str, size: str
@@ -176,11 +190,7 @@ class IndexCheck:
             yield mirrorlist.parent.with_name(snapshot or "?") / "repodata" / "repomd.xml"
 
     def _mirrorlists(self, folder: PurePosixPath) -> list[PurePosixPath]:
-        return sorted(
-            path
-            for path in self.tree.sizes
-            if path.name == "mirrorlist" and path.is_relative_to(folder)
-        )
+        return [path for path in self.tree.below(folder) if path.name == "mirrorlist"]
 
     def _repomd(self, path: PurePosixPath, root: ElementTree.Element) -> Iterator[str]:
         base = path.parent.parent
@@ -190,16 +200,23 @@ class IndexCheck:
                 yield f"{path}: has an entry without location or checksum"
                 continue
             place = base / location.attrib["href"]
-            content = self.tree.get(place)
-            if content is None:
+            facts = self._stored(place, "sha256")
+            if facts is None:
                 yield f"{place}: is missing, and {path} names it"
-            elif hashlib.sha256(content).hexdigest() != checksum.text:
+            elif facts[0] != checksum.text:
                 yield f"{place}: does not have the sha256 that {path} states"
             elif data.attrib.get("type") == "primary":
-                yield from self._primary(base, place, content)
+                yield from self._primary(base, place)
 
-    def _primary(self, base: PurePosixPath, path: PurePosixPath, content: bytes) -> Iterator[str]:
-        for package in ElementTree.fromstring(_plain(path, content)).iter(f"{_COMMON}package"):
+    def _primary(self, base: PurePosixPath, path: PurePosixPath) -> Iterator[str]:
+        with self.tree.open(path) as file:
+            packages = _elements(_plain(path, file), f"{_COMMON}package") if file else ()
+            yield from self._rpms(base, path, packages)
+
+    def _rpms(
+        self, base: PurePosixPath, path: PurePosixPath, packages: Iterable[ElementTree.Element]
+    ) -> Iterator[str]:
+        for package in packages:
             location, size = package.find(f"{_COMMON}location"), package.find(f"{_COMMON}size")
             place = posixpath.normpath(
                 base / (location.attrib["href"] if location is not None else "?")
@@ -219,13 +236,35 @@ def _date(text: str) -> datetime | None:
         return None
 
 
-def _plain(path: PurePosixPath, content: bytes) -> bytes:
+def _plain(path: PurePosixPath, file: BinaryIO) -> BinaryIO:
     match path.suffix:
         case ".gz":
-            return gzip.decompress(content)
+            return cast("BinaryIO", gzip.GzipFile(fileobj=file))
         case ".xz":
-            return lzma.decompress(content)
+            return cast("BinaryIO", lzma.LZMAFile(file))
         case ".zst":
-            return zstandard.ZstdDecompressor().decompressobj().decompress(content)
+            # It is joined from several frames.
+            reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+            return cast("BinaryIO", reader)
         case _:
-            return content
+            return file
+
+
+def _paragraphs(file: BinaryIO) -> Iterator[bytes]:
+    """Yield what an empty line separates."""
+    rest = b""
+    while block := file.read(_BLOCK):
+        *whole, rest = (rest + block).split(b"\n\n")
+        yield from whole
+    yield rest
+
+
+def _elements(file: BinaryIO, tag: str) -> Iterator[ElementTree.Element]:
+    """Yield the elements of a document that are called like this, each held until the next."""
+    root = None
+    for event, element in ElementTree.iterparse(file, ("start", "end")):
+        if root is None:
+            root = element
+        if event == "end" and element.tag == tag:
+            yield element
+            root.clear()

@@ -156,7 +156,7 @@ def _examine_local(repository: Repository, *, refresh: bool) -> _Standing:
     """Compare what ``public/`` has on record with what is there; ``refresh`` reads every file."""
     lost = _find_lost(repository, LOCAL, FolderPublisher(repository.public), refresh=refresh)
     files = repository.state.published(LOCAL, without=(POOL, CHANGELOGS))
-    return _Standing(files=dict(_there(files.items(), lost)), lost=lost)
+    return _Standing(files=dict(_there(files, lost)), lost=lost)
 
 
 def _find_lost(

@@ -13,11 +13,11 @@ The repository's own folder holds ``repo.toml``, ``public/`` (the tree above) an
 ``.state/`` (a record of its packages, so that none is ever read twice).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Protocol
+from typing import Any, BinaryIO, ClassVar, Protocol
 
 from builder.base.errors import RepoError
 from builder.base.model import Arch, PackageFormat
@@ -140,8 +140,8 @@ class FileFacts:
 class Publisher(Protocol):
     """A place that a tree is published to. Paths are below its root."""
 
-    def list(self) -> Mapping[PurePosixPath, int]:
-        """Return every file with its size."""
+    def list(self) -> Iterator[tuple[PurePosixPath, int]]:
+        """Yield every file with its size."""
         ...
 
     def has(self, path: PurePosixPath, facts: FileFacts) -> bool:
@@ -155,8 +155,8 @@ class Publisher(Protocol):
         """
         ...
 
-    def get(self, path: PurePosixPath) -> bytes:
-        """Return the content of a file; raises RepoError if it does not exist."""
+    def open(self, path: PurePosixPath) -> BinaryIO:
+        """Open a file to read it; raises RepoError if it does not exist."""
         ...
 
     def delete(self, paths: Iterable[PurePosixPath]) -> None:

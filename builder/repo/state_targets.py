@@ -48,15 +48,19 @@ class TargetRecord:
 
     def published(
         self, target: str, *, without: Iterable[PurePosixPath] = ()
-    ) -> dict[PurePosixPath, Published]:
-        """Return the files that earlier publications put on a target, but those of some folders."""
+    ) -> Iterator[tuple[PurePosixPath, Published]]:
+        """Yield the files that earlier publications put on a target, but those of some folders.
+
+        They are sorted as paths are: folder by folder.
+        """
         globs = [f"{folder}/*" for folder in without]
         rows = self._db.execute(
             "SELECT path, sha256, size, retired FROM published WHERE target = ? "
-            f"AND NOT ({' OR '.join(['path GLOB ?'] * len(globs)) or 0})",
+            f"AND NOT ({' OR '.join(['path GLOB ?'] * len(globs)) or 0}) "
+            "ORDER BY replace(path, '/', char(1))",
             (target, *globs),
         )
-        return dict(_published(rows))
+        return _published(rows)
 
     def published_at(self, target: str, path: PurePosixPath) -> Published | None:
         """Return the file that an earlier publication put at a place."""

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from builder.base.errors import RepoError
-from builder.base.files import PUBLIC_FILE, hash_file, make_public_folder
+from builder.base.files import PUBLIC_FILE, hash_file, make_public_folder, walk_files
 from builder.base.storage import storage_guard
 from builder.repo.model import FileFacts, check_place
 from builder.repo.publish.claim import CLAIMS
@@ -25,15 +25,13 @@ class FolderPublisher:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def list(self) -> Mapping[PurePosixPath, int]:
-        """Return every file with its size, except half-written files of killed runs."""
-        return {
-            PurePosixPath(path.relative_to(self.root)): path.lstat().st_size
-            for path in self.root.rglob("*")
-            if path.is_file()
-            and not (path.name.startswith(".") and path.name.endswith(_PART))
-            and path.parent != self._claims
-        }
+    def list(self) -> Iterator[tuple[PurePosixPath, int]]:
+        """Yield every file with its size, except half-written files of killed runs."""
+        for file in walk_files(self.root):
+            path = PurePosixPath(Path(file.path).relative_to(self.root))
+            is_part = file.name.startswith(".") and file.name.endswith(_PART)
+            if not is_part and path.parent != CLAIMS:
+                yield path, file.stat(follow_symlinks=False).st_size
 
     @property
     def _claims(self) -> Path:
@@ -93,10 +91,10 @@ class FolderPublisher:
                 part.replace(place)
             _sync_folder(place.parent)
 
-    def get(self, path: PurePosixPath) -> bytes:
-        """Return the content of a file."""
+    def open(self, path: PurePosixPath) -> BinaryIO:
+        """Open a file to read it."""
         try:
-            return (self.root / path).read_bytes()
+            return (self.root / path).open("rb")
         except OSError as error:
             raise RepoError(
                 f"{self.root / path}: {error.strerror}", hint="publish the repository again"

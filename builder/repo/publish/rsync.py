@@ -9,8 +9,9 @@ import shlex
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from builder.base.errors import RepoError, ToolError
 from builder.base.run import Result, find_tool, run
@@ -21,6 +22,7 @@ from builder.repo.publish.source import check_source
 _PERSIST_S = 20  # of an unused connection
 _TIMEOUT_S = 300  # without a byte, so that a dead connection ends
 _LISTED = re.compile(r"-\S{9,}\s+([0-9][0-9,.]{0,24})\s+\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (.+)")
+_LINE = re.compile(r"[^\n]+")
 _VANISHED = 24  # some files were removed while they were read
 _NOT_THERE = 23  # some files were not transferred: here because the source lacks them
 
@@ -41,8 +43,8 @@ class RsyncPublisher:
             ssh = ["ssh", *shared, f"-oControlPersist={_PERSIST_S}", *ssh_options]
             self._options += ["--rsh", shlex.join(ssh)]
 
-    def list(self) -> Mapping[PurePosixPath, int]:
-        """Return every file with its size; none if the folder does not exist yet."""
+    def list(self) -> Iterator[tuple[PurePosixPath, int]]:
+        """Yield every file with its size; none if the folder does not exist yet."""
         result = self._rsync(
             *("--recursive", "--list-only", "--no-human-readable", "--8-bit-output"),
             self._destination,
@@ -50,10 +52,10 @@ class RsyncPublisher:
         )
         if result.status != 0:
             if "No such file or directory" in result.stderr:
-                return {}
+                return
             raise self._failure("list", result)
         listed = parse_listing(result.stdout)
-        return {path: size for path, size in listed.items() if path.parent != CLAIMS}
+        yield from ((path, size) for path, size in listed if path.parent != CLAIMS)
 
     def claims(self) -> Mapping[str, bytes]:
         """Return every claim of a publisher, by its name."""
@@ -112,8 +114,8 @@ class RsyncPublisher:
         if result.status != 0:
             raise self._failure("send files to", result)
 
-    def get(self, path: PurePosixPath) -> bytes:
-        """Return the content of a file; reading the first index fetches all of them."""
+    def open(self, path: PurePosixPath) -> BinaryIO:
+        """Open a file to read it; reading the first index fetches all of them."""
         if path.is_relative_to(POOL):
             with _scratch() as folder:
                 copy = Path(folder) / path.name
@@ -133,9 +135,9 @@ class RsyncPublisher:
         """Drop the indexes that were read, which are out of date."""
         shutil.rmtree(self._indexes, ignore_errors=True)
 
-    def _read(self, copy: Path, path: PurePosixPath) -> bytes:
+    def _read(self, copy: Path, path: PurePosixPath) -> BinaryIO:
         try:
-            return copy.read_bytes()
+            return copy.open("rb")
         except OSError as error:
             raise RepoError(
                 f"{self._destination}{path}: no such file", hint="publish the repository again"
@@ -181,14 +183,12 @@ def is_remote(destination: str) -> bool:
     return bool(colon) and "/" not in host and not path.startswith(("//", ":"))
 
 
-def parse_listing(text: str) -> dict[PurePosixPath, int]:
-    """Parse the files in the output of ``rsync --list-only``. Pure."""
-    found = {}
-    for line in text.split("\n"):  # a name may hold other line ends of Python's
-        match = _LISTED.fullmatch(line)
+def parse_listing(text: str) -> Iterator[tuple[PurePosixPath, int]]:
+    """Yield the files in the output of ``rsync --list-only``. Pure."""
+    for line in _LINE.finditer(text):  # a name may hold other line ends of Python's
+        match = _LISTED.fullmatch(line[0])
         if match:
-            found[PurePosixPath(match[2])] = int(match[1].replace(",", "").replace(".", ""))
-    return found
+            yield PurePosixPath(match[2]), int(match[1].replace(",", "").replace(".", ""))
 
 
 def _names(paths: Iterable[PurePosixPath]) -> str:

@@ -5,10 +5,12 @@ it. Credentials are those that boto3 finds: environment, ``~/.aws``, the machine
 """
 
 import base64
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import boto3
 from botocore.config import Config
@@ -77,9 +79,8 @@ class S3Publisher:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._conditions = True  # until the store rejects them
 
-    def list(self) -> Mapping[PurePosixPath, int]:
-        """Return every object with its size."""
-        found = {}
+    def list(self) -> Iterator[tuple[PurePosixPath, int]]:
+        """Yield every object with its size."""
         with self._wording("list", self._prefix):
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(
@@ -88,13 +89,13 @@ class S3Publisher:
                 for item in page.get("Contents", []):
                     path = PurePosixPath(item["Key"].removeprefix(self._prefix))
                     if path != _CLAIM:
-                        found[path] = item["Size"]
-        return found
+                        yield path, item["Size"]
 
     def claims(self) -> Mapping[str, bytes]:
         """Return the claim of a publisher, by its name; there is one place for it."""
         try:
-            return {_CLAIM.name: self.get(_CLAIM)}
+            with self.open(_CLAIM) as file:
+                return {_CLAIM.name: file.read()}
         except _MissingError:
             return {}
 
@@ -179,11 +180,19 @@ class S3Publisher:
                 f"{self._where(key)} is not what was uploaded from {source}", hint=_DEFAULT_HINT
             )
 
-    def get(self, path: PurePosixPath) -> bytes:
-        """Return the content of a file."""
-        key = self._key(path)
-        with self._wording("read", key):
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+    def open(self, path: PurePosixPath) -> BinaryIO:
+        """Open a copy of a file to read it."""
+        key, copy = self._key(path), tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        try:
+            with self._wording("read", key):
+                shutil.copyfileobj(
+                    self._client.get_object(Bucket=self._bucket, Key=key)["Body"], copy
+                )
+        except BaseException:
+            copy.close()
+            raise
+        copy.seek(0)
+        return cast("BinaryIO", copy)
 
     def delete(self, paths: Iterable[PurePosixPath]) -> None:
         """Remove objects; an absent object is no error to the store."""

@@ -15,7 +15,7 @@ from builder.repo.indexing import build_tree
 from builder.repo.model import LOCAL
 from builder.repo.sign import KeySource, Signer, open_signer
 from tests.helpers.keys import export_secret, make_key
-from tests.helpers.repos import NOW, DebPackage, TestKey, add, write_repository, write_rpm
+from tests.helpers.repos import NOW, SMALL, DebPackage, TestKey, add, write_repository, write_rpm
 
 _DEB = "pool/main/t/tool/tool_1.0-1_amd64.deb"
 _RPM = "pool/main/t/tool/tool-1.0-1.x86_64.rpm"
@@ -69,7 +69,7 @@ def test_a_flipped_bit_a_cut_and_a_loss_are_found_in_any_file(published: Reposit
 
 def _forget_the_record(repository: Repository) -> None:
     """Make the record agree with what lies there: the fault must show in what readers see."""
-    recorded = repository.state.published(LOCAL)
+    recorded = dict(repository.state.published(LOCAL))
     repository.state.record_deleted(LOCAL, recorded)
     key = next(path for path in recorded if path.name == "example.asc")
     repository.state.record_put(LOCAL, [(key, recorded[key].facts)])
@@ -209,6 +209,22 @@ def test_a_key_near_its_end_and_past_it(tmp_path: Path, test_keys: object) -> No
             finding.text for finding in check_target(repository, LOCAL, made + timedelta(days=60))
         ]
         assert any(f"key {name}" in text and "expired on" in text for text in said)
+
+
+@pytest.mark.parametrize("form", ["gz", "zst"])
+def test_lists_of_every_compression_are_read(
+    tmp_path: Path, test_keys: tuple[TestKey, TestKey], signer: Signer, form: str
+) -> None:
+    text = f'{SMALL}\n[rpm]\ncompression = "{form}"\n[apt]\ncompressions = ["{form}"]\n'
+    root = write_repository(tmp_path / "repo", test_keys[0].fingerprint, config=text)
+    with open_repository(root) as repository:
+        rpm = add(repository, write_rpm(tmp_path))[0].package
+        add(repository, DebPackage().write(tmp_path))
+        build_tree(repository, signer, NOW)
+        assert check_target(repository, LOCAL, NOW) == []
+        (repository.public / rpm.pool).write_bytes(b"x")
+        said = [problem.text for problem in check_target(repository, LOCAL, NOW)]
+        assert [text.partition(":")[0] for text in said] == [str(rpm.pool)] * 3
 
 
 def test_strays_and_unpublished_targets_are_only_mentioned(

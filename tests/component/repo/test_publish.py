@@ -3,9 +3,10 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import pytest
 from mypy_boto3_s3.client import S3Client
@@ -96,8 +97,13 @@ def _publish(
     publish(publication, to, source=tree.root, now=now)
 
 
+def _read(place: Publisher, path: PurePosixPath) -> bytes:
+    with place.open(path) as file:
+        return file.read()
+
+
 def _content(place: Publisher) -> dict[PurePosixPath, bytes]:
-    return {path: place.get(path) for path in place.list()}
+    return {path: _read(place, path) for path, _ in place.list()}
 
 
 def _expected(tree: Tree) -> dict[PurePosixPath, bytes]:
@@ -105,7 +111,7 @@ def _expected(tree: Tree) -> dict[PurePosixPath, bytes]:
 
 
 def test_an_empty_place_gets_everything(tree: Tree, place: Publisher) -> None:
-    assert not place.list()
+    assert not dict(place.list())
     notes = Notes()
     wanted = tree.fill("one")
     _publish(tree, wanted, place, notes)
@@ -130,11 +136,11 @@ def test_what_nothing_refers_to_goes_after_its_grace(tree: Tree, place: Publishe
     _publish(tree, wanted, place, notes)
     del wanted[_DEB]
     _publish(tree, wanted, place, notes, _NOW + timedelta(hours=1))
-    assert _DEB in place.list()
+    assert _DEB in dict(place.list())
     _publish(tree, wanted, place, notes, _NOW + timedelta(hours=24))
-    assert _DEB in place.list()
+    assert _DEB in dict(place.list())
     _publish(tree, wanted, place, notes, _NOW + timedelta(hours=25))
-    assert _DEB not in place.list()
+    assert _DEB not in dict(place.list())
     assert _DEB not in notes.files
 
 
@@ -145,19 +151,19 @@ def test_a_file_of_somebody_else_stays(tree: Tree, place: Publisher) -> None:
     notes = Notes()
     for hours in (0, 30, 60):
         _publish(tree, wanted, place, notes, _NOW + timedelta(hours=hours))
-    assert place.get(PurePosixPath("robots.txt")) == b"theirs"
+    assert _read(place, PurePosixPath("robots.txt")) == b"theirs"
 
 
 def test_deleting_what_is_gone_is_no_error(tree: Tree, place: Publisher) -> None:
     _publish(tree, tree.fill("one"), place, Notes())
     place.delete([_DEB])
     place.delete([_DEB, _PAGE])
-    assert set(place.list()) == set(_ALL) - {_DEB, _PAGE}
+    assert set(dict(place.list())) == set(_ALL) - {_DEB, _PAGE}
 
 
 def test_what_is_not_there_cannot_be_read(place: Publisher) -> None:
     with pytest.raises(RepoError, match=r"dists/stable/InRelease") as caught:
-        place.get(_IN_RELEASE)
+        _read(place, _IN_RELEASE)
     assert caught.value.hint
 
 
@@ -168,8 +174,8 @@ def test_a_source_that_changed_is_not_sent(tree: Tree, place: Publisher, change:
     notes = Notes()
     with pytest.raises(RepoError, match="sha256 that the repository has on record"):
         _publish(tree, wanted, place, notes)
-    assert _DEB not in place.list()
-    assert _IN_RELEASE not in place.list()
+    assert _DEB not in dict(place.list())
+    assert _IN_RELEASE not in dict(place.list())
     assert _DEB not in notes.files
 
 
@@ -192,7 +198,7 @@ class Dying:
         self._left = after
         self.placed: list[PurePosixPath] = []
 
-    def list(self) -> Mapping[PurePosixPath, int]:
+    def list(self) -> Iterator[tuple[PurePosixPath, int]]:
         return self._folder.list()
 
     def has(self, path: PurePosixPath, facts: FileFacts) -> bool:
@@ -205,8 +211,8 @@ class Dying:
         self._folder.put(path, source, facts)
         self.placed.append(path)
 
-    def get(self, path: PurePosixPath) -> bytes:
-        return self._folder.get(path)
+    def open(self, path: PurePosixPath) -> BinaryIO:
+        return self._folder.open(path)
 
     def delete(self, paths: Iterable[PurePosixPath]) -> None:
         self._folder.delete(paths)
@@ -226,12 +232,12 @@ def test_interrupted_anywhere_the_next_run_finishes(tree: Tree, tmp_path: Path, 
     else:
         _publish(tree, wanted, dying, notes)
     # Never retired, and never gone, before the entry points stand.
-    assert folder.get(_DEB)
+    assert _read(folder, _DEB)
     if after < 4:
-        assert folder.get(_IN_RELEASE).endswith(b"one")
+        assert _read(folder, _IN_RELEASE).endswith(b"one")
         assert notes.files[_DEB].retired is None
     _publish(tree, wanted, folder, notes)
-    assert {path: folder.get(path) for path in wanted} == {
+    assert {path: _read(folder, path) for path in wanted} == {
         path: (tree.root / path).read_bytes() for path in wanted
     }
 
@@ -261,7 +267,7 @@ def test_a_truncated_file_in_the_folder_is_replaced(tree: Tree, tmp_path: Path) 
     _publish(tree, wanted, folder, Notes())
     (folder.root / _DEB).write_bytes(b"half")
     _publish(tree, wanted, folder, Notes())
-    assert folder.get(_DEB) == (tree.root / _DEB).read_bytes()
+    assert _read(folder, _DEB) == (tree.root / _DEB).read_bytes()
 
 
 def test_a_half_written_file_is_neither_listed_nor_left(tree: Tree, tmp_path: Path) -> None:
@@ -273,7 +279,7 @@ def test_a_half_written_file_is_neither_listed_nor_left(tree: Tree, tmp_path: Pa
     assert not list(folder.root.rglob("*.part"))
     (folder.root / "pool").mkdir(exist_ok=True, parents=True)
     (folder.root / "pool/.a.deb.1234.part").write_bytes(b"half")
-    assert all(path.suffix != ".part" for path in folder.list())
+    assert all(path.suffix != ".part" for path, _ in folder.list())
 
 
 def test_the_repository_s_own_tree_is_published_in_place(tree: Tree) -> None:
@@ -321,8 +327,8 @@ def test_s3_never_gives_a_package_other_bytes(tree: Tree, s3: S3Client, tmp_path
     with pytest.raises(RepoError, match="exists with different content") as caught:
         _publish(tree, tree.fill("one"), place, Notes())
     assert f"s3://{BUCKET}/{key}" in caught.value.message
-    assert place.get(_DEB) == b"from another publisher"
-    assert _IN_RELEASE not in place.list()
+    assert _read(place, _DEB) == b"from another publisher"
+    assert _IN_RELEASE not in dict(place.list())
 
 
 def test_s3_lists_and_deletes_more_than_a_page(
@@ -334,9 +340,9 @@ def test_s3_lists_and_deletes_more_than_a_page(
     for path in paths:
         s3.put_object(Bucket=BUCKET, Key=f"{tmp_path.name}/{path}", Body=b"")
     s3.put_object(Bucket=BUCKET, Key=f"{tmp_path.name}-other/file", Body=b"")
-    assert set(place.list()) == set(paths)
+    assert set(dict(place.list())) == set(paths)
     place.delete(paths)
-    assert not place.list()
+    assert not dict(place.list())
 
 
 def test_a_missing_bucket_is_named_with_the_way_out(
@@ -359,7 +365,7 @@ def test_without_credentials_it_is_said_which(
         {"kind": "s3", "bucket": BUCKET, "endpoint": s3.meta.endpoint_url, "region": "us-east-1"}
     )
     with pytest.raises(RepoError, match="no credentials found") as caught:
-        open_s3(target).list()
+        dict(open_s3(target).list())
     assert caught.value.hint
     assert "AWS_ACCESS_KEY_ID" in caught.value.hint
 
@@ -372,7 +378,7 @@ def test_a_store_that_does_not_answer_is_named(
         {"kind": "s3", "bucket": BUCKET, "endpoint": "http://127.0.0.1:1", "region": "us-east-1"}
     )
     with pytest.raises(RepoError, match=r"127\.0\.0\.1:1") as caught:
-        open_s3(target).list()
+        dict(open_s3(target).list())
     assert caught.value.hint
 
 
@@ -410,7 +416,7 @@ def test_a_listing_of_rsync_is_read() -> None:
         f"-rw-r--r-- {'9' * 5000} 2026/11/23 16:00:00 no-size\n"
         "-rw-r--r--              , 2026/11/23 16:00:00 no-number\n"
     )
-    assert parse_listing(text) == {
+    assert dict(parse_listing(text)) == {
         PurePosixPath("a\u2028b"): 5,
         PurePosixPath("pool/a b.deb"): 1_234_567,
         PurePosixPath("empty"): 0,

@@ -139,9 +139,9 @@ def test_files_that_are_not_listed_are_found(filled: Repository) -> None:
     for needed, rest in ((paths[1:], paths[0]), (paths[:-1], paths[-1])):
         state.list_needed(iter(needed))
         assert [path for path, _ in state.unlisted("local", folder)] == [rest]
-    assert set(state.published("local", without=(folder,))) == {PurePosixPath("index.html")}
+    assert set(dict(state.published("local", without=(folder,)))) == {PurePosixPath("index.html")}
     state.record_retired("local", paths[:1], NOW)
-    assert set(state.published("local", without=(folder,))) == {PurePosixPath("index.html")}
+    assert set(dict(state.published("local", without=(folder,)))) == {PurePosixPath("index.html")}
     assert list(state.retired("local", folder)) == [(paths[0], Published(facts=facts, retired=NOW))]
     published = state.published_at("local", paths[0])
     assert published is not None

@@ -60,12 +60,12 @@ def test_what_was_published_is_kept_by_target(repository: Repository) -> None:
     state.record_put("web", [(path, facts)])
     state.record_retired("web", [path], NOW)
     state.record_retired("web", [path], NOW + timedelta(hours=1))  # the first time counts
-    assert state.published("web")[path].retired == NOW
-    assert state.published("local") == {}
+    assert dict(state.published("web"))[path].retired == NOW
+    assert list(state.published("local")) == []
     state.record_put("web", [(path, facts)])
-    assert state.published("web")[path].retired is None
+    assert dict(state.published("web"))[path].retired is None
     state.record_deleted("web", [path])
-    assert state.published("web") == {}
+    assert list(state.published("web")) == []
 
 
 def test_a_state_of_a_newer_builder_is_left_alone(tmp_path: Path) -> None:
