@@ -2,14 +2,19 @@
 
 import contextlib
 import os
+import signal
 import sys
 from typing import NoReturn
 
 from backendai_ctl.base.libraries import load_library
+from backendai_ctl.base.processes import STOP_SIGNALS
 
 
 def main() -> int:
     """Run one command; return its exit status."""
+    if sys.argv[1:2] == ["wait"]:
+        # It heeds them as soon as it can: a start that is stopped has not failed.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         # What all of the tool needs, found before the modules that import it.
         load_library("tomlkit")

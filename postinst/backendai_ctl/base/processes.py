@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+# Those by which units stop their services.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PAUSE_SECONDS = 0.3
 _PROC = Path("/proc")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from backendai_ctl.answers.resolve import Answers, resolve_tree
 from backendai_ctl.base.errors import NotReadyError, RefusedError, Status, TargetError
 from backendai_ctl.base.layout import Layout
-from backendai_ctl.base.processes import repeat_signal, send_signal
+from backendai_ctl.base.processes import STOP_SIGNALS, repeat_signal, send_signal
 from backendai_ctl.base.systemd import unit_of
 from backendai_ctl.commands.base import (
     Command,
@@ -39,6 +39,7 @@ def _wait(options: argparse.Namespace, layout: Layout) -> Status:
     main_pid = _main_pid()
     try:
         with _raised_as_request() if main_pid else contextlib.nullcontext():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # held since this began
             address = wait_until_answering(
                 layout,
                 load_recipe(layout, options.service),
@@ -60,7 +61,7 @@ def _raised_as_request() -> Iterator[None]:
     def handle(number: int, _frame: object) -> None:
         raise _StopRequest(number)
 
-    kept = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     try:
         yield
     finally:

@@ -14,6 +14,7 @@ from backendai_ctl.base.layout import Layout
 from backendai_ctl.base.processes import repeat_signal
 
 from builder.base.paths import PROJECT
+from builder.base.run import run
 from tests.helpers.ports import free_port
 
 Process = subprocess.Popen[str]  # noqa: TID251 - in the background
@@ -52,6 +53,16 @@ print("ready", flush=True)
 time.sleep(600)
 """
 _TOOL = "import sys; from backendai_ctl.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+# Prints what the entry point holds back while the command's modules are imported.
+_HELD = """
+import signal, sys, types
+command = lambda: print(*sorted(each.name for each in signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+sys.modules["backendai_ctl.cli"] = types.SimpleNamespace(main=command)
+from backendai_ctl.__main__ import main
+main()
+"""
 
 
 @pytest.fixture
@@ -145,6 +156,12 @@ def test_a_start_that_is_stopped_ends_its_server_and_has_not_failed(
         start_second_worker(server)
         assert tool.wait() == 0
     assert rest_of(server) == "tidied up\n"
+
+
+@pytest.mark.parametrize(("command", "held"), [("wait", "SIGINT SIGTERM"), ("stop", "")])
+def test_the_program_that_waits_holds_signals_until_it_heeds_them(command: str, held: str) -> None:
+    env = {"PYTHONPATH": str(PROJECT / "postinst")}
+    assert run([sys.executable, "-c", _HELD, command, "manager"], env=env).stdout.strip() == held
 
 
 def test_a_server_that_does_not_end_is_reported(server: Process) -> None:
