@@ -1,8 +1,8 @@
-"""What it costs to add one package to a repository that has many versions already.
+"""What the commands on a repository cost that has many versions already.
 
-``python -m tests.bench.repo`` fills repositories of several sizes with versions of a
-package in both formats, then adds one more and publishes, and counts how many of the other
-packages' files were opened for that.
+``python -m tests.bench.repo`` fills repositories of several sizes with versions of a package in
+both formats and publishes them, then adds one more and publishes, and counts how many of the
+other packages' files were opened for that; checks, promotes, prunes and publishes again.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,19 +24,33 @@ from unittest import mock
 from builder.base import log
 from builder.base.paths import PROJECT
 from builder.repo.add import AddRequest, add_packages
-from builder.repo.core import Repository, open_repository
+from builder.repo.check import check_target
+from builder.repo.core import Repository, open_repository, promote_packages
 from builder.repo.gpg import Gpg, private_home
 from builder.repo.indexing import build_tree, publish_target
-from builder.repo.model import POOL, PUBLIC
+from builder.repo.model import LOCAL, POOL, PUBLIC
+from builder.repo.prune import dangling_files, prune_packages
 from builder.repo.sign import KeySource, Signer, open_signer
 from tests.bench.apt_update import Nights, Update, measure_updates
 from tests.bench.chart import draw
-from tests.bench.repo_files import START, fill, write_packages
+from tests.bench.repo_files import NAME, START, fill, write_packages
 from tests.helpers.keys import export_secret, make_key
 from tests.helpers.repos import write_repository
 
-_STEPS = ("add", "make and sign the indexes", "publish to a folder", "publish, nothing changed")
-_TARGETS = '[targets.www]\nkind = "folder"\npath = "www"\n'
+_FIRST, _ADD, _INDEX, _FOLDER = "publish first", "add", "make and sign the indexes", "to a folder"
+_CHECK, _PRUNE = "check", "prune"
+_STEPS = (
+    *(_FIRST, _ADD, _INDEX, _FOLDER, "publish, nothing changed"),
+    *(_CHECK, "promote", _PRUNE, "publish what is left"),
+)
+_OPENING = (_ADD, _INDEX, _FOLDER)  # steps that need open no other package
+_CHANNELS = """[channels.stable]
+retention = { keep = 10 }
+[channels.testing]
+[targets.www]
+kind = "folder"
+path = "www"
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,37 +111,60 @@ def _signer() -> Iterator[Signer]:
 
 
 def _measure(root: Path, count: int, files: int, signer: Signer) -> Row:
-    write_repository(root, *signer.fingerprints, channels=f"[channels.stable]\n{_TARGETS}")
-    later = START + timedelta(hours=1)
+    write_repository(root, *signer.fingerprints, channels=_CHANNELS)
     fresh = write_packages(root / "dist", "2.0.0", files)
-    request = AddRequest(
-        channel="stable", component="main", signer=None, by_manifest=False, now=later
-    )
-    steps: list[Callable[[Repository], object]] = [
-        lambda repository: add_packages(repository, fresh, request),
-        lambda repository: build_tree(repository, signer, later),
-        lambda repository: publish_target(repository, "www", later),
-        lambda repository: build_tree(repository, signer, later),
-    ]
-    _in_child(root, lambda repository: _begin(repository, count, files, signer))
-    found = [_in_child(root, step) for step in steps]
+    with _not_waiting_for_disks():
+        _in_child(root, lambda repository: fill(repository, count, files))
+        found = {_FIRST: _in_child(root, lambda repository: _publish(repository, signer, START))}
+    found |= {name: _in_child(root, work) for name, work in _later_steps(signer, fresh)}
     mine = {path.name for path in fresh}
-    others = [path for step in found for path in step.opened if Path(path).name not in mine]
+    opened = [path for name in _OPENING for path in found[name].opened]
     return Row(
         versions=count,
-        processor_seconds=[step.seconds for step in found],
-        peak_bytes=[step.peak for step in found],
-        opened=len(others),
+        processor_seconds=[found[name].seconds for name in _STEPS],
+        peak_bytes=[found[name].peak for name in _STEPS],
+        opened=len([path for path in opened if Path(path).name not in mine]),
         index_bytes=_index_bytes(root / PUBLIC),
     )
 
 
-def _begin(repository: Repository, count: int, files: int, signer: Signer) -> None:
-    """Fill a repository and publish it, which is not measured."""
-    with _not_waiting_for_disks():
-        fill(repository, count, files)
-        build_tree(repository, signer, START)
-        publish_target(repository, "www", START)
+_Work = Callable[[Repository], object]
+
+
+def _later_steps(signer: Signer, fresh: Sequence[Path]) -> Iterator[tuple[str, _Work]]:
+    later = START + timedelta(hours=1)
+    request = AddRequest(
+        channel="stable", component="main", signer=None, by_manifest=False, now=later
+    )
+    work: list[_Work] = [
+        lambda repository: add_packages(repository, fresh, request),
+        lambda repository: build_tree(repository, signer, later),
+        lambda repository: publish_target(repository, "www", later),
+        lambda repository: build_tree(repository, signer, later),
+        lambda repository: _check(repository, later),
+        lambda repository: promote_packages(repository, [NAME], "stable", "testing"),
+        lambda repository: _prune(repository, later),
+        lambda repository: _publish(repository, signer, later + timedelta(hours=1)),
+    ]
+    yield from zip(_STEPS[1:], work, strict=True)
+
+
+def _publish(repository: Repository, signer: Signer, now: datetime) -> None:
+    build_tree(repository, signer, now)
+    publish_target(repository, "www", now)
+
+
+def _check(repository: Repository, now: datetime) -> None:
+    problems = check_target(repository, LOCAL, now)
+    assert not problems, problems[:3]
+
+
+def _prune(repository: Repository, now: datetime) -> None:
+    """Prune, and read what went, as the command prints it."""
+    pruned = prune_packages(repository, now)
+    assert not dangling_files(repository)
+    for packages in (*pruned.left.values(), pruned.removed):
+        deque(packages, maxlen=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +174,7 @@ class _Step:
     opened: list[str]
 
 
-def _in_child(root: Path, work: Callable[[Repository], object]) -> _Step:
+def _in_child(root: Path, work: _Work) -> _Step:
     """Do one step in a process of its own, which begins without what others left in memory."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -205,8 +243,11 @@ def write_page(rows: Sequence[Row], updates: Sequence[Update], files: int) -> st
         "",
         "Measured by `python -m tests.bench.repo --docs`. Half of the versions are debs, half",
         f"rpms, of {files} files each. They are made of the record of one real package, and in",
-        "the pool lie names in place of packages. Then a version in both formats is added, and",
-        "published to `public/` and to a folder, each step by a process of its own.",
+        "the pool lie names in place of packages. All are published for the first time, to",
+        "`public/` and to a folder; then a version in both formats is added and published. At the",
+        "end the tree is checked, the newest version is promoted to a second channel, the first",
+        "channel is pruned to ten versions, and what is left is published. Each step is done by a",
+        "process of its own.",
         "",
         "![peak memory](repo-memory.svg)",
         "",
@@ -245,15 +286,17 @@ def _growth(rows: Sequence[Row]) -> Iterator[str]:
     each = grown / (last.versions - first.versions) * 1000
     yield f"From {first.versions:,} to {last.versions:,} versions the step that grows most needs"
     yield f"{grown / 1e6:.0f} MB more: {each / 1e6:.2f} MB for each 1,000 versions. No list of"
-    yield "packages is held: each is read when it is needed. In memory are the keys of the indexes'"
-    yield "parts, one for about 500 debs and for 32 rpms, and 12 bytes for each deb of a list and"
-    yield "of the former list that a patch leads from."
+    yield "packages or of files is held: each is read when it is needed, and what is sorted lies"
+    yield "in temporary databases of SQLite. In memory are the keys of the indexes' parts, one for"
+    yield "about 500 debs and for 32 rpms, 12 bytes for each deb of a list and of the former list"
+    yield "that a patch leads from, and the faults that a check finds."
 
 
 def draw_memory(rows: Sequence[Row]) -> str:
-    """Return the chart of the peaks of making the indexes, and of publishing them."""
+    """Return the chart of the peaks of a first publication, and of a check."""
+    shown = [_STEPS.index(name) for name in (_FIRST, _CHECK)]
     bars = [
-        (f"{r.versions:,} versions: indexes, publish", [p / 1e6 for p in r.peak_bytes[1:3]])
+        (f"{r.versions:,} versions: publish first, check", [r.peak_bytes[at] / 1e6 for at in shown])
         for r in rows
     ]
     return draw("Peak memory by the number of versions", "MB", bars)

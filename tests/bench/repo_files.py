@@ -20,7 +20,7 @@ from tests.helpers.package_files import DebFile, Payload, RpmFile
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OLD = "1.0.0"  # a version as long as those that are made from it
-_NAME = "backendai-manager"
+NAME = "backendai-manager"
 _FILE_DIGESTS = 1035
 _RPM_SIZE = re.compile(r'(<size package=")[0-9]+')
 _RPM_HASH = re.compile(r'(pkgid="(?:YES">)?)[0-9a-f]{64}')
@@ -82,13 +82,13 @@ def write_packages(folder: Path, version: str, files: int) -> list[Path]:
         for number in range(files)
     ]
     control = (
-        f"Package: {_NAME}\nVersion: {version}-1\nArchitecture: amd64\n"
+        f"Package: {NAME}\nVersion: {version}-1\nArchitecture: amd64\n"
         "Maintainer: T <t@localhost>\nDescription: a service\n"
     )
-    deb = folder / f"{_NAME}_{version}-1_amd64.deb"
+    deb = folder / f"{NAME}_{version}-1_amd64.deb"
     deb.write_bytes(DebFile(control=control, payload=payload).build())
-    made = RpmFile(name=_NAME, version=version, payload=payload)
+    made = RpmFile(name=NAME, version=version, payload=payload)
     made = replace(made, extra={_FILE_DIGESTS: (8, ["0" * 64] * files)})
-    rpm = folder / f"{_NAME}-{version}-1.x86_64.rpm"
+    rpm = folder / f"{NAME}-{version}-1.x86_64.rpm"
     rpm.write_bytes(made.build())
     return [deb, rpm]
