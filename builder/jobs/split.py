@@ -90,12 +90,16 @@ def ends(jobs: Sequence[SplitJob]) -> float:
 
 def _distribute(archs: Mapping[Arch, Sequence[Group]], count: int) -> dict[Arch, int]:
     """Give each architecture a job, and each further one to that which ends last."""
-    counts = _share_out(sorted(archs), count, lambda arch, jobs: ends(_jobs_of(archs[arch], jobs)))
+
+    @cache  # each is asked for again for every job that is given away
+    def end(arch: Arch, jobs: int) -> float:
+        return ends(_jobs_of(archs[arch], jobs))
+
+    counts = _share_out(sorted(archs), count, end)
     # No runner for nothing: an architecture may end as late as the one that ends last.
-    last = max((ends(_jobs_of(archs[arch], counts[arch])) for arch in archs), default=0.0)
+    last = max((end(arch, counts[arch]) for arch in archs), default=0.0)
     return {
-        arch: next(n for n in range(1, counts[arch] + 1) if ends(_jobs_of(own, n)) <= last)
-        for arch, own in archs.items()
+        arch: next(n for n in range(1, counts[arch] + 1) if end(arch, n) <= last) for arch in archs
     }
 
 
@@ -104,12 +108,12 @@ def _share_out(
 ) -> dict[_Member, int]:
     """Return how many of ``count`` jobs each member gets: one, and more for that which ends last.
 
-    A member for which all that are left change nothing gets no more.
+    A member for which all that are left change nothing gets no more. ``end_of`` is asked for the
+    same again and again.
     """
     counts = [1] * len(members)
     open_ = list(range(len(members)))
 
-    @cache  # each is asked for again for every job that is given away
     def end(at: int, jobs: int) -> float:
         return end_of(members[at], jobs)
 

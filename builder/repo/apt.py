@@ -228,9 +228,9 @@ def _control(package: RepoPackage) -> str:
 
 
 def render_contents(packages: Iterable[RepoPackage], listings: Listings) -> bytes:
-    """Render Contents: the package of each file, for the newest version of each package."""
+    """Render Contents, the package of each file; of each package there is one version."""
     owners: defaultdict[str, list[str]] = defaultdict(list)
-    for package in newest(packages):
+    for package in packages:
         section = parse_fields(_control(package)).get("section", "")
         owner = f"{section if _SECTION.fullmatch(section) else 'misc'}/{package.name}"
         for path in filter(None, decode(listings(package.sha256)).split("\n")):

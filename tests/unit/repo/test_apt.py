@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from builder.inspect.deb822 import parse_fields
-from builder.repo.apt import AptIndexer, render_contents
+from builder.repo.apt import AptIndexer, newest, render_contents
 from builder.repo.config import RepoConfig
 from builder.repo.core import Repository, workspace
 from builder.repo.model import Index
@@ -124,7 +124,7 @@ def test_contents_is_of_the_newest_versions(filled: Repository) -> None:
 
 
 def test_a_file_of_two_packages_names_both(filled: Repository) -> None:
-    packages = list(filled.state.select("stable"))
+    packages = newest(filled.state.select("stable"))
     rows = render_contents(packages, lambda _: b"usr/bin/same").decode()
     assert rows.split() == ["usr/bin/same", "misc/data,net/other,net/tool"]
 
