@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import zstandard
 
-from builder.base.errors import RepoError
+from builder.base.errors import SPACE_HINT, RepoError, StorageError
 from builder.base.model import PackageFormat
 from builder.base.scratch import file_lock
 from builder.base.storage import storage_guard
@@ -30,6 +30,8 @@ _FILE = "repo.sqlite"
 _LOCK = "lock"
 _BUSY_S = 30.0
 _WHOLE = 100  # percent
+# The second: where a page of a temporary file does not fit.
+_NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 
 
 class State(TargetRecord):
@@ -239,6 +241,20 @@ class State(TargetRecord):
 
 
 @contextmanager
+def _space_guard(path: Path) -> Iterator[None]:
+    """Raise StorageError where SQLite lacks space, for the state or for what it sorts."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode not in _NO_SPACE:
+            raise
+        raise StorageError(
+            f"no space left on the disk of {path}, or on that of SQLite's temporary files",
+            hint=f"{SPACE_HINT}; TMPDIR names another folder for temporary files",
+        ) from error
+
+
+@contextmanager
 def open_state(root: Path, *, create: bool = False) -> Iterator[State]:
     """Open the state of the repository at ``root`` for this process alone.
 
@@ -251,7 +267,7 @@ def open_state(root: Path, *, create: bool = False) -> Iterator[State]:
             f"{root} is not a repository: it has no {STATE}/{_FILE}",
             hint="run 'builder repo init' there, or name another folder with --root",
         )
-    with storage_guard(path):
+    with storage_guard(path), _space_guard(path):
         folder.mkdir(parents=True, exist_ok=True)
         with (
             # Two publications at once would each delete files that the other still needs.

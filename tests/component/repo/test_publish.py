@@ -15,7 +15,7 @@ from builder.base.errors import RepoError, StorageError, ToolError
 from builder.repo.config import FolderTarget, RepoConfig, RsyncTarget, S3Target
 from builder.repo.model import FileFacts, Publisher
 from builder.repo.publication import Phase, Published, phase_of, plan_publication
-from builder.repo.publish import open_publisher
+from builder.repo.publish import execute, open_publisher
 from builder.repo.publish.execute import Destination, publish
 from builder.repo.publish.folder import FolderPublisher
 from builder.repo.publish.rsync import RsyncPublisher, is_remote, parse_listing
@@ -184,6 +184,23 @@ def test_a_lost_source_is_named(tree: Tree, place: Publisher) -> None:
     (tree.root / _DEB).unlink()
     with pytest.raises(RepoError, match="is missing, but the repository has it on record"):
         _publish(tree, wanted, place, Notes())
+
+
+def test_any_number_is_put_and_deleted_a_few_at_a_time(
+    tree: Tree, place: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute, "_SENT_TOGETHER", 1)
+    monkeypatch.setattr(execute, "_WAITING", 2)
+    notes, wanted = Notes(), tree.fill("one")
+    more = {PurePosixPath(f"pool/main/m/{n}.deb"): b"%d" % n for n in range(10)}
+    _publish(
+        tree, wanted | {path: tree.write(path, data) for path, data in more.items()}, place, notes
+    )
+    assert _content(place) == {**_expected(tree), **more}
+    _publish(tree, wanted, place, notes)
+    _publish(tree, wanted, place, notes, _NOW + _GRACE)
+    assert _content(place) == _expected(tree)
+    assert set(notes.files) == set(_ALL)
 
 
 class ConnectionLostError(Exception):

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from builder.base.errors import RepoError
+from builder.base.errors import RepoError, StorageError
 from builder.base.model import PackageFormat
 from builder.repo.core import Repository
 from builder.repo.model import LOCAL, FileFacts
@@ -66,6 +66,24 @@ def test_what_was_published_is_kept_by_target(repository: Repository) -> None:
     assert dict(state.published("web"))[path].retired is None
     state.record_deleted("web", [path])
     assert list(state.published("web")) == []
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+    root = write_repository(tmp_path / "repo")
+
+    def fill() -> None:
+        with open_state(root) as state:
+            (pages,) = state._db.execute("PRAGMA page_count").fetchone()
+            state._db.execute(f"PRAGMA max_page_count = {pages}")
+            facts = FileFacts(sha256="aa", size=1)
+            files = ((PurePosixPath(f"pool/{number:0300}"), facts) for number in range(1000))
+            state.record_put("web", files)
+
+    with pytest.raises(StorageError, match=r"no space left on the disk of .*repo\.sqlite") as error:
+        fill()
+    assert "TMPDIR" in (error.value.hint or "")
+    with open_state(root) as state:
+        assert list(state.published("web")) == []
 
 
 def test_a_state_of_a_newer_builder_is_left_alone(tmp_path: Path) -> None:
