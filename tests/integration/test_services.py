@@ -32,6 +32,7 @@ _CLIENT = PROJECT / "tests/integration/data/use_webserver.py"
 _HOLD = PROJECT / "tests/integration/data/hold_port.py"
 _DOCKER_DROP_IN = "/etc/systemd/system/docker.service.d/container.conf"
 _START_TIMEOUT_S = 200
+_WATCHER_PORT = 6009
 # What may listen on every address: users come there.
 _PUBLIC_PORTS = {6021, 8081, 8090}
 
@@ -101,6 +102,8 @@ def test_agent_with_docker(
         for folder in ("/etc/backend.ai", "/srv/backendai"):
             assert host.run(["stat", "-c", "%U", folder]).stdout == "root\n"
         assert host.run(["stat", "-c", "%a", "/srv/backendai"]).stdout == "755\n"
+        with steps("start and stop the watcher"):
+            check_watcher(host)
         with steps("remove"):
             apt(host, "purge", "backendai-agent")
         assert state(host, "is-active", "manager") == "active"
@@ -223,6 +226,15 @@ def state(host: Host, question: str, service: str) -> str:
     """What systemd says of the unit of ``service``."""
     command = ["systemctl", question, f"backendai-{service}.service"]
     return host.run(command, check=False).stdout.strip()
+
+
+def check_watcher(host: Host) -> None:
+    """It answers, and is stopped before systemd would kill it."""
+    unit = "backendai-agent-watcher.service"
+    host.run(["systemctl", "start", unit])
+    guide.wait_for_port(host, _WATCHER_PORT, timeout=_START_TIMEOUT_S)
+    host.run(["systemctl", "stop", unit])
+    assert host.run(["systemctl", "show", "-P", "Result", unit]).stdout == "success\n"
 
 
 def wait_for_services(host: Host, services: tuple[str, ...]) -> None:

@@ -82,6 +82,12 @@ def test_unit_repeats_its_signal_for_less_than_its_stop_may_take() -> None:
     assert int(unit["TimeoutStopSec"][0]) > STOP_SECONDS
 
 
+def test_watcher_is_ended_by_a_signal_that_it_does_not_handle() -> None:
+    watcher = settings(shipped_units()["backendai-agent-watcher.service"])
+    assert watcher["KillSignal"] == ["SIGHUP"]
+    assert "KillMode" not in watcher  # its worker gets the signal, too
+
+
 # Shared by all services, and started by their scripts and units.
 SEEDING = {
     "backendai-certificate.service",
