@@ -14,7 +14,7 @@ import tempfile
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -116,15 +116,17 @@ def _measure(root: Path, count: int, files: int, signer: Signer) -> Row:
     with _not_waiting_for_disks():
         _in_child(root, lambda repository: fill(repository, count, files))
         found = {_FIRST: _in_child(root, lambda repository: _publish(repository, signer, START))}
-    found |= {name: _in_child(root, work) for name, work in _later_steps(signer, fresh)}
-    mine = {path.name for path in fresh}
-    opened = [path for name in _OPENING for path in found[name].opened]
+    index_bytes = 0
+    for name, work in _later_steps(signer, fresh):
+        found[name] = _in_child(root, work, own={path.name for path in fresh})
+        if name == _INDEX:
+            index_bytes = _index_bytes(root / PUBLIC)
     return Row(
         versions=count,
         processor_seconds=[found[name].seconds for name in _STEPS],
         peak_bytes=[found[name].peak for name in _STEPS],
-        opened=len([path for path in opened if Path(path).name not in mine]),
-        index_bytes=_index_bytes(root / PUBLIC),
+        opened=sum(found[name].opened for name in _OPENING),
+        index_bytes=index_bytes,
     )
 
 
@@ -171,10 +173,10 @@ def _prune(repository: Repository, now: datetime) -> None:
 class _Step:
     seconds: float
     peak: int
-    opened: list[str]
+    opened: int  # files of packages that are not its own
 
 
-def _in_child(root: Path, work: _Work) -> _Step:
+def _in_child(root: Path, work: _Work, *, own: Collection[str] = ()) -> _Step:
     """Do one step in a process of its own, which begins without what others left in memory."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -185,10 +187,11 @@ def _in_child(root: Path, work: _Work) -> _Step:
         os.waitpid(child, 0)
         return _Step(**json.loads(text))
     try:
-        with open_repository(root) as repository, _opened(repository.public / POOL) as opened:
+        watch = _Watch(folder=f"{root / PUBLIC / POOL}/", own=own)
+        with open_repository(root) as repository, _watched(watch):
             seconds = _seconds(lambda: work(repository))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        step = _Step(seconds=seconds, peak=peak, opened=opened)
+        step = _Step(seconds=seconds, peak=peak, opened=watch.count)
         os.write(writer, json.dumps(asdict(step)).encode())
     except BaseException:  # nothing of this copy may go on
         traceback.print_exc()
@@ -198,8 +201,12 @@ def _in_child(root: Path, work: _Work) -> _Step:
 @contextmanager
 def _not_waiting_for_disks() -> Iterator[None]:
     """Let the system write what is not measured when it likes."""
-    with mock.patch.object(os, "fsync"):
+    with mock.patch.object(os, "fsync", _flush_nothing):
         yield
+
+
+def _flush_nothing(_: int) -> None:
+    """Stand for fsync(2); a mock would keep each call."""
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -208,25 +215,33 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.process_time() - begin
 
 
-_watched: list[tuple[str, list[str]]] = []
+@dataclass(kw_only=True)
+class _Watch:
+    """Counts the files below a folder that are opened; their names would take memory."""
+
+    folder: str
+    own: Collection[str]  # names that do not count
+    count: int = 0
+
+
+_watches: list[_Watch] = []
 
 
 def _audit(event: str, arguments: tuple[object, ...]) -> None:
-    if event == "open" and _watched:
-        folder, opened = _watched[-1]
-        if str(arguments[0]).startswith(folder):
-            opened.append(str(arguments[0]))
+    if event == "open" and _watches:
+        watch, path = _watches[-1], str(arguments[0])
+        if path.startswith(watch.folder) and path.rpartition("/")[2] not in watch.own:
+            watch.count += 1
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[list[str]]:
-    """The files below ``folder`` that this process opens while the block runs."""
-    opened: list[str] = []
-    _watched.append((f"{folder}/", opened))
+def _watched(watch: _Watch) -> Iterator[None]:
+    """Let ``watch`` count what this process opens while the block runs."""
+    _watches.append(watch)
     try:
-        yield opened
+        yield
     finally:
-        _watched.pop()
+        _watches.pop()
 
 
 def _index_bytes(public: Path) -> int:
