@@ -55,32 +55,22 @@ class TargetRecord:
         They are sorted as paths are: folder by folder.
         """
         globs = [f"{folder}/*" for folder in without]
-        rows = self._db.execute(
-            "SELECT path, sha256, size, retired FROM published WHERE target = ? "
-            f"AND NOT ({' OR '.join(['path GLOB ?'] * len(globs)) or 0}) "
+        return self._published(
+            target,
+            f"NOT ({' OR '.join(['path GLOB ?'] * len(globs)) or 0}) "
             "ORDER BY replace(path, '/', char(1))",
-            (target, *globs),
+            *globs,
         )
-        return _published(rows)
 
     def published_at(self, target: str, path: PurePosixPath) -> Published | None:
         """Return the file that an earlier publication put at a place."""
-        rows = self._db.execute(
-            "SELECT path, sha256, size, retired FROM published WHERE target = ? AND path = ?",
-            (target, str(path)),
-        )
-        return dict(_published(rows)).get(path)
+        return dict(self._published(target, "path = ?", str(path))).get(path)
 
     def retired(
         self, target: str, folder: PurePosixPath
     ) -> Iterator[tuple[PurePosixPath, Published]]:
         """Yield the files of a folder on a target that are unreferenced."""
-        rows = self._db.execute(
-            "SELECT path, sha256, size, retired FROM published WHERE target = ? "
-            "AND path GLOB ? AND retired IS NOT NULL",
-            (target, f"{folder}/*"),
-        )
-        return _published(rows)
+        return self._published(target, "path GLOB ? AND retired IS NOT NULL", f"{folder}/*")
 
     def list_needed(self, listed: Iterable[PurePosixPath]) -> None:
         """List the files that :meth:`unlisted` does not yield; none is held."""
@@ -96,12 +86,7 @@ class TargetRecord:
         self, target: str, folder: PurePosixPath
     ) -> Iterator[tuple[PurePosixPath, Published]]:
         """Yield the files of a folder on a target that were not listed last."""
-        rows = self._db.execute(
-            "SELECT path, sha256, size, retired FROM published WHERE target = ? "
-            "AND path GLOB ? AND path NOT IN listed",
-            (target, f"{folder}/*"),
-        )
-        return _published(rows)
+        return self._published(target, "path GLOB ? AND path NOT IN listed", f"{folder}/*")
 
     def recorded(self, target: str) -> Iterator[tuple[PurePosixPath, FileFacts]]:
         """Yield the files that are on record, without holding them; change nothing meanwhile."""
@@ -142,20 +127,27 @@ class TargetRecord:
         Of the local one only those of the pool.
         """
         if target == LOCAL:
-            rows = self._db.execute(
-                "SELECT path, sha256, size, retired FROM published p WHERE target = ? "
-                "AND path GLOB ? AND NOT EXISTS (SELECT 1 FROM package WHERE pool = p.path) "
+            return self._published(
+                target,
+                "path GLOB ? AND NOT EXISTS (SELECT 1 FROM package WHERE pool = p.path) "
                 "AND NOT EXISTS (SELECT 1 FROM document d WHERE d.path = p.path)",
-                (target, _POOL),
+                _POOL,
             )
-        else:
-            rows = self._db.execute(
-                "SELECT path, sha256, size, retired FROM published p WHERE target = ? AND NOT "
-                "EXISTS (SELECT 1 FROM published l WHERE l.target = ? AND l.path = p.path "
-                "AND l.retired IS NULL)",
-                (target, LOCAL),
-            )
-        return _published(rows)
+        return self._published(
+            target,
+            "NOT EXISTS (SELECT 1 FROM published l WHERE l.target = ? AND l.path = p.path "
+            "AND l.retired IS NULL)",
+            LOCAL,
+        )
+
+    def _published(
+        self, target: str, clause: str, *values: object
+    ) -> Iterator[tuple[PurePosixPath, Published]]:
+        rows = self._db.execute(
+            f"SELECT path, sha256, size, retired FROM published p WHERE target = ? AND {clause}",
+            (target, *values),
+        )
+        return _published_of(rows)
 
     def record_put(self, target: str, files: Iterable[tuple[PurePosixPath, FileFacts]]) -> None:
         """Record files that are in place on a target."""
@@ -189,7 +181,7 @@ def facts_of(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[PurePosixPath, Fil
         yield PurePosixPath(path), FileFacts(sha256=sha256, size=size)
 
 
-def _published(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[PurePosixPath, Published]]:
+def _published_of(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[PurePosixPath, Published]]:
     for path, sha256, size, retired in rows:
         time = datetime.fromisoformat(retired) if retired else None
         yield (
