@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from backendai_ctl.base.account import Owner
 from backendai_ctl.base.errors import HostError
 from backendai_ctl.base.files import Writer
 from backendai_ctl.base.layout import Layout
+from backendai_ctl.base.temporary import temporary_name
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -25,7 +25,7 @@ def put_back(layout: Layout, kept: KeptFile, source: Path) -> Path:
             with _opened(layout, target, kept):
                 return target
         with _opened(layout, target.parent, None) as folder:
-            beside = f".{secrets.token_hex(8)}.backendai-tmp"
+            beside = temporary_name("restored")
             try:
                 if kept.kind == "link":
                     os.symlink(kept.link, beside, dir_fd=folder)

@@ -1,7 +1,7 @@
 """Temporary names beside files and folders that are being written.
 
-Each writer takes a name of its own and holds flock(2) on what it makes there, so several runs
-may write the same file at once, and what a killed run left is told from what is in use.
+Each writer takes a name of its own and holds flock(2) on what it makes there. So several runs may
+write the same file at once, and what is locked is in use: a killed run left the rest.
 """
 
 import contextlib
@@ -24,6 +24,11 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 def is_temporary(name: str) -> bool:
     """Whether a file or folder of this name is one that is still being written, or was left."""
     return name.startswith(".") and name.endswith(_SUFFIX)
+
+
+def temporary_name(name: str) -> str:
+    """Return a new name for what will be renamed to ``name``."""
+    return f".{name}.{secrets.token_hex(4)}{_SUFFIX}"
 
 
 @contextlib.contextmanager
@@ -63,7 +68,7 @@ def _new(path: Path, *, is_folder: bool) -> Iterator[tuple[Path, int]]:
 
 def _claim(path: Path, *, is_folder: bool) -> tuple[Path, int]:
     while True:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
+        temporary = path.with_name(temporary_name(path.name))
         descriptor = _make_folder(temporary) if is_folder else os.open(temporary, _NEW_FILE, 0o600)
         if descriptor is None:
             continue

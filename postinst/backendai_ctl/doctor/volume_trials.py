@@ -124,7 +124,7 @@ def _scratch(place: Path, owner: Owner) -> Iterator[Path]:
     """Yield a new folder of ``owner``, who runs this process from now on."""
     _become(owner)
     folder = trial_at(place)
-    remove_trials(place)
+    shutil.rmtree(folder, ignore_errors=True)  # of a trial that got no answer
     folder.mkdir(mode=0o700)
     try:
         yield folder
